@@ -1,0 +1,51 @@
+//! `cargo xtask ci`: what a change must pass, in the order in which faults are cheapest to find.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::{
+    arguments::Arguments,
+    commands::Verdict,
+    step::{Step, Stopwatch},
+    workspace,
+};
+
+const STEPS: &[Step] = &[
+    Step { name: "fmt", arguments: &["fmt", "--all", "--check"], environment: &[] },
+    Step {
+        name: "clippy",
+        arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        environment: &[],
+    },
+    Step { name: "tidy", arguments: &["xtask", "tidy"], environment: &[] },
+    Step {
+        name: "doc",
+        arguments: &["doc", "--workspace", "--no-deps"],
+        environment: &[("RUSTDOCFLAGS", "-D warnings")],
+    },
+    Step { name: "test", arguments: &["xtask", "test"], environment: &[] },
+];
+
+/// Runs the steps one after the other and stops at the first that fails.
+pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
+    Arguments::new(arguments).finish()?;
+    let root = workspace::root();
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    for (index, step) in STEPS.iter().enumerate() {
+        println!("== {} ({} of {}): {}", step.name, index + 1, STEPS.len(), step.command_line());
+        let stopwatch = Stopwatch::start();
+        let passed = step.run(&root)?;
+        times.push((step.name, stopwatch.elapsed()));
+        if !passed {
+            println!("== {} failed after {:.1} s", step.name, stopwatch.elapsed().as_secs_f64());
+            println!("hint: repeat it with: {}", step.command_line());
+            return Ok(Verdict::Failed);
+        }
+        println!("== {} passed in {:.1} s", step.name, stopwatch.elapsed().as_secs_f64());
+    }
+    let times: Vec<String> =
+        times.iter().map(|(name, time)| format!("{name} {:.1} s", time.as_secs_f64())).collect();
+    println!("== all {} steps passed: {}", STEPS.len(), times.join(", "));
+    Ok(Verdict::Passed)
+}

@@ -1,0 +1,100 @@
+//! The one table of commands, from which both the choice and the help text come.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{
+    arguments::{Arguments, UsageError},
+    bench, ci, suite, tidy,
+};
+
+/// What a command came to, when nothing kept it from running at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// Everything that was checked holds.
+    Passed,
+    /// The command ran and said what is wrong.
+    Failed,
+}
+
+struct Command {
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Result<Verdict>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "ci",
+        usage: "ci",
+        about: "Everything a change must pass: formatting, clippy with warnings as errors, tidy, the API docs\n\
+                with warnings as errors, then `test`. Stops at the first failure and prints the command that\n\
+                repeats it.",
+        run: ci::run,
+    },
+    Command {
+        name: "test",
+        usage: "test [CRATE-OR-BACKEND]",
+        about: "Runs the tests, doc tests included, of the workspace or of one crate (`sqlite`, `core`,\n\
+                `system`, ...). Builds the command-line program first and hands its path to the tests as\n\
+                GRISTMILL_BIN. Ends with the matrix of conformance cases by backend, every ignored test\n\
+                with its reason, and the number of random histories compared with the model.",
+        run: suite::run,
+    },
+    Command {
+        name: "tidy",
+        usage: "tidy",
+        about: "Checks what the compiler cannot: who imports whom, file length, headers of SQL statements,\n\
+                vocabulary, the same file for the same operation in each backend, forbidden constructs, and\n\
+                paths of somebody's machine. `tidy.toml` holds the word list and the exceptions.",
+        run: tidy::run,
+    },
+    Command {
+        name: "bench",
+        usage: "bench [--rounds N] [--jobs N] [--only TEXT] [--json] [--list]",
+        about: "Lets the hand-written floors and the product take turns and prints the ratio of their medians\n\
+                against the bound each must reach. --list prints the command lines and runs nothing.",
+        run: bench::run,
+    },
+    Command { name: "help", usage: "help", about: "Prints this text.", run: print_help },
+];
+
+/// Runs the command that `arguments` names. Exit codes: 0 passed, 1 failed, 2 wrong usage.
+pub(crate) fn run(arguments: &[String]) -> ExitCode {
+    let name = match arguments.first().map(String::as_str) {
+        None | Some("--help" | "-h") => "help",
+        Some(name) => name,
+    };
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        eprintln!("error: no command `{name}`");
+        eprintln!("hint: `cargo xtask help` lists the commands");
+        return ExitCode::from(2);
+    };
+    match (command.run)(arguments.get(1..).unwrap_or_default()) {
+        Ok(Verdict::Passed) => ExitCode::SUCCESS,
+        Ok(Verdict::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if error.is::<UsageError>() {
+                eprintln!("usage: cargo xtask {}", command.usage);
+                return ExitCode::from(2);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_help(arguments: &[String]) -> Result<Verdict> {
+    Arguments::new(arguments).finish()?;
+    println!("Usage: cargo xtask COMMAND\n");
+    for command in COMMANDS {
+        println!("  {}", command.usage);
+        for line in command.about.lines() {
+            println!("      {line}");
+        }
+        println!();
+    }
+    Ok(Verdict::Passed)
+}

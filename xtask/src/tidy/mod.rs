@@ -1,0 +1,19 @@
+//! `cargo xtask tidy`: the rules of the house that the compiler does not know.
+//!
+//! Each check is a function from text to findings; only `files` and `run` touch the disk.
+
+mod config;
+mod edges;
+mod files;
+mod finding;
+mod length;
+mod lexer;
+mod machine_paths;
+mod module_roots;
+mod operations;
+mod run;
+mod source_rules;
+mod statements;
+mod vocabulary;
+
+pub(crate) use run::run;
