@@ -1,1 +1,65 @@
-//! core
+//! The vocabulary, the pure decisions and the storage seam of Gristmill.
+//!
+//! Users depend on the `gristmill` crate, which re-exports what they need from here. Authors of a
+//! backend depend on this crate and on `gristmill-testkit`: implement [`Backend`], then let the
+//! conformance suite say what is missing.
+//!
+//! Nothing here performs I/O, starts a task or knows a database. What state follows an outcome
+//! ([`settle()`]), when the next attempt is due ([`RetryPolicy`]), which moves are legal
+//! ([`JobState::can_become`]) and what a name or a job's args may hold is decided here, once; a backend stores
+//! the decision if the lease still holds, and nothing else.
+
+mod backend;
+mod clock;
+mod duration;
+mod error;
+mod event;
+mod job;
+mod lease;
+mod name;
+mod outcome;
+mod query;
+mod retry;
+mod settle;
+mod suggest;
+mod time;
+mod worker;
+
+pub use backend::capability::{Capabilities, Capability};
+pub use backend::error::{BackendError, BackendErrorKind, Certainty};
+pub use backend::hint::{Hint, Listener, Listeners, Subscription};
+pub use backend::reply::{
+    AuditReply, Count, Diagnosis, EnqueueReply, Enqueued, ExistingBy, FetchReply, FetchedJob, FetchedQueue,
+    FinishReply, Finished, LostWhy, Maintained, MigrationReport, Ping, QueueStats, Recorded, RenewReply,
+    RescueReply, Rescued, StatsReply, Verb, VerbReply, Verdict,
+};
+pub use backend::request::{
+    EnqueueRequest, FetchRequest, FinishItem, FinishRequest, JobPatch, MigrateMode, PauseRequest, QueueWant,
+    RecordRequest, RegisterWorker, RenewRequest, Select, StatsRequest, VerbRequest,
+};
+pub use backend::{Backend, BoxFuture, Call, Durability, IdContext, Reply};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use duration::{InvalidDuration, format_duration, parse_duration};
+pub use error::{Error, ErrorKind};
+pub use event::{Event, EventKind};
+pub use job::args::{Args, InvalidArgs, MAX_ARGS_BYTES, MAX_ARGS_BYTES_HARD, MAX_ARGS_DEPTH};
+pub use job::id::{IdSource, InvalidJobId, JobId};
+pub use job::metadata::{InvalidMetadata, MAX_METADATA_BYTES, Metadata};
+pub use job::new::{NewJob, When};
+pub use job::options::{Enqueue, InvalidJob, Job, JobExt, JobOptions};
+pub use job::output::{MAX_OUTPUT_BYTES, Output};
+pub use job::priority::{InvalidPriority, Priority};
+pub use job::record::{JobEvent, JobRecord, LogLine, QueueRecord, RunFailure, RunRecord};
+pub use job::retention::Retention;
+pub use job::spec::{DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, JobSpec, MAX_TAGS};
+pub use job::state::{JobState, UnknownState};
+pub use job::unique::{InvalidUniqueKey, MAX_UNIQUE_KEY_BYTES, UniqueKey};
+pub use lease::{ClaimId, Lease, LeaseToken, Place};
+pub use name::{InvalidName, MAX_NAME_BYTES, Name};
+pub use outcome::{Decision, Ending, JobError, Outcome, ResultExt, RunError, classify};
+pub use query::{Cursor, JobFilter, ListRequest, Order, Page};
+pub use retry::{Backoff, Jitter, RetryPolicy};
+pub use settle::{DISCARD_AFTER_CRASHES, Reason, RunFacts, Settlement, settle, settle_crash};
+pub use suggest::did_you_mean;
+pub use time::Timestamp;
+pub use worker::{WorkerId, WorkerRecord};

@@ -1,0 +1,238 @@
+//! THE SEAM: what every store is asked, and what each answer means.
+//!
+//! # Rules for every operation
+//! * **Decisions are made in core, effects in backends.** A backend applies [`settle`](crate::settle()) and
+//!   [`settle_crash`](crate::settle_crash) under its lock and stores the result; it decides nothing itself.
+//! * **Every write of a run shows its token.** A token that does not hold changes nothing and answers a value. Only the
+//!   operator's verbs name a job by its id alone, and they leave an event.
+//! * **Atomic per job.** What belongs to one job's operation happens whole or not at all, a finish with all its
+//!   consequences included. A batch may be cut by queue or partition; an error then answers for the whole call and says
+//!   so by [`Certainty::MaybeStored`](crate::Certainty::MaybeStored). One bad item never takes its neighbours down.
+//! * **Called twice.** A repeat after a lost reply is safe: the same job ids, claim numbers and tokens give the same
+//!   answers without a second effect.
+//! * **Crash in the middle.** After a restart each job is in exactly one place: waiting, available, held by a claim, or
+//!   ended.
+//! * **Time is the store's.** [`Call::now`] replaces it in tests; durations of a request are added to it.
+//! * **Everything is bounded.** Batches are cut at a thousand items by the caller, pages and rounds by their limit.
+//! * **Cancel safety.** Dropping the future of a call leaves it done or not done, like a lost reply.
+
+pub(crate) mod capability;
+pub(crate) mod error;
+pub(crate) mod hint;
+pub(crate) mod reply;
+pub(crate) mod request;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{
+    AuditReply, BackendError, Capabilities, Count, Cursor, Diagnosis, EnqueueReply, EnqueueRequest,
+    FetchReply, FetchRequest, FinishReply, FinishRequest, JobEvent, JobFilter, JobId, JobPatch, JobRecord,
+    ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping,
+    QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, RescueReply, RunRecord,
+    StatsReply, StatsRequest, Subscription, Timestamp, VerbReply, VerbRequest, WorkerId, WorkerRecord,
+};
+
+/// A future on the heap: what makes the seam object-safe.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The answer of an operation.
+pub type Reply<'a, T> = BoxFuture<'a, Result<T, BackendError>>;
+
+/// What every call carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Call {
+    /// The instant to take for now instead of the store's clock. Tests only.
+    pub now: Option<Timestamp>,
+    /// How long the answer may take; after it the caller no longer listens, and the backend gives up what it has not
+    /// begun. `None` is the backend's default.
+    pub deadline: Option<Duration>,
+}
+
+impl Call {
+    /// By the store's clock, within the backend's default deadline.
+    pub const fn new() -> Self {
+        Self { now: None, deadline: None }
+    }
+
+    /// As if it were `now`.
+    pub const fn at(now: Timestamp) -> Self {
+        Self { now: Some(now), deadline: None }
+    }
+
+    /// Within `deadline`.
+    pub const fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+}
+
+/// What survives of an enqueue that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Nothing outlives the process.
+    Process,
+    /// It outlives a crash of the process, not one of the machine.
+    ProcessCrash,
+    /// It outlives a loss of power.
+    PowerLoss,
+}
+
+impl Durability {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "nothing outlives the process",
+            Self::ProcessCrash => "survives a crash of the process",
+            Self::PowerLoss => "survives a loss of power",
+        }
+    }
+}
+
+/// What ids are made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct IdContext {
+    /// How far the store's clock is ahead of this machine's, in milliseconds.
+    pub clock_offset_ms: i64,
+}
+
+/// A store of jobs: the storage seam. Object-safe, shared as `Arc<dyn Backend>`.
+///
+/// The rules that hold for every operation stand in the [module](self) and are not repeated. `gristmill-testkit` proves
+/// them, case by case.
+pub trait Backend: Send + Sync + fmt::Debug + 'static {
+    /// A short, stable name: `memory`, `sqlite`, ….
+    fn name(&self) -> &'static str;
+
+    /// What it promises beyond the contract. Constant; asks no server.
+    fn capabilities(&self) -> Capabilities;
+
+    /// What ids are to be made with. Cheap.
+    fn id_context(&self) -> IdContext;
+
+    /// Whether the store answers, and what it says of itself. Changes nothing.
+    fn ping(&self, call: Call) -> Reply<'_, Ping>;
+
+    /// Examines the store's settings, schema and health. Changes nothing; may take a second.
+    fn diagnose(&self, call: Call) -> Reply<'_, Vec<Diagnosis>>;
+
+    /// Creates the schema, brings it up to date or says where it is. Atomic; two at once do it once. A schema newer
+    /// than this library knows is refused ([`SchemaNew`](crate::BackendErrorKind::SchemaNew)).
+    fn migrate(&self, call: Call, mode: MigrateMode) -> Reply<'_, MigrationReport>;
+
+    /// Stores jobs.
+    ///
+    /// *Order:* jobs of one call stand in the order of the request. *Unique:* of two jobs with one key in one queue
+    /// that are not terminal only the first is stored, within a call, too; the other answers
+    /// [`Existing`](crate::Enqueued::Existing) with the holder's id. *Twice:* a job whose id is there answers
+    /// [`Existing`](crate::Enqueued::Existing) by id and changes nothing.
+    fn enqueue(&self, call: Call, request: EnqueueRequest) -> Reply<'_, EnqueueReply>;
+
+    /// Leases available jobs to a registered worker: each to one worker, its attempt and run counted up.
+    ///
+    /// *Order:* of each queue by priority, due time, order of enqueueing. A paused queue gives nothing. *Twice:* the
+    /// same claim number answers the jobs of that claim that have not been finished. *Errors:*
+    /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) when the worker is unknown or its lease has expired.
+    fn fetch(&self, call: Call, request: FetchRequest) -> Reply<'_, FetchReply>;
+
+    /// Renews all leases of a worker by one narrow write, and brings back what it must know: lost claims, cancels,
+    /// paused queues.
+    ///
+    /// A claim of the worker that the request does not list is given back with its attempts refunded. *Errors:*
+    /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) as with `fetch`; an expired lease is never revived.
+    fn renew(&self, call: Call, request: RenewRequest) -> Reply<'_, RenewReply>;
+
+    /// Ends runs, each only if its token holds: outcome, output, unique key, claim, follow-up jobs, as one act per job.
+    ///
+    /// A lease whose time has passed still holds until a rescue has taken it: tokens decide, not clocks. A requested
+    /// cancel wins over every decision. A retention of zero deletes the job in the same act. *Twice:* answers
+    /// [`AlreadyAccepted`](crate::Finished::AlreadyAccepted). A stale finish changes nothing, is counted and becomes
+    /// an event of the job. An effect whose id or unique key is there is not stored and does not spoil the finish.
+    fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply>;
+
+    /// Keeps progress, checkpoint and log lines of a running attempt if its token holds.
+    fn record(&self, call: Call, request: RecordRequest) -> Reply<'_, Recorded>;
+
+    /// Makes a worker known, its lease starting now, and makes available at once the jobs that wait with `no handler`
+    /// for one of its kinds. *Twice:* renews.
+    fn register_worker(&self, call: Call, request: RegisterWorker) -> Reply<'_, ()>;
+
+    /// Forgets a worker that has stopped; jobs it still holds are given back, refunded. Unknown ones are no error.
+    fn retire_worker(&self, call: Call, worker: WorkerId) -> Reply<'_, ()>;
+
+    /// Cancels jobs: a waiting or available one ends `cancelled` at once, atomically against fetch; of a running one
+    /// the request is stored, and whatever its run ends with, it ends `cancelled`.
+    fn cancel(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply>;
+
+    /// Runs jobs again by hand: a terminal, scheduled or retryable one becomes available now with its attempts at 0;
+    /// its history stays, its unique key is taken again or the verdict is [`Conflict`](crate::Verdict::Conflict). An
+    /// available one stays as it is (`Done`); a running or suspended one is refused.
+    fn retry(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply>;
+
+    /// Removes jobs with their history. A running one is refused.
+    fn delete(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply>;
+
+    /// Changes waiting or available jobs. Others are refused.
+    fn update(&self, call: Call, request: VerbRequest, patch: JobPatch) -> Reply<'_, VerbReply>;
+
+    /// Releases suspended jobs: available now. Others are refused.
+    fn release_hold(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply>;
+
+    /// Makes due scheduled and retryable jobs available, at most `limit`, the longest due first.
+    fn promote(&self, call: Call, limit: usize) -> Reply<'_, Maintained>;
+
+    /// Takes back the jobs of workers whose lease has expired, at most about `limit`: first marks the worker dead, then
+    /// ends its runs as crashed and puts back only what it itself ended. A claim whose worker is unknown counts as
+    /// expired. Any worker may call it; two at once do it once.
+    fn rescue(&self, call: Call, limit: usize) -> Reply<'_, RescueReply>;
+
+    /// Deletes terminal jobs past their retention, at most `limit`. Never touches another.
+    fn prune(&self, call: Call, limit: usize) -> Reply<'_, Maintained>;
+
+    /// Looks for jobs that are in no place, from `cursor` on, at most `limit`, and makes them available again. Finding
+    /// one means a defect: it is there so that even then nothing is lost.
+    fn audit(&self, call: Call, cursor: Option<Cursor>, limit: usize) -> Reply<'_, AuditReply>;
+
+    /// Jobs by id, in the order of the ids; `None` for one that is not there.
+    fn get(&self, call: Call, ids: Vec<JobId>) -> Reply<'_, Vec<Option<JobRecord>>>;
+
+    /// A page of jobs that match, by id. Bounded work: a page may be short although more follows.
+    fn list(&self, call: Call, request: ListRequest) -> Reply<'_, Page<JobRecord>>;
+
+    /// The ended runs of a job, oldest first, at most the newest `limit`.
+    fn list_runs(&self, call: Call, id: JobId, limit: usize) -> Reply<'_, Vec<RunRecord>>;
+
+    /// What happened to a job outside its leases, oldest first.
+    fn list_events(&self, call: Call, id: JobId) -> Reply<'_, Vec<JobEvent>>;
+
+    /// The checkpoint the latest attempt of a job left, if any.
+    fn checkpoint(&self, call: Call, id: JobId) -> Reply<'_, Option<bytes::Bytes>>;
+
+    /// Every queue that has, or had, jobs or is paused, by name.
+    fn list_queues(&self, call: Call) -> Reply<'_, Vec<QueueRecord>>;
+
+    /// Every registered worker, by the time it started.
+    fn list_workers(&self, call: Call) -> Reply<'_, Vec<WorkerRecord>>;
+
+    /// How many jobs match, counted up to `cap`.
+    fn count(&self, call: Call, filter: JobFilter, cap: Option<u64>) -> Reply<'_, Count>;
+
+    /// Numbers of every queue.
+    fn stats(&self, call: Call, request: StatsRequest) -> Reply<'_, StatsReply>;
+
+    /// Stops new fetches from a queue; what runs goes on. *Twice:* the newer reason stands.
+    fn pause(&self, call: Call, request: PauseRequest) -> Reply<'_, ()>;
+
+    /// Lets a paused queue go on. One that is not paused is no error.
+    fn resume(&self, call: Call, queue: Name) -> Reply<'_, ()>;
+
+    /// Tells a listener of this process what may be worth a look, until the subscription is dropped. A hint is never
+    /// the truth: without [`Capability::Notifications`](crate::Capability::Notifications) none ever comes.
+    fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription;
+}

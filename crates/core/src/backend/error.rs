@@ -1,0 +1,158 @@
+//! The error of a backend.
+
+use std::fmt;
+
+use super::capability::Capability;
+
+/// What sort of error a backend met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BackendErrorKind {
+    /// The store cannot be reached.
+    Unavailable,
+    /// The call's deadline passed.
+    TimedOut,
+    /// Others hold what the call needs.
+    Busy,
+    /// The disk or memory is full, or a bound of the store is reached.
+    Full,
+    /// The store may only be read.
+    ReadOnly,
+    /// The store is not one of Gristmill's, or is damaged.
+    Foreign,
+    /// The store has no schema, or an older one than this version needs.
+    SchemaOld,
+    /// The store's schema is newer than this version knows.
+    SchemaNew,
+    /// The backend does not promise this capability.
+    Unsupported(Capability),
+    /// The worker is unknown or its lease expired: it has to start again with a new incarnation.
+    WorkerGone,
+    /// The backend was closed.
+    Closed,
+    /// A stored row does not decode.
+    Undecodable,
+    /// The backend itself is at fault.
+    Internal,
+}
+
+impl BackendErrorKind {
+    /// Whether the same call may succeed later.
+    pub const fn is_retryable(self) -> bool {
+        matches!(self, Self::Unavailable | Self::TimedOut | Self::Busy | Self::Full)
+    }
+}
+
+/// Whether a call that failed has left something behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// It certainly changed nothing.
+    NotStored,
+    /// It may have taken effect; a repeat with the same ids is safe.
+    MaybeStored,
+}
+
+/// Why a backend's call failed. Control flow is not among it: a duplicate or a lost lease is a value of the reply.
+pub struct BackendError(Box<Inner>);
+
+struct Inner {
+    kind: BackendErrorKind,
+    certainty: Certainty,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl BackendError {
+    /// An error that certainly changed nothing. `message` names the thing, in one clause.
+    pub fn new(kind: BackendErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            certainty: Certainty::NotStored,
+            message: message.into(),
+            hint: None,
+            source: None,
+        }))
+    }
+
+    /// The capability is absent.
+    pub fn unsupported(backend: &str, capability: Capability) -> Self {
+        Self::new(
+            BackendErrorKind::Unsupported(capability),
+            format!("the {backend} backend does not promise `{capability}`"),
+        )
+    }
+
+    /// The worker has to start again.
+    pub fn worker_gone(worker: crate::WorkerId) -> Self {
+        Self::new(
+            BackendErrorKind::WorkerGone,
+            format!("worker {worker} is unknown or its lease has expired"),
+        )
+    }
+
+    /// The same error, of a call that may have taken effect.
+    pub fn maybe_stored(mut self) -> Self {
+        self.0.certainty = Certainty::MaybeStored;
+        self
+    }
+
+    /// The same error with the remedy.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error with its cause.
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What sort of error it is.
+    pub fn kind(&self) -> BackendErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.0.kind.is_retryable()
+    }
+
+    /// Whether it may have taken effect.
+    pub fn certainty(&self) -> Certainty {
+        self.0.certainty
+    }
+
+    /// The remedy, where one is known.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    pub(crate) fn into_source(self) -> Option<Box<dyn std::error::Error + Send + Sync>> {
+        self.0.source
+    }
+}
+
+impl fmt::Debug for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackendError")
+            .field("kind", &self.0.kind)
+            .field("certainty", &self.0.certainty)
+            .field("message", &self.0.message)
+            .field("source", &self.0.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for BackendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,101 @@
+//! Notifications: hints, never the truth.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{JobId, Name};
+
+/// What may be worth a look. Hints may be lost, doubled or late; polling is the truth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hint {
+    /// A job of the queue became available.
+    Available(Name),
+    /// A cancel was asked for while the job runs.
+    CancelRequested(JobId),
+    /// The queue was paused or resumed.
+    QueueChanged(Name),
+    /// A job ended.
+    Ended(JobId),
+}
+
+/// Who is told. Called on the backend's own thread, after the fact is stored: it must not block.
+pub trait Listener: Send + Sync {
+    /// A hint.
+    fn hint(&self, hint: &Hint);
+}
+
+/// Keeps a listener subscribed; dropping it ends that.
+pub struct Subscription(Option<Box<dyn FnOnce() + Send>>);
+
+impl Subscription {
+    /// A subscription that ends with `unsubscribe`.
+    pub fn new(unsubscribe: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(unsubscribe)))
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(unsubscribe) = self.0.take() {
+            unsubscribe();
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subscription")
+    }
+}
+
+/// The listeners of a backend: who is told, in the order of subscribing.
+#[derive(Clone, Default)]
+pub struct Listeners(Arc<std::sync::Mutex<Registry>>);
+
+#[derive(Default)]
+struct Registry {
+    next: u64,
+    listeners: Vec<(u64, Arc<dyn Listener>)>,
+}
+
+impl Listeners {
+    /// Adds a listener until the subscription is dropped.
+    pub fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
+        let mut registry = self.lock();
+        registry.next += 1;
+        let number = registry.next;
+        registry.listeners.push((number, listener));
+        let listeners = self.clone();
+        Subscription::new(move || listeners.lock().listeners.retain(|(other, _)| *other != number))
+    }
+
+    /// Tells every listener every hint.
+    pub fn tell(&self, hints: &[Hint]) {
+        if hints.is_empty() {
+            return;
+        }
+        // Listeners are called without the lock: one of them may subscribe or end its subscription.
+        let listeners: Vec<_> = self.lock().listeners.iter().map(|(_, listener)| listener.clone()).collect();
+        for listener in listeners {
+            for hint in hints {
+                listener.hint(hint);
+            }
+        }
+    }
+
+    /// Whether nobody listens.
+    pub fn is_empty(&self) -> bool {
+        self.lock().listeners.is_empty()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Registry> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listeners({})", self.lock().listeners.len())
+    }
+}

@@ -1,0 +1,410 @@
+//! What a backend answers: one struct an operation.
+
+use std::time::Duration;
+
+use crate::{ClaimId, Cursor, JobId, JobSpec, JobState, Lease, Name, QueueRecord, Timestamp};
+
+use super::Durability;
+
+/// What a store says of itself.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Ping {
+    /// The store's clock.
+    pub now: Timestamp,
+    /// Name and version, such as `SQLite 3.50.2`.
+    pub version: String,
+    /// How durable an enqueue is.
+    pub durability: Durability,
+    /// Settings that matter, for reports.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Ping {
+    /// An answer.
+    pub fn new(now: Timestamp, version: impl Into<String>, durability: Durability) -> Self {
+        Self { now, version: version.into(), durability, settings: Vec::new() }
+    }
+}
+
+/// Where the schema is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct MigrationReport {
+    /// The version before; 0 is an empty store.
+    pub from: u32,
+    /// The version now.
+    pub current: u32,
+    /// The version this library brings.
+    pub latest: u32,
+    /// The names of the migrations that are missing, or were applied by this call.
+    pub steps: Vec<String>,
+}
+
+/// What became of one job of an enqueue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Enqueued {
+    /// It was stored.
+    Created,
+    /// It was not: this job stands in its place.
+    Existing {
+        /// The job that is there.
+        id: JobId,
+        /// What they have in common.
+        by: ExistingBy,
+    },
+    /// It was stored in place of this job.
+    Replaced {
+        /// The job that is gone.
+        id: JobId,
+    },
+    /// It was not stored; its neighbours are not affected.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a job that was already there has in common with the new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExistingBy {
+    /// The id: the same enqueue, repeated.
+    Id,
+    /// The unique key.
+    UniqueKey,
+}
+
+/// What became of the jobs of an enqueue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EnqueueReply {
+    /// One answer a job, in the order of the request.
+    pub jobs: Vec<Enqueued>,
+    /// The durability that was reached.
+    pub durability: Durability,
+}
+
+impl EnqueueReply {
+    /// An answer.
+    pub fn new(jobs: Vec<Enqueued>, durability: Durability) -> Self {
+        Self { jobs, durability }
+    }
+}
+
+/// A leased job.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct FetchedJob {
+    /// The right to run it.
+    pub lease: Lease,
+    /// Which attempt this is, from 1.
+    pub attempt: u16,
+    /// Crashes in a row before it.
+    pub crashes: u16,
+    /// When it became due.
+    pub run_at: Timestamp,
+    /// What to run.
+    pub spec: JobSpec,
+}
+
+impl FetchedJob {
+    /// A leased job.
+    pub fn new(lease: Lease, attempt: u16, crashes: u16, run_at: Timestamp, spec: JobSpec) -> Self {
+        Self { lease, attempt, crashes, run_at, spec }
+    }
+}
+
+/// What a fetch found of one queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FetchedQueue {
+    /// The queue.
+    pub queue: Name,
+    /// Nothing more of it is available now.
+    pub exhausted: bool,
+    /// It is paused: nothing was fetched.
+    pub paused: bool,
+    /// When its next waiting job is due, where that is cheap to say.
+    pub next_due: Option<Timestamp>,
+}
+
+impl FetchedQueue {
+    /// A queue with more to fetch.
+    pub fn new(queue: Name) -> Self {
+        Self { queue, exhausted: false, paused: false, next_due: None }
+    }
+}
+
+/// What a fetch leased.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct FetchReply {
+    /// The jobs, each queue's in its order: priority, due time, order of enqueueing.
+    pub jobs: Vec<FetchedJob>,
+    /// One answer a queue, in the order of the request.
+    pub queues: Vec<FetchedQueue>,
+    /// How long the leases hold, counted from the sending of the request, so that the network cannot stretch it.
+    pub lease_expires_in: Duration,
+}
+
+impl FetchReply {
+    /// An answer.
+    pub fn new(jobs: Vec<FetchedJob>, queues: Vec<FetchedQueue>, lease_expires_in: Duration) -> Self {
+        Self { jobs, queues, lease_expires_in }
+    }
+}
+
+/// What a heartbeat brought.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RenewReply {
+    /// How long the leases hold, counted from the sending of the request.
+    pub expires_in: Duration,
+    /// Claims among the known ones that the store no longer has.
+    pub lost: Vec<ClaimId>,
+    /// Claims the worker did not know; their jobs are available again, their attempts refunded.
+    pub given_back: Vec<ClaimId>,
+    /// Running jobs of this worker that somebody wants cancelled: job and run.
+    pub cancels: Vec<(JobId, u32)>,
+    /// Queues of this worker that are paused now.
+    pub paused: Vec<Name>,
+}
+
+/// What became of one run's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finished {
+    /// It was stored; the job is in this state.
+    Accepted {
+        /// Where it went.
+        state: JobState,
+    },
+    /// The same end was stored before: a repeat after a lost reply.
+    AlreadyAccepted,
+    /// The token does not hold: nothing was changed.
+    LeaseLost {
+        /// Why.
+        why: LostWhy,
+    },
+}
+
+/// Why a lease was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LostWhy {
+    /// It expired and the job was rescued.
+    Rescued,
+    /// It was given back.
+    GivenBack,
+    /// The token was never granted for this run, or the job is gone.
+    Unknown,
+}
+
+/// What became of the ends of runs.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct FinishReply {
+    /// One answer an item, in the order of the request.
+    pub items: Vec<Finished>,
+    /// What the fetch behind it leased, where one was asked for.
+    pub fetched: Option<FetchReply>,
+}
+
+impl FinishReply {
+    /// An answer.
+    pub fn new(items: Vec<Finished>, fetched: Option<FetchReply>) -> Self {
+        Self { items, fetched }
+    }
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recorded {
+    /// It was stored.
+    Accepted,
+    /// The token does not hold: nothing was stored.
+    LeaseLost,
+}
+
+/// What became of one job under an operator's act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Done.
+    Done,
+    /// It is running; its handler will be told.
+    Requested,
+    /// It had ended before.
+    AlreadyTerminal,
+    /// Another job holds its unique key.
+    Conflict(JobId),
+    /// The state it is in forbids it.
+    Refused(JobState),
+    /// There is no such job.
+    NotFound,
+}
+
+/// The operator's acts, as a job's events name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verb {
+    /// Stop it on purpose.
+    Cancel,
+    /// Run it again, from attempt 1.
+    Retry,
+    /// Remove it.
+    Delete,
+    /// Change it.
+    Update,
+    /// Release it from its hold.
+    ReleaseHold,
+}
+
+impl Verb {
+    /// The stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Retry => "retry",
+            Self::Delete => "delete",
+            Self::Update => "update",
+            Self::ReleaseHold => "release_hold",
+        }
+    }
+}
+
+/// What became of the jobs under an operator's act.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct VerbReply {
+    /// One verdict a job.
+    pub jobs: Vec<(JobId, Verdict)>,
+    /// Where the next call begins, where a filter was given and more may match.
+    pub next: Option<Cursor>,
+}
+
+/// What a round of maintenance did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Maintained {
+    /// Jobs that were changed.
+    pub done: u64,
+    /// The limit was reached: call again.
+    pub more: bool,
+    /// When there will be something to do, where that is known.
+    pub next_due: Option<Timestamp>,
+}
+
+/// A job that was taken back from a dead worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rescued {
+    /// Which.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: Name,
+    /// Where it went.
+    pub state: JobState,
+}
+
+impl Rescued {
+    /// A job that was taken back.
+    pub fn new(id: JobId, queue: Name, state: JobState) -> Self {
+        Self { id, queue, state }
+    }
+}
+
+/// What a rescue did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RescueReply {
+    /// The jobs that were taken back.
+    pub jobs: Vec<Rescued>,
+    /// The limit was reached: call again.
+    pub more: bool,
+    /// When the next worker's lease ends, where one is alive.
+    pub next_due: Option<Timestamp>,
+}
+
+/// What an audit found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct AuditReply {
+    /// Jobs looked at.
+    pub checked: u64,
+    /// Jobs that were in no place and were made available again.
+    pub repaired: Vec<JobId>,
+    /// Where the next call begins; `None` when the whole store was looked at.
+    pub next: Option<Cursor>,
+}
+
+/// A count that may end at a cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// The number, or the cap.
+    pub value: u64,
+    /// There may be more.
+    pub capped: bool,
+}
+
+/// Numbers of one queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// The queue.
+    pub queue: QueueRecord,
+    /// Jobs by state, at [`JobState::index`].
+    pub counts: [Count; 8],
+    /// For how long its oldest available job has been due.
+    pub oldest_available: Option<Duration>,
+}
+
+impl QueueStats {
+    /// A queue without jobs.
+    pub fn new(queue: QueueRecord) -> Self {
+        Self { queue, counts: [Count::default(); 8], oldest_available: None }
+    }
+
+    /// The count of one state.
+    pub fn count(&self, state: JobState) -> Count {
+        self.counts[state.index()]
+    }
+}
+
+/// Numbers of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct StatsReply {
+    /// One entry a queue, by name.
+    pub queues: Vec<QueueStats>,
+    /// Finishes that came after their lease had passed on.
+    pub stale_finishes: u64,
+}
+
+/// One finding of a store's self-examination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Diagnosis {
+    /// What was looked at.
+    pub check: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found.
+    pub finding: String,
+    /// What to do about it, where something is to be done.
+    pub remedy: Option<String>,
+}
+
+impl Diagnosis {
+    /// All is well.
+    pub fn fine(check: impl Into<String>, finding: impl Into<String>) -> Self {
+        Self { check: check.into(), ok: true, finding: finding.into(), remedy: None }
+    }
+
+    /// Something is to be done.
+    pub fn trouble(check: impl Into<String>, finding: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check: check.into(), ok: false, finding: finding.into(), remedy: Some(remedy.into()) }
+    }
+}

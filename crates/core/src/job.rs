@@ -1,0 +1,14 @@
+//! The job: what producers and workers share, and what a store keeps of it.
+
+pub(crate) mod args;
+pub(crate) mod id;
+pub(crate) mod metadata;
+pub(crate) mod new;
+pub(crate) mod options;
+pub(crate) mod output;
+pub(crate) mod priority;
+pub(crate) mod record;
+pub(crate) mod retention;
+pub(crate) mod spec;
+pub(crate) mod state;
+pub(crate) mod unique;

@@ -1,0 +1,57 @@
+//! The right to run one attempt.
+
+use std::fmt;
+
+use crate::{JobId, Name};
+
+/// One fetch of one worker, numbered by the worker: a repeat with the same number returns the same jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClaimId(pub u64);
+
+/// The unguessable part of a lease. Every later write of the attempt shows it; a backend chooses its bits
+/// and nobody else reads them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LeaseToken(pub u128);
+
+impl fmt::Display for LeaseToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for LeaseToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Where a backend finds the leased job again without a search; opaque to everybody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Place(pub u128);
+
+/// The time-bounded right to run one attempt of one job.
+///
+/// It names the job, its queue, the run and, by its token, the worker's incarnation and claim. It ends when
+/// the run is finished or given back, or when the worker's heartbeat has not come for the length of its lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The job.
+    pub job: JobId,
+    /// Its queue.
+    pub queue: Name,
+    /// Which lease of the job this is, from 1; never reset, so `(job, run)` names this one for ever.
+    pub run: u32,
+    /// The claim of the worker the job was fetched with.
+    pub claim: ClaimId,
+    /// The unguessable part.
+    pub token: LeaseToken,
+    /// The backend's own note.
+    pub place: Place,
+}
+
+impl Lease {
+    /// The fencing text a handler may pass to other systems: grows with every run of the job.
+    pub fn fencing_token(&self) -> String {
+        format!("{:010}-{}", self.run, self.token)
+    }
+}

@@ -1,0 +1,91 @@
+//! From an outcome to the decision a store applies.
+
+use std::time::Duration;
+
+use crate::{Ending, Output, RetryPolicy, RunError};
+
+/// How a handler's attempt ended, as the handler or the middleware around it says. Exhaustive on purpose.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Succeeded, with or without an output.
+    Completed {
+        /// What it returned.
+        output: Option<Output>,
+    },
+    /// Failed; tried again while attempts are left.
+    Failed {
+        /// Why.
+        error: RunError,
+        /// The delay before the next attempt; `None` asks the retry policy.
+        after: Option<Duration>,
+    },
+    /// Wants to run later; costs no attempt.
+    Snoozed {
+        /// How much later.
+        after: Duration,
+    },
+    /// Stopped on purpose.
+    Cancelled {
+        /// Why.
+        reason: String,
+    },
+    /// Given up.
+    Discarded {
+        /// Why.
+        reason: String,
+    },
+    /// Not run now because a limit or a breaker says so; costs no attempt.
+    Deferred {
+        /// When to look again.
+        after: Duration,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a store is told to do with a leased job. Delays are added to the store's own clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// It is completed.
+    Complete,
+    /// The attempt failed: retryable after the delay, or discarded when attempts are used up.
+    RetryAfter(Duration),
+    /// It is scheduled after the delay; the attempt is not spent.
+    SnoozeAfter(Duration),
+    /// It is cancelled.
+    Cancel,
+    /// It is discarded.
+    Discard,
+    /// It is given back; the attempt is not spent. A zero delay makes it available at once.
+    GiveBackAfter(Duration),
+}
+
+impl Outcome {
+    /// The ending its run is recorded with. Timeouts, panics and undecodable args are failures or discards whose
+    /// finer ending the executor knows.
+    pub const fn ending(&self) -> Ending {
+        match self {
+            Self::Completed { .. } => Ending::Completed,
+            Self::Failed { .. } => Ending::Failed,
+            Self::Snoozed { .. } => Ending::Snoozed,
+            Self::Cancelled { .. } => Ending::Cancelled,
+            Self::Discarded { .. } => Ending::Discarded,
+            Self::Deferred { .. } => Ending::Limited,
+        }
+    }
+
+    /// The decision, with the policy's delay after a failure of `attempt`. `random` lies in `[0, 1)`.
+    pub fn decide(&self, policy: &RetryPolicy, attempt: u16, random: f64) -> Decision {
+        match self {
+            Self::Completed { .. } => Decision::Complete,
+            Self::Failed { after, .. } => {
+                Decision::RetryAfter(after.unwrap_or_else(|| policy.delay(attempt, random)))
+            }
+            Self::Snoozed { after } => Decision::SnoozeAfter(*after),
+            Self::Cancelled { .. } => Decision::Cancel,
+            Self::Discarded { .. } => Decision::Discard,
+            Self::Deferred { after, .. } => Decision::GiveBackAfter(*after),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What is kept of an error: bounded, and never a reason for a finish to fail.
+
+use serde::{Deserialize, Serialize};
+
+const MAX_MESSAGE_BYTES: usize = 16 * 1024;
+const MAX_BACKTRACE_BYTES: usize = 64 * 1024;
+
+/// An error as a run's record keeps it: at most 16 KiB of message and 64 KiB of backtrace, cut with `…`, NUL and
+/// other control characters (but newline and tab) escaped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RunError {
+    /// The error and its sources, joined by `: `.
+    pub message: String,
+    /// Where it came from, where that is known.
+    pub backtrace: Option<String>,
+}
+
+impl RunError {
+    /// An error with a message.
+    pub fn new(message: impl AsRef<str>) -> Self {
+        Self { message: clean(message.as_ref(), MAX_MESSAGE_BYTES), backtrace: None }
+    }
+
+    /// The same error with a backtrace.
+    pub fn with_backtrace(mut self, backtrace: impl AsRef<str>) -> Self {
+        self.backtrace = Some(clean(backtrace.as_ref(), MAX_BACKTRACE_BYTES));
+        self
+    }
+}
+
+fn clean(text: &str, limit: usize) -> String {
+    let mut cleaned = String::with_capacity(text.len().min(limit));
+    for char in text.chars() {
+        if cleaned.len() + char.len_utf8() > limit {
+            cleaned.push('…');
+            break;
+        }
+        if char.is_control() && !matches!(char, '\n' | '\t') {
+            cleaned.extend(char.escape_unicode());
+        } else {
+            cleaned.push(char);
+        }
+    }
+    cleaned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_messages_are_escaped_and_cut() {
+        assert_eq!(RunError::new("a\0b\x1b[31m\nc").message, "a\\u{0}b\\u{1b}[31m\nc");
+        let long = RunError::new("é".repeat(MAX_MESSAGE_BYTES)).message;
+        assert!(long.len() <= MAX_MESSAGE_BYTES + '…'.len_utf8() && long.ends_with('…'));
+    }
+}

@@ -1,0 +1,93 @@
+//! Workers as the store knows them.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::{Name, Timestamp};
+
+/// One incarnation of a worker: made anew at every start, never a host's name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(u128);
+
+impl WorkerId {
+    /// A new incarnation.
+    pub fn random() -> Self {
+        Self(uuid::Uuid::new_v4().as_u128())
+    }
+
+    /// The incarnation with this number, as a store keeps it.
+    pub const fn from_u128(number: u128) -> Self {
+        Self(number)
+    }
+
+    /// The number a store keeps.
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for WorkerId {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self).map_err(|source| {
+            crate::Error::invalid(format!("`{text}` is not a worker's id")).with_source(source)
+        })
+    }
+}
+
+/// A worker as the inspection shows it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct WorkerRecord {
+    /// The incarnation.
+    pub id: WorkerId,
+    /// What the worker calls itself: host and process, for people.
+    pub label: String,
+    /// When it registered.
+    pub started_at: Timestamp,
+    /// Its latest sign of life.
+    pub heartbeat_at: Timestamp,
+    /// When its leases end unless it renews them.
+    pub lease_expires_at: Timestamp,
+    /// The length of its leases.
+    pub lease: Duration,
+    /// How many jobs it runs at once at most.
+    pub slots: u32,
+    /// Jobs it holds a lease on now.
+    pub running: u64,
+    /// The queues it fetches from.
+    pub queues: Vec<Name>,
+    /// The kinds it has handlers for.
+    pub kinds: Vec<Name>,
+}
+
+impl WorkerRecord {
+    /// A record of a worker that has just registered; the remaining members are public.
+    pub fn new(id: WorkerId, label: impl Into<String>, started_at: Timestamp, lease: Duration) -> Self {
+        Self {
+            id,
+            label: label.into(),
+            started_at,
+            heartbeat_at: started_at,
+            lease_expires_at: started_at + lease,
+            lease,
+            slots: 0,
+            running: 0,
+            queues: Vec::new(),
+            kinds: Vec::new(),
+        }
+    }
+}
