@@ -1,0 +1,136 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use crate::job::SMALLEST_ARGS_BYTES;
+
+/// Hand-written minimal queues: the rates and latencies that Gristmill's benchmark is compared with.
+///
+/// A floor is the least code that is still at-least-once and keeps finished jobs in history. Every job is
+/// accounted for by its id; a run that loses or doubles one ends with exit code 1.
+#[derive(Debug, Parser)]
+#[command(name = "gristmill-floors", version, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Where the jobs are stored.
+    pub(crate) backend: Backend,
+    /// What is measured.
+    pub(crate) mode: Mode,
+    /// How many jobs [default: 200000; for `latency` 1000, one each 5 ms].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000_000))]
+    jobs: Option<u32>,
+    /// Jobs in one bulk enqueue, and in one fetch and finish.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) batch: u32,
+    /// Length of a job's JSON args in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(i64::from(SMALLEST_ARGS_BYTES)..=1_048_576))]
+    pub(crate) args_bytes: u32,
+    /// SQLite's `synchronous`: `full` survives a power loss, `normal` a killed process, `off` neither promise.
+    #[arg(long, value_enum, default_value_t = Sync::Full)]
+    pub(crate) sync: Sync,
+    /// Concurrent callers in `enqueue`, each with one insert under way at a time.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) callers: u32,
+    /// Folder for the database files [default: a temporary one on a disk, removed afterwards].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print one line of JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Args {
+    /// How many jobs the run enqueues.
+    pub(crate) fn jobs(&self) -> u32 {
+        self.jobs.unwrap_or(match self.mode {
+            Mode::Drain | Mode::Enqueue => 200_000,
+            Mode::Latency => 1000,
+        })
+    }
+}
+
+/// Where the jobs are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    /// A map in this process.
+    Memory,
+    /// A SQLite file in WAL mode.
+    Sqlite,
+}
+
+impl Backend {
+    /// The name on the command line and in the report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Enqueue all jobs in bulk, then run them until none is left.
+    Drain,
+    /// Enqueue in bulk, then one by one from concurrent callers.
+    Enqueue,
+    /// One job each 5 ms on an idle queue: enqueue call to handler start.
+    Latency,
+}
+
+impl Mode {
+    /// The name on the command line and in the report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Enqueue => "enqueue",
+            Self::Latency => "latency",
+        }
+    }
+}
+
+/// SQLite's `synchronous` setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sync {
+    /// Never waits for the disk.
+    Off,
+    /// Waits at checkpoints only.
+    Normal,
+    /// Waits at each commit.
+    Full,
+}
+
+impl Sync {
+    /// The name on the command line, in the report and in SQLite's pragma.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Normal => "normal",
+            Self::Full => "full",
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gristmill-floors memory drain
+  gristmill-floors sqlite drain --sync normal --jobs 500000 --json
+  gristmill-floors sqlite enqueue --sync full --callers 256
+  gristmill-floors sqlite latency --sync normal --dir /var/lib/bench
+
+Build with --release; a debug build measures the compiler's restraint.";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Args;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}
