@@ -1,20 +1,4 @@
 //! THE SEAM: what every store is asked, and what each answer means.
-//!
-//! # Rules for every operation
-//! * **Decisions are made in core, effects in backends.** A backend applies [`settle`](crate::settle()) and
-//!   [`settle_crash`](crate::settle_crash) under its lock and stores the result; it decides nothing itself.
-//! * **Every write of a run shows its token.** A token that does not hold changes nothing and answers a value. Only the
-//!   operator's verbs name a job by its id alone, and they leave an event.
-//! * **Atomic per job.** What belongs to one job's operation happens whole or not at all, a finish with all its
-//!   consequences included. A batch may be cut by queue or partition; an error then answers for the whole call and says
-//!   so by [`Certainty::MaybeStored`](crate::Certainty::MaybeStored). One bad item never takes its neighbours down.
-//! * **Called twice.** A repeat after a lost reply is safe: the same job ids, claim numbers and tokens give the same
-//!   answers without a second effect.
-//! * **Crash in the middle.** After a restart each job is in exactly one place: waiting, available, held by a claim, or
-//!   ended.
-//! * **Time is the store's.** [`Call::now`] replaces it in tests; durations of a request are added to it.
-//! * **Everything is bounded.** Batches are cut at a thousand items by the caller, pages and rounds by their limit.
-//! * **Cancel safety.** Dropping the future of a call leaves it done or not done, like a lost reply.
 
 pub(crate) mod capability;
 pub(crate) mod error;
@@ -104,8 +88,23 @@ pub struct IdContext {
 
 /// A store of jobs: the storage seam. Object-safe, shared as `Arc<dyn Backend>`.
 ///
-/// The rules that hold for every operation stand in the [module](self) and are not repeated. `gristmill-testkit` proves
-/// them, case by case.
+/// `gristmill-testkit` proves what stands here, case by case.
+///
+/// # Rules for every operation
+/// * **Decisions are made in core, effects in backends.** A backend applies [`settle`](crate::settle()) and
+///   [`settle_crash`](crate::settle_crash) under its lock and stores the result; it decides nothing itself.
+/// * **Every write of a run shows its token.** A token that does not hold changes nothing and answers a value. Only the
+///   operator's verbs name a job by its id alone, and they leave an event.
+/// * **Atomic per job.** What belongs to one job's operation happens whole or not at all, a finish with all its
+///   consequences included. A batch may be cut by queue or partition; an error then answers for the whole call and says
+///   so by [`Certainty::MaybeStored`](crate::Certainty::MaybeStored). One bad item never takes its neighbours down.
+/// * **Called twice.** A repeat after a lost reply is safe: the same job ids, claim numbers and tokens give the same
+///   answers without a second effect.
+/// * **Crash in the middle.** After a restart each job is in exactly one place: waiting, available, held by a claim, or
+///   ended.
+/// * **Time is the store's.** [`Call::now`] replaces it in tests; durations of a request are added to it.
+/// * **Everything is bounded.** Batches are cut at a thousand items by the caller, pages and rounds by their limit.
+/// * **Cancel safety.** Dropping the future of a call leaves it done or not done, like a lost reply.
 pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// A short, stable name: `memory`, `sqlite`, ….
     fn name(&self) -> &'static str;

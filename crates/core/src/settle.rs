@@ -151,6 +151,7 @@ fn later(after: Duration) -> JobState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::JobState::{Available, Discarded, Retryable};
 
     const SECOND: Duration = Duration::from_secs(1);
     const FACTS: RunFacts = RunFacts { attempt: 2, crashes: 1, max_attempts: 5, cancel_requested: false };
@@ -215,7 +216,6 @@ mod tests {
             facts.crashes = settled.crashes;
             states.push((settled.state, settled.after.as_millis()));
         }
-        use JobState::{Available, Discarded, Retryable};
         assert_eq!(
             states,
             [(Available, 0), (Retryable, 500), (Retryable, 500), (Retryable, 500), (Discarded, 0)]
