@@ -1,0 +1,89 @@
+//! The handlers of a worker by kind, with their types erased: what the executor starts.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use gristmill_core::{BoxFuture, Ending, Name, Outcome};
+
+use crate::JobContext;
+
+/// What an attempt came to: the outcome, and the ending it is recorded with where that is finer (`undecodable`,
+/// `panic`, …).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempted {
+    /// What becomes of the job.
+    pub outcome: Outcome,
+    /// How the run is recorded.
+    pub ending: Ending,
+}
+
+impl From<Outcome> for Attempted {
+    fn from(outcome: Outcome) -> Self {
+        Self { ending: outcome.ending(), outcome }
+    }
+}
+
+/// How a handler's code runs, for the executor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// A future: dropped to stop it.
+    Async,
+    /// A future that waits for a blocking thread: cannot be stopped, keeps its lease until it returns.
+    Blocking,
+}
+
+/// A handler with middleware around it and state within: starts one attempt.
+pub(crate) trait Start: Send + Sync + 'static {
+    /// The attempt. Decodes the args first; undecodable ones never reach the user's code.
+    fn start(&self, context: JobContext) -> BoxFuture<'static, Attempted>;
+}
+
+/// One registered handler.
+pub(crate) struct Route {
+    pub(crate) start: Box<dyn Start>,
+    pub(crate) mode: Mode,
+    /// The user's type, for messages about duplicates.
+    pub(crate) job_type: &'static str,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("job_type", &self.job_type)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The handlers of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    by_kind: HashMap<Name, Arc<Route>>,
+}
+
+impl Routes {
+    /// Adds a handler.
+    ///
+    /// # Errors
+    /// The handler that is there already.
+    pub(crate) fn insert(&mut self, kind: Name, route: Route) -> Result<(), Arc<Route>> {
+        match self.by_kind.get(&kind) {
+            Some(existing) => Err(existing.clone()),
+            None => {
+                self.by_kind.insert(kind, Arc::new(route));
+                Ok(())
+            }
+        }
+    }
+
+    /// The handler of a kind.
+    pub(crate) fn find(&self, kind: &Name) -> Option<&Arc<Route>> {
+        self.by_kind.get(kind)
+    }
+
+    /// All kinds, for the worker's registration.
+    pub(crate) fn kinds(&self) -> Vec<Name> {
+        self.by_kind.keys().cloned().collect()
+    }
+}

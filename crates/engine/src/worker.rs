@@ -1,0 +1,3 @@
+//! A running instance of the engine.
+
+pub(crate) mod options;

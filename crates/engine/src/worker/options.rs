@@ -1,0 +1,58 @@
+//! What a worker is told, checked.
+
+use std::time::Duration;
+
+use gristmill_core::{Name, Priority};
+
+/// One queue a worker fetches from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QueueOptions {
+    pub(crate) queue: Name,
+    /// How many of its jobs run at once at most.
+    pub(crate) slots: usize,
+    /// Only these priorities; for reserved lanes.
+    pub(crate) priorities: Option<(Priority, Priority)>,
+}
+
+/// Everything a worker is told but its handlers; made and checked by the builder.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WorkerOptions {
+    pub(crate) label: String,
+    pub(crate) queues: Vec<QueueOptions>,
+    /// How many jobs run at once at most over all queues; `None` is the sum of the queues.
+    pub(crate) slots: Option<usize>,
+    /// How long a lease holds without a heartbeat.
+    pub(crate) lease: Duration,
+    /// How long running handlers may go on after a stop.
+    pub(crate) grace: Duration,
+    /// How often an idle queue is looked at when no hint comes.
+    pub(crate) poll_interval: Duration,
+    /// At most this many jobs a fetch.
+    pub(crate) fetch_batch: usize,
+    /// The timeout of an attempt whose job has none.
+    pub(crate) timeout: Option<Duration>,
+    /// The deadline of every call of the backend.
+    pub(crate) call_deadline: Duration,
+    /// Ends by itself when nothing is left to run in its queues.
+    pub(crate) drain: bool,
+    /// Whether it promotes, rescues and prunes.
+    pub(crate) maintenance: bool,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            label: String::new(),
+            queues: Vec::new(),
+            slots: None,
+            lease: Duration::from_secs(30),
+            grace: Duration::from_secs(30),
+            poll_interval: Duration::from_secs(1),
+            fetch_batch: 1_000,
+            timeout: None,
+            call_deadline: Duration::from_secs(10),
+            drain: false,
+            maintenance: true,
+        }
+    }
+}
