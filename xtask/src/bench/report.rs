@@ -70,7 +70,7 @@ impl Row<'_> {
         };
         json!({
             "name": self.comparison.name,
-            "figure": self.comparison.figure.path().join("."),
+            "figure": self.comparison.subject.figure.path().join("."),
             "subject": figures(&self.subject),
             "reference": figures(&self.reference),
             "value": self.value(),

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{
     measure::{Bench, command_line},
-    plan::{COMPARISONS, Comparison, Side},
+    plan::{COMPARISONS, Comparison, Program},
     report::{Row, table},
 };
 use crate::{
@@ -76,9 +76,9 @@ fn measure<'a>(bench: &mut Bench, comparison: &'a Comparison, options: &Options)
     for round in 1..=options.rounds {
         eprintln!("{}: round {round} of {}", comparison.name, options.rounds);
         if let Some(reference) = comparison.reference {
-            row.reference.push(bench.measure(reference, jobs, comparison.figure)?);
+            row.reference.push(bench.measure(reference, jobs)?);
         }
-        row.subject.push(bench.measure(comparison.subject, jobs, comparison.figure)?);
+        row.subject.push(bench.measure(comparison.subject, jobs)?);
     }
     Ok(row)
 }
@@ -87,10 +87,10 @@ fn list(wanted: &[&Comparison], options: &Options) {
     for comparison in wanted {
         println!("{}", comparison.name);
         for side in [comparison.reference, Some(comparison.subject)].into_iter().flatten() {
-            let line = command_line(side, options.jobs.unwrap_or(comparison.jobs), "FILE").join(" ");
-            match side {
-                Side::Floor(_) => println!("  gristmill-floors {line}"),
-                Side::Product(_) => println!("  gristmill {line}"),
+            let line = command_line(side, options.jobs.unwrap_or(comparison.jobs), "DIR").join(" ");
+            match side.program {
+                Program::Floor => println!("  gristmill-floors {line}"),
+                Program::Product => println!("  gristmill {line}"),
             }
         }
     }

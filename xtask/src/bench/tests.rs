@@ -1,6 +1,6 @@
 use super::{
     measure::{Measurement, command_line, read_line},
-    plan::{Bound, Comparison, Figure, Side},
+    plan::{Bound, Comparison, Figure, Program, Side},
     report::{Row, median, table},
 };
 
@@ -8,28 +8,31 @@ fn measured(figures: &[f64]) -> Vec<Measurement> {
     figures.iter().map(|figure| Measurement { figure: *figure, lost: 0, duplicated: 0 }).collect()
 }
 
+fn side(program: Program, arguments: &'static str) -> Side {
+    Side { program, arguments, figure: Figure::DrainPerSecond }
+}
+
 fn comparison(bound: Bound) -> Comparison {
     Comparison {
         name: "x",
         jobs: 10,
-        subject: Side::Product("--mode drain"),
-        reference: Some(Side::Floor("memory drain")),
-        figure: Figure::DrainPerSecond,
+        subject: side(Program::Product, "--mode drain"),
+        reference: Some(side(Program::Floor, "memory drain")),
         bound,
     }
 }
 
 #[test]
 fn command_line_fills_in_jobs_and_database() {
-    let product = command_line(Side::Product("--db sqlite:{db} --jobs {jobs}"), 7, "/a b/c.db");
-    assert_eq!(product, ["bench", "--db", "sqlite:/a b/c.db", "--jobs", "7", "--json"]);
-    assert_eq!(command_line(Side::Floor("memory drain"), 7, "x"), ["memory", "drain", "--json"]);
+    let product = command_line(side(Program::Product, "--db sqlite:{db} --jobs {jobs}"), 7, "/a b");
+    assert_eq!(product, ["bench", "--db", "sqlite:/a b/bench.db", "--jobs", "7", "--json"]);
+    let floor = command_line(side(Program::Floor, "sqlite drain --dir {dir}"), 7, "/a b");
+    assert_eq!(floor, ["sqlite", "drain", "--dir", "/a b", "--json"]);
 }
 
 #[test]
 fn figure_is_read_from_the_last_json_line() {
-    let stdout =
-        "talk\n{\"drain_per_s\":1}\n{\"drain_per_s\":2.5,\"latency_ms\":{\"p50\":0.25},\"lost\":3}\nend\n";
+    let stdout = "talk\n{\"drain_per_s\":1}\n{\"drain_per_s\":2.5,\"latency_ms\":{\"p50\":0.25},\"lost\":3,\"duplicated\":0}\nend\n";
     let drain = read_line(stdout, Figure::DrainPerSecond).unwrap();
     assert!((drain.figure - 2.5).abs() < 1e-9);
     assert_eq!((drain.lost, drain.duplicated), (3, 0));
@@ -37,8 +40,16 @@ fn figure_is_read_from_the_last_json_line() {
 }
 
 #[test]
+fn run_that_does_not_count_its_jobs_is_an_error() {
+    let error = read_line("{\"drain_per_s\":1,\"lost\":0}\n", Figure::DrainPerSecond).unwrap_err();
+    assert_eq!(error.to_string(), "the JSON line has no count `duplicated`");
+}
+
+#[test]
 fn missing_figure_is_an_error_that_names_it() {
-    for stdout in ["", "{\"drain_per_s\":1}\n", "{\"latency_ms\":{\"p50\":null}}\n"] {
+    for stdout in
+        ["", "{\"drain_per_s\":1}\n", "{\"latency_ms\":{\"p50\":null},\"lost\":0,\"duplicated\":0}\n"]
+    {
         let error = read_line(stdout, Figure::LatencyP50Ms).unwrap_err().to_string();
         assert!(error.contains("JSON line") || error.contains("latency_ms.p50"), "{error}");
     }
