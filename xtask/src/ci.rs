@@ -12,20 +12,35 @@ use crate::{
 };
 
 const STEPS: &[Step] = &[
-    Step { name: "fmt", arguments: &["fmt", "--all", "--check"], environment: &[] },
-    Step {
-        name: "clippy",
-        arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
-        environment: &[],
-    },
-    Step { name: "tidy", arguments: &["xtask", "tidy"], environment: &[] },
+    step("fmt", &["fmt", "--all", "--check"]),
+    step("fmt bench", &["fmt", "--manifest-path", "bench/Cargo.toml", "--all", "--check"]),
+    step("tidy", &["xtask", "tidy"]),
+    step("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    step(
+        "clippy bench",
+        &[
+            "clippy",
+            "--manifest-path",
+            "bench/Cargo.toml",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
     Step {
         name: "doc",
         arguments: &["doc", "--workspace", "--no-deps"],
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
-    Step { name: "test", arguments: &["xtask", "test"], environment: &[] },
+    step("test bench", &["test", "--manifest-path", "bench/Cargo.toml", "--workspace"]),
+    step("test", &["xtask", "test"]),
 ];
+
+const fn step(name: &'static str, arguments: &'static [&'static str]) -> Step {
+    Step { name, arguments, environment: &[] }
+}
 
 /// Runs the steps one after the other and stops at the first that fails.
 pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {

@@ -29,17 +29,17 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "ci",
         usage: "ci",
-        about: "Everything a change must pass: formatting, clippy with warnings as errors, tidy, the API docs\n\
-                with warnings as errors, then `test`. Stops at the first failure and prints the command that\n\
-                repeats it.",
+        about: "Everything a change must pass: formatting, tidy, clippy and the API docs with warnings as\n\
+                errors, the tests of the benchmark's own workspace, then `test`. Stops at the first failure and\n\
+                prints the command that repeats it.",
         run: ci::run,
     },
     Command {
         name: "test",
         usage: "test [CRATE-OR-BACKEND]",
         about: "Runs the tests, doc tests included, of the workspace or of one crate (`sqlite`, `core`,\n\
-                `system`, ...). Builds the command-line program first and hands its path to the tests as\n\
-                GRISTMILL_BIN. Ends with the matrix of conformance cases by backend, every ignored test\n\
+                `system`, ...). Builds the command-line program first, where tests start it, and hands them\n\
+                its path as GRISTMILL_BIN. Ends with the matrix of conformance cases by backend, every ignored test\n\
                 with its reason, and the number of random histories compared with the model.",
         run: suite::run,
     },
