@@ -4,9 +4,10 @@
 //! same run. Every floor decodes the args of a job into a struct and accounts for the job by its id.
 
 mod account;
-mod args;
+
 mod job;
 mod memory;
+mod options;
 mod report;
 mod sqlite;
 mod usage;
@@ -17,11 +18,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use crate::args::{Args, Backend};
+use crate::options::{Backend, Options};
 use crate::report::Report;
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    match run(&Options::parse()) {
         Ok(report) if report.is_complete() => ExitCode::SUCCESS,
         Ok(_) => {
             eprintln!("error: jobs were lost or duplicated; the figures of this run do not count");
@@ -34,14 +35,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<Report> {
-    let outcome = match args.backend {
-        Backend::Memory => memory::run(args),
-        Backend::Sqlite => sqlite::run(args),
+fn run(options: &Options) -> Result<Report> {
+    let outcome = match options.backend {
+        Backend::Memory => memory::run(options),
+        Backend::Sqlite => sqlite::run(options),
     }?;
-    let report = Report::new(args, outcome, usage::peak_rss_mb()?);
+    let report = Report::new(options, outcome, usage::peak_rss_mb()?);
     let mut out = io::stdout().lock();
-    if args.json { report.write_json(&mut out) } else { report.write_table(&mut out) }
+    if options.json { report.write_json(&mut out) } else { report.write_table(&mut out) }
         .context("the report cannot be written to standard output")?;
     Ok(report)
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::account::Account;
-use crate::args::Args;
+use crate::options::Options;
 
 /// One run, in the shape of a line of `gristmill bench --json`. What a mode does not measure is null.
 #[derive(Debug, Serialize)]
@@ -88,16 +88,16 @@ pub(crate) struct Outcome {
 
 impl Report {
     /// Puts a run and the command line it came from together.
-    pub(crate) fn new(args: &Args, outcome: Outcome, peak_rss_mb: f64) -> Self {
+    pub(crate) fn new(options: &Options, outcome: Outcome, peak_rss_mb: f64) -> Self {
         Self {
             system: "floor",
             version: env!("CARGO_PKG_VERSION"),
-            backend: args.backend.name(),
-            mode: args.mode.name(),
+            backend: options.backend.name(),
+            mode: options.mode.name(),
             variant: outcome.variant,
             settings: outcome.settings,
-            jobs: args.jobs(),
-            args_bytes: args.args_bytes,
+            jobs: options.jobs(),
+            args_bytes: options.args_bytes,
             figures: outcome.figures,
             peak_rss_mb,
             lost: outcome.account.lost(),

@@ -12,41 +12,42 @@ use tokio::task::JoinSet;
 
 use super::queue::{Claim, Lease, Queue};
 use crate::account::Account;
-use crate::args::Args;
 use crate::job::{self, NewJob};
+use crate::options::Options;
 use crate::report::{Figures, Outcome};
 use crate::usage::Stopwatch;
 
 /// Enqueues all jobs in bulk, then runs them until none is left.
-pub(super) fn run(args: &Args) -> Result<Outcome> {
+pub(super) fn run(options: &Options) -> Result<Outcome> {
     let queue = Arc::new(Queue::default());
-    let account = Arc::new(Account::new(args.jobs()));
+    let account = Arc::new(Account::new(options.jobs()));
     let runtime = super::runtime()?;
     let enqueue = Stopwatch::start()?;
-    enqueue_all(&queue, args)?;
+    enqueue_all(&queue, options)?;
     let enqueue = enqueue.stop()?;
 
     let drain = Stopwatch::start()?;
-    runtime.block_on(consume(&queue, &account, args.batch))?;
+    runtime.block_on(consume(&queue, &account, options.batch))?;
     let drain = drain.stop()?;
 
     let kept = queue.finished_ids().len();
-    ensure!(kept == args.jobs() as usize, "history holds {kept} of {} jobs", args.jobs());
+    ensure!(kept == options.jobs() as usize, "history holds {kept} of {} jobs", options.jobs());
     let figures = Figures {
-        enqueue_per_s: Some(enqueue.jobs_per_second(args.jobs())),
-        drain_per_s: Some(drain.jobs_per_second(args.jobs())),
-        client_cpu_us_per_job: Some(drain.cpu_us_per_job(args.jobs())),
+        enqueue_per_s: Some(enqueue.jobs_per_second(options.jobs())),
+        drain_per_s: Some(drain.jobs_per_second(options.jobs())),
+        client_cpu_us_per_job: Some(drain.cpu_us_per_job(options.jobs())),
         ..Figures::default()
     };
     let account = Arc::into_inner(account).context("a job outlived the drain")?;
-    Ok(Outcome { variant: "task a job", settings: super::settings(args)?, figures, account })
+    Ok(Outcome { variant: "task a job", settings: super::settings(options)?, figures, account })
 }
 
 /// Stores the jobs of the command line, `--batch` at a time.
-pub(super) fn enqueue_all(queue: &Queue, args: &Args) -> Result<()> {
-    for first in (0..args.jobs()).step_by(args.batch as usize) {
-        let end = first.saturating_add(args.batch).min(args.jobs());
-        let jobs: Result<Vec<_>> = (first..end).map(|number| NewJob::new(number, args.args_bytes)).collect();
+pub(super) fn enqueue_all(queue: &Queue, options: &Options) -> Result<()> {
+    for first in (0..options.jobs()).step_by(options.batch as usize) {
+        let end = first.saturating_add(options.batch).min(options.jobs());
+        let jobs: Result<Vec<_>> =
+            (first..end).map(|number| NewJob::new(number, options.args_bytes)).collect();
         queue.enqueue(jobs?);
     }
     Ok(())

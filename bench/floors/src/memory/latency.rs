@@ -11,8 +11,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::queue::{Claim, Queue};
 use crate::account::Account;
-use crate::args::Args;
 use crate::job::{self, NewJob};
+use crate::options::Options;
 use crate::report::{Figures, Outcome, Spread};
 use crate::usage::Stopwatch;
 
@@ -22,16 +22,16 @@ const PACE: Duration = Duration::from_millis(5);
 type Start = (u32, Instant);
 
 /// Measures the whole run; its processor time contains the waking of an idle process.
-pub(super) fn run(args: &Args) -> Result<Outcome> {
+pub(super) fn run(options: &Options) -> Result<Outcome> {
     let queue = Arc::new(Queue::default());
     let (starts, mut started) = mpsc::channel(1024);
     let runtime = super::runtime()?;
     let measured = Stopwatch::start()?;
     let (called, starts) = runtime.block_on(async {
-        let consumer = tokio::spawn(consume(queue.clone(), starts, args.batch));
-        let producer = tokio::spawn(produce(queue.clone(), args.jobs(), args.args_bytes));
-        let mut seen: Vec<Start> = Vec::with_capacity(args.jobs() as usize);
-        while seen.len() < args.jobs() as usize {
+        let consumer = tokio::spawn(consume(queue.clone(), starts, options.batch));
+        let producer = tokio::spawn(produce(queue.clone(), options.jobs(), options.args_bytes));
+        let mut seen: Vec<Start> = Vec::with_capacity(options.jobs() as usize);
+        while seen.len() < options.jobs() as usize {
             let Some(start) = started.recv().await else { break };
             seen.push(start);
         }
@@ -44,14 +44,16 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
     })?;
     let measured = measured.stop()?;
 
-    let account = Account::new(args.jobs());
-    starts.iter().for_each(|(number, _)| account.saw(*number));
+    let account = Account::new(options.jobs());
+    for (number, _) in &starts {
+        account.saw(*number);
+    }
     let waits = starts.iter().filter_map(|(number, start)| Some(*start - *called.get(*number as usize)?));
-    let mut settings = super::settings(args)?;
+    let mut settings = super::settings(options)?;
     settings.insert("pace_ms".to_owned(), json!(PACE.as_millis()));
     let figures = Figures {
         latency_ms: Spread::of(waits.collect()),
-        client_cpu_us_per_job: Some(measured.cpu_us_per_job(args.jobs())),
+        client_cpu_us_per_job: Some(measured.cpu_us_per_job(options.jobs())),
         ..Figures::default()
     };
     Ok(Outcome { variant: "notify", settings, figures, account })

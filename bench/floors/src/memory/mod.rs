@@ -9,15 +9,15 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::args::{Args, Mode};
+use crate::options::{Mode, Options};
 use crate::report::Outcome;
 
 /// Runs one mode.
-pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    match args.mode {
-        Mode::Drain => drain::run(args),
-        Mode::Enqueue => enqueue::run(args),
-        Mode::Latency => latency::run(args),
+pub(crate) fn run(options: &Options) -> Result<Outcome> {
+    match options.mode {
+        Mode::Drain => drain::run(options),
+        Mode::Enqueue => enqueue::run(options),
+        Mode::Latency => latency::run(options),
     }
 }
 
@@ -27,10 +27,10 @@ fn runtime() -> Result<Runtime> {
 }
 
 /// The settings every mode shares.
-fn settings(args: &Args) -> Result<Map<String, Value>> {
+fn settings(options: &Options) -> Result<Map<String, Value>> {
     let threads = std::thread::available_parallelism().context("the number of cores is unknown")?;
     Ok(Map::from_iter([
-        ("batch".to_owned(), json!(args.batch)),
+        ("batch".to_owned(), json!(options.batch)),
         ("worker_threads".to_owned(), json!(threads)),
     ]))
 }

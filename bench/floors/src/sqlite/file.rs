@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use crate::args::{Args, Sync};
+use crate::options::{Options, Sync};
 
 const CACHE_KIB: u32 = 64 * 1024;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,12 +23,13 @@ pub(super) struct File {
 
 impl File {
     /// Makes the file and its tables.
-    pub(super) fn create(args: &Args) -> Result<Self> {
-        let parent = args.dir.clone().unwrap_or_else(disk_folder);
-        let folder = tempfile::Builder::new().prefix("gristmill-floors-").tempdir_in(&parent).with_context(|| {
-            format!("folder `{}` cannot be written; make it or name another with --dir", parent.display())
-        })?;
-        let file = Self { folder, sync: args.sync };
+    pub(super) fn create(options: &Options) -> Result<Self> {
+        let parent = options.dir.clone().unwrap_or_else(disk_folder);
+        let folder =
+            tempfile::Builder::new().prefix("gristmill-floors-").tempdir_in(&parent).with_context(|| {
+                format!("folder `{}` cannot be written; make it or name another with --dir", parent.display())
+            })?;
+        let file = Self { folder, sync: options.sync };
         file.connect()?.execute_batch(SCHEMA).context("the tables cannot be made")?;
         Ok(file)
     }
@@ -44,16 +45,17 @@ impl File {
             connection.pragma_update(None, "cache_size", format!("-{CACHE_KIB}"))?;
             Ok(connection)
         };
-        open().with_context(|| format!("`{}` cannot be opened; name another folder with --dir", path.display()))
+        open()
+            .with_context(|| format!("`{}` cannot be opened; name another folder with --dir", path.display()))
     }
 
     /// The settings every mode shares.
-    pub(super) fn settings(&self, args: &Args) -> Map<String, Value> {
+    pub(super) fn settings(&self, options: &Options) -> Map<String, Value> {
         Map::from_iter([
             ("journal_mode".to_owned(), json!("wal")),
             ("synchronous".to_owned(), json!(self.sync.name())),
             ("cache_kib".to_owned(), json!(CACHE_KIB)),
-            ("batch".to_owned(), json!(args.batch)),
+            ("batch".to_owned(), json!(options.batch)),
             ("sqlite".to_owned(), json!(rusqlite::version())),
             ("on_tmpfs".to_owned(), json!(is_tmpfs(self.folder.path()))),
         ])

@@ -12,8 +12,8 @@ use serde_json::json;
 use super::file::File;
 use super::store::{Claim, Insert, begin, finish_and_fetch};
 use crate::account::Account;
-use crate::args::Args;
 use crate::job::NewJob;
+use crate::options::Options;
 use crate::report::{Figures, Outcome, Spread};
 use crate::usage::Stopwatch;
 
@@ -24,37 +24,37 @@ const COMMITS: u32 = 400;
 type Start = (u32, Instant);
 
 /// Measures a lone commit first, then the whole run; its processor time contains the waking of an idle process.
-pub(super) fn run(args: &Args) -> Result<Outcome> {
-    let file = File::create(args)?;
+pub(super) fn run(options: &Options) -> Result<Outcome> {
+    let file = File::create(options)?;
     let mut producer = file.connect()?;
     let commit_ms = Spread::of(commits(&mut producer)?);
 
     let reader = file.connect()?;
-    let capacity = args.jobs() as usize;
+    let capacity = options.jobs() as usize;
     let (wake, woken) = sync_channel(capacity);
     let (starts, started) = sync_channel(capacity);
-    let batch = args.batch;
+    let batch = options.batch;
     let measured = Stopwatch::start()?;
     let consumer = thread::Builder::new().name("consumer".to_owned());
     let consumer = consumer.spawn(move || consume(reader, &woken, &starts, batch))?;
-    let called = produce(&mut producer, wake, args);
+    let called = produce(&mut producer, wake, options);
     consumer.join().map_err(|_| anyhow!("the consumer panicked"))??;
     let called = called?;
     let measured = measured.stop()?;
 
-    let account = Account::new(args.jobs());
+    let account = Account::new(options.jobs());
     let mut waits = Vec::with_capacity(capacity);
     for (number, start) in started {
         account.saw(number);
         let called = called.get(number as usize).context("a job ran that was never enqueued")?;
         waits.push(start - *called);
     }
-    let mut settings = file.settings(args);
+    let mut settings = file.settings(options);
     settings.insert("pace_ms".to_owned(), json!(PACE.as_millis()));
     let figures = Figures {
         latency_ms: Spread::of(waits),
         commit_ms,
-        client_cpu_us_per_job: Some(measured.cpu_us_per_job(args.jobs())),
+        client_cpu_us_per_job: Some(measured.cpu_us_per_job(options.jobs())),
         ..Figures::default()
     };
     Ok(Outcome { variant: "two threads, two commits", settings, figures, account })
@@ -62,7 +62,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
 
 /// How long one row takes to be inserted and committed while nothing else is under way.
 fn commits(connection: &mut Connection) -> Result<Vec<Duration>> {
-    connection.execute_batch("CREATE TABLE commits (number INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT")?;
+    connection
+        .execute_batch("CREATE TABLE commits (number INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT")?;
     let mut pace = Pace::new();
     let mut took = Vec::with_capacity(COMMITS as usize);
     for number in 0..COMMITS {
@@ -76,11 +77,11 @@ fn commits(connection: &mut Connection) -> Result<Vec<Duration>> {
     Ok(took)
 }
 
-fn produce(connection: &mut Connection, wake: SyncSender<()>, args: &Args) -> Result<Vec<Instant>> {
+fn produce(connection: &mut Connection, wake: SyncSender<()>, options: &Options) -> Result<Vec<Instant>> {
     let mut pace = Pace::new();
-    let mut called = Vec::with_capacity(args.jobs() as usize);
-    for number in 0..args.jobs() {
-        let job = NewJob::new(number, args.args_bytes)?;
+    let mut called = Vec::with_capacity(options.jobs() as usize);
+    for number in 0..options.jobs() {
+        let job = NewJob::new(number, options.args_bytes)?;
         pace.tick();
         called.push(Instant::now());
         let tx = begin(connection)?;
@@ -92,7 +93,12 @@ fn produce(connection: &mut Connection, wake: SyncSender<()>, args: &Args) -> Re
     Ok(called)
 }
 
-fn consume(mut connection: Connection, woken: &Receiver<()>, starts: &SyncSender<Start>, batch: u32) -> Result<()> {
+fn consume(
+    mut connection: Connection,
+    woken: &Receiver<()>,
+    starts: &SyncSender<Start>,
+    batch: u32,
+) -> Result<()> {
     for () in woken {
         let mut claim = finish_and_fetch(&mut connection, &Claim::default(), batch)?;
         while !claim.is_empty() {

@@ -14,14 +14,14 @@ mod store;
 
 use anyhow::Result;
 
-use crate::args::{Args, Mode};
+use crate::options::{Mode, Options};
 use crate::report::Outcome;
 
 /// Runs one mode.
-pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    match args.mode {
-        Mode::Drain => drain::run(args),
-        Mode::Enqueue => enqueue::run(args),
-        Mode::Latency => latency::run(args),
+pub(crate) fn run(options: &Options) -> Result<Outcome> {
+    match options.mode {
+        Mode::Drain => drain::run(options),
+        Mode::Enqueue => enqueue::run(options),
+        Mode::Latency => latency::run(options),
     }
 }

@@ -12,7 +12,7 @@ use crate::job::SMALLEST_ARGS_BYTES;
 /// accounted for by its id; a run that loses or doubles one ends with exit code 1.
 #[derive(Debug, Parser)]
 #[command(name = "gristmill-floors", version, after_help = EXAMPLES)]
-pub(crate) struct Args {
+pub(crate) struct Options {
     /// Where the jobs are stored.
     pub(crate) backend: Backend,
     /// What is measured.
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     pub(crate) json: bool,
 }
 
-impl Args {
+impl Options {
     /// How many jobs the run enqueues.
     pub(crate) fn jobs(&self) -> u32 {
         self.jobs.unwrap_or(match self.mode {
@@ -127,10 +127,10 @@ Build with --release; a debug build measures the compiler's restraint.";
 mod tests {
     use clap::CommandFactory;
 
-    use super::Args;
+    use super::Options;
 
     #[test]
     fn command_line_is_consistent() {
-        Args::command().debug_assert();
+        Options::command().debug_assert();
     }
 }
