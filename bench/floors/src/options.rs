@@ -27,7 +27,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "BYTES", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(i64::from(SMALLEST_ARGS_BYTES)..=1_048_576))]
     pub(crate) args_bytes: u32,
-    /// SQLite's `synchronous`: `full` survives a power loss, `normal` a killed process, `off` neither promise.
+    /// SQLite's `synchronous`; at a power loss `full` loses nothing, `normal` may lose the last commits, `off` the
+    /// file. A killed process loses nothing at any of them.
     #[arg(long, value_enum, default_value_t = Sync::Full)]
     pub(crate) sync: Sync,
     /// Concurrent callers in `enqueue`, each with one insert under way at a time.
