@@ -15,7 +15,7 @@ pub enum Hint {
     CancelRequested(JobId),
     /// The queue was paused or resumed.
     QueueChanged(Name),
-    /// A job ended.
+    /// A job ended. Told only to listeners that [watch ends](Listener::watches_ends).
     Ended(JobId),
 }
 
@@ -23,6 +23,11 @@ pub enum Hint {
 pub trait Listener: Send + Sync {
     /// A hint.
     fn hint(&self, hint: &Hint);
+
+    /// Whether it wants [`Hint::Ended`], which costs a hint a job. Asked once, when it subscribes.
+    fn watches_ends(&self) -> bool {
+        false
+    }
 }
 
 /// Keeps a listener subscribed; dropping it ends that.
@@ -56,7 +61,14 @@ pub struct Listeners(Arc<std::sync::Mutex<Registry>>);
 #[derive(Default)]
 struct Registry {
     next: u64,
-    listeners: Vec<(u64, Arc<dyn Listener>)>,
+    listeners: Vec<Subscribed>,
+}
+
+#[derive(Clone)]
+struct Subscribed {
+    number: u64,
+    watches_ends: bool,
+    listener: Arc<dyn Listener>,
 }
 
 impl Listeners {
@@ -65,9 +77,9 @@ impl Listeners {
         let mut registry = self.lock();
         registry.next += 1;
         let number = registry.next;
-        registry.listeners.push((number, listener));
+        registry.listeners.push(Subscribed { number, watches_ends: listener.watches_ends(), listener });
         let listeners = self.clone();
-        Subscription::new(move || listeners.lock().listeners.retain(|(other, _)| *other != number))
+        Subscription::new(move || listeners.lock().listeners.retain(|other| other.number != number))
     }
 
     /// Tells every listener every hint.
@@ -76,12 +88,17 @@ impl Listeners {
             return;
         }
         // Listeners are called without the lock: one of them may subscribe or end its subscription.
-        let listeners: Vec<_> = self.lock().listeners.iter().map(|(_, listener)| listener.clone()).collect();
-        for listener in listeners {
-            for hint in hints {
+        let listeners = self.lock().listeners.clone();
+        for Subscribed { listener, watches_ends, .. } in listeners {
+            for hint in hints.iter().filter(|hint| watches_ends || !matches!(hint, Hint::Ended(_))) {
                 listener.hint(hint);
             }
         }
+    }
+
+    /// Whether anybody wants [`Hint::Ended`]; a backend makes none otherwise.
+    pub fn watch_ends(&self) -> bool {
+        self.lock().listeners.iter().any(|subscribed| subscribed.watches_ends)
     }
 
     /// Whether nobody listens.
