@@ -29,9 +29,12 @@ pub use backend::capability::{Capabilities, Capability};
 pub use backend::error::{BackendError, BackendErrorKind, Certainty};
 pub use backend::hint::{Hint, Listener, Listeners, Subscription};
 pub use backend::reply::{
-    AuditReply, Count, Diagnosis, EnqueueReply, Enqueued, ExistingBy, FetchReply, FetchedJob, FetchedQueue,
-    FinishReply, Finished, LostWhy, Maintained, MigrationReport, Ping, QueueStats, Recorded, RenewReply,
-    RescueReply, Rescued, StatsReply, Verb, VerbReply, Verdict,
+    EnqueueReply, Enqueued, ExistingBy, FetchReply, FetchedJob, FetchedQueue, FinishReply, Finished, LostWhy,
+    MigrationReport, Ping, Recorded, RenewReply,
+};
+pub use backend::report::{
+    AuditReply, Count, Diagnosis, Maintained, QueueStats, RescueReply, Rescued, StatsReply, Verb, VerbReply,
+    Verdict,
 };
 pub use backend::request::{
     EnqueueRequest, FetchRequest, FinishItem, FinishRequest, JobPatch, MigrateMode, PauseRequest, QueueWant,

@@ -55,6 +55,17 @@ impl JobFilter {
         self
     }
 
+    /// Whether it asks for nothing but states and queues, which a store counts without looking at jobs.
+    pub fn is_by_place(&self) -> bool {
+        let Self { ids, states: _, queues: _, kinds, tags, worker, created_from, created_before } = self;
+        ids.is_empty()
+            && kinds.is_empty()
+            && tags.is_empty()
+            && worker.is_none()
+            && created_from.is_none()
+            && created_before.is_none()
+    }
+
     /// Whether a job matches: the one definition of what each member means.
     pub fn matches(&self, job: &crate::JobRecord) -> bool {
         fn any<T: PartialEq>(wanted: &[T], value: &T) -> bool {

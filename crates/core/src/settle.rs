@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Decision, Ending, JobState, RetryPolicy};
+use crate::{Decision, Ending, JobState, RetryPolicy, Timestamp};
 
 /// This many crashes in a row discard a job: whatever runs it, dies.
 pub const DISCARD_AFTER_CRASHES: u16 = 5;
@@ -61,6 +61,15 @@ pub struct Settlement {
     pub after: Duration,
     /// Why, where the store itself decided.
     pub reason: Option<Reason>,
+}
+
+impl Settlement {
+    /// When the job is due from now on. A job that is given back or rescued at once keeps its place in the line, and an
+    /// ended one the time it was last due.
+    pub fn due(&self, now: Timestamp, was_due: Timestamp) -> Timestamp {
+        let keeps_place = self.after.is_zero() && self.ending != Ending::Snoozed;
+        if self.state.is_terminal() || keeps_place { was_due } else { now + self.after }
+    }
 }
 
 /// Settles a run that its worker finished.

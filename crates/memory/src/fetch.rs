@@ -1,0 +1,123 @@
+//! Leases available jobs to a worker.
+
+use gristmill_core::{
+    BackendError, ClaimId, FetchReply, FetchRequest, FetchedJob, FetchedQueue, JobState, Lease, LeaseToken,
+    Place, QueueWant, Timestamp, WorkerId,
+};
+
+use crate::store::{Claim, Held, Store, Worker};
+
+impl Store {
+    pub(crate) fn fetch(
+        &mut self,
+        request: FetchRequest,
+        now: Timestamp,
+    ) -> Result<FetchReply, BackendError> {
+        let FetchRequest { worker, claim, queues, .. } = request;
+        let lease = self.alive(worker, now)?.record.lease;
+        if let Some(reply) = self.repeat(worker, claim, &queues, lease) {
+            return Ok(reply);
+        }
+        let token = LeaseToken(uuid_bits());
+        let held = Held { worker, claim, token, fetched_at: now };
+        let (mut jobs, mut states, mut members) = (Vec::new(), Vec::with_capacity(queues.len()), Vec::new());
+        for want in queues {
+            let slots = self.first_of(&want);
+            let mut state = self.look(&want, slots.len() < want.max);
+            state.next_due = self.waiting.keys().next().map(|(due, _)| *due);
+            states.push(state);
+            for slot in slots {
+                self.lease(slot, held);
+                let job = self.fetched(slot, held);
+                members.push((slot, job.lease.job, job.lease.run));
+                jobs.push(job);
+            }
+        }
+        if !members.is_empty() {
+            let open = members.len();
+            self.worker(worker).claims.insert(claim, Claim { token, members, open });
+        }
+        Ok(FetchReply::new(jobs, states, lease))
+    }
+
+    /// The worker, if it is known and its lease holds.
+    pub(crate) fn alive(&self, worker: WorkerId, now: Timestamp) -> Result<&Worker, BackendError> {
+        match self.workers.get(&worker) {
+            Some(known) if known.record.lease_expires_at > now => Ok(known),
+            _ => Err(BackendError::worker_gone(worker)),
+        }
+    }
+
+    pub(crate) fn worker(&mut self, worker: WorkerId) -> &mut Worker {
+        self.workers.get_mut(&worker).expect("the worker was found alive")
+    }
+
+    /// The jobs of a claim that is there already: the reply to its fetch was lost.
+    fn repeat(
+        &self,
+        worker: WorkerId,
+        claim: ClaimId,
+        queues: &[QueueWant],
+        lease: std::time::Duration,
+    ) -> Option<FetchReply> {
+        let members = &self.workers.get(&worker)?.claims.get(&claim)?.members;
+        let jobs = members
+            .iter()
+            .filter_map(|(slot, id, run)| {
+                let job = self.jobs[*slot].as_deref().filter(|job| job.id == *id && job.run == *run)?;
+                job.lease.map(|held| self.fetched(*slot, held))
+            })
+            .collect();
+        Some(FetchReply::new(jobs, queues.iter().map(|want| self.look(want, false)).collect(), lease))
+    }
+
+    fn look(&self, want: &QueueWant, exhausted: bool) -> FetchedQueue {
+        let mut state = FetchedQueue::new(want.queue.clone());
+        state.paused = self.queues.get(&want.queue).is_some_and(|queue| queue.record.is_paused());
+        state.exhausted = exhausted;
+        state
+    }
+
+    /// The first available jobs of a queue that is not paused.
+    fn first_of(&self, want: &QueueWant) -> Vec<usize> {
+        let Some(queue) = self.queues.get(&want.queue).filter(|queue| !queue.record.is_paused()) else {
+            return Vec::new();
+        };
+        let wanted =
+            |priority| want.priorities.is_none_or(|(first, last)| (first..=last).contains(&priority));
+        queue
+            .ready
+            .iter()
+            .filter(|((priority, ..), _)| wanted(*priority))
+            .take(want.max)
+            .map(|(_, slot)| *slot)
+            .collect()
+    }
+
+    fn lease(&mut self, slot: usize, held: Held) {
+        self.move_to(slot, JobState::Running, |job| {
+            job.attempt += 1;
+            job.run += 1;
+            job.reason = None;
+            job.lease = Some(held);
+        });
+    }
+
+    fn fetched(&self, slot: usize, held: Held) -> FetchedJob {
+        let job = self.job(slot);
+        let lease = Lease {
+            job: job.id,
+            queue: job.spec.queue.clone(),
+            run: job.run,
+            claim: held.claim,
+            token: held.token,
+            place: Place(slot as u128),
+        };
+        FetchedJob::new(lease, job.attempt, job.crashes, job.run_at, job.spec.clone())
+    }
+}
+
+/// 128 bits nobody can guess.
+fn uuid_bits() -> u128 {
+    WorkerId::random().as_u128()
+}

@@ -1,0 +1,159 @@
+//! Looks without touching.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+use gristmill_core::{
+    Count, Cursor, Diagnosis, JobEvent, JobFilter, JobId, JobRecord, JobState, ListRequest, Order, Page,
+    QueueRecord, QueueStats, RunFailure, RunRecord, StatsReply, StatsRequest, Timestamp, WorkerRecord,
+};
+
+use crate::store::{Job, Store};
+
+/// Jobs one call looks at, at most: a page may be short, never slow.
+const SCAN_LIMIT: usize = 10_000;
+
+impl Store {
+    pub(crate) fn get(&self, ids: &[JobId]) -> Vec<Option<JobRecord>> {
+        ids.iter().map(|id| self.by_id.get(id).map(|slot| record(self.job(*slot)))).collect()
+    }
+
+    pub(crate) fn list(&self, request: &ListRequest) -> Page<JobRecord> {
+        let limit = request.limit.min(ListRequest::MAX_LIMIT);
+        let page = self.scan(&request.filter, request.cursor, request.order, limit);
+        Page { items: page.items.into_iter().map(|slot| record(self.job(slot))).collect(), next: page.next }
+    }
+
+    /// The jobs behind a cursor, in the order of their ids.
+    pub(crate) fn behind(&self, cursor: Option<Cursor>) -> impl Iterator<Item = (&JobId, &usize)> {
+        let from = cursor.map_or(Bound::Unbounded, |Cursor(id)| Bound::Excluded(id));
+        self.by_id.range((from, Bound::Unbounded))
+    }
+
+    /// The slots of a page of jobs that match.
+    pub(crate) fn scan(
+        &self,
+        filter: &JobFilter,
+        cursor: Option<Cursor>,
+        order: Order,
+        limit: usize,
+    ) -> Page<usize> {
+        let mut rows: Box<dyn Iterator<Item = (&JobId, &usize)>> = match (order, cursor) {
+            (Order::OldestFirst, cursor) => Box::new(self.behind(cursor)),
+            (Order::NewestFirst, None) => Box::new(self.by_id.iter().rev()),
+            (Order::NewestFirst, Some(Cursor(id))) => Box::new(self.by_id.range(..id).rev()),
+        };
+        let mut page = Page { items: Vec::new(), next: None };
+        for (looked_at, (id, slot)) in rows.by_ref().enumerate() {
+            if matches(filter, self.job(*slot)) {
+                page.items.push(*slot);
+            }
+            if page.items.len() >= limit || looked_at + 1 >= SCAN_LIMIT {
+                page.next = rows.next().map(|_| Cursor(*id));
+                break;
+            }
+        }
+        page
+    }
+
+    pub(crate) fn list_runs(&self, id: JobId, limit: usize) -> Vec<RunRecord> {
+        let Some(slot) = self.by_id.get(&id) else { return Vec::new() };
+        let runs = &self.job(*slot).runs;
+        runs[runs.len().saturating_sub(limit)..].iter().map(|run| run.record.clone()).collect()
+    }
+
+    pub(crate) fn list_events(&self, id: JobId) -> Vec<JobEvent> {
+        let notes = self.by_id.get(&id).and_then(|slot| self.job(*slot).notes.as_ref());
+        notes.map(|notes| notes.events.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(crate) fn checkpoint(&self, id: JobId) -> Option<Bytes> {
+        self.job(*self.by_id.get(&id)?).notes.as_ref()?.checkpoint.clone()
+    }
+
+    pub(crate) fn list_queues(&self) -> Vec<QueueRecord> {
+        self.queues.values().map(|queue| queue.record.clone()).collect()
+    }
+
+    pub(crate) fn list_workers(&self) -> Vec<WorkerRecord> {
+        let mut workers: Vec<WorkerRecord> = self
+            .workers
+            .values()
+            .map(|worker| {
+                let mut record = worker.record.clone();
+                record.running = worker.claims.values().map(|claim| claim.open as u64).sum();
+                record
+            })
+            .collect();
+        workers.sort_by_key(|worker| (worker.started_at, worker.id));
+        workers
+    }
+
+    pub(crate) fn count(&self, filter: &JobFilter, cap: Option<u64>) -> Count {
+        let value = if filter.is_by_place() {
+            self.count_by_place(filter)
+        } else {
+            self.by_id.values().filter(|slot| matches(filter, self.job(**slot))).count() as u64
+        };
+        capped(value, cap)
+    }
+
+    fn count_by_place(&self, filter: &JobFilter) -> u64 {
+        let queues =
+            self.queues.iter().filter(|(name, _)| filter.queues.is_empty() || filter.queues.contains(name));
+        let wanted = |state: &JobState| filter.states.is_empty() || filter.states.contains(state);
+        let states: Vec<JobState> = JobState::ALL.into_iter().filter(wanted).collect();
+        queues.flat_map(|(_, queue)| states.iter().map(|state| queue.counts[state.index()])).sum()
+    }
+
+    pub(crate) fn stats(&self, request: StatsRequest, now: Timestamp) -> StatsReply {
+        let mut reply = StatsReply::default();
+        reply.stale_finishes = self.stale_finishes;
+        for queue in self.queues.values() {
+            let mut stats = QueueStats::new(queue.record.clone());
+            stats.counts = queue.counts.map(|count| capped(count, request.cap));
+            let oldest = queue.ready.keys().map(|(_, run_at, _)| *run_at).min();
+            stats.oldest_available = oldest.map(|run_at| now.since(run_at));
+            reply.queues.push(stats);
+        }
+        reply
+    }
+
+    pub(crate) fn diagnose(&self, max_jobs: usize) -> Vec<Diagnosis> {
+        let room = format!("{} of at most {max_jobs} jobs", self.by_id.len());
+        let lasting = "everything ends with this process";
+        vec![Diagnosis::fine("room", room), Diagnosis::fine("durability", lasting)]
+    }
+}
+
+fn capped(value: u64, cap: Option<u64>) -> Count {
+    let cap = cap.unwrap_or(u64::MAX);
+    Count { value: value.min(cap), capped: value > cap }
+}
+
+/// The filter's own definition needs a whole record; what tells most jobs apart is looked at first.
+fn matches(filter: &JobFilter, job: &Job) -> bool {
+    (filter.states.is_empty() || filter.states.contains(&job.state))
+        && (filter.queues.is_empty() || filter.queues.contains(&job.spec.queue))
+        && filter.matches(&record(job))
+}
+
+fn record(job: &Job) -> JobRecord {
+    let mut record = JobRecord::new(job.id, job.spec.clone(), job.state, job.run_at, job.created_at);
+    let latest = job.runs.last().map(|run| &run.record);
+    record.attempt = job.attempt;
+    record.run = job.run;
+    record.crashes = job.crashes;
+    record.finished_at = job.finished_at;
+    record.attempted_at = job.lease.map(|held| held.fetched_at).or(latest.map(|run| run.fetched_at));
+    record.worker = job.lease.map(|held| held.worker).or(latest.map(|run| run.worker));
+    record.cancel_requested = job.cancel_requested;
+    record.reason.clone_from(&job.reason);
+    record.output.clone_from(&job.output);
+    record.progress = job.notes.as_ref().and_then(|notes| notes.progress);
+    let failures =
+        job.runs.iter().rev().filter_map(|run| RunFailure::of(&run.record)).take(JobRecord::MAX_ERRORS);
+    record.errors = failures.collect();
+    record.errors.reverse();
+    record
+}

@@ -1,0 +1,126 @@
+//! Workers: they register, renew all their leases at once, and retire.
+
+use gristmill_core::{
+    BackendError, ClaimId, Decision, Ending, JobId, JobState, Name, Reason, RegisterWorker, RenewReply,
+    RenewRequest, Timestamp, WorkerId, WorkerRecord, settle,
+};
+
+use std::collections::BTreeMap;
+
+use crate::finish::Said;
+use crate::store::{EndedBy, Store, Worker};
+
+impl Store {
+    pub(crate) fn register_worker(
+        &mut self,
+        request: RegisterWorker,
+        now: Timestamp,
+    ) -> Result<(), BackendError> {
+        if self.workers.contains_key(&request.worker) {
+            self.alive(request.worker, now)?;
+        }
+        let mut record = WorkerRecord::new(request.worker, request.label, now, request.lease);
+        record.slots = request.slots;
+        record.queues = request.queues;
+        record.kinds = request.kinds;
+        self.await_no_longer(&record.kinds, now);
+        let claims = match self.workers.remove(&record.id) {
+            Some(worker) => {
+                record.started_at = worker.record.started_at;
+                worker.claims
+            }
+            None => BTreeMap::new(),
+        };
+        self.workers.insert(record.id, Worker { record, claims });
+        Ok(())
+    }
+
+    /// Jobs that wait for a handler of one of these kinds wait no longer.
+    fn await_no_longer(&mut self, kinds: &[Name], now: Timestamp) {
+        let waits = |slot: &usize| {
+            let job = self.job(*slot);
+            job.reason.as_deref() == Some(Reason::NoHandler.as_str()) && kinds.contains(&job.spec.kind)
+        };
+        let slots: Vec<usize> = self.waiting.values().copied().filter(waits).collect();
+        for slot in slots {
+            self.make_available(slot, now);
+        }
+    }
+
+    /// A waiting job becomes available, due no later than now.
+    pub(crate) fn make_available(&mut self, slot: usize, now: Timestamp) {
+        self.move_to(slot, JobState::Available, |job| {
+            job.run_at = job.run_at.min(now);
+            job.reason = None;
+        });
+    }
+
+    pub(crate) fn renew(
+        &mut self,
+        request: &RenewRequest,
+        now: Timestamp,
+    ) -> Result<RenewReply, BackendError> {
+        self.alive(request.worker, now)?;
+        let worker = self.worker(request.worker);
+        worker.record.heartbeat_at = now;
+        worker.record.lease_expires_at = now + worker.record.lease;
+        let mut reply = RenewReply::default();
+        reply.expires_in = worker.record.lease;
+        reply.lost =
+            request.known_claims.iter().copied().filter(|claim| !worker.claims.contains_key(claim)).collect();
+        reply.given_back =
+            worker.claims.keys().copied().filter(|claim| !request.known_claims.contains(claim)).collect();
+        for claim in &reply.given_back {
+            self.give_back(request.worker, *claim, now);
+        }
+        reply.cancels = self.cancels_of(request.worker);
+        let paused = |queue: &&Name| self.queues.get(*queue).is_some_and(|queue| queue.record.is_paused());
+        reply.paused = self.workers[&request.worker].record.queues.iter().filter(paused).cloned().collect();
+        Ok(reply)
+    }
+
+    /// The running jobs of a worker that somebody wants cancelled.
+    fn cancels_of(&self, worker: WorkerId) -> Vec<(JobId, u32)> {
+        let claims = self.workers[&worker].claims.values();
+        let members = claims.flat_map(|claim| &claim.members);
+        members
+            .filter_map(|(slot, id, run)| {
+                let job = self.jobs[*slot].as_deref().filter(|job| job.id == *id && job.run == *run)?;
+                job.cancel_requested.then_some((*id, *run))
+            })
+            .collect()
+    }
+
+    /// Ends the open runs of a claim as released, their attempts refunded.
+    fn give_back(&mut self, worker: WorkerId, claim: ClaimId, now: Timestamp) {
+        for slot in self.open_members(worker, claim) {
+            let released = settle(
+                Decision::GiveBackAfter(std::time::Duration::ZERO),
+                Ending::Released,
+                self.facts(slot),
+            );
+            self.end_run(slot, released, EndedBy::GiveBack, Said::default(), now);
+        }
+    }
+
+    /// The slots of a claim's jobs that still run under it.
+    pub(crate) fn open_members(&self, worker: WorkerId, claim: ClaimId) -> Vec<usize> {
+        let Some(claim) = self.workers.get(&worker).and_then(|worker| worker.claims.get(&claim)) else {
+            return Vec::new();
+        };
+        let open = |(slot, id, run): &(usize, JobId, u32)| {
+            let job = self.jobs[*slot].as_deref().filter(|job| job.id == *id && job.run == *run)?;
+            job.lease.is_some_and(|held| held.token == claim.token).then_some(*slot)
+        };
+        claim.members.iter().filter_map(open).collect()
+    }
+
+    pub(crate) fn retire_worker(&mut self, worker: WorkerId, now: Timestamp) {
+        let Some(known) = self.workers.get(&worker) else { return };
+        let claims: Vec<ClaimId> = known.claims.keys().copied().collect();
+        for claim in claims {
+            self.give_back(worker, claim, now);
+        }
+        self.workers.remove(&worker);
+    }
+}

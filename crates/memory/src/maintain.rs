@@ -1,0 +1,109 @@
+//! Promote, rescue, prune, audit: bounded rounds that any worker may run.
+
+use gristmill_core::{
+    AuditReply, ClaimId, Cursor, JobId, JobState, Maintained, RescueReply, Rescued, Timestamp, WorkerId,
+    settle_crash,
+};
+
+use crate::finish::Said;
+use crate::store::{EndedBy, Job, Store};
+
+impl Store {
+    pub(crate) fn promote(&mut self, limit: usize, now: Timestamp) -> Maintained {
+        let due: Vec<usize> = self
+            .waiting
+            .iter()
+            .take_while(|((due, _), _)| *due <= now)
+            .take(limit)
+            .map(|(_, slot)| *slot)
+            .collect();
+        for &slot in &due {
+            self.make_available(slot, now);
+        }
+        let next_due = self.waiting.keys().next().map(|(due, _)| *due);
+        maintained(due.len(), next_due, now)
+    }
+
+    pub(crate) fn rescue(&mut self, limit: usize, now: Timestamp) -> RescueReply {
+        let mut reply = RescueReply::default();
+        for (worker, claim) in self.expired_claims(now) {
+            if reply.jobs.len() >= limit {
+                reply.more = true;
+                return reply;
+            }
+            for slot in self.open_members(worker, claim) {
+                reply.jobs.push(self.rescue_one(slot, now));
+            }
+        }
+        self.workers.retain(|_, worker| worker.record.lease_expires_at > now);
+        reply.next_due = self.workers.values().map(|worker| worker.record.lease_expires_at).min();
+        reply
+    }
+
+    fn expired_claims(&self, now: Timestamp) -> Vec<(WorkerId, ClaimId)> {
+        let expired = self.workers.iter().filter(|(_, worker)| worker.record.lease_expires_at <= now);
+        expired.flat_map(|(id, worker)| worker.claims.keys().map(|claim| (*id, *claim))).collect()
+    }
+
+    fn rescue_one(&mut self, slot: usize, now: Timestamp) -> Rescued {
+        let job = self.job(slot);
+        let (id, queue) = (job.id, job.spec.queue.clone());
+        let settled = settle_crash(&job.spec.retry_policy(), self.facts(slot), fastrand::f64());
+        self.end_run(slot, settled, EndedBy::Rescue, Said::default(), now);
+        Rescued::new(id, queue, settled.state)
+    }
+
+    pub(crate) fn prune(&mut self, limit: usize, now: Timestamp) -> Maintained {
+        let past: Vec<usize> = self
+            .ended
+            .iter()
+            .take_while(|((at, _), _)| *at <= now)
+            .take(limit)
+            .map(|(_, slot)| *slot)
+            .collect();
+        for &slot in &past {
+            self.remove(slot);
+        }
+        let next_due = self.ended.keys().next().map(|(at, _)| *at);
+        maintained(past.len(), next_due, now)
+    }
+
+    pub(crate) fn audit(&mut self, cursor: Option<Cursor>, limit: usize, now: Timestamp) -> AuditReply {
+        let mut reply = AuditReply::default();
+        let slots: Vec<(JobId, usize)> =
+            self.behind(cursor).take(limit).map(|(id, slot)| (*id, *slot)).collect();
+        reply.checked = slots.len() as u64;
+        reply.next = slots.last().filter(|_| slots.len() == limit).map(|(id, _)| Cursor(*id));
+        for (id, slot) in slots {
+            if !self.is_in_place(slot) {
+                self.move_to(slot, JobState::Available, |job| job.run_at = now);
+                reply.repaired.push(id);
+            }
+        }
+        reply
+    }
+
+    fn is_in_place(&self, slot: usize) -> bool {
+        let job: &Job = self.job(slot);
+        match job.state {
+            JobState::Available => {
+                let key = (job.spec.priority, job.run_at, job.id);
+                self.queues.get(&job.spec.queue).is_some_and(|queue| queue.ready.contains_key(&key))
+            }
+            JobState::Scheduled | JobState::Retryable => self.waiting.contains_key(&(job.run_at, job.id)),
+            JobState::Running => job.lease.is_some_and(|held| {
+                let worker = self.workers.get(&held.worker);
+                worker.is_some_and(|worker| worker.claims.contains_key(&held.claim))
+            }),
+            JobState::Suspended | JobState::Completed | JobState::Cancelled | JobState::Discarded => true,
+        }
+    }
+}
+
+fn maintained(done: usize, next_due: Option<Timestamp>, now: Timestamp) -> Maintained {
+    let mut round = Maintained::default();
+    round.done = done as u64;
+    round.next_due = next_due;
+    round.more = next_due.is_some_and(|due| due <= now);
+    round
+}
