@@ -218,7 +218,7 @@ impl Backend for Memory {
 
     fn resume(&self, call: Call, queue: Name) -> Reply<'_, ()> {
         self.run(call, move |store, _| {
-            store.resume(queue);
+            store.resume(&queue);
             Ok(())
         })
     }

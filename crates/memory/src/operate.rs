@@ -52,12 +52,12 @@ impl Store {
     }
 
     pub(crate) fn delete(&mut self, request: VerbRequest, now: Timestamp) -> VerbReply {
-        self.act(Verb::Delete, request, now, |store, slot| match store.job(slot).state {
-            JobState::Running => Verdict::Refused(JobState::Running),
-            _ => {
-                store.remove(slot);
-                Verdict::Done
+        self.act(Verb::Delete, request, now, |store, slot| {
+            if store.job(slot).state == JobState::Running {
+                return Verdict::Refused(JobState::Running);
             }
+            store.remove(slot);
+            Verdict::Done
         })
     }
 

@@ -13,12 +13,12 @@ impl Store {
         record.paused_by = request.actor;
     }
 
-    pub(crate) fn resume(&mut self, name: Name) {
-        let Some(queue) = self.queues.get_mut(&name) else { return };
+    pub(crate) fn resume(&mut self, name: &Name) {
+        let Some(queue) = self.queues.get_mut(name) else { return };
         queue.record.paused_at = None;
         queue.record.pause_reason = None;
         queue.record.paused_by = None;
         self.hints.push(Hint::QueueChanged(name.clone()));
-        self.hint_available(&name);
+        self.hint_available(name);
     }
 }
