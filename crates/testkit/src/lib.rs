@@ -1,1 +1,15 @@
-//! testkit
+//! What a backend of Gristmill *means*, as tests.
+mod case;
+mod cases;
+mod conformance;
+mod fixture;
+mod store;
+mod wait;
+
+pub use case::Case;
+pub use cases::all_cases;
+pub use conformance::{conformance, run_case};
+pub use fixture::Fixture;
+pub use fixture::shape::Shape;
+pub use store::Store;
+pub use wait::block_on;
