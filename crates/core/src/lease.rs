@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{JobId, Name};
+use crate::JobId;
 
 /// One fetch of one worker, numbered by the worker: a repeat with the same number returns the same jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,20 +25,19 @@ impl fmt::Debug for LeaseToken {
     }
 }
 
-/// Where a backend finds the leased job again without a search; opaque to everybody else.
+/// Where a backend finds the leased job again without a search, its queue or partition included; opaque to everybody
+/// else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Place(pub u128);
 
 /// The time-bounded right to run one attempt of one job.
 ///
-/// It names the job, its queue, the run and, by its token, the worker's incarnation and claim. It ends when
+/// It names the job, the run and, by its token, the worker's incarnation and claim. It ends when
 /// the run is finished or given back, or when the worker's heartbeat has not come for the length of its lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The job.
     pub job: JobId,
-    /// Its queue.
-    pub queue: Name,
     /// Which lease of the job this is, from 1; never reset, so `(job, run)` names this one for ever.
     pub run: u32,
     /// The claim of the worker the job was fetched with.

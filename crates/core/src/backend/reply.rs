@@ -1,5 +1,6 @@
 //! What a backend answers to producers and workers: one struct an operation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{ClaimId, JobId, JobSpec, JobState, Lease, Name, Timestamp};
@@ -104,14 +105,20 @@ pub struct FetchedJob {
     pub crashes: u16,
     /// When it became due.
     pub run_at: Timestamp,
-    /// What to run.
-    pub spec: JobSpec,
+    /// What to run; shared, so that no layer above copies it.
+    pub spec: Arc<JobSpec>,
 }
 
 impl FetchedJob {
     /// A leased job.
-    pub fn new(lease: Lease, attempt: u16, crashes: u16, run_at: Timestamp, spec: JobSpec) -> Self {
-        Self { lease, attempt, crashes, run_at, spec }
+    pub fn new(
+        lease: Lease,
+        attempt: u16,
+        crashes: u16,
+        run_at: Timestamp,
+        spec: impl Into<Arc<JobSpec>>,
+    ) -> Self {
+        Self { lease, attempt, crashes, run_at, spec: spec.into() }
     }
 }
 

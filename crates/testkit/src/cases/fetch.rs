@@ -146,7 +146,7 @@ fn fetch_takes_each_queue_for_itself(t: &Fixture) {
 
     let jobs = t.fetch_wants(t.worker(), t.next_claim(), wants).jobs;
 
-    let of = |queue: &str| jobs.iter().filter(|job| job.lease.queue.as_str() == queue).count();
+    let of = |queue: &str| jobs.iter().filter(|job| job.spec.queue.as_str() == queue).count();
     assert_eq!((of("a"), of("b")), (1, 2));
 }
 
