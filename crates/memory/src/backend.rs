@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gristmill_core::{
     AuditReply, Backend, BackendError, Call, Capabilities, Capability, Clock, Count, Cursor, Diagnosis,
-    Durability, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, Hint,
+    Durability, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest,
     IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, ListRequest, Listener, Listeners, Maintained,
     MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded,
     RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord, StatsReply, StatsRequest,
@@ -225,19 +225,5 @@ impl Backend for Memory {
 
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
         self.0.listeners.subscribe(listener)
-    }
-}
-
-impl Store {
-    /// A job of the queue became available; told once an operation.
-    pub(crate) fn hint_available(&mut self, queue: &Name) {
-        let told = |hint: &Hint| matches!(hint, Hint::Available(other) if other == queue);
-        if !self.hints.iter().rev().take(64).any(told) {
-            self.hints.push(Hint::Available(queue.clone()));
-        }
-    }
-
-    fn take_hints(&mut self) -> Vec<Hint> {
-        std::mem::take(&mut self.hints)
     }
 }

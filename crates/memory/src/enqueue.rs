@@ -1,11 +1,12 @@
 //! Stores jobs.
 
 use gristmill_core::{
-    BackendError, BackendErrorKind, Durability, EnqueueReply, Enqueued, ExistingBy, JobSpec, NewJob,
+    BackendError, BackendErrorKind, Durability, EnqueueReply, Enqueued, ExistingBy, JobId, JobSpec, NewJob,
     Timestamp,
 };
 
-use crate::store::{Job, Store};
+use crate::job::Job;
+use crate::store::Store;
 
 impl Store {
     pub(crate) fn enqueue(
@@ -28,38 +29,19 @@ impl Store {
         if self.by_id.contains_key(&id) {
             return Enqueued::Existing { id, by: ExistingBy::Id };
         }
-        if let Some(holder) = self.take_unique(&spec, id) {
+        let queue = self.queue_index(&spec.queue);
+        if let Some(holder) = self.take_unique(&spec, queue, id) {
             return Enqueued::Existing { id: holder, by: ExistingBy::UniqueKey };
         }
-        let (state, run_at) = when.resolve(now);
-        self.insert(Job {
-            id,
-            spec,
-            state,
-            attempt: 0,
-            run: 0,
-            crashes: 0,
-            run_at,
-            created_at: now,
-            finished_at: None,
-            lease: None,
-            cancel_requested: false,
-            reason: None,
-            output: None,
-            runs: Vec::new(),
-            notes: None,
-        });
+        let at = when.resolve(now);
+        self.insert(Job::new(id, spec, queue, at, now));
         Enqueued::Created
     }
 
     /// Takes a job's unique key, if it has one; another holder's id if it is taken.
-    pub(crate) fn take_unique(
-        &mut self,
-        spec: &JobSpec,
-        id: gristmill_core::JobId,
-    ) -> Option<gristmill_core::JobId> {
+    pub(crate) fn take_unique(&mut self, spec: &JobSpec, queue: usize, id: JobId) -> Option<JobId> {
         let key = spec.unique_key.clone()?;
-        let holder = *self.unique.entry((spec.queue.clone(), key)).or_insert(id);
+        let holder = *self.unique.entry((queue, key)).or_insert(id);
         (holder != id).then_some(holder)
     }
 }

@@ -5,7 +5,10 @@ use gristmill_core::{
     Place, QueueWant, Timestamp, WorkerId,
 };
 
-use crate::store::{Claim, Held, Store, Worker};
+use std::sync::Arc;
+
+use crate::job::{Held, Job};
+use crate::store::{Claim, ReadyKey, Store, Worker};
 
 impl Store {
     pub(crate) fn fetch(
@@ -21,14 +24,16 @@ impl Store {
         let token = LeaseToken(uuid_bits());
         let held = Held { worker, claim, token, fetched_at: now };
         let (mut jobs, mut states, mut members) = (Vec::new(), Vec::with_capacity(queues.len()), Vec::new());
+        let next_due = self.waiting.keys().next().map(|(due, _)| *due);
         for want in queues {
-            let slots = self.first_of(&want);
+            let slots = self.take_first(&want);
             let mut state = self.look(&want, slots.len() < want.max);
-            state.next_due = self.waiting.keys().next().map(|(due, _)| *due);
+            state.next_due = next_due;
             states.push(state);
+            jobs.reserve(slots.len());
             for slot in slots {
                 self.lease(slot, held);
-                let job = self.fetched(slot, held);
+                let job = fetched(slot, self.job(slot), held);
                 members.push((slot, job.lease.job, job.lease.run));
                 jobs.push(job);
             }
@@ -63,9 +68,8 @@ impl Store {
         let members = &self.workers.get(&worker)?.claims.get(&claim)?.members;
         let jobs = members
             .iter()
-            .filter_map(|(slot, id, run)| {
-                let job = self.jobs[*slot].as_deref().filter(|job| job.id == *id && job.run == *run)?;
-                job.lease.map(|held| self.fetched(*slot, held))
+            .filter_map(|member| {
+                self.member(*member).and_then(|job| Some(fetched(member.0, job, job.lease?)))
             })
             .collect();
         Some(FetchReply::new(jobs, queues.iter().map(|want| self.look(want, false)).collect(), lease))
@@ -73,25 +77,27 @@ impl Store {
 
     fn look(&self, want: &QueueWant, exhausted: bool) -> FetchedQueue {
         let mut state = FetchedQueue::new(want.queue.clone());
-        state.paused = self.queues.get(&want.queue).is_some_and(|queue| queue.record.is_paused());
+        let index = self.queues_by_name.get(&want.queue);
+        state.paused = index.is_some_and(|index| self.queues[*index].record.is_paused());
         state.exhausted = exhausted;
         state
     }
 
-    /// The first available jobs of a queue that is not paused.
-    fn first_of(&self, want: &QueueWant) -> Vec<usize> {
-        let Some(queue) = self.queues.get(&want.queue).filter(|queue| !queue.record.is_paused()) else {
+    /// Takes the first available jobs of a queue that is not paused out of its line.
+    fn take_first(&mut self, want: &QueueWant) -> Vec<usize> {
+        let index = self.queues_by_name.get(&want.queue).copied();
+        let Some(queue) =
+            index.map(|index| &mut self.queues[index]).filter(|queue| !queue.record.is_paused())
+        else {
             return Vec::new();
         };
-        let wanted =
-            |priority| want.priorities.is_none_or(|(first, last)| (first..=last).contains(&priority));
-        queue
-            .ready
-            .iter()
-            .filter(|((priority, ..), _)| wanted(*priority))
-            .take(want.max)
-            .map(|(_, slot)| *slot)
-            .collect()
+        let ready = &mut queue.ready;
+        let Some((first, last)) = want.priorities else {
+            return std::iter::from_fn(|| ready.pop_first()).take(want.max).map(|(_, slot)| slot).collect();
+        };
+        let wanted = |(priority, ..): &ReadyKey| (first..=last).contains(priority);
+        let keys: Vec<ReadyKey> = ready.keys().filter(|key| wanted(key)).take(want.max).copied().collect();
+        keys.iter().filter_map(|key| ready.remove(key)).collect()
     }
 
     fn lease(&mut self, slot: usize, held: Held) {
@@ -102,19 +108,12 @@ impl Store {
             job.lease = Some(held);
         });
     }
+}
 
-    fn fetched(&self, slot: usize, held: Held) -> FetchedJob {
-        let job = self.job(slot);
-        let lease = Lease {
-            job: job.id,
-            queue: job.spec.queue.clone(),
-            run: job.run,
-            claim: held.claim,
-            token: held.token,
-            place: Place(slot as u128),
-        };
-        FetchedJob::new(lease, job.attempt, job.crashes, job.run_at, job.spec.clone())
-    }
+fn fetched(slot: usize, job: &Job, held: Held) -> FetchedJob {
+    let lease =
+        Lease { job: job.id, run: job.run, claim: held.claim, token: held.token, place: Place(slot as u128) };
+    FetchedJob::new(lease, job.attempt, job.crashes, job.run_at, Arc::clone(&job.spec))
 }
 
 /// 128 bits nobody can guess.

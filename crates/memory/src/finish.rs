@@ -2,10 +2,11 @@
 
 use gristmill_core::{
     BackendError, Ending, FinishItem, FinishReply, FinishRequest, Finished, JobEvent, JobState, Lease,
-    LostWhy, Output, RecordRequest, Recorded, RunError, RunFacts, RunRecord, Settlement, Timestamp, settle,
+    LostWhy, Output, RecordRequest, Recorded, RunError, RunFacts, Settlement, Timestamp, settle,
 };
 
-use crate::store::{EndedBy, EndedRun, Held, Notes, Store};
+use crate::job::{EndedBy, EndedRun, Held, Notes, Words};
+use crate::store::Store;
 
 /// What a worker says of a run that ended; nothing where the store ends it.
 #[derive(Debug, Default)]
@@ -50,7 +51,7 @@ impl Store {
         if job.run == lease.run && job.lease.is_some_and(|held| held.token == lease.token) {
             return Ok(slot);
         }
-        let ended = job.runs.iter().rev().find(|run| run.record.run == lease.run && run.token == lease.token);
+        let ended = job.runs.iter().rev().find(|run| run.run == lease.run && run.held.token == lease.token);
         Err(match ended.map(|run| run.by) {
             Some(EndedBy::Worker) => Finished::AlreadyAccepted,
             Some(EndedBy::Rescue) => lost(LostWhy::Rescued),
@@ -101,29 +102,26 @@ impl Store {
         let Said { output, error, reason, started_at } = said;
         let reason = settled.reason.map(|reason| reason.as_str().to_owned()).or(reason);
         let job = self.job_mut(slot);
-        let mut record = RunRecord::new(
-            job.run,
-            job.attempt,
-            settled.ending,
-            settled.state,
-            held.worker,
-            held.fetched_at,
-            now,
-        );
-        record.started_at = started_at;
-        record.error = error;
-        record.reason.clone_from(&reason);
-        if let Some(notes) = &mut job.notes {
-            record.log = std::mem::take(&mut notes.log);
-        }
-        job.runs.push(EndedRun { record, token: held.token, by });
+        let log = job.notes.as_mut().map(|notes| std::mem::take(&mut notes.log)).unwrap_or_default();
+        let words = Words { reason: reason.clone(), error, log };
+        job.runs.push(EndedRun {
+            run: job.run,
+            attempt: job.attempt,
+            ending: settled.ending,
+            state: settled.state,
+            by,
+            held,
+            started_at,
+            finished_at: now,
+            words: (words != Words::default()).then(|| Box::new(words)),
+        });
         self.move_to(slot, settled.state, |job| {
             job.attempt = settled.attempt;
             job.crashes = settled.crashes;
             job.cancel_requested = false;
             job.run_at = settled.due(now, job.run_at);
-            job.reason = reason;
-            job.output = output.filter(|_| settled.ending == Ending::Completed);
+            job.reason = reason.map(String::into_boxed_str);
+            job.output = output.filter(|_| settled.ending == Ending::Completed).map(Box::new);
             job.finished_at = settled.state.is_terminal().then_some(now);
         });
     }

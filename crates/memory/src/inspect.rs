@@ -4,11 +4,12 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use gristmill_core::{
-    Count, Cursor, Diagnosis, JobEvent, JobFilter, JobId, JobRecord, JobState, ListRequest, Order, Page,
-    QueueRecord, QueueStats, RunFailure, RunRecord, StatsReply, StatsRequest, Timestamp, WorkerRecord,
+    Count, Cursor, Diagnosis, JobEvent, JobFilter, JobId, JobRecord, JobSpec, JobState, ListRequest, Order,
+    Page, QueueRecord, QueueStats, RunFailure, RunRecord, StatsReply, StatsRequest, Timestamp, WorkerRecord,
 };
 
-use crate::store::{Job, Store};
+use crate::job::{EndedRun, Job};
+use crate::store::{Queue, Store};
 
 /// Jobs one call looks at, at most: a page may be short, never slow.
 const SCAN_LIMIT: usize = 10_000;
@@ -59,7 +60,7 @@ impl Store {
     pub(crate) fn list_runs(&self, id: JobId, limit: usize) -> Vec<RunRecord> {
         let Some(slot) = self.by_id.get(&id) else { return Vec::new() };
         let runs = &self.job(*slot).runs;
-        runs[runs.len().saturating_sub(limit)..].iter().map(|run| run.record.clone()).collect()
+        runs[runs.len().saturating_sub(limit)..].iter().map(EndedRun::record).collect()
     }
 
     pub(crate) fn list_events(&self, id: JobId) -> Vec<JobEvent> {
@@ -72,7 +73,11 @@ impl Store {
     }
 
     pub(crate) fn list_queues(&self) -> Vec<QueueRecord> {
-        self.queues.values().map(|queue| queue.record.clone()).collect()
+        self.queues_by_name().map(|queue| queue.record.clone()).collect()
+    }
+
+    fn queues_by_name(&self) -> impl Iterator<Item = &Queue> {
+        self.queues_by_name.values().map(|index| &self.queues[*index])
     }
 
     pub(crate) fn list_workers(&self) -> Vec<WorkerRecord> {
@@ -99,17 +104,17 @@ impl Store {
     }
 
     fn count_by_place(&self, filter: &JobFilter) -> u64 {
-        let queues =
-            self.queues.iter().filter(|(name, _)| filter.queues.is_empty() || filter.queues.contains(name));
+        let asked = |queue: &&Queue| filter.queues.is_empty() || filter.queues.contains(&queue.record.name);
+        let queues = self.queues.iter().filter(asked);
         let wanted = |state: &JobState| filter.states.is_empty() || filter.states.contains(state);
         let states: Vec<JobState> = JobState::ALL.into_iter().filter(wanted).collect();
-        queues.flat_map(|(_, queue)| states.iter().map(|state| queue.counts[state.index()])).sum()
+        queues.flat_map(|queue| states.iter().map(|state| queue.counts[state.index()])).sum()
     }
 
     pub(crate) fn stats(&self, request: StatsRequest, now: Timestamp) -> StatsReply {
         let mut reply = StatsReply::default();
         reply.stale_finishes = self.stale_finishes;
-        for queue in self.queues.values() {
+        for queue in self.queues_by_name() {
             let mut stats = QueueStats::new(queue.record.clone());
             stats.counts = queue.counts.map(|count| capped(count, request.cap));
             let oldest = queue.ready.keys().map(|(_, run_at, _)| *run_at).min();
@@ -139,20 +144,21 @@ fn matches(filter: &JobFilter, job: &Job) -> bool {
 }
 
 fn record(job: &Job) -> JobRecord {
-    let mut record = JobRecord::new(job.id, job.spec.clone(), job.state, job.run_at, job.created_at);
-    let latest = job.runs.last().map(|run| &run.record);
+    let mut record = JobRecord::new(job.id, JobSpec::clone(&job.spec), job.state, job.run_at, job.created_at);
+    let latest = job.runs.last();
+    let held = job.lease.or(latest.map(|run| run.held));
     record.attempt = job.attempt;
     record.run = job.run;
     record.crashes = job.crashes;
     record.finished_at = job.finished_at;
-    record.attempted_at = job.lease.map(|held| held.fetched_at).or(latest.map(|run| run.fetched_at));
-    record.worker = job.lease.map(|held| held.worker).or(latest.map(|run| run.worker));
+    record.attempted_at = held.map(|held| held.fetched_at);
+    record.worker = held.map(|held| held.worker);
     record.cancel_requested = job.cancel_requested;
-    record.reason.clone_from(&job.reason);
-    record.output.clone_from(&job.output);
+    record.reason = job.reason.as_deref().map(str::to_owned);
+    record.output = job.output.as_deref().cloned();
     record.progress = job.notes.as_ref().and_then(|notes| notes.progress);
     let failures =
-        job.runs.iter().rev().filter_map(|run| RunFailure::of(&run.record)).take(JobRecord::MAX_ERRORS);
+        job.runs.iter().rev().filter_map(|run| RunFailure::of(&run.record())).take(JobRecord::MAX_ERRORS);
     record.errors = failures.collect();
     record.errors.reverse();
     record

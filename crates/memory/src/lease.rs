@@ -8,7 +8,8 @@ use gristmill_core::{
 use std::collections::BTreeMap;
 
 use crate::finish::Said;
-use crate::store::{EndedBy, Store, Worker};
+use crate::job::EndedBy;
+use crate::store::{Store, Worker};
 
 impl Store {
     pub(crate) fn register_worker(
@@ -74,7 +75,9 @@ impl Store {
             self.give_back(request.worker, *claim, now);
         }
         reply.cancels = self.cancels_of(request.worker);
-        let paused = |queue: &&Name| self.queues.get(*queue).is_some_and(|queue| queue.record.is_paused());
+        let paused = |name: &&Name| {
+            self.queues_by_name.get(*name).is_some_and(|index| self.queues[*index].record.is_paused())
+        };
         reply.paused = self.workers[&request.worker].record.queues.iter().filter(paused).cloned().collect();
         Ok(reply)
     }
@@ -84,10 +87,8 @@ impl Store {
         let claims = self.workers[&worker].claims.values();
         let members = claims.flat_map(|claim| &claim.members);
         members
-            .filter_map(|(slot, id, run)| {
-                let job = self.jobs[*slot].as_deref().filter(|job| job.id == *id && job.run == *run)?;
-                job.cancel_requested.then_some((*id, *run))
-            })
+            .filter_map(|member| self.member(*member).filter(|job| job.cancel_requested))
+            .map(|job| (job.id, job.run))
             .collect()
     }
 
@@ -108,9 +109,9 @@ impl Store {
         let Some(claim) = self.workers.get(&worker).and_then(|worker| worker.claims.get(&claim)) else {
             return Vec::new();
         };
-        let open = |(slot, id, run): &(usize, JobId, u32)| {
-            let job = self.jobs[*slot].as_deref().filter(|job| job.id == *id && job.run == *run)?;
-            job.lease.is_some_and(|held| held.token == claim.token).then_some(*slot)
+        let open = |member: &(usize, JobId, u32)| {
+            let held = self.member(*member)?.lease?;
+            (held.token == claim.token).then_some(member.0)
         };
         claim.members.iter().filter_map(open).collect()
     }

@@ -8,6 +8,7 @@ mod enqueue;
 mod fetch;
 mod finish;
 mod inspect;
+mod job;
 mod lease;
 mod maintain;
 mod operate;

@@ -1,12 +1,15 @@
 //! Promote, rescue, prune, audit: bounded rounds that any worker may run.
 
+use std::cmp::Reverse;
+
 use gristmill_core::{
     AuditReply, ClaimId, Cursor, JobId, JobState, Maintained, RescueReply, Rescued, Timestamp, WorkerId,
     settle_crash,
 };
 
 use crate::finish::Said;
-use crate::store::{EndedBy, Job, Store};
+use crate::job::EndedBy;
+use crate::store::Store;
 
 impl Store {
     pub(crate) fn promote(&mut self, limit: usize, now: Timestamp) -> Maintained {
@@ -54,18 +57,20 @@ impl Store {
     }
 
     pub(crate) fn prune(&mut self, limit: usize, now: Timestamp) -> Maintained {
-        let past: Vec<usize> = self
-            .ended
-            .iter()
-            .take_while(|((at, _), _)| *at <= now)
-            .take(limit)
-            .map(|(_, slot)| *slot)
-            .collect();
-        for &slot in &past {
-            self.remove(slot);
+        let mut done = 0;
+        while let Some(&Reverse((expires_at, id))) = self.ended.peek() {
+            if expires_at > now || done == limit {
+                break;
+            }
+            self.ended.pop();
+            let slot = self.by_id.get(&id).copied();
+            if let Some(slot) = slot.filter(|slot| self.job(*slot).expires_at() == Some(expires_at)) {
+                self.remove(slot);
+                done += 1;
+            }
         }
-        let next_due = self.ended.keys().next().map(|(at, _)| *at);
-        maintained(past.len(), next_due, now)
+        let next_due = self.ended.peek().map(|Reverse((expires_at, _))| *expires_at);
+        maintained(done, next_due, now)
     }
 
     pub(crate) fn audit(&mut self, cursor: Option<Cursor>, limit: usize, now: Timestamp) -> AuditReply {
@@ -84,12 +89,9 @@ impl Store {
     }
 
     fn is_in_place(&self, slot: usize) -> bool {
-        let job: &Job = self.job(slot);
+        let job = self.job(slot);
         match job.state {
-            JobState::Available => {
-                let key = (job.spec.priority, job.run_at, job.id);
-                self.queues.get(&job.spec.queue).is_some_and(|queue| queue.ready.contains_key(&key))
-            }
+            JobState::Available => self.queues[job.queue].ready.contains_key(&job.ready_key()),
             JobState::Scheduled | JobState::Retryable => self.waiting.contains_key(&(job.run_at, job.id)),
             JobState::Running => job.lease.is_some_and(|held| {
                 let worker = self.workers.get(&held.worker);

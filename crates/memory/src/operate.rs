@@ -1,5 +1,7 @@
 //! The operator's acts: cancel, retry, delete, update, release.
 
+use std::sync::Arc;
+
 use gristmill_core::{
     Cursor, Hint, JobEvent, JobId, JobPatch, JobState, Select, Timestamp, Verb, VerbReply, VerbRequest,
     Verdict, When,
@@ -33,8 +35,9 @@ impl Store {
             state @ (JobState::Running | JobState::Suspended) => Verdict::Refused(state),
             state => {
                 if state.is_terminal() {
-                    let (spec, id) = (store.job(slot).spec.clone(), store.job(slot).id);
-                    if let Some(holder) = store.take_unique(&spec, id) {
+                    let job = store.job(slot);
+                    let (spec, queue, id) = (Arc::clone(&job.spec), job.queue, job.id);
+                    if let Some(holder) = store.take_unique(&spec, queue, id) {
                         return Verdict::Conflict(holder);
                     }
                 }
@@ -73,9 +76,10 @@ impl Store {
             };
             store.move_to(slot, next, |job| {
                 job.run_at = run_at;
-                job.spec.args = patch.args.clone().unwrap_or_else(|| job.spec.args.clone());
-                job.spec.priority = patch.priority.unwrap_or(job.spec.priority);
-                job.spec.max_attempts = patch.max_attempts.unwrap_or(job.spec.max_attempts);
+                let spec = Arc::make_mut(&mut job.spec);
+                spec.args = patch.args.clone().unwrap_or_else(|| spec.args.clone());
+                spec.priority = patch.priority.unwrap_or(spec.priority);
+                spec.max_attempts = patch.max_attempts.unwrap_or(spec.max_attempts);
             });
             Verdict::Done
         })
