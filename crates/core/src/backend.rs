@@ -160,7 +160,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     fn record(&self, call: Call, request: RecordRequest) -> Reply<'_, Recorded>;
 
     /// Makes a worker known, its lease starting now, and makes available at once the jobs that wait with `no handler`
-    /// for one of its kinds. *Twice:* renews.
+    /// for one of its kinds. *Twice:* renews while its lease holds; *errors:*
+    /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) after, since an expired lease is never revived.
     fn register_worker(&self, call: Call, request: RegisterWorker) -> Reply<'_, ()>;
 
     /// Forgets a worker that has stopped; jobs it still holds are given back, refunded. Unknown ones are no error.

@@ -17,7 +17,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<FetchReply, BackendError> {
         let FetchRequest { worker, claim, queues, .. } = request;
-        let lease = self.alive(worker, now)?.record.lease;
+        let lease = self.alive(worker, now)?.record.lease_expires_at.since(now);
         if let Some(reply) = self.repeat(worker, claim, &queues, lease) {
             return Ok(reply);
         }

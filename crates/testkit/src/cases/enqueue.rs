@@ -128,12 +128,11 @@ fn enqueue_for_the_end_of_time_is_scheduled(t: &Fixture) {
 }
 
 fn enqueue_suspended_is_held(t: &Fixture) {
-    let worker = t.worker();
     let id = t.put(t.job().suspended());
 
     t.advance(HOUR);
     t.promote();
-    t.register(t.registration(worker));
+    t.worker();
 
     assert_eq!(t.state(id), JobState::Suspended);
 }
