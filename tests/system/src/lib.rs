@@ -1,1 +1,10 @@
-//! Tests of the whole product.
+//! What tests of the whole product share: the program, a store in a folder of its own, and what the store says in the
+//! end.
+
+mod audit;
+mod files;
+mod product;
+
+pub use audit::{Account, audit};
+pub use files::real_files;
+pub use product::{Product, Worker, wait_until};

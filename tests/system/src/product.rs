@@ -1,0 +1,202 @@
+//! The `gristmill` program on a store in a temporary folder.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long any wait of a test may take.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The program, and a store of its own.
+#[derive(Debug)]
+pub struct Product {
+    folder: TempDir,
+}
+
+impl Default for Product {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Product {
+    /// A product without jobs.
+    ///
+    /// # Panics
+    /// When no temporary folder can be made.
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// The folder of the store.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The store's file.
+    pub fn database(&self) -> PathBuf {
+        self.folder().join("jobs.db")
+    }
+
+    /// The store's URL. A short busy timeout allows short leases, a relaxed sync makes the tests quicker; neither
+    /// matters to a process that is killed.
+    pub fn url(&self) -> String {
+        format!("sqlite:{}?synchronous=normal&busy_timeout=1s", self.database().display())
+    }
+
+    /// A call of the program, with the store in its environment.
+    pub fn command<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Command {
+        let mut command = Command::new(program());
+        command.args(words).env("GRISTMILL_DB", self.url()).current_dir(self.folder());
+        command.env_remove("GRISTMILL_LOG").env("NO_COLOR", "1");
+        command
+    }
+
+    /// Runs the program with something on its standard input.
+    ///
+    /// # Panics
+    /// When the program cannot be run.
+    pub fn run_with<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>, input: &[u8]) -> Output {
+        let mut command = self.command(words);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut stdin = child.stdin.take().expect("its input is a pipe");
+        let output = std::thread::scope(|scope| {
+            // A program that has seen enough closes its input.
+            scope.spawn(move || drop(stdin.write_all(input)));
+            child.wait_with_output().expect("the program ends")
+        });
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output
+    }
+
+    /// Runs the program and reads the one JSON value it prints.
+    ///
+    /// # Panics
+    /// When it fails or prints something else.
+    pub fn json<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Value {
+        let output = self.run_with(words, b"");
+        serde_json::from_slice(&output.stdout).expect("it prints one JSON value")
+    }
+
+    /// The number of jobs in a state.
+    ///
+    /// # Panics
+    /// When the program says something else.
+    pub fn count(&self, state: &str) -> u64 {
+        self.json(["stats", "--json"])["totals"][state].as_u64().expect("a count")
+    }
+
+    /// Starts a worker process.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn worker<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Worker {
+        let mut command = self.command(["work"]);
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder().join("workers.log"));
+        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.expect("a log file"));
+        Worker(command.spawn().expect("a worker starts"))
+    }
+
+    /// What the workers said so far.
+    pub fn workers_log(&self) -> String {
+        std::fs::read_to_string(self.folder().join("workers.log")).unwrap_or_default()
+    }
+}
+
+/// A worker process. It is killed when it is dropped.
+#[derive(Debug)]
+pub struct Worker(Child);
+
+impl Worker {
+    /// SIGKILL, and wait for its end.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    /// SIGTERM.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    pub fn terminate(&self) {
+        let pid = Pid::from_child(&self.0);
+        kill_process(pid, Signal::TERM).expect("the worker is there");
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Panics
+    /// When the process is not ours.
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("the worker is ours").is_some()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the worker to end", || {
+            status = self.0.try_wait().expect("the worker is ours");
+            status.is_some()
+        });
+        status.expect("it has ended")
+    }
+
+    fn end(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Waits for a fact, looking often; other processes give no signal to wait for.
+///
+/// # Panics
+/// When it does not come in ten minutes.
+#[expect(clippy::disallowed_methods, reason = "the fact lies in another process, which can only be asked again")]
+pub fn wait_until(fact: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {fact}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The program: `GRISTMILL_BIN`, or built once from this workspace.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| std::env::var_os("GRISTMILL_BIN").map_or_else(build, PathBuf::from))
+}
+
+fn build() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--package", "gristmill-cli", "--message-format", "json"])
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    let messages = String::from_utf8(output.stdout).expect("cargo speaks UTF-8");
+    let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let program = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last();
+    program.expect("`cargo build --package gristmill-cli` gives the program")
+}

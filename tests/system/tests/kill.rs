@@ -1,0 +1,117 @@
+//! Workers are killed at any moment, and nothing is lost.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use gristmill_core::{Ending, JobState};
+use gristmill_system_tests::{Product, Worker, audit, real_files, wait_until};
+
+/// Writes down each start and each end, and fails for good where the file is not there.
+const CHECKSUM: &str = r#"#!/bin/sh
+read -r args
+echo "start $GRISTMILL_JOB_ID $GRISTMILL_TOKEN" >> journal
+path=${args#*\"path\":\"}
+path=${path%%\"*}
+[ -e "$path" ] || exit 65
+cksum < "$path" > /dev/null || exit 1
+echo "end $GRISTMILL_JOB_ID $GRISTMILL_TOKEN" >> journal
+"#;
+
+const JOBS: usize = 20_000;
+const MISSING: usize = 200;
+
+fn worker(product: &Product) -> Worker {
+    product.worker(["--exec", "checksum=sh checksum.sh", "--queue", "default=4", "--lease", "2s"])
+}
+
+#[test]
+fn twenty_thousand_jobs_survive_a_kill_every_second() {
+    let product = Product::new();
+    std::fs::write(product.folder().join("checksum.sh"), CHECKSUM).expect("the program is written");
+    let mut lines = String::new();
+    let mut files = real_files(JOBS - MISSING, product.folder());
+    files.extend((0..MISSING).map(|number| format!("/nowhere/{number}")));
+    for path in &files {
+        writeln!(lines, r#"{{"kind":"checksum","args":{{"path":"{path}"}}}}"#).expect("a string grows");
+    }
+    let enqueued = product.run_with(["enqueue", "--file", "-"], lines.as_bytes());
+    assert_eq!(enqueued.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), JOBS);
+
+    let kills = kill_one_every_second_until_all_ended(&product);
+
+    let account = audit(&product.database());
+    assert_eq!(account.jobs.len(), JOBS, "none is lost and none came from nowhere");
+    assert_eq!(account.ended(JobState::Completed).count(), JOBS - MISSING);
+    assert_eq!(account.ended(JobState::Discarded).count(), MISSING);
+    assert!(kills >= 10, "{kills} kills prove little");
+    every_accepted_end_was_a_real_one(&product, &account);
+    let crashed: usize = account.jobs.values().map(|(_, runs)| crashes(runs)).sum();
+    eprintln!(
+        "kill test: {JOBS} jobs, {kills} workers killed, {crashed} runs crashed, {} stale finishes",
+        account.stale_finishes
+    );
+    assert!(crashed > 0, "the kills hit no running job");
+}
+
+fn crashes(runs: &[gristmill_core::RunRecord]) -> usize {
+    runs.iter().filter(|run| run.ending == Ending::Crashed).count()
+}
+
+fn kill_one_every_second_until_all_ended(product: &Product) -> usize {
+    let mut workers: Vec<Worker> = (0..3).map(|_| worker(product)).collect();
+    let mut kills = 0;
+    let mut latest = Instant::now();
+    wait_until("all jobs to end", || {
+        if latest.elapsed() >= Duration::from_secs(1) {
+            latest = Instant::now();
+            workers.remove(0).kill();
+            workers.push(worker(product));
+            kills += 1;
+        }
+        product.count("completed") + product.count("discarded") == JOBS as u64
+    });
+    kills
+}
+
+/// The journal is written by the programs themselves: a run that was accepted as completed must stand in it to its end.
+fn every_accepted_end_was_a_real_one(product: &Product, account: &gristmill_system_tests::Account) {
+    let journal = std::fs::read_to_string(product.folder().join("journal")).expect("the programs wrote");
+    let mut ends: HashMap<&str, Vec<u32>> = HashMap::new();
+    for line in journal.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        if let ["end", id, token] = words[..] {
+            let run = token.split('-').next().and_then(|run| run.parse().ok()).expect("a token begins with its run");
+            ends.entry(id).or_default().push(run);
+        }
+    }
+    for (job, _) in account.ended(JobState::Completed) {
+        let runs = ends.get(job.id.to_string().as_str()).map(Vec::as_slice).unwrap_or_default();
+        assert!(runs.contains(&job.run), "job {} completed run {}, but the program ended {runs:?}", job.id, job.run);
+    }
+}
+
+/// One source design left a job for ever `claimed` when its worker died on the last attempt: reclaim asked for
+/// attempts below the bound, which the claim had already reached.
+#[test]
+fn a_job_killed_on_its_last_attempt_is_discarded() {
+    let product = Product::new();
+    let program = "#!/bin/sh\nkill -9 $PPID\nsleep 5\n";
+    std::fs::write(product.folder().join("murder.sh"), program).expect("the program is written");
+    product.run_with(["enqueue", "murder", "{}", "--max-attempts", "2"], b"");
+    let start = || product.worker(["--exec", "murder=sh murder.sh", "--lease", "2s", "--slots", "1"]);
+
+    let mut deaths = 0;
+    let mut running = start();
+    wait_until("the job to end", || {
+        if deaths < 2 && running.has_ended() {
+            deaths += 1;
+            running = start();
+        }
+        product.count("discarded") == 1
+    });
+
+    let account = audit(&product.database());
+    let (job, runs) = account.jobs.values().next().expect("the job is there");
+    assert_eq!((job.state, job.attempt, crashes(runs)), (JobState::Discarded, 2, 2));
+}
