@@ -1,29 +1,74 @@
 //! Enqueues, inspects and operates: thin over the seam.
 
-use std::sync::Arc;
+mod backend;
+mod builder;
+mod call;
+mod enqueue;
+mod inspect;
+mod many;
+mod operate;
+mod queues;
+mod receipt;
+mod wait;
 
-use gristmill_core::{Backend, Clock, IdSource, JobId, SystemClock};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_core::{Backend, Clock, IdSource, JobId, SystemClock, Timestamp};
+
+pub use backend::IntoBackend;
+pub use builder::{ClientBuilder, EnqueueMiddleware};
+pub use many::PartlyEnqueued;
+pub use operate::Tally;
+pub use queues::Queues;
+pub use receipt::Receipt;
+
+use crate::hooks::Hooks;
 
 /// A handle on a store of jobs. Cloning is cheap; clones share everything.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), gristmill_core::Error> {
+/// use gristmill_core::JobOptions;
+/// use gristmill_engine::Client;
+/// use gristmill_memory::Memory;
+///
+/// let client = Client::new(Memory::new());
+/// let receipt = client.enqueue_raw("email.welcome", r#"{"user_id":7}"#, JobOptions::new()).await?;
+/// let job = client.job(receipt.id).await?.expect("it was stored a moment ago");
+/// assert_eq!(job.spec.kind.as_str(), "email.welcome");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
-pub struct Client(Arc<Shared>);
+pub struct Client(Arc<Parts>);
 
 #[derive(Debug)]
-struct Shared {
+struct Parts {
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
     ids: IdSource,
+    call_deadline: Duration,
+    actor: Option<String>,
+    layers: Vec<builder::Layer>,
+    hooks: Hooks,
 }
 
 impl Client {
-    /// A client of this backend.
-    pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Self::with_clock(backend, Arc::new(SystemClock))
+    /// A client of this backend: the backend itself, or an `Arc` of it.
+    pub fn new<M>(backend: impl IntoBackend<M>) -> Self {
+        Self::builder(backend).build()
+    }
+
+    /// A client with options.
+    pub fn builder<M>(backend: impl IntoBackend<M>) -> ClientBuilder {
+        ClientBuilder::new(backend.into_backend())
     }
 
     /// A client that mints ids by another clock; for tests.
-    pub fn with_clock(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Shared { backend, clock, ids: IdSource::new() }))
+    pub fn with_clock<M>(backend: impl IntoBackend<M>, clock: Arc<dyn Clock>) -> Self {
+        Self::builder(backend).clock(clock).build()
     }
 
     /// The backend below, for what the client does not offer.
@@ -31,9 +76,24 @@ impl Client {
         &self.0.backend
     }
 
-    /// A new job id, by the store's clock.
+    /// A new job id, by the store's clock. Each is greater than the one before.
     pub fn mint_id(&self) -> JobId {
         let offset = self.0.backend.id_context().clock_offset_ms;
         self.0.ids.next(self.0.clock.now().offset_millis(offset))
     }
+
+    /// The clock that ids are minted by.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    /// The present instant of this process.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+}
+
+/// The machine's clock.
+fn system_clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
 }

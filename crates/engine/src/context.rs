@@ -1,17 +1,24 @@
 //! What a handler may ask and say during one attempt.
+//!
+//! [`JobContext`] is shared by the handler and the executor. Its locks guard plain memory and are never held over an
+//! await; none is taken while another is held.
 
 mod cancel;
+mod follow_up;
+mod log;
+mod record;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gristmill_core::{FetchedJob, JobId, Lease, Metadata, Name, NewJob, Timestamp};
+use gristmill_core::{Args, FetchedJob, JobId, Lease, Metadata, Name, NewJob, Priority, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use cancel::Cancel;
+pub(crate) use cancel::{Cancel, StopWhy};
 
 use crate::Client;
+use log::Log;
 
 /// One attempt of one job, as its handler sees it. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -29,6 +36,8 @@ pub(crate) struct Attempt {
     pub(crate) deadline: Option<Instant>,
     /// Follow-up jobs, stored if and only if the finish is accepted.
     effects: Mutex<Vec<NewJob>>,
+    /// Lines that have not been stored yet.
+    log: Mutex<Log>,
 }
 
 impl JobContext {
@@ -45,11 +54,16 @@ impl JobContext {
             started_at,
             deadline,
             effects: Mutex::default(),
+            log: Mutex::default(),
         }))
     }
 
     pub(crate) fn attempt_state(&self) -> &Attempt {
         &self.0
+    }
+
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.0.job.lease
     }
 
     /// The job's id.
@@ -67,6 +81,26 @@ impl JobContext {
         &self.0.job.spec.queue
     }
 
+    /// The job's priority.
+    pub fn priority(&self) -> Priority {
+        self.0.job.spec.priority
+    }
+
+    /// The job's args as they were given.
+    pub fn args(&self) -> &Args {
+        &self.0.job.spec.args
+    }
+
+    /// The job's tags.
+    pub fn tags(&self) -> &[Name] {
+        &self.0.job.spec.tags
+    }
+
+    /// What travels with the job.
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.job.spec.metadata
+    }
+
     /// Which attempt this is, from 1.
     pub fn attempt(&self) -> u16 {
         self.0.job.attempt
@@ -77,9 +111,19 @@ impl JobContext {
         self.0.job.spec.max_attempts.get()
     }
 
-    /// What travels with the job.
-    pub fn metadata(&self) -> &Metadata {
-        &self.0.job.spec.metadata
+    /// Which lease of the job this is, from 1. Unlike the attempt it is never given back or reset.
+    pub fn run(&self) -> u32 {
+        self.lease().run
+    }
+
+    /// When the job became due, by the store's clock.
+    pub fn run_at(&self) -> Timestamp {
+        self.0.job.run_at
+    }
+
+    /// When this attempt was started, by the worker's clock.
+    pub fn started_at(&self) -> Timestamp {
+        self.0.started_at
     }
 
     /// How long the attempt may still take; `None` without a timeout.
@@ -87,12 +131,18 @@ impl JobContext {
         self.0.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// When the attempt's timeout passes, by the worker's clock; `None` without a timeout.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.time_left().map(|left| self.0.client.now() + left)
+    }
+
     /// A text that is the same in every attempt of the job, for systems that recognise repeats.
     pub fn idempotency_key(&self) -> String {
         self.id().to_string()
     }
 
-    /// The fencing token of this run, for systems that refuse an older one.
+    /// The fencing token of this run, for systems that refuse an older one: of two runs of a job the later one's is
+    /// the greater text.
     pub fn token(&self) -> String {
         self.lease().fencing_token()
     }
@@ -102,20 +152,14 @@ impl JobContext {
         self.0.cancel.token()
     }
 
-    pub(crate) fn lease(&self) -> &Lease {
-        &self.0.job.lease
+    /// Whether the attempt should stop. Cheaper than [`Self::cancellation`]; for loops and blocking handlers.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancel.why().is_some()
     }
 
-    /// Adds a follow-up job, stored if and only if this attempt's finish is accepted.
-    pub(crate) fn add_effect(&self, job: NewJob) {
-        self.effects().push(job);
-    }
-
-    pub(crate) fn take_effects(&self) -> Vec<NewJob> {
-        std::mem::take(&mut *self.effects())
-    }
-
-    fn effects(&self) -> MutexGuard<'_, Vec<NewJob>> {
-        self.0.effects.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The client the worker was built with, for enqueueing at once. For jobs that exist only if this attempt's end is
+    /// accepted use [`Self::enqueue`].
+    pub fn client(&self) -> &Client {
+        &self.0.client
     }
 }

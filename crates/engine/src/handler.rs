@@ -1,3 +1,24 @@
-//! From a user's async fn to what the executor can start.
+//! From a user's function to what the executor can start.
+//!
+//! A function is known by its arity alone ([`HandlerFn`]), its arguments by what they are ([`HandlerArgs`]): so the
+//! compiler always finds exactly one implementation, infers the argument types, and names the argument at fault.
 
+pub(crate) mod args;
+pub(crate) mod decode;
+pub(crate) mod extract;
+pub(crate) mod function;
+pub(crate) mod object;
+pub(crate) mod panicked;
+pub(crate) mod returns;
 pub(crate) mod route;
+pub(crate) mod start;
+
+pub use args::{HandlerArgs, RawHandlerArgs};
+pub use decode::Undecodable;
+pub use extract::{Attempt, FromJob, FromRef, Meta, State};
+pub use function::{BlockingFn, HandlerFn};
+pub use object::Handler;
+pub use returns::{AnyOutput, IntoOutcome};
+
+/// Any error a handler may end with.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

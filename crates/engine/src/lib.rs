@@ -5,8 +5,18 @@
 mod client;
 mod context;
 mod handler;
+mod hooks;
+pub mod middleware;
 mod worker;
 
-pub use client::Client;
+pub use client::{
+    Client, ClientBuilder, EnqueueMiddleware, IntoBackend, PartlyEnqueued, Queues, Receipt, Tally,
+};
 pub use context::JobContext;
 pub use handler::route::Attempted;
+pub use handler::{
+    AnyOutput, Attempt, BlockingFn, BoxError, FromJob, FromRef, Handler, HandlerArgs, HandlerFn, IntoOutcome,
+    Meta, RawHandlerArgs, State, Undecodable,
+};
+pub use middleware::Middleware;
+pub use worker::{Worker, WorkerBuilder};

@@ -1,17 +1,32 @@
-//! Background jobs for Rust: one semantics on every backend.
+#![doc = include_str!("guide.md")]
+
+pub mod backend;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use gristmill_core::{
-    Args, Backend, BackendError, BackendErrorKind, BoxFuture, Call, Capability, Certainty, Clock, Count, Cursor,
-    DEFAULT_QUEUE, Decision, Diagnosis, Durability, Ending, Enqueue, EnqueueRequest, Enqueued, Error, ErrorKind,
-    Event, EventKind, ExistingBy, InvalidJob, Job, JobError, JobEvent, JobExt, JobFilter, JobId, JobOptions,
-    JobRecord, JobSpec, JobState, ListRequest, LogLine, MAX_ARGS_BYTES, MAX_METADATA_BYTES, ManualClock, Metadata,
-    MigrateMode, MigrationReport, Name, NewJob, Order, Outcome, Output, Page, PauseRequest, Ping, Priority,
-    QueueRecord, QueueStats, ResultExt, Retention, RetryPolicy, RunError, RunFailure, RunRecord, Select,
-    StatsReply, StatsRequest, SystemClock, Timestamp, UniqueKey, Verb, VerbReply, VerbRequest, Verdict, When,
-    WorkerId, WorkerRecord, did_you_mean, format_duration, parse_duration,
+    Args, Backoff, Capabilities, Capability, Certainty, Clock, Count, Cursor, DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_QUEUE, Diagnosis, Durability, Ending, Enqueue, Enqueued, Error, ErrorKind, Event, EventKind,
+    ExistingBy, Finished, InvalidArgs, InvalidDuration, InvalidJob, InvalidJobId, InvalidMetadata, InvalidName,
+    InvalidPriority, InvalidUniqueKey, Jitter, Job, JobError, JobEvent, JobExt, JobFilter, JobId, JobOptions,
+    JobPatch, JobRecord, JobSpec, JobState, ListRequest, LogLine, LostWhy, MAX_ARGS_BYTES, MAX_ARGS_BYTES_HARD,
+    MAX_ARGS_DEPTH, MAX_METADATA_BYTES, MAX_NAME_BYTES, MAX_OUTPUT_BYTES, MAX_TAGS, MAX_UNIQUE_KEY_BYTES,
+    ManualClock, Metadata, MigrateMode, MigrationReport, Name, NewJob, Order, Outcome, Output, Page, Ping,
+    Priority, QueueRecord, QueueStats, Reason, ResultExt, Retention, RetryPolicy, RunError, RunFailure,
+    RunRecord, Select, StatsReply, StatsRequest, SystemClock, Timestamp, UniqueKey, UnknownState, Verb,
+    VerbReply, Verdict, When, WorkerId, WorkerRecord, classify, did_you_mean, format_duration, parse_duration,
 };
-pub use gristmill_engine::{Attempted, Client, JobContext};
+pub use gristmill_engine::{
+    AnyOutput, Attempt, Attempted, BlockingFn, BoxError, Client, ClientBuilder, EnqueueMiddleware, FromJob,
+    FromRef, Handler, HandlerArgs, HandlerFn, IntoBackend, IntoOutcome, JobContext, Meta, Middleware,
+    PartlyEnqueued, Queues, RawHandlerArgs, Receipt, State, Tally, Undecodable, Worker, WorkerBuilder,
+    middleware,
+};
+#[cfg(feature = "macros")]
+pub use gristmill_macros::Job;
 #[cfg(feature = "memory")]
 pub use gristmill_memory::Memory;
 #[cfg(feature = "sqlite")]
-pub use gristmill_sqlite::{Sqlite, Synchronous};
+pub use gristmill_sqlite::Sqlite;
+/// Tells a handler to stop; an extractor.
+pub use tokio_util::sync::CancellationToken;

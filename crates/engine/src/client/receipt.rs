@@ -1,0 +1,29 @@
+//! What an enqueue answers.
+
+use gristmill_core::{Enqueued, JobId};
+
+/// What became of one job that was enqueued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The job that stands in the store now: the new one, or the existing one in its place. Of a refused job, the id it
+    /// would have had.
+    pub id: JobId,
+    /// Whether it was created, existed, replaced another one or was refused.
+    pub enqueued: Enqueued,
+}
+
+impl Receipt {
+    pub(super) fn new(sent: JobId, enqueued: Enqueued) -> Self {
+        let id = match &enqueued {
+            Enqueued::Existing { id, .. } => *id,
+            _ => sent,
+        };
+        Self { id, enqueued }
+    }
+
+    /// Whether a new job was stored.
+    pub fn is_new(&self) -> bool {
+        matches!(self.enqueued, Enqueued::Created | Enqueued::Replaced { .. })
+    }
+}

@@ -1,0 +1,196 @@
+//! The adapters that erase a handler's types. One allocation an attempt: the box of its future.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use gristmill_core::{BoxFuture, Job, Outcome, RunError};
+use tracing::{Instrument, Span};
+
+use super::decode::{Undecodable, decode};
+use super::panicked::panicked;
+use super::returns::failed;
+use super::route::{Attempted, Start};
+use super::{AnyOutput, BlockingFn, Handler, HandlerArgs, HandlerFn, IntoOutcome, RawHandlerArgs};
+use crate::JobContext;
+
+/// One way to run a handler, its types still known.
+trait Run: Send + Sync + 'static {
+    fn run(&self, context: &JobContext) -> impl Future<Output = Attempted> + Send;
+}
+
+/// The one place where types are erased.
+struct Erased<R>(Arc<R>);
+
+impl<R: Run> Start for Erased<R> {
+    fn start(&self, context: JobContext) -> BoxFuture<'static, Attempted> {
+        let run = self.0.clone();
+        let span = span(&context);
+        let attempt = async move {
+            // Caught here so that the lines a handler logged before it panicked are stored, too.
+            let attempted = AssertUnwindSafe(run.run(&context)).catch_unwind().await;
+            context.flush_log().await;
+            attempted.unwrap_or_else(|panic| panicked(&*panic))
+        };
+        Box::pin(attempt.instrument(span))
+    }
+}
+
+/// Costs one load where nobody listens.
+fn span(context: &JobContext) -> Span {
+    tracing::info_span!(
+        "job",
+        id = %context.id(),
+        kind = %context.kind(),
+        queue = %context.queue(),
+        attempt = context.attempt(),
+    )
+}
+
+/// An async function of a job and extractors.
+struct Typed<F, S, Args> {
+    function: F,
+    state: Arc<S>,
+    undecodable: Undecodable,
+    args: PhantomData<fn() -> Args>,
+}
+
+pub(crate) fn typed<F, S, Args>(function: F, state: Arc<S>, undecodable: Undecodable) -> Box<dyn Start>
+where
+    S: Send + Sync + 'static,
+    F: HandlerFn<Args>,
+    F::Future: Send,
+    F::Return: IntoOutcome<<Args::Job as Job>::Output>,
+    Args: HandlerArgs<S> + 'static,
+{
+    Box::new(Erased(Arc::new(Typed { function, state, undecodable, args: PhantomData })))
+}
+
+impl<F, S, Args> Run for Typed<F, S, Args>
+where
+    S: Send + Sync + 'static,
+    F: HandlerFn<Args>,
+    F::Future: Send,
+    F::Return: IntoOutcome<<Args::Job as Job>::Output>,
+    Args: HandlerArgs<S> + 'static,
+{
+    async fn run(&self, context: &JobContext) -> Attempted {
+        let job = match decode(context, self.undecodable) {
+            Ok(job) => job,
+            Err(attempted) => return attempted,
+        };
+        match Args::extract(job, context, &self.state).await {
+            Ok(args) => self.function.call(args).await.into_outcome(),
+            Err(error) => failed(error),
+        }
+    }
+}
+
+/// A function that blocks a thread.
+struct Blocking<F, S, Args> {
+    function: Arc<F>,
+    state: Arc<S>,
+    undecodable: Undecodable,
+    args: PhantomData<fn() -> Args>,
+}
+
+pub(crate) fn blocking<F, S, Args>(function: F, state: Arc<S>, undecodable: Undecodable) -> Box<dyn Start>
+where
+    S: Send + Sync + 'static,
+    F: BlockingFn<Args>,
+    F::Return: IntoOutcome<<Args::Job as Job>::Output>,
+    Args: HandlerArgs<S> + 'static,
+{
+    let function = Arc::new(function);
+    Box::new(Erased(Arc::new(Blocking { function, state, undecodable, args: PhantomData })))
+}
+
+impl<F, S, Args> Run for Blocking<F, S, Args>
+where
+    S: Send + Sync + 'static,
+    F: BlockingFn<Args>,
+    F::Return: IntoOutcome<<Args::Job as Job>::Output>,
+    Args: HandlerArgs<S> + 'static,
+{
+    async fn run(&self, context: &JobContext) -> Attempted {
+        let job = match decode(context, self.undecodable) {
+            Ok(job) => job,
+            Err(attempted) => return attempted,
+        };
+        let args = match Args::extract(job, context, &self.state).await {
+            Ok(args) => args,
+            Err(error) => return failed(error),
+        };
+        let (function, span) = (self.function.clone(), Span::current());
+        let call = move || span.in_scope(|| function.call(args).into_outcome());
+        // The panic is caught on the thread itself, where its value is still at hand.
+        let thread = tokio::task::spawn_blocking(|| catch_unwind(AssertUnwindSafe(call)));
+        match thread.await {
+            Ok(Ok(attempted)) => attempted,
+            Ok(Err(panic)) => panicked(&*panic),
+            Err(_) => Outcome::Failed {
+                error: RunError::new("the runtime was shut down before a thread took the job"),
+                after: None,
+            }
+            .into(),
+        }
+    }
+}
+
+/// An async function of extractors alone: JSON in, JSON out.
+struct Raw<F, S, Args> {
+    function: F,
+    state: Arc<S>,
+    args: PhantomData<fn() -> Args>,
+}
+
+pub(crate) fn raw<F, S, Args>(function: F, state: Arc<S>) -> Box<dyn Start>
+where
+    S: Send + Sync + 'static,
+    F: HandlerFn<Args>,
+    F::Future: Send,
+    F::Return: IntoOutcome<AnyOutput>,
+    Args: RawHandlerArgs<S> + 'static,
+{
+    Box::new(Erased(Arc::new(Raw { function, state, args: PhantomData })))
+}
+
+impl<F, S, Args> Run for Raw<F, S, Args>
+where
+    S: Send + Sync + 'static,
+    F: HandlerFn<Args>,
+    F::Future: Send,
+    F::Return: IntoOutcome<AnyOutput>,
+    Args: RawHandlerArgs<S> + 'static,
+{
+    async fn run(&self, context: &JobContext) -> Attempted {
+        match Args::extract(context, &self.state).await {
+            Ok(args) => self.function.call(args).await.into_outcome(),
+            Err(error) => failed(error),
+        }
+    }
+}
+
+/// A [`Handler`].
+struct Object<H> {
+    handler: H,
+    undecodable: Undecodable,
+}
+
+pub(crate) fn object<H: Handler>(handler: H, undecodable: Undecodable) -> Box<dyn Start> {
+    Box::new(Erased(Arc::new(Object { handler, undecodable })))
+}
+
+impl<H: Handler> Run for Object<H> {
+    async fn run(&self, context: &JobContext) -> Attempted {
+        match decode(context, self.undecodable) {
+            Ok(job) => {
+                let result = self.handler.handle(job, context.clone()).await;
+                IntoOutcome::<<H::Job as Job>::Output>::into_outcome(result)
+            }
+            Err(attempted) => attempted,
+        }
+    }
+}

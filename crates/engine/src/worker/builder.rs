@@ -1,0 +1,142 @@
+//! A worker's options and handlers, checked all at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_core::{Error, Name};
+
+use crate::handler::Undecodable;
+use crate::handler::route::{Mode, Routes, Start};
+use crate::hooks::Hooks;
+use crate::middleware::{self, Middleware};
+use crate::worker::options::WorkerOptions;
+use crate::{Client, Worker};
+
+mod check;
+mod handlers;
+mod settings;
+
+/// Collects what a worker is told: state, queues, handlers, options. From [`Worker::builder`].
+///
+/// `S` is the type of the state that handlers take parts of with [`State`](crate::State).
+///
+/// ```
+/// use gristmill_core::Job;
+/// use gristmill_engine::{Client, State, Worker};
+/// # #[derive(serde::Serialize, serde::Deserialize)]
+/// # struct Welcome { user_id: i64 }
+/// # impl Job for Welcome { const KIND: &'static str = "email.welcome"; type Output = (); }
+///
+/// async fn welcome(job: Welcome, State(greeting): State<String>) {
+///     println!("{greeting}, user {}", job.user_id);
+/// }
+///
+/// let worker = Worker::builder(Client::new(gristmill_memory::Memory::new()))
+///     .state("hello".to_owned())
+///     .queue("mail", 20)
+///     .handle(welcome)
+///     .build()?;
+/// # let _ = worker;
+/// # Ok::<(), gristmill_core::Error>(())
+/// ```
+pub struct WorkerBuilder<S> {
+    client: Client,
+    state: Arc<S>,
+    options: WorkerOptions,
+    /// Unless it follows from the lease.
+    call_deadline: Option<Duration>,
+    queues: Vec<QueueWish>,
+    handlers: Vec<Registration>,
+    layers: Vec<Arc<dyn Middleware>>,
+    undecodable: Undecodable,
+    hooks: Hooks,
+}
+
+/// A queue as it was asked for, not checked yet.
+#[derive(Debug)]
+struct QueueWish {
+    name: String,
+    slots: usize,
+    priorities: Option<(i64, i64)>,
+}
+
+/// A handler as it was given. It is made when the builder builds: options may come after it.
+struct Registration {
+    kind: String,
+    job_type: &'static str,
+    mode: Mode,
+    /// Where its jobs go by default.
+    queue: Option<Name>,
+    /// What is wrong with the options of its jobs.
+    faults: Vec<String>,
+    make: Box<dyn FnOnce(Undecodable) -> Box<dyn Start> + Send>,
+}
+
+/// What a builder comes to.
+pub(crate) struct Parts {
+    pub(crate) client: Client,
+    pub(crate) options: WorkerOptions,
+    pub(crate) routes: Routes,
+    pub(crate) hooks: Hooks,
+}
+
+impl Worker {
+    /// A builder for a worker of this client's store. Give the [state](WorkerBuilder::state) before the first handler.
+    pub fn builder(client: Client) -> WorkerBuilder<()> {
+        WorkerBuilder {
+            client,
+            state: Arc::new(()),
+            options: WorkerOptions::default(),
+            call_deadline: None,
+            queues: Vec::new(),
+            handlers: Vec::new(),
+            layers: Vec::new(),
+            undecodable: Undecodable::default(),
+            hooks: Hooks::default(),
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> WorkerBuilder<S> {
+    /// Checks everything and makes the worker. It does nothing until it is run.
+    ///
+    /// # Errors
+    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists every fault: names, numbers out of range, a queue or kind
+    /// that is given twice, no handler at all, options of a job that could never be enqueued.
+    pub fn build(self) -> Result<Worker, Error> {
+        let Parts { client, options, routes, hooks } = self.into_parts()?;
+        Ok(Worker::assemble(client, options, routes, hooks))
+    }
+
+    pub(crate) fn into_parts(self) -> Result<Parts, Error> {
+        let mut faults = Vec::new();
+        let mut options = self.options;
+        options.queues = check::queues(self.queues, options.slots, &mut faults);
+        options.call_deadline =
+            self.call_deadline.unwrap_or_else(|| options.call_deadline.min(options.lease / 2));
+        check::options(&options, &mut faults);
+        for slip in
+            check::slips(&options.queues, self.handlers.iter().filter_map(|known| known.queue.as_ref()))
+        {
+            tracing::warn!("{slip}");
+        }
+        let layers: Arc<[_]> = self.layers.into();
+        let undecodable = self.undecodable;
+        let routes =
+            check::routes(self.handlers, &mut faults, |make| middleware::wrap(&layers, make(undecodable)));
+        if !faults.is_empty() {
+            return Err(Error::invalid(format!("worker is not valid: {}", faults.join("; "))));
+        }
+        Ok(Parts { client: self.client, options, routes, hooks: self.hooks })
+    }
+}
+
+impl<S> std::fmt::Debug for WorkerBuilder<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("options", &self.options)
+            .field("queues", &self.queues)
+            .field("kinds", &self.handlers.iter().map(|handler| &handler.kind).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,90 @@
+//! Queues and numbers. Everything is checked by `build`.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{QueueWish, WorkerBuilder};
+
+impl<S> WorkerBuilder<S> {
+    /// Runs jobs of this queue, at most `slots` at once (1 to 10,000). Without any queue the worker runs the queue
+    /// `default` with the slots of [`Self::slots`], or 10.
+    pub fn queue(mut self, name: impl Into<String>, slots: usize) -> Self {
+        self.queues.push(QueueWish { name: name.into(), slots, priorities: None });
+        self
+    }
+
+    /// Reserves slots of a queue for jobs of these priorities, −10 (first) to 10 (last), both ends included: so that
+    /// urgent jobs never wait for a slot behind the others. May be given several times a queue, and beside
+    /// [`Self::queue`].
+    pub fn lane(mut self, queue: impl Into<String>, slots: usize, priorities: RangeInclusive<i64>) -> Self {
+        let priorities = Some((*priorities.start(), *priorities.end()));
+        self.queues.push(QueueWish { name: queue.into(), slots, priorities });
+        self
+    }
+
+    /// How many jobs run at once at most over all queues, 1 to 10,000. Default: the sum of the queues.
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.options.slots = Some(slots);
+        self
+    }
+
+    /// How long the leases hold without a heartbeat: after a crash of the worker its jobs are back within this time and
+    /// a second. Default 30 s, smallest 1 s, largest 1 h. It bounds no job's length; too short a lease is lost while
+    /// the store is slow.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.options.lease = lease;
+        self
+    }
+
+    /// How long running handlers may go on after a stop, before they are cancelled and their jobs given back. Default
+    /// 30 s; 0 cancels at once.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.options.grace = grace;
+        self
+    }
+
+    /// How often an idle queue is looked at when the backend gives no hint. Default 1 s, smallest 1 ms, largest 1 min.
+    /// On a backend without notifications it bounds how long a new job waits.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.options.poll_interval = interval;
+        self
+    }
+
+    /// At most this many jobs a fetch, 1 to 1,000. Default 1,000; free slots bound it anyway.
+    pub fn fetch_batch(mut self, jobs: usize) -> Self {
+        self.options.fetch_batch = jobs;
+        self
+    }
+
+    /// How long an attempt may take where its job does not say. Default: without end. Smallest 1 ms.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// How long a call of the backend may take. Default 10 s, or half of the lease where that is shorter. Smallest
+    /// 10 ms, largest: less than the lease.
+    pub fn call_deadline(mut self, deadline: Duration) -> Self {
+        self.call_deadline = Some(deadline);
+        self
+    }
+
+    /// What the worker is called in lists, for people. Default: the program's name and its process.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.options.label = label.into();
+        self
+    }
+
+    /// The worker ends by itself when nothing is left to run in its queues: nothing available, running, scheduled or
+    /// retryable.
+    pub fn drain(mut self) -> Self {
+        self.options.drain = true;
+        self
+    }
+
+    /// Whether the worker promotes, rescues and prunes. Default yes; at least one worker of a store has to.
+    pub fn maintenance(mut self, maintenance: bool) -> Self {
+        self.options.maintenance = maintenance;
+        self
+    }
+}
