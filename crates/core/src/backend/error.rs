@@ -30,6 +30,8 @@ pub enum BackendErrorKind {
     WorkerGone,
     /// The backend was closed.
     Closed,
+    /// What was asked breaks a bound of this backend.
+    Refused,
     /// A stored row does not decode.
     Undecodable,
     /// The backend itself is at fault.
