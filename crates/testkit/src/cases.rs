@@ -1,16 +1,54 @@
 //! The table of all cases, one module an area.
 
+mod audit;
+mod cancel;
+mod contention;
+mod crash;
+mod delete;
 mod enqueue;
 mod fetch;
 mod finish;
+mod hold;
+mod inspect;
 mod lease;
+mod notify;
+mod pause;
 mod priority;
+mod promote;
+mod prune;
+mod record;
+mod rescue;
+mod retry;
 mod unique;
+mod update;
+mod worker;
 
 use crate::Case;
 
-const AREAS: &[&[Case]] =
-    &[enqueue::CASES, unique::CASES, priority::CASES, fetch::CASES, lease::CASES, finish::CASES];
+const AREAS: &[&[Case]] = &[
+    enqueue::CASES,
+    unique::CASES,
+    priority::CASES,
+    fetch::CASES,
+    lease::CASES,
+    finish::CASES,
+    retry::CASES,
+    cancel::CASES,
+    promote::CASES,
+    rescue::CASES,
+    prune::CASES,
+    pause::CASES,
+    inspect::CASES,
+    record::CASES,
+    hold::CASES,
+    update::CASES,
+    delete::CASES,
+    audit::CASES,
+    notify::CASES,
+    worker::CASES,
+    contention::CASES,
+    crash::CASES,
+];
 
 /// Every case, area by area.
 pub fn all_cases() -> impl Iterator<Item = Case> {

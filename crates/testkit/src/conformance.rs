@@ -1,13 +1,13 @@
 //! The entry point of a backend's `tests/conformance.rs`.
 
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use gristmill_core::Capabilities;
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 
+use crate::caught::caught;
 use crate::{Case, Fixture, Store, all_cases};
 
 /// Runs every case against fresh stores of a backend, as a test program with the usual arguments (`--list`, a filter,
@@ -35,10 +35,7 @@ where
     S: Into<Store>,
     F: Fn() -> S + Send + Sync + 'static,
 {
-    let run = move || {
-        (case.run)(&Fixture::new(fresh().into()));
-        Ok(())
-    };
+    let run = move || run_case(&case, fresh().into()).map_err(Failed::from);
     match case.missing(capabilities) {
         Some(missing) => {
             Trial::test(format!("{} [needs {missing}]", case.path()), run).with_ignored_flag(true)
@@ -50,11 +47,8 @@ where
 /// Runs one case against a store and says how it failed, if it did: for tests of the suite itself.
 ///
 /// # Errors
-/// The text of the case's panic.
+/// The text of the case's panic, with its place.
 pub fn run_case(case: &Case, store: Store) -> Result<(), String> {
     let fixture = Fixture::new(store);
-    catch_unwind(AssertUnwindSafe(|| (case.run)(&fixture))).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-    })
+    caught(|| (case.run)(&fixture))
 }

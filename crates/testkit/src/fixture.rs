@@ -114,6 +114,7 @@ impl Fixture {
     ///
     /// # Errors
     /// The backend's own.
+    #[track_caller]
     pub fn ask<T>(
         &self,
         question: impl for<'a> FnOnce(&'a dyn Backend, Call) -> Reply<'a, T>,
@@ -126,6 +127,7 @@ impl Fixture {
     ///
     /// # Panics
     /// When it answers with an error.
+    #[track_caller]
     pub fn must<T>(&self, question: impl for<'a> FnOnce(&'a dyn Backend, Call) -> Reply<'a, T>) -> T {
         self.ask(question).unwrap_or_else(|error| panic!("the backend failed: {error:?}"))
     }

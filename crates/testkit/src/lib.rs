@@ -1,7 +1,9 @@
 //! What a backend of Gristmill *means*, as tests.
 mod case;
 mod cases;
+mod caught;
 mod conformance;
+mod fault;
 mod fixture;
 mod store;
 mod wait;
@@ -9,6 +11,7 @@ mod wait;
 pub use case::Case;
 pub use cases::all_cases;
 pub use conformance::{conformance, run_case};
+pub use fault::{Fault, FaultyBackend, Operation};
 pub use fixture::Fixture;
 pub use fixture::shape::Shape;
 pub use store::Store;

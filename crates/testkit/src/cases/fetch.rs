@@ -77,7 +77,7 @@ fn fetch_carries_the_whole_spec(t: &Fixture) {
     let spec = job.spec.clone();
     t.put(job);
 
-    assert_eq!(t.take(t.worker()).spec, spec);
+    assert_eq!(t.take(t.worker()).spec, spec.into());
 }
 
 fn fetch_counts_the_attempt_and_the_run(t: &Fixture) {

@@ -1,0 +1,176 @@
+//! `impl Backend` that delegates, with a fault now and then.
+
+use std::sync::Arc;
+
+use gristmill_core::{
+    AuditReply, Backend, BackendError, BackendErrorKind, Call, Capabilities, Count, Cursor, Diagnosis,
+    EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, IdContext, JobEvent,
+    JobFilter, JobId, JobPatch, JobRecord, ListRequest, Listener, Maintained, MigrateMode, MigrationReport,
+    Name, Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply,
+    RenewRequest, Reply, RescueReply, RunRecord, StatsReply, StatsRequest, Subscription, VerbReply,
+    VerbRequest, WorkerId, WorkerRecord,
+};
+
+use super::gate::Gate;
+use super::plan::{Fault, Operation, Plan};
+
+/// A backend that does what another does, except that chosen calls fail, hang, or succeed and say that they failed.
+///
+/// A fault is taken when a call is made, so the order of calls is the order of faults. Hints are passed on untouched.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use gristmill_core::{Backend, BackendErrorKind, Call, EnqueueRequest, NewJob};
+/// # use gristmill_testkit::{Fault, FaultyBackend, Operation, block_on};
+/// # fn example(backend: Arc<dyn Backend>, job: NewJob) {
+/// let faulty = FaultyBackend::new(backend);
+/// faulty.script(Operation::Enqueue, [Fault::LoseReply(BackendErrorKind::Unavailable)]);
+/// let request = EnqueueRequest::new(vec![job]);
+/// assert!(block_on(faulty.enqueue(Call::new(), request.clone())).is_err());
+/// // The job is there all the same: the repeat answers `Existing`.
+/// assert!(block_on(faulty.enqueue(Call::new(), request)).is_ok());
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct FaultyBackend {
+    inner: Arc<dyn Backend>,
+    plan: Plan,
+    gate: Gate,
+}
+
+impl FaultyBackend {
+    /// A backend that does what `inner` does, until it is told otherwise.
+    pub fn new(inner: Arc<dyn Backend>) -> Self {
+        Self { inner, plan: Plan::default(), gate: Gate::default() }
+    }
+
+    /// The next calls of an operation meet these faults, one each, behind those scripted before.
+    pub fn script(&self, operation: Operation, faults: impl IntoIterator<Item = Fault>) {
+        self.plan.script(operation, faults.into_iter().map(Some));
+    }
+
+    /// The next `calls` calls of an operation are spared, behind those scripted before.
+    pub fn spare(&self, operation: Operation, calls: usize) {
+        self.plan.script(operation, std::iter::repeat_n(None, calls));
+    }
+
+    /// Every call that is not scripted meets one of these faults with a chance of `per_mille` in a thousand. The same
+    /// seed gives the same faults to the same calls.
+    pub fn randomly(&self, seed: u64, per_mille: u32, faults: Vec<Fault>) {
+        self.plan.randomly(seed, per_mille, faults);
+    }
+
+    /// From now on no call meets a fault.
+    pub fn heal(&self) {
+        self.plan.clear();
+        self.release();
+    }
+
+    /// Lets every call go on that is held.
+    pub fn release(&self) {
+        self.gate.open();
+    }
+
+    /// How many calls of an operation were made.
+    pub fn calls(&self, operation: Operation) -> u64 {
+        self.plan.calls(operation)
+    }
+
+    /// How many of them met a fault.
+    pub fn faults(&self, operation: Operation) -> u64 {
+        self.plan.faults(operation)
+    }
+
+    /// Does what the inner backend does, unless this call's fault says otherwise.
+    fn with_fault<'a, T: Send + 'a>(
+        &'a self,
+        operation: Operation,
+        act: impl FnOnce(&'a dyn Backend) -> Reply<'a, T> + Send + 'a,
+    ) -> Reply<'a, T> {
+        let fault = self.plan.next(operation);
+        Box::pin(async move {
+            match fault {
+                None => act(&*self.inner).await,
+                Some(Fault::Fail(kind)) => Err(failure(operation, kind)),
+                Some(Fault::LoseReply(kind)) => {
+                    // Whatever the answer was, it is lost.
+                    let _ = act(&*self.inner).await;
+                    Err(failure(operation, kind).maybe_stored())
+                }
+                Some(Fault::HoldRequest) => {
+                    self.gate.wait().await;
+                    act(&*self.inner).await
+                }
+                Some(Fault::HoldReply) => {
+                    let reply = act(&*self.inner).await;
+                    self.gate.wait().await;
+                    reply
+                }
+            }
+        })
+    }
+}
+
+fn failure(operation: Operation, kind: BackendErrorKind) -> BackendError {
+    BackendError::new(kind, format!("{operation:?} met an injected fault"))
+}
+
+/// One method a row, each with its fault.
+macro_rules! delegate {
+    ($($method:ident: $operation:ident($($argument:ident: $type:ty),*) -> $reply:ty;)*) => {$(
+        fn $method(&self, call: Call, $($argument: $type),*) -> Reply<'_, $reply> {
+            self.with_fault(Operation::$operation, move |inner| inner.$method(call, $($argument),*))
+        }
+    )*};
+}
+
+impl Backend for FaultyBackend {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn id_context(&self) -> IdContext {
+        self.inner.id_context()
+    }
+
+    fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
+        self.inner.subscribe(listener)
+    }
+
+    delegate! {
+        ping: Ping() -> Ping;
+        diagnose: Diagnose() -> Vec<Diagnosis>;
+        migrate: Migrate(mode: MigrateMode) -> MigrationReport;
+        enqueue: Enqueue(request: EnqueueRequest) -> EnqueueReply;
+        fetch: Fetch(request: FetchRequest) -> FetchReply;
+        renew: Renew(request: RenewRequest) -> RenewReply;
+        finish: Finish(request: FinishRequest) -> FinishReply;
+        record: Record(request: RecordRequest) -> Recorded;
+        register_worker: RegisterWorker(request: RegisterWorker) -> ();
+        retire_worker: RetireWorker(worker: WorkerId) -> ();
+        cancel: Cancel(request: VerbRequest) -> VerbReply;
+        retry: Retry(request: VerbRequest) -> VerbReply;
+        delete: Delete(request: VerbRequest) -> VerbReply;
+        update: Update(request: VerbRequest, patch: JobPatch) -> VerbReply;
+        release_hold: ReleaseHold(request: VerbRequest) -> VerbReply;
+        promote: Promote(limit: usize) -> Maintained;
+        rescue: Rescue(limit: usize) -> RescueReply;
+        prune: Prune(limit: usize) -> Maintained;
+        audit: Audit(cursor: Option<Cursor>, limit: usize) -> AuditReply;
+        get: Get(ids: Vec<JobId>) -> Vec<Option<JobRecord>>;
+        list: List(request: ListRequest) -> Page<JobRecord>;
+        list_runs: ListRuns(id: JobId, limit: usize) -> Vec<RunRecord>;
+        list_events: ListEvents(id: JobId) -> Vec<JobEvent>;
+        checkpoint: Checkpoint(id: JobId) -> Option<bytes::Bytes>;
+        list_queues: ListQueues() -> Vec<QueueRecord>;
+        list_workers: ListWorkers() -> Vec<WorkerRecord>;
+        count: Count(filter: JobFilter, cap: Option<u64>) -> Count;
+        stats: Stats(request: StatsRequest) -> StatsReply;
+        pause: Pause(request: PauseRequest) -> ();
+        resume: Resume(queue: Name) -> ();
+    }
+}
