@@ -106,6 +106,9 @@ impl Store {
             job.run += 1;
             job.reason = None;
             job.lease = Some(held);
+            if let Some(notes) = &mut job.notes {
+                notes.progress = None;
+            }
         });
     }
 }
