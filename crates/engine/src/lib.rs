@@ -6,6 +6,7 @@ mod client;
 mod context;
 mod handler;
 mod hooks;
+mod maintenance;
 pub mod middleware;
 mod worker;
 
@@ -19,4 +20,4 @@ pub use handler::{
     Meta, RawHandlerArgs, State, Undecodable,
 };
 pub use middleware::Middleware;
-pub use worker::{Worker, WorkerBuilder};
+pub use worker::{Worker, WorkerBuilder, WorkerHandle, WorkerReport, WorkerStats};

@@ -1,28 +1,185 @@
-//! A running instance of the engine.
+//! A running instance of the engine: assembled here, started and stopped in this order.
+//!
+//! | part | does |
+//! |---|---|
+//! | `fetcher` | leases jobs for free slots |
+//! | `executor` | runs them: `chunk` (quick ones together), `driven` (a task each), `running` (how to stop them) |
+//! | `completer` | stores how they ended; `settled` tells who wants to know |
+//! | `heartbeat` | renews the leases; brings cancels |
+//! | `maintenance` | promotes, rescues, prunes |
+//! | `shutdown` | ends all that |
 
+mod appetite;
+mod attempt;
 pub(crate) mod builder;
+pub(crate) mod call;
+mod chunk;
+mod claims;
+mod completer;
+mod control;
+mod drain;
+mod driven;
+mod executor;
+mod fetcher;
+mod heartbeat;
+mod hints;
+mod incarnation;
 pub(crate) mod options;
+mod pace;
+mod plan;
+mod report;
+mod running;
+mod settled;
+pub(crate) mod shared;
+mod shutdown;
+mod slots;
+pub(crate) mod watchdog;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_core::Error;
 
 pub use builder::WorkerBuilder;
+pub use control::WorkerHandle;
+pub use report::{WorkerReport, WorkerStats};
 
 use crate::Client;
 use crate::handler::route::Routes;
 use crate::hooks::Hooks;
+use crate::maintenance;
+use hints::HintListener;
+use incarnation::{Attempts, Incarnation, register};
+use options::WorkerOptions;
+use running::abort_all;
+use shared::Shared;
+use watchdog::{Watched, watch};
 
-/// A running instance of the engine; from [`Worker::builder`].
+/// How long a loop may take to notice that it shall end.
+const LOOP_ENDS_WITHIN: Duration = Duration::from_millis(50);
+
+/// Runs jobs: fetches them from its queues, runs their handlers, stores how they ended.
+///
+/// From [`Worker::builder`]; does nothing until it runs.
 #[derive(Debug)]
-pub struct Worker(
-    #[expect(dead_code, reason = "the runtime is being built")]
-    (Client, options::WorkerOptions, Routes, Hooks),
-);
+pub struct Worker {
+    shared: Arc<Shared>,
+}
 
 impl Worker {
-    pub(crate) fn assemble(
-        client: Client,
-        options: options::WorkerOptions,
-        routes: Routes,
-        hooks: Hooks,
-    ) -> Self {
-        Self((client, options, routes, hooks))
+    pub(crate) fn assemble(client: Client, options: WorkerOptions, routes: Routes, hooks: Hooks) -> Self {
+        Self { shared: Arc::new(Shared::new(client, options, &routes, hooks)) }
+    }
+
+    /// Steers the worker while it runs.
+    pub fn handle(&self) -> WorkerHandle {
+        WorkerHandle(self.shared.clone())
+    }
+
+    /// Runs until it is stopped by its [handle](Self::handle), or, where it drains, until nothing is left to run.
+    ///
+    /// A store that fails meanwhile is waited for; the worker never gives up by itself.
+    ///
+    /// # Errors
+    /// What keeps it from starting and no wait will mend, such as a store without schema.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the handlers; their jobs are rescued when the lease ends. Stop it instead.
+    pub async fn run(self) -> Result<WorkerReport, Error> {
+        self.run_until(std::future::pending::<()>()).await
+    }
+
+    /// Runs until `shutdown` is ready, then stops: what has not started is given back, running handlers have the grace.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    ///
+    /// # Cancel safety
+    /// As [`Self::run`].
+    pub async fn run_until(self, shutdown: impl Future) -> Result<WorkerReport, Error> {
+        let mut life = Box::pin(live(self.shared.clone()));
+        tokio::select! {
+            report = &mut life => return report,
+            _ = shutdown => self.shared.control.stop(),
+        }
+        life.await
+    }
+}
+
+/// Drops what runs when the worker itself is dropped while running.
+struct Abandon(Arc<Shared>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.control.stopping.cancel();
+        drop(self.0.chunks.take_unstarted());
+        abort_all(&self.0);
+    }
+}
+
+/// The loops that outlive an incarnation.
+struct Loops {
+    completer: Watched,
+    others: Vec<Watched>,
+}
+
+async fn live(shared: Arc<Shared>) -> Result<WorkerReport, Error> {
+    let _abandon = Abandon(shared.clone());
+    let Some(mut incarnation) = register(&shared, Attempts::FirstStart).await? else {
+        return Ok(WorkerReport::default());
+    };
+    let _subscription = shared.backend().subscribe(Arc::new(HintListener(Arc::downgrade(&shared))));
+    let loops = start_loops(&shared);
+    let report = loop {
+        match serve(&shared, Arc::new(incarnation)).await {
+            Served::Stopped(report) => break report,
+            Served::Gone => {}
+        }
+        match register(&shared, Attempts::Again).await {
+            Ok(Some(next)) => incarnation = next,
+            _ => break shutdown::without_incarnation(&shared).await,
+        }
+    };
+    for watched in loops.others {
+        watched.end(LOOP_ENDS_WITHIN).await;
+    }
+    loops.completer.end(Duration::ZERO).await;
+    Ok(report)
+}
+
+fn start_loops(shared: &Arc<Shared>) -> Loops {
+    let completer = watch("completer", shared, completer::complete);
+    let mut others = maintenance::start(shared);
+    if shared.options.drain {
+        others.push(watch("drain", shared, drain::drain));
+    }
+    Loops { completer, others }
+}
+
+enum Served {
+    Stopped(WorkerReport),
+    Gone,
+}
+
+/// Fetches and renews as this incarnation, until the worker stops or the store has ended its lease.
+async fn serve(shared: &Arc<Shared>, incarnation: Arc<Incarnation>) -> Served {
+    tracing::info!(name: "worker_started", target: "gristmill::worker", worker = %incarnation.id, "the worker runs");
+    let (fetching, beating) = (incarnation.clone(), incarnation.clone());
+    let fetcher = watch("fetcher", shared, move |shared| fetcher::fetch(shared, fetching.clone()));
+    let heartbeat = watch("heartbeat", shared, move |shared| heartbeat::beat(shared, beating.clone()));
+    tokio::select! {
+        () = shared.control.stopping.cancelled() => {
+            let report = shutdown::shut_down(shared, &incarnation, fetcher).await;
+            heartbeat.end(Duration::ZERO).await;
+            tracing::info!(name: "worker_stopped", target: "gristmill::worker", worker = %incarnation.id, "the worker has stopped");
+            Served::Stopped(report)
+        }
+        () = incarnation.gone.cancelled() => {
+            incarnation.bury(shared);
+            fetcher.end(LOOP_ENDS_WITHIN).await;
+            heartbeat.end(LOOP_ENDS_WITHIN).await;
+            Served::Gone
+        }
     }
 }

@@ -1,0 +1,97 @@
+//! Takes back the jobs of dead workers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use gristmill_core::{BackendErrorKind, Event, EventKind, JobState, RescueReply};
+
+use super::ROUND;
+use crate::worker::call::{Trouble, answer};
+use crate::worker::shared::Shared;
+
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(250);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
+/// Workers that see the same lease end part by this much.
+const SPREAD: Duration = Duration::from_millis(100);
+
+/// Looks four times a lease, and when the next lease ends.
+///
+/// After an outage it waits one lease: others could not reach the store either, and shall have their chance to renew.
+pub(crate) async fn rescue(shared: Arc<Shared>) {
+    let mut trouble = Trouble::new("rescue");
+    let stopping = shared.control.stopping.clone();
+    let mut wait = Duration::ZERO;
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = if shared.outage.load(Ordering::SeqCst) {
+            after_outage(&shared, &mut trouble).await
+        } else {
+            round(&shared, &mut trouble).await
+        };
+    }
+}
+
+/// Whether the store answers again; then one lease of patience.
+async fn after_outage(shared: &Shared, trouble: &mut Trouble) -> Duration {
+    match answer(shared.call_deadline(), "ping", shared.backend().ping(shared.call())).await {
+        Ok(_) => {
+            shared.outage.store(false, Ordering::SeqCst);
+            shared.options.lease
+        }
+        Err(error) => trouble.failed(&error),
+    }
+}
+
+async fn round(shared: &Shared, trouble: &mut Trouble) -> Duration {
+    let call = shared.backend().rescue(shared.call(), ROUND);
+    match answer(shared.call_deadline(), "rescue", call).await {
+        Ok(reply) => {
+            trouble.over();
+            note(shared, &reply);
+            if reply.more { Duration::ZERO } else { pause(shared, &reply) }
+        }
+        Err(error) => {
+            if matches!(error.kind(), BackendErrorKind::Unavailable | BackendErrorKind::TimedOut) {
+                shared.outage.store(true, Ordering::SeqCst);
+            }
+            trouble.failed(&error)
+        }
+    }
+}
+
+fn pause(shared: &Shared, reply: &RescueReply) -> Duration {
+    let interval = (shared.options.lease / 4).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
+    let interval = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
+    let until_due = reply.next_due.map_or(interval, |due| due.since(shared.store_now()));
+    interval.min(until_due + SPREAD.mul_f64(fastrand::f64()).max(Duration::from_millis(1)))
+}
+
+fn note(shared: &Shared, reply: &RescueReply) {
+    if reply.jobs.is_empty() {
+        return;
+    }
+    shared.counters.rescued.add(reply.jobs.len() as u64);
+    tracing::warn!(
+        name: "jobs_rescued", target: "gristmill::worker", jobs = reply.jobs.len(),
+        "jobs of a worker whose lease had ended are taken back"
+    );
+    for job in &reply.jobs {
+        let mut event = Event::new(EventKind::Rescued, job.id);
+        event.queue = Some(job.queue.clone());
+        shared.hooks.emit(&event);
+        match job.state {
+            JobState::Available => shared.appetite.wake(&job.queue),
+            // Due at a time only the store knows: the promoter asks.
+            JobState::Retryable => shared.due.at(shared.store_now()),
+            JobState::Discarded => tracing::error!(
+                name: "job_discarded", target: "gristmill::job", job = %job.id, queue = %job.queue,
+                "a job whose workers died is discarded"
+            ),
+            _ => {}
+        }
+    }
+}

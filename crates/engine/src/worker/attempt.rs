@@ -1,0 +1,156 @@
+//! One attempt: from a fetched job to the end of its run.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use gristmill_core::{
+    BoxFuture, Decision, Ending, FetchedJob, FinishItem, JobSpec, Outcome, RunError, format_duration,
+};
+
+use super::pace::Kind;
+use super::watchdog::panic_message;
+use crate::context::StopWhy;
+use crate::{Attempted, JobContext};
+
+/// A job's longest wait for a worker that has a handler for its kind.
+const LONGEST_NO_HANDLER: Duration = Duration::from_secs(300);
+
+/// A fetched job that has not started, and the lane whose slot it holds.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) lane: usize,
+    pub(crate) job: FetchedJob,
+}
+
+/// A run that has ended, on its way to the store, and what its log line and event need.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) lane: usize,
+    pub(crate) item: FinishItem,
+    pub(crate) spec: Arc<JobSpec>,
+    pub(crate) attempt: u16,
+    /// The store refused what it was; it is a plain failure now.
+    pub(crate) plain: bool,
+}
+
+/// The running code of a handler.
+pub(crate) type Attempting = BoxFuture<'static, Attempted>;
+
+/// Starts the handler's future; a panic is an outcome.
+pub(crate) fn begin(kind: &Kind, context: JobContext) -> Result<Attempting, Attempted> {
+    catch_unwind(AssertUnwindSafe(|| kind.route.start.start(context))).map_err(|panic| panicked(&*panic))
+}
+
+/// Polls it; a panic is an outcome. After the answer it is not polled again.
+pub(crate) fn poll(attempting: &mut Attempting, context: &mut Context<'_>) -> Poll<Attempted> {
+    catch_unwind(AssertUnwindSafe(|| attempting.as_mut().poll(context)))
+        .unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Attempted {
+    let error = RunError::new(format!("the handler panicked: {}", panic_message(panic)));
+    Attempted { outcome: Outcome::Failed { error, after: None }, ending: Ending::Panic }
+}
+
+/// What an attempt came to whose timeout passed; `said` is what its handler said afterwards.
+pub(crate) fn timed_out(timeout: Duration, said: Option<Attempted>) -> Attempted {
+    let mut message = format!("timed out after {}", format_duration(timeout));
+    let mut delay = None;
+    if let Some(Outcome::Failed { error, after }) = said.map(|attempted| attempted.outcome) {
+        message = format!("{message}: {}", error.message);
+        delay = after;
+    }
+    let outcome = Outcome::Failed { error: RunError::new(message), after: delay };
+    Attempted { outcome, ending: Ending::Timeout }
+}
+
+impl Ended {
+    /// What the handler's outcome means for the store.
+    ///
+    /// An attempt that failed after the worker told it to stop is given back: it failed because of that.
+    pub(crate) fn of(lane: usize, context: &JobContext, attempted: Attempted) -> Self {
+        let attempt = context.attempt_state();
+        let Attempted { outcome, ending } = attempted;
+        let stopped = matches!(attempt.cancel.why(), Some(StopWhy::Shutdown | StopWhy::LeaseLost));
+        if stopped && ending == Ending::Failed {
+            return Self::stopped(lane, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released);
+        }
+        let decision = match &outcome {
+            Outcome::Failed { .. } => {
+                let spec = &attempt.job.spec;
+                outcome.decide(&spec.retry_policy(), attempt.job.attempt, fastrand::f64())
+            }
+            _ => outcome.decide(&gristmill_core::RetryPolicy::default(), 1, 0.0),
+        };
+        let mut ended = Self::stopped(lane, context, decision, ending);
+        let item = &mut ended.item;
+        // A failed or deferred attempt leaves nothing behind: its next run would enqueue the same jobs again.
+        if !matches!(outcome, Outcome::Failed { .. } | Outcome::Deferred { .. }) {
+            item.effects = context.take_effects();
+        }
+        match outcome {
+            Outcome::Completed { output } => item.output = output,
+            Outcome::Failed { error, .. } => item.error = Some(error),
+            Outcome::Cancelled { reason } | Outcome::Deferred { reason, .. } => item.reason = Some(reason),
+            Outcome::Discarded { reason } => {
+                item.error = Some(RunError::new(&reason));
+                item.reason = Some(reason);
+            }
+            Outcome::Snoozed { .. } => {}
+        }
+        ended
+    }
+
+    /// The end of a run whose code was started, without anything its handler said.
+    fn stopped(lane: usize, context: &JobContext, decision: Decision, ending: Ending) -> Self {
+        let attempt = context.attempt_state();
+        let mut item = FinishItem::new(attempt.job.lease.clone(), decision, ending);
+        item.started_at = Some(attempt.started_at);
+        Self { lane, item, spec: attempt.job.spec.clone(), attempt: attempt.job.attempt, plain: false }
+    }
+
+    /// The end of an attempt whose code was dropped.
+    pub(crate) fn dropped(lane: usize, context: &JobContext, timeout: Option<Duration>) -> Self {
+        match context.attempt_state().cancel.why() {
+            Some(StopWhy::Timeout) => Self::of(lane, context, timed_out(timeout.unwrap_or_default(), None)),
+            Some(StopWhy::Cancelled) => {
+                let mut ended = Self::stopped(lane, context, Decision::Cancel, Ending::Cancelled);
+                ended.item.reason = Some("cancelled while it ran".to_owned());
+                ended
+            }
+            Some(StopWhy::Shutdown | StopWhy::LeaseLost) | None => {
+                Self::stopped(lane, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
+            }
+        }
+    }
+
+    /// Whether it only gives the lease back.
+    pub(crate) fn is_give_back(&self) -> bool {
+        matches!(self.item.decision, Decision::GiveBackAfter(_)) && self.item.ending == Ending::Released
+    }
+
+    /// A job that was not started.
+    pub(crate) fn not_started(ready: Ready) -> Self {
+        Self::unrun(ready, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
+    }
+
+    /// A job this worker has no handler for. It waits longer the more often it was fetched in vain.
+    pub(crate) fn no_handler(ready: Ready) -> Self {
+        let full =
+            Duration::from_secs(1 << ready.job.lease.run.saturating_sub(1).min(9)).min(LONGEST_NO_HANDLER);
+        let delay = full.mul_f64(0.9 + fastrand::f64() / 10.0);
+        Self::unrun(ready, Decision::GiveBackAfter(delay), Ending::UnknownKind)
+    }
+
+    fn unrun(Ready { lane, job }: Ready, decision: Decision, ending: Ending) -> Self {
+        Self {
+            lane,
+            attempt: job.attempt,
+            spec: job.spec,
+            item: FinishItem::new(job.lease, decision, ending),
+            plain: false,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Calls of the backend: each has a deadline, none is trusted to return; and what to do when one fails.
+
+use std::time::Duration;
+
+use gristmill_core::{BackendError, BackendErrorKind, Reply};
+
+/// The backend may answer with its own error a little after the deadline; only then it is given up.
+const SLACK: Duration = Duration::from_millis(100);
+
+/// Waits for an answer, at most a little longer than the call's deadline.
+///
+/// # Errors
+/// The backend's own, or [`TimedOut`](BackendErrorKind::TimedOut), maybe stored.
+///
+/// # Cancel safety
+/// Like a lost reply: the call may have taken effect.
+pub(crate) async fn answer<T>(
+    deadline: Duration,
+    operation: &'static str,
+    reply: Reply<'_, T>,
+) -> Result<T, BackendError> {
+    match tokio::time::timeout(deadline + SLACK, reply).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let message = format!("`{operation}` was not answered within {deadline:?}");
+            Err(BackendError::new(BackendErrorKind::TimedOut, message).maybe_stored())
+        }
+    }
+}
+
+/// Delays between the tries of one loop, and its log: one line a change, not one a try.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    operation: &'static str,
+    kind: Option<BackendErrorKind>,
+    tries: u32,
+}
+
+impl Trouble {
+    const FIRST_DELAY: Duration = Duration::from_millis(20);
+    const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+    pub(crate) fn new(operation: &'static str) -> Self {
+        Self { operation, kind: None, tries: 0 }
+    }
+
+    /// A try failed. Says how long to wait: twice as long each time, half of it at random.
+    pub(crate) fn failed(&mut self, error: &BackendError) -> Duration {
+        if self.kind.replace(error.kind()) != Some(error.kind()) {
+            tracing::warn!(
+                name: "backend_trouble", target: "gristmill::worker",
+                operation = self.operation, kind = ?error.kind(), hint = error.hint(), error = %error,
+                "the backend fails"
+            );
+        }
+        let full = Self::FIRST_DELAY.saturating_mul(1 << self.tries.min(12)).min(Self::LONGEST_DELAY);
+        self.tries += 1;
+        full.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+
+    /// A try succeeded.
+    pub(crate) fn over(&mut self) {
+        if self.kind.take().is_some() {
+            tracing::info!(
+                name: "backend_recovered", target: "gristmill::worker",
+                operation = self.operation, tries = self.tries, "the backend answers again"
+            );
+        }
+        self.tries = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_their_bound_and_start_again() {
+        let mut trouble = Trouble::new("fetch");
+        let error = BackendError::new(BackendErrorKind::Unavailable, "gone");
+        let delays: Vec<Duration> = (0..40).map(|_| trouble.failed(&error)).collect();
+        assert!(delays[0] <= Trouble::FIRST_DELAY);
+        assert!(
+            delays[20..]
+                .iter()
+                .all(|delay| { (Trouble::LONGEST_DELAY / 2..=Trouble::LONGEST_DELAY).contains(delay) })
+        );
+        trouble.over();
+        assert!(trouble.failed(&error) <= Trouble::FIRST_DELAY);
+    }
+}

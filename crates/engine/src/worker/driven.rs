@@ -1,0 +1,142 @@
+//! An attempt in a task of its own: its timeout, and its end whatever happens to the task.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::attempt::{self, Attempting, Ended};
+use super::executor::hand_over;
+use super::pace::Kind;
+use super::running::key;
+use super::shared::Shared;
+use crate::context::StopWhy;
+use crate::handler::route::Mode;
+use crate::{Attempted, JobContext};
+
+/// After a timeout a cooperative handler gets a tenth of it more to come to its end, at most this.
+const LONGEST_COOPERATION: Duration = Duration::from_secs(1);
+
+/// An attempt and its end.
+///
+/// The members are dropped in this order: the handler's code has ended before the run is handed over.
+pub(crate) struct Driven {
+    attempting: Option<Attempting>,
+    end: End,
+}
+
+/// Hands the run over exactly once: with what its handler said, or, when the task is aborted, by why it was stopped.
+struct End {
+    shared: Arc<Shared>,
+    kind: Arc<Kind>,
+    lane: usize,
+    context: JobContext,
+    said: Option<Attempted>,
+}
+
+impl End {
+    fn say(mut self, attempted: Attempted) {
+        self.said = Some(attempted);
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let Self { shared, lane, context, said, .. } = self;
+        shared.running.leave(key(context));
+        let ended = match said.take() {
+            Some(attempted) => Ended::of(*lane, context, attempted),
+            None => Ended::dropped(*lane, context, timeout(shared, context)),
+        };
+        // What is known to be lost is not given back: it would only be counted as stale.
+        if ended.is_give_back() && !shared.claims.holds(ended.item.lease.claim) {
+            shared.slots.release(*lane, 1);
+        } else {
+            hand_over(shared, vec![ended]);
+        }
+    }
+}
+
+fn timeout(shared: &Shared, context: &JobContext) -> Option<Duration> {
+    context.attempt_state().job.spec.timeout.or(shared.options.timeout)
+}
+
+/// Gives it its task, known to the registry.
+pub(crate) fn spawn(shared: &Arc<Shared>, mut driven: Driven) {
+    let (context, mode) = (driven.end.context.clone(), driven.end.kind.route.mode);
+    shared.running.enter(context, mode, || {
+        let task = async move {
+            let attempted = driven.run().await;
+            driven.finish(attempted);
+        };
+        shared.tasks.spawn(task).abort_handle()
+    });
+}
+
+impl Driven {
+    /// An attempt that has not begun.
+    pub(crate) fn new(shared: &Arc<Shared>, kind: &Arc<Kind>, lane: usize, context: JobContext) -> Self {
+        let end = End { shared: shared.clone(), kind: kind.clone(), lane, context, said: None };
+        Self { attempting: None, end }
+    }
+
+    /// An attempt that has been polled.
+    pub(crate) fn going_on(
+        shared: &Arc<Shared>,
+        kind: &Arc<Kind>,
+        lane: usize,
+        context: JobContext,
+        attempting: Attempting,
+    ) -> Self {
+        Self { attempting: Some(attempting), ..Self::new(shared, kind, lane, context) }
+    }
+
+    fn finish(mut self, attempted: Attempted) {
+        self.attempting = None;
+        self.end.say(attempted);
+    }
+
+    async fn run(&mut self) -> Attempted {
+        if self.attempting.is_none() {
+            match self.first_poll().await {
+                Poll::Ready(attempted) => return attempted,
+                Poll::Pending => {}
+            }
+        }
+        let End { shared, kind, context, .. } = &self.end;
+        let Some(attempting) = &mut self.attempting else { unreachable!("a begun attempt has its future") };
+        let rest = poll_fn(|task| attempt::poll(attempting, task));
+        let (Some(deadline), Some(timeout)) = (context.attempt_state().deadline, timeout(shared, context))
+        else {
+            return rest.await;
+        };
+        let mut rest = std::pin::pin!(rest);
+        if let Ok(attempted) = tokio::time::timeout_at(deadline, &mut rest).await {
+            return attempted;
+        }
+        context.attempt_state().cancel.stop(StopWhy::Timeout);
+        let said = match kind.route.mode {
+            Mode::Blocking => Some(rest.await),
+            Mode::Async => {
+                let cooperation = (timeout / 10).min(LONGEST_COOPERATION);
+                tokio::time::timeout(cooperation, rest).await.ok()
+            }
+        };
+        attempt::timed_out(timeout, said)
+    }
+
+    /// Begins the attempt and polls it once, to learn how quick its kind is.
+    async fn first_poll(&mut self) -> Poll<Attempted> {
+        let began = Instant::now();
+        let End { kind, context, .. } = &self.end;
+        let polled = match attempt::begin(kind, context.clone()) {
+            Err(attempted) => Poll::Ready(attempted),
+            Ok(attempting) => {
+                let attempting = self.attempting.insert(attempting);
+                poll_fn(|task| Poll::Ready(attempt::poll(attempting, task))).await
+            }
+        };
+        kind.pace.observe(began.elapsed(), polled.is_ready());
+        polled
+    }
+}

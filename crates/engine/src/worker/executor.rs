@@ -1,0 +1,191 @@
+//! Runs fetched jobs.
+//!
+//! A batch is cut into chunks, one task each. A job of a quick kind is polled once in its chunk's task, and most end
+//! there: no task, no timer, no entry in the registry. What is left over after that poll, and every job of another kind,
+//! gets a task of its own. Ends are handed to the completer many at once.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use gristmill_core::{Event, EventKind, Timestamp};
+
+use super::attempt::{self, Ended, Ready};
+use super::chunk::Chunk;
+use super::driven::{self, Driven};
+use super::pace::Kind;
+use super::shared::Shared;
+use crate::JobContext;
+
+/// A task of its own is worth it for this many jobs at least.
+const SMALLEST_CHUNK: usize = 64;
+/// A chunk hands over its ends, and lets other tasks run, after this many jobs or this time.
+const FLUSH_EVERY: usize = 128;
+const FLUSH_AFTER: Duration = Duration::from_millis(1);
+
+/// Starts a batch.
+pub(crate) fn start(shared: &Arc<Shared>, mut jobs: Vec<Ready>) {
+    if jobs.is_empty() {
+        return;
+    }
+    let threads = tokio::runtime::Handle::current().metrics().num_workers();
+    let chunks = jobs.len().div_ceil(SMALLEST_CHUNK).min(threads).max(1);
+    let length = jobs.len().div_ceil(chunks);
+    while jobs.len() > length {
+        let rest = jobs.split_off(jobs.len() - length);
+        spawn_chunk(shared, rest);
+    }
+    spawn_chunk(shared, jobs);
+}
+
+/// Gives back jobs that have not started.
+pub(crate) fn give_back(shared: &Shared, jobs: Vec<Ready>) {
+    if !jobs.is_empty() {
+        hand_over(shared, jobs.into_iter().map(Ended::not_started).collect());
+    }
+}
+
+/// Gives back everything that has not started.
+pub(crate) fn give_back_unstarted(shared: &Shared) {
+    give_back(shared, shared.chunks.take_unstarted());
+}
+
+/// Lets another task run what waits behind a handler that does not yield.
+pub(crate) fn free_stuck(shared: &Arc<Shared>) {
+    let (ended, rest) = shared.chunks.take_stuck();
+    hand_over(shared, ended);
+    start(shared, rest);
+}
+
+/// Ends go to the completer; then their slots are free. In this order, so that an empty worker has nothing left to
+/// record.
+pub(crate) fn hand_over(shared: &Shared, ended: Vec<Ended>) {
+    let Some(first) = ended.first().map(|ended| ended.lane) else { return };
+    let mut others: Vec<usize> = Vec::new();
+    others.extend(ended.iter().map(|ended| ended.lane).filter(|lane| *lane != first));
+    let count = ended.len() - others.len();
+    shared.finishes.push_all(ended);
+    shared.slots.release(first, count);
+    for lane in others {
+        shared.slots.release(lane, 1);
+    }
+}
+
+fn spawn_chunk(shared: &Arc<Shared>, jobs: Vec<Ready>) {
+    let open = Open { chunk: shared.chunks.open(jobs), shared: shared.clone() };
+    shared.tasks.spawn(async move { run_chunk(&open).await });
+}
+
+/// A chunk whose task runs; whatever happens to the task, nothing of the chunk is lost.
+struct Open {
+    chunk: Arc<Chunk>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        hand_over(&self.shared, self.chunk.take_ended());
+        self.shared.chunks.close(&self.chunk);
+        give_back(&self.shared, self.chunk.take_rest());
+        // The fetcher may have waited for the local work to run out.
+        self.shared.slots.nudge();
+    }
+}
+
+async fn run_chunk(open: &Open) {
+    let Open { chunk, shared } = open;
+    let mut clock = Stopwatch::start(shared);
+    let mut known: Option<Arc<Kind>> = None;
+    let (mut flushed, mut since) = (clock.now, 0);
+    let mut previous = None;
+    while let Some(ready) = chunk.advance(previous.take()) {
+        let same = known.as_ref().is_some_and(|kind| kind.name == ready.job.spec.kind);
+        if !same {
+            known = shared.kinds.find(&ready.job.spec.kind).cloned();
+        }
+        match &known {
+            None => previous = Some(no_handler(shared, ready)),
+            Some(kind) if kind.is_quick() => previous = in_place(shared, kind, ready, &mut clock),
+            Some(kind) => in_a_task(shared, kind, ready),
+        }
+        since += 1;
+        if since >= FLUSH_EVERY || clock.now.duration_since(flushed) >= FLUSH_AFTER {
+            let mut ended = chunk.take_ended();
+            ended.extend(previous.take());
+            hand_over(shared, ended);
+            tokio::task::yield_now().await;
+            (flushed, since) = (clock.tick(), 0);
+        }
+    }
+}
+
+/// One reading of the clock a job: the end of one is the start of the next.
+struct Stopwatch {
+    base: Instant,
+    base_at: Timestamp,
+    now: Instant,
+}
+
+impl Stopwatch {
+    fn start(shared: &Shared) -> Self {
+        let now = Instant::now();
+        Self { base: now, base_at: shared.now(), now }
+    }
+
+    fn tick(&mut self) -> Instant {
+        self.now = Instant::now();
+        self.now
+    }
+
+    fn timestamp(&self) -> Timestamp {
+        self.base_at + self.now.duration_since(self.base)
+    }
+}
+
+fn no_handler(shared: &Shared, ready: Ready) -> Ended {
+    shared.kinds.warn_unknown(&ready.job.spec.kind);
+    Ended::no_handler(ready)
+}
+
+/// Makes the context of an attempt and tells the hooks that it starts.
+fn context(shared: &Shared, ready: Ready, started_at: Timestamp) -> (usize, JobContext) {
+    let Ready { lane, job } = ready;
+    let timeout = job.spec.timeout.or(shared.options.timeout);
+    let deadline = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
+    let context = JobContext::new(job, shared.client.clone(), started_at, deadline);
+    if !shared.hooks.is_empty() {
+        let mut event = Event::new(EventKind::Started, context.id());
+        event.job_kind = Some(context.kind().clone());
+        event.queue = Some(context.queue().clone());
+        event.attempt = Some(context.attempt());
+        shared.hooks.emit(&event);
+    }
+    (lane, context)
+}
+
+/// One poll in this task; a job that is not ended by it moves to a task of its own.
+fn in_place(shared: &Arc<Shared>, kind: &Arc<Kind>, ready: Ready, clock: &mut Stopwatch) -> Option<Ended> {
+    let (lane, context) = context(shared, ready, clock.timestamp());
+    let began = clock.now;
+    let ended = match attempt::begin(kind, context.clone()) {
+        Err(attempted) => Ok(attempted),
+        // Nobody need be woken: the task it moves to polls it again at once.
+        Ok(mut attempting) => match attempt::poll(&mut attempting, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(attempted) => Ok(attempted),
+            Poll::Pending => Err(attempting),
+        },
+    };
+    kind.pace.observe(clock.tick().duration_since(began), ended.is_ok());
+    match ended {
+        Ok(attempted) => Some(Ended::of(lane, &context, attempted)),
+        Err(attempting) => {
+            driven::spawn(shared, Driven::going_on(shared, kind, lane, context, attempting));
+            None
+        }
+    }
+}
+
+fn in_a_task(shared: &Arc<Shared>, kind: &Arc<Kind>, ready: Ready) {
+    let (lane, context) = context(shared, ready, shared.now());
+    driven::spawn(shared, Driven::new(shared, kind, lane, context));
+}

@@ -1,0 +1,177 @@
+//! Fetches as many jobs as there are free slots, one request for all queues, one in flight.
+//!
+//! While there is work and room the next fetch leaves at once. Under load it waits a moment for more slots than one, so
+//! that a batch is worth its call. With nothing to do it sleeps until a hint, a freed slot or the poll interval.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_core::{BackendErrorKind, FetchReply, FetchRequest};
+use tokio::time::Instant;
+
+use super::call::{Trouble, answer};
+use super::executor;
+use super::incarnation::Incarnation;
+use super::plan::{InFlight, Plan};
+use super::shared::Shared;
+
+/// Waiting for more slots never takes longer than this.
+const LONGEST_GATHERING: Duration = Duration::from_millis(2);
+/// A store that answers faster than this need not be spared.
+const CHEAP_FETCH: Duration = Duration::from_micros(500);
+
+/// The state of the loop; all that must survive it is in [`Shared`].
+struct Fetcher {
+    shared: Arc<Shared>,
+    incarnation: Arc<Incarnation>,
+    /// When each lane is looked at although nobody hinted.
+    look_at: Vec<Instant>,
+    /// With which lane the next plan begins, so that none is always last.
+    first: usize,
+    last_took: Duration,
+    trouble: Trouble,
+}
+
+/// Runs until the worker stops or the incarnation is gone.
+pub(crate) async fn fetch(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
+    let (stopping, gone) = (shared.control.stopping.clone(), incarnation.gone.clone());
+    let look_at = vec![Instant::now(); shared.options.queues.len()];
+    let trouble = Trouble::new("fetch");
+    let mut fetcher = Fetcher { shared, incarnation, look_at, first: 0, last_took: Duration::ZERO, trouble };
+    loop {
+        let plan = tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            () = gone.cancelled() => return,
+            plan = fetcher.next_plan() => plan,
+        };
+        // Not under the select: an answer that is on its way is worth waiting for, a stop gives its jobs back.
+        if let Some((reply, plan)) = fetcher.fetch(plan).await {
+            fetcher.note(&reply);
+            let jobs = plan.assign(reply.jobs);
+            if stopping.is_cancelled() || gone.is_cancelled() {
+                executor::give_back(&fetcher.shared, jobs);
+            } else {
+                executor::start(&fetcher.shared, jobs);
+            }
+        }
+    }
+}
+
+impl Fetcher {
+    /// Waits until there is something to fetch and room for it.
+    ///
+    /// # Cancel safety
+    /// A plan gives its slots back when it is dropped.
+    async fn next_plan(&mut self) -> Plan {
+        loop {
+            let (shared, now) = (&self.shared, Instant::now());
+            for (lane, look_at) in self.look_at.iter_mut().enumerate() {
+                if *look_at <= now {
+                    shared.appetite.keep(lane);
+                    *look_at = now + shared.options.poll_interval;
+                }
+            }
+            let may = !shared.control.is_quiet() && !self.incarnation.is_fenced() && !self.is_behind();
+            if may && shared.appetite.any() && shared.slots.free() > 0 {
+                self.gather().await;
+                self.first = self.first.wrapping_add(1);
+                if let Some(plan) = Plan::make(&self.shared, self.first) {
+                    return plan;
+                }
+            }
+            self.idle().await;
+        }
+    }
+
+    /// More ends wait for the store than a while's worth: fetching more would only lengthen the line.
+    fn is_behind(&self) -> bool {
+        let shared = &self.shared;
+        shared.finishes.len() > 2 * shared.slots.limit().max(shared.options.fetch_batch)
+    }
+
+    /// Under load waits a little for a good part of the slots to be free.
+    async fn gather(&self) {
+        let slots = &self.shared.slots;
+        let enough = slots.limit().div_ceil(4).min(self.shared.options.fetch_batch);
+        if slots.free() >= enough {
+            return;
+        }
+        let patience = if self.shared.chunks.unstarted() > 0 {
+            LONGEST_GATHERING
+        } else if self.last_took >= CHEAP_FETCH {
+            // As long again as the store needs: at worst half its calls are spared at half the speed of one.
+            self.last_took.min(LONGEST_GATHERING)
+        } else {
+            return;
+        };
+        let _ = tokio::time::timeout(patience, slots.wait_for(enough)).await;
+    }
+
+    /// Waits for anything that may change the answer to "is there something to fetch, and room".
+    async fn idle(&self) {
+        let slots = &self.shared.slots;
+        let next_look = self.look_at.iter().min().copied();
+        let look = async {
+            match next_look {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.shared.appetite.rung() => {}
+            () = slots.wait_for(slots.free() + 1) => {}
+            () = look => {}
+        }
+    }
+
+    /// Sends the plan until it is answered: a repeat has the same number and gets the same jobs. `None` when there is no
+    /// answer to wait for any more; what the claim holds is given back by the next renewal.
+    async fn fetch(&mut self, plan: Plan) -> Option<(FetchReply, Plan)> {
+        let shared = self.shared.clone();
+        let claim = InFlight::begin(&shared).await;
+        loop {
+            let sent = Instant::now();
+            let request = FetchRequest::new(self.incarnation.id, claim.id, plan.wants());
+            let call = shared.backend().fetch(shared.call(), request);
+            let error = match answer(shared.call_deadline(), "fetch", call).await {
+                Ok(reply) => {
+                    self.trouble.over();
+                    self.last_took = sent.elapsed();
+                    claim.granted(reply.jobs.len());
+                    shared.counters.fetched.add(reply.jobs.len() as u64);
+                    return Some((reply, plan));
+                }
+                Err(error) => error,
+            };
+            if error.kind() == BackendErrorKind::WorkerGone {
+                self.incarnation.gone.cancel();
+                return None;
+            }
+            let delay = self.trouble.failed(&error);
+            tokio::select! {
+                () = shared.control.stopping.cancelled() => return None,
+                () = self.incarnation.gone.cancelled() => return None,
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+    }
+
+    /// Which lanes have more, and when the next waiting job is due.
+    fn note(&mut self, reply: &FetchReply) {
+        let shared = &self.shared;
+        let now = Instant::now();
+        for (lane, options) in shared.options.queues.iter().enumerate() {
+            for queue in reply.queues.iter().filter(|queue| queue.queue == options.queue) {
+                if !queue.exhausted && !queue.paused {
+                    shared.appetite.keep(lane);
+                }
+                let spread = 0.9 + fastrand::f64() / 10.0;
+                self.look_at[lane] = now + shared.options.poll_interval.mul_f64(spread);
+            }
+        }
+        if let Some(due) = reply.queues.iter().filter_map(|queue| queue.next_due).min() {
+            shared.due.at(due);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Renews the leases, and brings what the store has to say: lost claims, cancels.
+//!
+//! In a task of its own and with calls of its own, so that no finish or fetch is ever in its way.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use gristmill_core::{BackendError, BackendErrorKind, RenewReply, RenewRequest};
+use tokio::time::Instant;
+
+use super::call::{Trouble, answer};
+use super::claims::Listed;
+use super::executor;
+use super::incarnation::Incarnation;
+use super::running::{Which, stop_attempts};
+use super::shared::Shared;
+use crate::context::StopWhy;
+
+/// Cancels reach their handlers within a second.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
+/// However many hints come, renewals keep this distance.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a cancelled handler may take to come to its end by itself.
+const COOPERATION: Duration = Duration::from_secs(1);
+
+/// Runs until the incarnation is gone or its owner aborts it.
+pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
+    let interval = (shared.options.lease / 3).min(LONGEST_INTERVAL);
+    let mut trouble = Trouble::new("renew");
+    let mut next = Instant::now() + interval;
+    loop {
+        if !incarnation.is_fenced() {
+            next = next.min(incarnation.fence_at());
+        }
+        tokio::select! {
+            () = incarnation.gone.cancelled() => return,
+            () = tokio::time::sleep_until(next) => {}
+            () = shared.pulse.notified() => tokio::time::sleep(SHORTEST_INTERVAL).await,
+        }
+        executor::free_stuck(&shared);
+        if Instant::now() >= incarnation.fence_at() {
+            incarnation.fence(&shared);
+        }
+        let sent = Instant::now();
+        next = match renew(&shared, &incarnation).await {
+            Ok((reply, listed)) => {
+                trouble.over();
+                incarnation.renewed(sent, reply.expires_in);
+                obey(&shared, &reply, &listed);
+                sent + interval
+            }
+            Err(error) if error.kind() == BackendErrorKind::WorkerGone => {
+                incarnation.gone.cancel();
+                return;
+            }
+            Err(error) => {
+                if matches!(error.kind(), BackendErrorKind::Unavailable | BackendErrorKind::TimedOut) {
+                    shared.outage.store(true, Ordering::SeqCst);
+                }
+                Instant::now() + trouble.failed(&error).min(interval)
+            }
+        };
+    }
+}
+
+/// One renewal. It is given up early enough for another one before the lease ends.
+async fn renew(shared: &Shared, incarnation: &Incarnation) -> Result<(RenewReply, Listed), BackendError> {
+    let _renewing = Renewing(shared);
+    let listed = shared.claims.begin_renewal();
+    let deadline = shared.call_deadline().min(shared.options.lease / 4);
+    let request = RenewRequest::new(incarnation.id, listed.known.clone());
+    let call = shared.backend().renew(shared.call().within(deadline), request);
+    answer(deadline, "renew", call).await.map(|reply| (reply, listed))
+}
+
+/// Fetches wait for a renewal in flight only while it is.
+struct Renewing<'a>(&'a Shared);
+
+impl Drop for Renewing<'_> {
+    fn drop(&mut self) {
+        self.0.claims.end_renewal();
+    }
+}
+
+fn obey(shared: &Arc<Shared>, reply: &RenewReply, listed: &Listed) {
+    let lost: Vec<_> = listed.lost(&reply.lost).filter(|claim| shared.claims.holds(*claim)).collect();
+    if !lost.is_empty() {
+        for claim in &lost {
+            shared.claims.forget(*claim);
+        }
+        stop_attempts(shared, Which::Claims(lost), StopWhy::LeaseLost, Duration::ZERO);
+    }
+    if !reply.cancels.is_empty() {
+        stop_attempts(shared, Which::Runs(reply.cancels.clone()), StopWhy::Cancelled, COOPERATION);
+    }
+    if !reply.given_back.is_empty() {
+        tracing::debug!(
+            name: "claims_given_back", target: "gristmill::worker", claims = reply.given_back.len(),
+            "jobs of a fetch whose answer was lost are given back"
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! One registration of a worker: its id, its lease's local end, its death.
+//!
+//! A worker whose lease has ended at the store starts again with a new id; slots, running handlers and unanswered
+//! finishes outlive that.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gristmill_core::{BackendError, BackendErrorKind, Error, RegisterWorker, WorkerId};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::call::{Trouble, answer};
+use super::executor::give_back_unstarted;
+use super::running::{Which, stop_attempts};
+use super::shared::Shared;
+use crate::context::StopWhy;
+
+/// At this part of a lease without a renewal the worker stops believing in it.
+const FENCE_AT: f64 = 0.8;
+
+/// A registered worker.
+#[derive(Debug)]
+pub(crate) struct Incarnation {
+    pub(crate) id: WorkerId,
+    /// The store does not know it any more.
+    pub(crate) gone: CancellationToken,
+    lease: Mutex<LocalLease>,
+    fenced: AtomicBool,
+}
+
+/// The lease by this process's monotonic clock, counted from the sending of the request that renewed it, so that neither
+/// the network nor a slow store stretches it.
+#[derive(Debug, Clone, Copy)]
+struct LocalLease {
+    renewed: Instant,
+    length: Duration,
+}
+
+impl Incarnation {
+    fn new(id: WorkerId, renewed: Instant, length: Duration) -> Self {
+        Self {
+            id,
+            gone: CancellationToken::new(),
+            lease: Mutex::new(LocalLease { renewed, length }),
+            fenced: AtomicBool::new(false),
+        }
+    }
+
+    fn lease(&self) -> LocalLease {
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A renewal that was sent then succeeded.
+    pub(crate) fn renewed(&self, sent: Instant, length: Duration) {
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = LocalLease { renewed: sent, length };
+        if self.fenced.swap(false, Ordering::SeqCst) {
+            tracing::info!(name: "lease_regained", target: "gristmill::worker", "the lease is renewed again");
+        }
+    }
+
+    /// When the worker has to stop believing in its lease.
+    pub(crate) fn fence_at(&self) -> Instant {
+        let LocalLease { renewed, length } = self.lease();
+        renewed + length.mul_f64(FENCE_AT)
+    }
+
+    /// Whether it has stopped believing: nothing is fetched until a renewal succeeds.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::SeqCst)
+    }
+
+    /// Stops all handlers before the lease ends; the async ones are dropped half-way from here to there.
+    pub(crate) fn fence(&self, shared: &Arc<Shared>) {
+        if self.fenced.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let LocalLease { renewed, length } = self.lease();
+        let left = (renewed + length).saturating_duration_since(Instant::now());
+        tracing::error!(
+            name: "self_fenced", target: "gristmill::worker", worker = %self.id, running = shared.running.len(),
+            hint = "the store did not answer for most of the lease; lengthen the lease if it is slow at times",
+            "the lease could not be renewed: handlers are stopped before it ends"
+        );
+        give_back_unstarted(shared);
+        stop_attempts(shared, Which::All, StopWhy::LeaseLost, left / 2);
+    }
+
+    /// The store has ended the lease: whatever runs has lost the right to.
+    pub(crate) fn bury(&self, shared: &Arc<Shared>) {
+        shared.counters.incarnations_lost.add(1);
+        tracing::error!(
+            name: "worker_gone", target: "gristmill::worker", worker = %self.id, running = shared.running.len(),
+            "the store has ended the worker's lease: its handlers are stopped and it starts again"
+        );
+        give_back_unstarted(shared);
+        stop_attempts(shared, Which::All, StopWhy::LeaseLost, Duration::from_millis(100));
+        shared.claims.forget_all();
+    }
+}
+
+/// How a registration is to be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempts {
+    /// A store that cannot serve at all is the caller's error.
+    FirstStart,
+    /// A running worker never gives up.
+    Again,
+}
+
+/// Registers a new incarnation; `None` when a stop came first.
+///
+/// # Errors
+/// At the first start only: what no wait will mend, such as a schema that is missing.
+pub(crate) async fn register(shared: &Shared, attempts: Attempts) -> Result<Option<Incarnation>, Error> {
+    let mut trouble = Trouble::new("register_worker");
+    let mut id = WorkerId::random();
+    while !shared.control.stopping.is_cancelled() {
+        let sent = Instant::now();
+        let call = shared.backend().register_worker(shared.call(), request(shared, id));
+        let error = match answer(shared.call_deadline(), "register_worker", call).await {
+            Ok(()) => return Ok(Some(Incarnation::new(id, sent, shared.options.lease))),
+            Err(error) => error,
+        };
+        if attempts == Attempts::FirstStart && is_final(&error) {
+            return Err(error.into());
+        }
+        if error.kind() == BackendErrorKind::WorkerGone {
+            id = WorkerId::random();
+        }
+        let delay = trouble.failed(&error);
+        tokio::select! {
+            () = shared.control.stopping.cancelled() => {}
+            () = tokio::time::sleep(delay) => {}
+        }
+    }
+    Ok(None)
+}
+
+fn is_final(error: &BackendError) -> bool {
+    !error.is_retryable() && error.kind() != BackendErrorKind::WorkerGone
+}
+
+fn request(shared: &Shared, id: WorkerId) -> RegisterWorker {
+    let options = &shared.options;
+    let mut request = RegisterWorker::new(id, options.label.clone(), options.lease);
+    request.slots = u32::try_from(shared.slots.limit()).unwrap_or(u32::MAX);
+    request.queues = options.queues.iter().map(|lane| lane.queue.clone()).collect();
+    request.queues.dedup();
+    request.kinds = shared.kinds.names();
+    request
+}

@@ -1,0 +1,150 @@
+//! The attempts that have a task of their own: how to stop each.
+//!
+//! Sharded by the random end of the job's id. An entry is made before its task, so that the task's end finds it, and gets
+//! the task's handle after: a runtime that shuts down ends a task while it is being spawned, so no lock may be held then.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gristmill_core::{ClaimId, JobId};
+use tokio::task::AbortHandle;
+
+use super::shared::Shared;
+use crate::JobContext;
+use crate::context::StopWhy;
+use crate::handler::route::Mode;
+
+const SHARDS: usize = 16;
+
+/// A job and its run.
+pub(crate) type Key = (JobId, u32);
+
+type Shard = Mutex<HashMap<Key, Entry>>;
+
+#[derive(Debug)]
+struct Entry {
+    context: JobContext,
+    mode: Mode,
+    task: Option<AbortHandle>,
+    /// It was to be dropped before its task was there.
+    aborted: bool,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct RunningJobs {
+    shards: [Shard; SHARDS],
+}
+
+pub(crate) fn key(context: &JobContext) -> Key {
+    let lease = &context.attempt_state().job.lease;
+    (lease.job, lease.run)
+}
+
+impl RunningJobs {
+    fn shard(&self, (job, _): Key) -> MutexGuard<'_, HashMap<Key, Entry>> {
+        let shard = usize::from(job.as_bytes()[15]) % SHARDS;
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters an attempt whose task `spawn` starts.
+    pub(crate) fn enter(&self, context: JobContext, mode: Mode, spawn: impl FnOnce() -> AbortHandle) {
+        let key = key(&context);
+        self.shard(key).insert(key, Entry { context, mode, task: None, aborted: false });
+        let task = spawn();
+        if let Some(entry) = self.shard(key).get_mut(&key) {
+            if entry.aborted {
+                task.abort();
+            }
+            entry.task = Some(task);
+        }
+    }
+
+    /// The attempt's code has ended.
+    pub(crate) fn leave(&self, key: Key) {
+        self.shard(key).remove(&key);
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
+    /// Tells one attempt to stop; says whether it was there.
+    fn stop(&self, key: Key, why: StopWhy) -> bool {
+        let shard = self.shard(key);
+        let Some(entry) = shard.get(&key) else { return false };
+        let context = entry.context.clone();
+        // A handler's waker runs in `stop`: not under the lock.
+        drop(shard);
+        let first = context.attempt_state().cancel.why().is_none();
+        context.attempt_state().cancel.stop(why);
+        first
+    }
+
+    /// The attempts for which `wanted` holds.
+    fn select(&self, wanted: impl Fn(ClaimId) -> bool) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let matching =
+                shard.iter().filter(|(_, entry)| wanted(entry.context.attempt_state().job.lease.claim));
+            keys.extend(matching.map(|(key, _)| *key));
+        }
+        keys
+    }
+
+    /// Drops the futures of async handlers among these. Their tasks end soon after, and say how.
+    fn abort(&self, keys: &[Key]) {
+        for key in keys {
+            let task = {
+                let mut shard = self.shard(*key);
+                let entry = shard.get_mut(key).filter(|entry| entry.mode == Mode::Async);
+                entry.and_then(|entry| {
+                    entry.aborted = true;
+                    entry.task.clone()
+                })
+            };
+            if let Some(task) = task {
+                task.abort();
+            }
+        }
+    }
+}
+
+/// Which attempts to stop.
+#[derive(Debug, Clone)]
+pub(crate) enum Which {
+    /// Every one.
+    All,
+    /// Those fetched with one of these claims.
+    Claims(Vec<ClaimId>),
+    /// These runs.
+    Runs(Vec<Key>),
+}
+
+/// Tells attempts to stop before it returns; after `patience` a task drops the async ones that are still there.
+/// Blocking ones go on until they return.
+pub(crate) fn stop_attempts(shared: &Arc<Shared>, which: Which, why: StopWhy, patience: Duration) {
+    let mut keys = match which {
+        Which::All => shared.running.select(|_| true),
+        Which::Claims(claims) => shared.running.select(|claim| claims.contains(&claim)),
+        Which::Runs(keys) => keys,
+    };
+    // Those that were told before are on their way already.
+    keys.retain(|key| shared.running.stop(*key, why));
+    if keys.is_empty() {
+        return;
+    }
+    let (shared, tasks) = (shared.clone(), shared.tasks.clone());
+    tasks.spawn(async move {
+        tokio::time::sleep(patience).await;
+        shared.running.abort(&keys);
+    });
+}
+
+/// Drops every async attempt now.
+pub(crate) fn abort_all(shared: &Shared) {
+    shared.running.abort(&shared.running.select(|_| true));
+}

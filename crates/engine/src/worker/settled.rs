@@ -1,0 +1,149 @@
+//! What follows from the store's answers: numbers, log lines, events, due times.
+
+use gristmill_core::{Decision, Ending, Event, EventKind, Finished, JobState};
+
+use super::attempt::Ended;
+use super::shared::Shared;
+
+/// Notes the answers to a batch, in its order; `None` is an end that was refused for good.
+pub(crate) fn note(shared: &Shared, batch: &[Ended], answers: &[Option<Finished>]) {
+    let mut tally = Tally::default();
+    for (ended, answer) in batch.iter().zip(answers) {
+        let what = match answer {
+            Some(Finished::Accepted { state }) => What::of(ended, Some(*state)),
+            Some(Finished::LeaseLost { .. }) => What::Lost,
+            None => What::Refused,
+            // Stored before, or an answer of a newer backend: what was asked for was done.
+            Some(_) => What::of(ended, None),
+        };
+        tally.0[what as usize] += 1;
+        if what != What::Completed {
+            log(ended, what);
+            wait_for(shared, ended, what);
+        }
+        if !shared.hooks.is_empty() {
+            tell(shared, ended, what);
+        }
+    }
+    tally.add_to(shared);
+    shared.claims.closed(batch.iter().map(|ended| ended.item.lease.claim));
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Completed,
+    Failed,
+    Discarded,
+    Cancelled,
+    Snoozed,
+    Released,
+    Lost,
+    Refused,
+}
+
+impl What {
+    /// By the state the store says, or else by what it was asked for.
+    fn of(ended: &Ended, state: Option<JobState>) -> Self {
+        match (state, ended.item.decision) {
+            (Some(JobState::Completed), _) | (None, Decision::Complete) => Self::Completed,
+            (Some(JobState::Discarded), _) | (None, Decision::Discard) => Self::Discarded,
+            (Some(JobState::Cancelled), _) | (None, Decision::Cancel) => Self::Cancelled,
+            (_, Decision::SnoozeAfter(_)) => Self::Snoozed,
+            (_, Decision::GiveBackAfter(_)) => Self::Released,
+            _ => Self::Failed,
+        }
+    }
+
+    fn event(self) -> Option<EventKind> {
+        Some(match self {
+            Self::Completed => EventKind::Completed,
+            Self::Failed => EventKind::Failed,
+            Self::Discarded => EventKind::Discarded,
+            Self::Cancelled => EventKind::Cancelled,
+            Self::Snoozed => EventKind::Snoozed,
+            Self::Lost => EventKind::LeaseLost,
+            Self::Released | Self::Refused => return None,
+        })
+    }
+}
+
+/// Counted once a batch.
+#[derive(Default)]
+struct Tally([u64; 8]);
+
+impl Tally {
+    fn add_to(&self, shared: &Shared) {
+        let counters = &shared.counters;
+        let of = [
+            (What::Completed, &counters.completed),
+            (What::Failed, &counters.failed),
+            (What::Discarded, &counters.discarded),
+            (What::Cancelled, &counters.cancelled),
+            (What::Snoozed, &counters.snoozed),
+            (What::Released, &counters.released),
+            (What::Lost, &counters.stale_finishes),
+            (What::Refused, &counters.refused_finishes),
+        ];
+        for (what, counter) in of {
+            if self.0[what as usize] > 0 {
+                counter.add(self.0[what as usize]);
+            }
+        }
+    }
+}
+
+/// A run the store will have due again soon: the promoter need not find out by looking.
+fn wait_for(shared: &Shared, ended: &Ended, what: What) {
+    let after = match (what, ended.item.decision) {
+        (What::Failed, Decision::RetryAfter(after))
+        | (What::Snoozed, Decision::SnoozeAfter(after))
+        | (What::Released, Decision::GiveBackAfter(after)) => after,
+        _ => return,
+    };
+    if !after.is_zero() {
+        shared.due.at(shared.store_now() + after);
+    }
+}
+
+fn reason(ended: &Ended) -> Option<&str> {
+    let item = &ended.item;
+    item.reason.as_deref().or(item.error.as_ref().map(|error| error.message.as_str()))
+}
+
+fn tell(shared: &Shared, ended: &Ended, what: What) {
+    let Some(kind) = what.event() else { return };
+    let mut event = Event::new(kind, ended.item.lease.job);
+    event.job_kind = Some(ended.spec.kind.clone());
+    event.queue = Some(ended.spec.queue.clone());
+    event.attempt = Some(ended.attempt);
+    event.reason = reason(ended).map(str::to_owned);
+    shared.hooks.emit(&event);
+}
+
+/// One line for what somebody may have to look into. Names and the error's own words, never args.
+macro_rules! line {
+    ($level:ident, $name:literal, $ended:ident, $text:literal) => {
+        tracing::$level!(
+            name: $name, target: "gristmill::job",
+            job = %$ended.item.lease.job, kind = %$ended.spec.kind, queue = %$ended.spec.queue,
+            attempt = $ended.attempt, run = $ended.item.lease.run, ending = %$ended.item.ending,
+            reason = reason($ended), $text
+        )
+    };
+}
+
+fn log(ended: &Ended, what: What) {
+    match what {
+        What::Failed => line!(warn, "job_failed", ended, "an attempt failed"),
+        What::Discarded => line!(error, "job_discarded", ended, "a job is discarded"),
+        What::Lost => line!(warn, "lease_lost", ended, "a run ended after its lease had passed on"),
+        What::Refused => line!(error, "finish_refused", ended, "the end of a run could not be stored"),
+        What::Cancelled => line!(info, "job_cancelled", ended, "a job is cancelled"),
+        What::Released if ended.item.ending == Ending::UnknownKind => {
+            line!(debug, "job_without_handler", ended, "a job waits for a handler");
+        }
+        What::Snoozed | What::Released => line!(debug, "job_put_back", ended, "a job is put back"),
+        What::Completed => {}
+    }
+}

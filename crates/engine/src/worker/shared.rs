@@ -1,0 +1,98 @@
+//! What the parts of a worker share.
+//!
+//! Who owns what: the fetcher takes slots and claim numbers; the executor's tasks own jobs from fetch to end and free
+//! their slots; [`RunningJobs`] only points at them; the completer owns ends from then on. Locks are all leaves: none is
+//! taken while another is held, and none is held over an await or over code of a user.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use gristmill_core::{Backend, Call, Timestamp};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use super::appetite::Appetite;
+use super::chunk::Chunks;
+use super::claims::Claims;
+use super::completer::Finishes;
+use super::control::Control;
+use super::options::WorkerOptions;
+use super::pace::Kinds;
+use super::report::Counters;
+use super::running::RunningJobs;
+use super::slots::Slots;
+use crate::Client;
+use crate::handler::route::Routes;
+use crate::hooks::Hooks;
+use crate::maintenance::due::Due;
+
+/// One worker, over all its incarnations.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) options: WorkerOptions,
+    pub(crate) kinds: Kinds,
+    pub(crate) hooks: Hooks,
+    pub(crate) control: Control,
+    pub(crate) counters: Counters,
+    pub(crate) slots: Slots,
+    pub(crate) appetite: Appetite,
+    pub(crate) claims: Claims,
+    pub(crate) chunks: Chunks,
+    pub(crate) running: RunningJobs,
+    pub(crate) finishes: Finishes,
+    pub(crate) due: Due,
+    /// Asks the heartbeat for a renewal now: somebody may want a job cancelled.
+    pub(crate) pulse: Notify,
+    /// The store could not be reached; the rescuer waits one lease before it believes that others are dead.
+    pub(crate) outage: AtomicBool,
+    /// Every task that runs a handler or waits for one.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Shared {
+    pub(crate) fn new(client: Client, options: WorkerOptions, routes: &Routes, hooks: Hooks) -> Self {
+        Self {
+            kinds: Kinds::new(routes),
+            slots: Slots::new(&options),
+            appetite: Appetite::new(&options),
+            client,
+            options,
+            hooks,
+            control: Control::default(),
+            counters: Counters::default(),
+            claims: Claims::default(),
+            chunks: Chunks::default(),
+            running: RunningJobs::default(),
+            finishes: Finishes::default(),
+            due: Due::default(),
+            pulse: Notify::new(),
+            outage: AtomicBool::new(false),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
+        self.client.backend()
+    }
+
+    /// A call within the worker's deadline.
+    pub(crate) fn call(&self) -> Call {
+        Call::new().within(self.options.call_deadline)
+    }
+
+    pub(crate) fn call_deadline(&self) -> Duration {
+        self.options.call_deadline
+    }
+
+    /// The present instant by this machine's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.client.now()
+    }
+
+    /// The present instant by the store's clock, as far as the worker knows it.
+    pub(crate) fn store_now(&self) -> Timestamp {
+        self.now().offset_millis(self.backend().id_context().clock_offset_ms)
+    }
+}

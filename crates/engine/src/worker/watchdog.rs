@@ -1,0 +1,75 @@
+//! Loops that are started again when they die.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::task::JoinHandle;
+use tracing::Instrument as _;
+
+use super::shared::Shared;
+
+const FIRST_DELAY: Duration = Duration::from_millis(10);
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
+
+/// A running loop. Its owner ends it with [`Watched::end`]; dropping it aborts the loop.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    name: &'static str,
+    task: JoinHandle<()>,
+}
+
+/// Runs a loop in a task of its own until it returns; a panic is counted and it is made anew.
+///
+/// What a loop must not lose over a panic it keeps in [`Shared`].
+pub(crate) fn watch<F, Fut>(name: &'static str, shared: &Arc<Shared>, mut make: F) -> Watched
+where
+    F: FnMut(Arc<Shared>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let shared = shared.clone();
+    let span = tracing::error_span!(target: "gristmill::worker", "loop", name);
+    let supervised = async move {
+        let mut delay = FIRST_DELAY;
+        while let Err(panic) = AssertUnwindSafe(make(shared.clone())).catch_unwind().await {
+            shared.counters.restarts.add(1);
+            tracing::error!(
+                name: "loop_restarted", target: "gristmill::worker",
+                panic = panic_message(&*panic), "a loop of the worker died and is started again"
+            );
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(LONGEST_DELAY);
+        }
+    };
+    Watched { name, task: tokio::spawn(supervised.instrument(span)) }
+}
+
+impl Watched {
+    /// Waits until the loop has returned, at most `patience`; then aborts it.
+    pub(crate) async fn end(mut self, patience: Duration) {
+        if tokio::time::timeout(patience, &mut self.task).await.is_err() {
+            tracing::debug!(target: "gristmill::worker", name = self.name, "a loop is aborted");
+            self.task.abort();
+            // Its code has ended when this returns; what it came to does not matter.
+            let _ = (&mut self.task).await;
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The words of a panic, where it has any.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
+}
