@@ -1,1 +1,40 @@
-//! sqlite
+//! The SQLite backend of Gristmill: jobs in one file, no server.
+//!
+//! One writer thread a process takes everything that waits into one transaction (group commit), so that many
+//! concurrent callers share each sync of the disk; readers have connections of their own. Several processes may use one
+//! file; it must lie on a local disk.
+
+mod backend;
+mod claim;
+mod connection;
+mod diagnose;
+mod enqueue;
+mod error;
+mod fetch;
+mod filesystem;
+mod finish;
+mod group;
+mod inbox;
+mod inspect;
+mod lease;
+mod list;
+mod locate;
+mod maintain;
+mod migrate;
+mod notify;
+mod numbers;
+mod open;
+mod operate;
+mod pause;
+mod place;
+mod progress;
+mod prune;
+mod queues;
+mod readers;
+mod row;
+mod task;
+mod writer;
+
+pub use backend::Sqlite;
+pub use connection::Synchronous;
+pub use open::SqliteBuilder;

@@ -1,0 +1,5 @@
+-- Purpose: when the next waiting job is due.
+-- Parameters: none.
+-- Rows: one: run_at (ms) or NULL.
+-- Index: waiting_due, its first entry; the states are literals, since a partial index is not used with parameters.
+SELECT min(run_at) FROM waiting WHERE state IN (1, 4)

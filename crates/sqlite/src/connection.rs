@@ -1,0 +1,79 @@
+//! Connections and their settings.
+
+use std::path::Path;
+use std::time::Duration;
+
+use gristmill_core::Durability;
+use rusqlite::{Connection, OpenFlags};
+
+/// Page cache of the writer, and of each reader.
+const CACHE_KIB: i64 = 64 * 1024;
+/// The write-ahead log shrinks to this when it is reused after having grown beyond it.
+const LOG_LIMIT_BYTES: i64 = 64 * 1024 * 1024;
+/// Statements a connection keeps prepared; more than this library has.
+const STATEMENTS: usize = 192;
+
+/// How far a commit reaches before it is answered (`PRAGMA synchronous` in WAL mode).
+///
+/// | | survives |
+/// |---|---|
+/// | [`Full`](Self::Full), the default | a loss of power |
+/// | [`Normal`](Self::Normal) | a crash of the process; a loss of power may undo the last commits, never corrupt |
+/// | [`Off`](Self::Off) | a crash of the process; a loss of power may corrupt the file. For tests |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Synchronous {
+    /// Every commit is synced to the disk.
+    #[default]
+    Full,
+    /// Commits are synced together, when the log is merged into the file.
+    Normal,
+    /// Nothing is ever synced.
+    Off,
+}
+
+impl Synchronous {
+    /// The name SQLite knows it by.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "FULL",
+            Self::Normal => "NORMAL",
+            Self::Off => "OFF",
+        }
+    }
+
+    pub(crate) const fn durability(self) -> Durability {
+        match self {
+            Self::Full => Durability::PowerLoss,
+            Self::Normal | Self::Off => Durability::ProcessCrash,
+        }
+    }
+}
+
+/// A connection that writes. It waits up to `busy_timeout` until the writer takes over the waiting itself.
+pub(crate) fn open(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// The settings of a connection that writes to a file of ours. The journal mode changes the file.
+pub(crate) fn configure(connection: &Connection, synchronous: Synchronous) -> rusqlite::Result<()> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    debug_assert!(mode.eq_ignore_ascii_case("wal"), "a local file takes WAL mode");
+    connection.pragma_update(None, "synchronous", synchronous.as_str())?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update_and_check(None, "journal_size_limit", LOG_LIMIT_BYTES, |_| Ok(()))
+}
+
+/// A connection that only reads.
+pub(crate) fn open_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    Ok(connection)
+}

@@ -1,0 +1,143 @@
+//! What the store says of itself.
+
+use std::path::Path;
+use std::time::Duration;
+
+use gristmill_core::{Diagnosis, Ping, Timestamp, format_duration};
+use rusqlite::Connection;
+
+use crate::connection::Synchronous;
+use crate::error::Answer;
+use crate::filesystem;
+use crate::migrate;
+
+/// A larger file is not read through for a diagnosis, which may take a second.
+const CHECKED_BYTES: i64 = 256 * 1024 * 1024;
+/// Less free space than this is told as trouble.
+const ROOM_BYTES: u64 = 256 * 1024 * 1024;
+/// A log beyond this is not being merged into the file.
+const LOG_BYTES: u64 = 1024 * 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+
+pub(crate) fn ping(
+    connection: &Connection,
+    synchronous: Synchronous,
+    busy_timeout: Duration,
+    now: Timestamp,
+) -> Answer<Ping> {
+    // A read of the file itself, so that the answer tells something.
+    let _: i64 = connection.query_row("SELECT count(*) FROM meta", [], |row| row.get(0))?;
+    let mut ping = Ping::new(now, format!("SQLite {}", rusqlite::version()), synchronous.durability());
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    ping.settings = vec![
+        ("journal_mode".to_owned(), journal_mode(connection)?),
+        ("synchronous".to_owned(), synchronous.as_str().to_lowercase()),
+        ("page_size".to_owned(), number("page_size")?.to_string()),
+        ("cache_kib".to_owned(), number("cache_size")?.saturating_neg().to_string()),
+        ("busy_timeout".to_owned(), format_duration(busy_timeout)),
+    ];
+    Ok(ping)
+}
+
+fn journal_mode(connection: &Connection) -> Answer<String> {
+    Ok(connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?)
+}
+
+pub(crate) fn diagnose(
+    connection: &Connection,
+    path: &Path,
+    synchronous: Synchronous,
+    now: Timestamp,
+) -> Answer<Vec<Diagnosis>> {
+    Ok(vec![
+        Diagnosis::fine("file", path.display().to_string()),
+        schema(connection)?,
+        journal(connection)?,
+        durability(synchronous),
+        integrity(connection)?,
+        room(path),
+        log(path),
+        permissions(path),
+        Diagnosis::fine("clock", now.to_string()),
+    ])
+}
+
+fn schema(connection: &Connection) -> Answer<Diagnosis> {
+    let (version, latest) = (migrate::version(connection)?, migrate::latest());
+    let finding = format!("version {version} of {latest}");
+    Ok(if version == latest {
+        Diagnosis::fine("schema", finding)
+    } else {
+        Diagnosis::trouble("schema", finding, "run `gristmill migrate`")
+    })
+}
+
+fn journal(connection: &Connection) -> Answer<Diagnosis> {
+    let mode = journal_mode(connection)?;
+    Ok(if mode.eq_ignore_ascii_case("wal") {
+        Diagnosis::fine("journal mode", mode)
+    } else {
+        Diagnosis::trouble("journal mode", mode, "close other programs that use the file, then open it again")
+    })
+}
+
+fn durability(synchronous: Synchronous) -> Diagnosis {
+    let finding =
+        format!("synchronous={}: an enqueue {}", synchronous.as_str(), synchronous.durability().as_str());
+    if synchronous == Synchronous::Off {
+        Diagnosis::trouble("durability", finding, "a loss of power may corrupt the file; use it for tests only")
+    } else {
+        Diagnosis::fine("durability", finding)
+    }
+}
+
+fn integrity(connection: &Connection) -> Answer<Diagnosis> {
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let bytes = number("page_count")?.saturating_mul(number("page_size")?);
+    if bytes > CHECKED_BYTES {
+        let finding = "not checked, the file is large; `PRAGMA integrity_check` in the sqlite3 shell does it";
+        return Ok(Diagnosis::fine("integrity", finding));
+    }
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok(if found == "ok" {
+        Diagnosis::fine("integrity", found)
+    } else {
+        Diagnosis::trouble("integrity", found, "restore a backup, or save what is left with `.recover`")
+    })
+}
+
+fn room(path: &Path) -> Diagnosis {
+    match filesystem::free_bytes(path) {
+        Some(bytes) if bytes < ROOM_BYTES => {
+            let finding = format!("{} MiB are free", bytes / MIB);
+            Diagnosis::trouble("disk space", finding, "free some, or shorten the retention and prune")
+        }
+        Some(bytes) => Diagnosis::fine("disk space", format!("{} MiB are free", bytes / MIB)),
+        None => Diagnosis::fine("disk space", "unknown on this system"),
+    }
+}
+
+fn log(path: &Path) -> Diagnosis {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    // Its size is read without opening it.
+    let bytes = std::fs::metadata(log).map_or(0, |file| file.len());
+    let finding = format!("{} MiB", bytes / MIB);
+    if bytes > LOG_BYTES {
+        let remedy = "a program keeps a read transaction open, so the log cannot be merged; end it";
+        Diagnosis::trouble("write-ahead log", finding, remedy)
+    } else {
+        Diagnosis::fine("write-ahead log", finding)
+    }
+}
+
+fn permissions(path: &Path) -> Diagnosis {
+    match filesystem::mode(path) {
+        Some(mode) if mode & 0o007 != 0 => {
+            let remedy = format!("chmod 600 {}", path.display());
+            Diagnosis::trouble("permissions", format!("{mode:o}: others may read the jobs"), remedy)
+        }
+        Some(mode) => Diagnosis::fine("permissions", format!("{mode:o}")),
+        None => Diagnosis::fine("permissions", "unknown on this system"),
+    }
+}

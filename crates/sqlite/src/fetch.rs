@@ -1,0 +1,217 @@
+//! Leases available jobs to a worker.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use gristmill_core::{
+    Args, BackendError, FetchReply, FetchRequest, FetchedJob, FetchedQueue, JobSpec, JobState, Name,
+    Priority, QueueWant, Timestamp, WorkerId,
+};
+use rusqlite::{OptionalExtension, Row, params};
+
+use crate::claim::{Claim, Facts, Member, Tally};
+use crate::error::Answer;
+use crate::group::Group;
+use crate::row;
+
+/// Args up to this size share one allocation a batch. Larger ones have their own, so that a long-running job does not
+/// keep its neighbours' args in memory.
+const SHARED_ARGS: usize = 4 * 1024;
+
+pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestamp) -> Answer<FetchReply> {
+    let lease = group.alive(request.worker, now)?;
+    if let Some(key) = group.claim_key(request.worker, request.claim)? {
+        return group.repeat(key, request, lease);
+    }
+    let next_due = group.next_due()?;
+    let mut batch = Batch::default();
+    let mut queues = Vec::with_capacity(request.queues.len());
+    for want in &request.queues {
+        let mut state = group.look(want)?;
+        let before = batch.jobs.len();
+        if let Some(queue) = state.number.filter(|_| !state.answer.paused) {
+            group.take_ready(want, queue, &mut batch)?;
+        }
+        let taken = batch.jobs.len() - before;
+        state.answer.exhausted = taken < want.max;
+        state.answer.next_due = next_due;
+        if let Some(queue) = state.number.filter(|_| taken > 0) {
+            group.count(queue, JobState::Available, -row::small(taken));
+            group.count(queue, JobState::Running, row::small(taken));
+        }
+        queues.push(state.answer);
+    }
+    let jobs = group.grant(request, now, batch)?;
+    Ok(FetchReply::new(jobs, queues, lease))
+}
+
+/// What one fetch has taken so far.
+#[derive(Default)]
+struct Batch {
+    jobs: Vec<Taken>,
+    members: Vec<Member>,
+    /// The small args, one after the other.
+    args: BytesMut,
+}
+
+struct Taken {
+    spec: JobSpec,
+    args: ArgsPlace,
+}
+
+enum ArgsPlace {
+    Own(Bytes),
+    Shared { start: usize, length: usize },
+}
+
+struct Look {
+    number: Option<i64>,
+    answer: FetchedQueue,
+}
+
+impl Group<'_> {
+    /// The length of the worker's leases, if it is known and its lease holds.
+    pub(crate) fn alive(&self, worker: WorkerId, now: Timestamp) -> Answer<Duration> {
+        let mut select =
+            self.prepare("SELECT lease_ms FROM workers WHERE worker = ?1 AND lease_expires_at > ?2")?;
+        let bound = params![row::worker_bytes(worker), now.as_millis()];
+        let lease_ms = select.query_row(bound, |row| row.get(0)).optional()?;
+        Ok(row::duration(lease_ms.ok_or_else(|| BackendError::worker_gone(worker))?))
+    }
+
+    /// When the next waiting job of any queue is due.
+    pub(crate) fn next_due(&self) -> Answer<Option<Timestamp>> {
+        let due: Option<i64> =
+            self.prepare(include_str!("../sql/next_due.sql"))?.query_row([], |row| row.get(0))?;
+        Ok(due.map(Timestamp::from_millis))
+    }
+
+    fn look(&mut self, want: &QueueWant) -> Answer<Look> {
+        let mut answer = FetchedQueue::new(want.queue.clone());
+        let number = self.memory.queues.find(self.connection, &want.queue)?;
+        if let Some(queue) = number {
+            let mut select = self.prepare("SELECT paused_at IS NOT NULL FROM queues WHERE queue = ?1")?;
+            answer.paused = select.query_row([queue], |row| row.get(0))?;
+        }
+        Ok(Look { number, answer })
+    }
+
+    /// Takes the first available jobs of a queue. The writer is alone and the priorities wanted are a range, so what was
+    /// selected is everything from the range's start to the last row selected: one delete for all.
+    fn take_ready(&mut self, want: &QueueWant, queue: i64, batch: &mut Batch) -> Answer<()> {
+        let (first, last) = want.priorities.unwrap_or((Priority::FIRST, Priority::LAST));
+        let mut select = self.prepare(include_str!("../sql/fetch.sql"))?;
+        let mut rows = select.query(params![queue, first.get(), last.get(), row::small(want.max)])?;
+        let mut end = None;
+        while let Some(row) = rows.next()? {
+            let facts = self.take_row(row, want.queue.clone(), queue, batch)?;
+            end = Some((facts.priority, facts.run_at.as_millis(), facts.seq));
+        }
+        drop(rows);
+        if let Some((priority, run_at, seq)) = end {
+            self.prepare(include_str!("../sql/delete_fetched.sql"))?
+                .execute(params![queue, first.get(), priority, run_at, seq])?;
+        }
+        Ok(())
+    }
+
+    fn take_row<'b>(
+        &mut self,
+        row: &Row<'_>,
+        name: Name,
+        queue: i64,
+        batch: &'b mut Batch,
+    ) -> Answer<&'b Facts> {
+        let tally = Tally {
+            run: row::count32(row, 3)?.saturating_add(1),
+            attempt: row::count16(row, 4)?.saturating_add(1),
+            crashes: row::count16(row, 5)?,
+        };
+        let kind = row.get_ref(7)?.as_str().map_err(|_| crate::error::undecodable("kind"))?;
+        let mut spec = JobSpec::new(self.memory.kinds.name(kind)?, name, Args::empty());
+        spec.priority = row::priority(row.get(0)?);
+        row::read_options(row, 8, &mut spec)?;
+        let args = row::blob(row, 15)?;
+        let args = if args.len() <= SHARED_ARGS {
+            let start = batch.args.len();
+            batch.args.extend_from_slice(args);
+            ArgsPlace::Shared { start, length: args.len() }
+        } else {
+            ArgsPlace::Own(Bytes::copy_from_slice(args))
+        };
+        let facts = Facts {
+            seq: row.get(2)?,
+            id: row::job_id(row, 6)?,
+            queue,
+            priority: row.get(0)?,
+            run_at: row::timestamp(row, 1)?,
+            max_attempts: spec.max_attempts.get(),
+            is_unique: spec.unique_key.is_some(),
+            retention: spec.retention.clone(),
+        };
+        batch.jobs.push(Taken { spec, args });
+        batch.members.push(Member { seq: facts.seq, tally, facts: Some(facts) });
+        Ok(batch.members.last().and_then(|member| member.facts.as_ref()).expect("it was pushed"))
+    }
+
+    /// Makes the claim of a batch; none for an empty one.
+    fn grant(&mut self, request: &FetchRequest, now: Timestamp, batch: Batch) -> Answer<Vec<FetchedJob>> {
+        let Batch { jobs, members, args } = batch;
+        if members.is_empty() {
+            return Ok(Vec::new());
+        }
+        let shared = args.freeze();
+        let claim = self.insert_claim(Claim {
+            key: 0,
+            worker: request.worker,
+            number: request.claim,
+            // 122 random bits, as a worker's id has.
+            nonce: WorkerId::random().as_u128(),
+            fetched_at: now,
+            members,
+        })?;
+        let leased = jobs.into_iter().zip(&claim.members).enumerate().map(|(place, (taken, member))| {
+            let facts = member.facts.as_ref().expect("a job that was just taken is there");
+            let Taken { mut spec, args } = taken;
+            spec.args = Args::from_stored(match args {
+                ArgsPlace::Own(bytes) => bytes,
+                ArgsPlace::Shared { start, length } => shared.slice(start..start + length),
+            });
+            fetched(&claim, place, facts, member.tally, spec)
+        });
+        Ok(leased.collect())
+    }
+
+    /// The jobs of a claim that is there already: the reply to its fetch was lost.
+    fn repeat(&mut self, key: i64, request: &FetchRequest, lease: Duration) -> Answer<FetchReply> {
+        let mut jobs = Vec::new();
+        if let Some(held) = self.held_by_key(key)? {
+            for place in self.open_members(&held.claim)? {
+                let member = &held.claim.members[place];
+                if let Some(facts) = &member.facts {
+                    let spec = self.spec(facts)?;
+                    jobs.push(fetched(&held.claim, place, facts, member.tally, spec));
+                }
+            }
+        }
+        let queues = request.queues.iter().map(|want| Ok(self.look(want)?.answer)).collect::<Answer<_>>()?;
+        Ok(FetchReply::new(jobs, queues, lease))
+    }
+
+    fn spec(&mut self, facts: &Facts) -> Answer<JobSpec> {
+        let queue = self.queue_name(facts.queue)?;
+        let mut select = self.prepare(include_str!("../sql/spec.sql"))?;
+        let mut rows = select.query([facts.seq])?;
+        let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let kind = self.memory.kinds.name(row::text(row, 0)?.unwrap_or_default())?;
+        let mut spec = JobSpec::new(kind, queue, Args::from_stored(row::blob(row, 8)?.to_vec()));
+        spec.priority = row::priority(facts.priority);
+        row::read_options(row, 1, &mut spec)?;
+        Ok(spec)
+    }
+}
+
+fn fetched(claim: &Claim, place: usize, facts: &Facts, tally: Tally, spec: JobSpec) -> FetchedJob {
+    let lease = claim.lease(place, facts.id, tally.run);
+    FetchedJob::new(lease, tally.attempt, tally.crashes, facts.run_at, spec)
+}

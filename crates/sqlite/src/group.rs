@@ -1,0 +1,174 @@
+//! One transaction of the writer, and what its operations sum up until the commit.
+
+use std::collections::BTreeMap;
+
+use gristmill_core::{Hint, JobId, JobState, Name, Timestamp};
+use rusqlite::{CachedStatement, Connection, params};
+
+use crate::claim::Claims;
+use crate::enqueue::Inserts;
+use crate::error::Answer;
+use crate::finish::Ends;
+use crate::queues::{Interner, Queues};
+
+/// What the writer remembers from group to group; all of it can be read again.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) queues: Queues,
+    pub(crate) kinds: Interner,
+    pub(crate) claims: Claims,
+}
+
+impl Memory {
+    /// After a rollback.
+    pub(crate) fn forget(&mut self) {
+        self.queues.forget();
+        self.claims.forget();
+    }
+}
+
+/// A transaction with everything that waited for it.
+pub(crate) struct Group<'c> {
+    pub(crate) connection: &'c Connection,
+    pub(crate) memory: &'c mut Memory,
+    pub(crate) settings: Settings,
+    pub(crate) hints: Vec<Hint>,
+    pub(crate) inserts: Option<Inserts<'c>>,
+    pub(crate) ends: Option<Ends<'c>>,
+    counts: Vec<(i64, [i64; 8])>,
+    expiries: BTreeMap<i64, Vec<u8>>,
+    next_seq: Option<i64>,
+    stale_finishes: i64,
+    has_cancels: Option<bool>,
+}
+
+/// What operations have to know of the backend they run in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) durability: gristmill_core::Durability,
+    pub(crate) busy_timeout: std::time::Duration,
+    /// Whether a listener wants to know of each end.
+    pub(crate) watch_ends: bool,
+}
+
+impl<'c> Group<'c> {
+    pub(crate) fn new(connection: &'c Connection, memory: &'c mut Memory, settings: Settings) -> Self {
+        Self {
+            connection,
+            memory,
+            settings,
+            hints: Vec::new(),
+            inserts: None,
+            ends: None,
+            counts: Vec::new(),
+            expiries: BTreeMap::new(),
+            next_seq: None,
+            stale_finishes: 0,
+            has_cancels: None,
+        }
+    }
+
+    /// A statement, prepared once a connection.
+    pub(crate) fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
+        self.connection.prepare_cached(sql)
+    }
+
+    pub(crate) fn queue(&mut self, name: &Name) -> Answer<i64> {
+        self.memory.queues.number(self.connection, name)
+    }
+
+    pub(crate) fn queue_name(&mut self, queue: i64) -> Answer<Name> {
+        self.memory.queues.name(self.connection, queue)
+    }
+
+    /// The place of the next job in the order of enqueueing. A number is never given twice, deletions or not, so an old
+    /// claim can never mean a new job.
+    pub(crate) fn next_seq(&mut self) -> Answer<i64> {
+        let seq = match self.next_seq {
+            Some(seq) => seq,
+            None => self
+                .prepare("SELECT value FROM meta WHERE name = 'next_seq'")?
+                .query_row([], |row| row.get(0))?,
+        };
+        self.next_seq = Some(seq + 1);
+        Ok(seq)
+    }
+
+    /// A number that was taken for a job that was not stored.
+    pub(crate) fn return_seq(&mut self, seq: i64) {
+        self.next_seq = Some(seq);
+    }
+
+    /// `amount` more, or fewer, jobs of a queue are in a state.
+    pub(crate) fn count(&mut self, queue: i64, state: JobState, amount: i64) {
+        let known = self.counts.iter().position(|(other, _)| *other == queue);
+        let place = known.unwrap_or_else(|| {
+            self.counts.push((queue, [0; 8]));
+            self.counts.len() - 1
+        });
+        self.counts[place].1[state.index()] += amount;
+    }
+
+    /// The retention of an ended job passes then.
+    pub(crate) fn expire(&mut self, seq: i64, delete_at: Timestamp) {
+        self.expiries.entry(delete_at.as_millis()).or_default().extend_from_slice(&seq.to_le_bytes());
+    }
+
+    pub(crate) fn count_stale_finish(&mut self) {
+        self.stale_finishes += 1;
+    }
+
+    /// Whether a cancel of any running job is stored: mostly none is, and nothing need be looked up a job.
+    pub(crate) fn has_cancels(&mut self) -> Answer<bool> {
+        if let Some(known) = self.has_cancels {
+            return Ok(known);
+        }
+        let found = self.prepare("SELECT EXISTS (SELECT 1 FROM cancels)")?.query_row([], |row| row.get(0))?;
+        self.has_cancels = Some(found);
+        Ok(found)
+    }
+
+    pub(crate) fn cancels_changed(&mut self) {
+        self.has_cancels = None;
+    }
+
+    /// A job of the queue became available; told once a group.
+    pub(crate) fn hint_available(&mut self, queue: i64) -> Answer<()> {
+        let name = self.queue_name(queue)?;
+        let told = |hint: &Hint| matches!(hint, Hint::Available(other) if *other == name);
+        if !self.hints.iter().rev().take(64).any(told) {
+            self.hints.push(Hint::Available(name));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn hint_ended(&mut self, id: JobId) {
+        if self.settings.watch_ends {
+            self.hints.push(Hint::Ended(id));
+        }
+    }
+
+    /// Writes what was summed up: the last act before the commit.
+    pub(crate) fn flush(&mut self) -> rusqlite::Result<()> {
+        if let Some(next_seq) = self.next_seq {
+            self.prepare("UPDATE meta SET value = ?1 WHERE name = 'next_seq'")?.execute([next_seq])?;
+        }
+        if self.stale_finishes > 0 {
+            self.prepare("UPDATE meta SET value = value + ?1 WHERE name = 'stale_finishes'")?
+                .execute([self.stale_finishes])?;
+        }
+        if !self.expiries.is_empty() {
+            let mut insert = self.prepare("INSERT INTO expiries (delete_at, seqs) VALUES (?1, ?2)")?;
+            for (delete_at, seqs) in &self.expiries {
+                insert.execute(params![delete_at, seqs])?;
+            }
+        }
+        let mut add = self.prepare(include_str!("../sql/add_count.sql"))?;
+        for (queue, states) in &self.counts {
+            for (state, amount) in (0_i64..).zip(states).filter(|(_, amount)| **amount != 0) {
+                add.execute(params![queue, state, amount])?;
+            }
+        }
+        Ok(())
+    }
+}

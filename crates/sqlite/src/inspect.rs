@@ -1,0 +1,168 @@
+//! Looks without touching.
+
+use bytes::Bytes;
+use gristmill_core::{
+    Args, Ending, JobEvent, JobId, JobRecord, JobSpec, JobState, LogLine, Output,
+    RunError, RunFailure, RunRecord,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::{Answer, Fail};
+use crate::locate::{Located, find_leases, jobs_where, read};
+use crate::row;
+
+/// A job on its way to the caller; its errors, output and progress are still to be read.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) located: Located,
+    pub(crate) record: JobRecord,
+}
+
+impl Listed {
+    /// Takes over what the claim of a running job says.
+    pub(crate) fn apply_lease(&mut self) {
+        let (job, record) = (&self.located, &mut self.record);
+        record.run = job.tally.run;
+        record.attempt = job.tally.attempt;
+        record.crashes = job.tally.crashes;
+        if let Some(lease) = job.lease {
+            record.worker = Some(lease.worker);
+            record.attempted_at = Some(lease.fetched_at);
+        }
+    }
+}
+
+pub(crate) fn get(connection: &Connection, ids: &[JobId]) -> Answer<Vec<Option<JobRecord>>> {
+    let mut select = connection.prepare_cached(jobs_where!("WHERE jobs.id = ?1"))?;
+    let mut jobs = Vec::with_capacity(ids.len());
+    for id in ids {
+        let mut rows = select.query([id.as_bytes()])?;
+        jobs.push(rows.next()?.map(read_listed).transpose()?);
+    }
+    find_leases(connection, &mut jobs.iter_mut().flatten().map(|job| &mut job.located).collect::<Vec<_>>())?;
+    let complete = |mut job: Listed| {
+        job.apply_lease();
+        complete(connection, job)
+    };
+    jobs.into_iter().map(|job| job.map(complete).transpose()).collect()
+}
+
+/// A row of the query of jobs.
+pub(crate) fn read_listed(row: &Row<'_>) -> Answer<Listed> {
+    let located = read(row)?;
+    let args = Args::from_stored(row::blob(row, 15)?.to_vec());
+    let mut spec = JobSpec::new(row::name(row, 4)?, row::name(row, 3)?, args);
+    spec.priority = row::priority(located.facts.priority);
+    row::read_options(row, 8, &mut spec)?;
+    let facts = &located.facts;
+    let mut record = JobRecord::new(facts.id, spec, located.state, facts.run_at, row::timestamp(row, 7)?);
+    record.attempt = located.tally.attempt;
+    record.run = located.tally.run;
+    record.crashes = located.tally.crashes;
+    record.finished_at = located.finished_at;
+    record.reason.clone_from(&located.reason);
+    record.worker = located.latest.map(|latest| latest.worker);
+    record.attempted_at = located.latest.map(|latest| latest.fetched_at);
+    Ok(Listed { located, record })
+}
+
+/// Adds what only a job that is shown needs.
+pub(crate) fn complete(connection: &Connection, job: Listed) -> Answer<JobRecord> {
+    let Listed { located, mut record } = job;
+    let seq = located.facts.seq;
+    if located.state == JobState::Running {
+        record.cancel_requested = connection
+            .prepare_cached("SELECT 1 FROM cancels WHERE seq = ?1 AND run = ?2")?
+            .exists(params![seq, located.tally.run])?;
+    }
+    if located.tally.run == 0 {
+        return Ok(record);
+    }
+    record.progress = connection
+        .prepare_cached(include_str!("../sql/progress.sql"))?
+        .query_row([seq], |row| row.get(0))
+        .optional()?;
+    let Some(latest) = located.latest else { return Ok(record) };
+    if located.state == JobState::Completed {
+        let mut select = connection.prepare_cached("SELECT output FROM runs WHERE seq = ?1 AND run = ?2")?;
+        let output: Option<Vec<u8>> = select.query_row(params![seq, latest.run], |row| row.get(0))?;
+        record.output = output.map(Output::from_stored);
+    }
+    if latest.run > 1 || latest.ending != Ending::Completed {
+        record.errors = errors(connection, seq, latest.run)?;
+    }
+    Ok(record)
+}
+
+fn errors(connection: &Connection, seq: i64, latest: u32) -> Answer<Vec<RunFailure>> {
+    let mut select = connection.prepare_cached(include_str!("../sql/errors.sql"))?;
+    let rows = select.query_and_then(params![seq, latest, row::small(JobRecord::MAX_ERRORS)], read_run)?;
+    let mut errors = Vec::new();
+    for run in rows {
+        errors.extend(RunFailure::of(&run?));
+    }
+    errors.reverse();
+    Ok(errors)
+}
+
+pub(crate) fn list_runs(connection: &Connection, id: JobId, limit: usize) -> Answer<Vec<RunRecord>> {
+    let Some(seq) = seq_of(connection, id)? else { return Ok(Vec::new()) };
+    let mut select = connection.prepare_cached(include_str!("../sql/runs.sql"))?;
+    let rows = select.query_and_then(params![seq, row::small(limit)], read_run)?;
+    let mut runs = rows.collect::<Answer<Vec<_>>>()?;
+    runs.reverse();
+    let mut lines = connection.prepare_cached(include_str!("../sql/log.sql"))?;
+    for run in &mut runs {
+        let log = lines.query_and_then(params![seq, run.run], |row| {
+            Ok::<_, Fail>(LogLine { at: row::timestamp(row, 0)?, text: row.get(1)? })
+        })?;
+        run.log = log.collect::<Answer<_>>()?;
+    }
+    Ok(runs)
+}
+
+fn read_run(row: &Row<'_>) -> Answer<RunRecord> {
+    let (ending, state) = (row::ending(row.get(2)?)?, row::state(row.get(3)?)?);
+    let mut run = RunRecord::new(
+        row::count32(row, 0)?,
+        row::count16(row, 1)?,
+        ending,
+        state,
+        row::worker_id(row, 4)?,
+        row::timestamp(row, 5)?,
+        row::timestamp(row, 7)?,
+    );
+    run.started_at = row::optional_timestamp(row, 6)?;
+    run.reason = row.get(8)?;
+    if let Some(message) = row::text(row, 9)? {
+        let error = RunError::new(message);
+        run.error = Some(match row::text(row, 10)? {
+            Some(backtrace) => error.with_backtrace(backtrace),
+            None => error,
+        });
+    }
+    Ok(run)
+}
+
+pub(crate) fn list_events(connection: &Connection, id: JobId) -> Answer<Vec<JobEvent>> {
+    let Some(seq) = seq_of(connection, id)? else { return Ok(Vec::new()) };
+    let mut select = connection
+        .prepare_cached("SELECT at, what, actor, detail FROM events WHERE seq = ?1 ORDER BY event")?;
+    let rows = select.query_and_then([seq], |row| {
+        let what: String = row.get(1)?;
+        Ok(JobEvent::new(row::timestamp(row, 0)?, what, row.get(2)?, row.get(3)?))
+    })?;
+    rows.collect()
+}
+
+pub(crate) fn checkpoint(connection: &Connection, id: JobId) -> Answer<Option<Bytes>> {
+    let Some(seq) = seq_of(connection, id)? else { return Ok(None) };
+    let mut select = connection.prepare_cached(include_str!("../sql/checkpoint.sql"))?;
+    let found: Option<Vec<u8>> = select.query_row([seq], |row| row.get(0)).optional()?;
+    Ok(found.map(Bytes::from))
+}
+
+fn seq_of(connection: &Connection, id: JobId) -> Answer<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT seq FROM jobs WHERE id = ?1")?;
+    Ok(select.query_row([id.as_bytes()], |row| row.get(0)).optional()?)
+}

@@ -1,0 +1,120 @@
+//! Where a job is, and so what its state is.
+
+use gristmill_core::{JobId, JobState, Timestamp, WorkerId};
+use rusqlite::{Connection, Row};
+
+use crate::claim::{Facts, Tally, members};
+use crate::error::Answer;
+use crate::row;
+
+/// A job with all that tells its state.
+#[derive(Debug)]
+pub(crate) struct Located {
+    pub(crate) facts: Facts,
+    pub(crate) state: JobState,
+    pub(crate) tally: Tally,
+    pub(crate) finished_at: Option<Timestamp>,
+    pub(crate) reason: Option<String>,
+    pub(crate) latest: Option<Latest>,
+    /// The claim that holds it, for a running job.
+    pub(crate) lease: Option<Leased>,
+}
+
+/// The latest run that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Latest {
+    pub(crate) run: u32,
+    pub(crate) worker: WorkerId,
+    pub(crate) fetched_at: Timestamp,
+    pub(crate) ending: gristmill_core::Ending,
+}
+
+/// Who holds a running job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Leased {
+    pub(crate) worker: WorkerId,
+    pub(crate) fetched_at: Timestamp,
+}
+
+/// The query of jobs, with a condition and an order.
+macro_rules! jobs_where {
+    ($condition:literal) => {
+        concat!(include_str!("../sql/job.sql"), " ", $condition)
+    };
+}
+pub(crate) use jobs_where;
+
+/// The job with an id, its claim looked up if it runs.
+pub(crate) fn locate(connection: &Connection, id: JobId) -> Answer<Option<Located>> {
+    let mut select = connection.prepare_cached(jobs_where!("WHERE jobs.id = ?1"))?;
+    let mut rows = select.query([id.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut located = [read(row)?];
+    drop(rows);
+    find_leases(connection, &mut located.iter_mut().collect::<Vec<_>>())?;
+    Ok(located.into_iter().next())
+}
+
+/// A row of the query of jobs; a running job's claim is still to be found.
+pub(crate) fn read(row: &Row<'_>) -> Answer<Located> {
+    let facts = Facts {
+        seq: row.get(0)?,
+        id: row::job_id(row, 1)?,
+        queue: row.get(2)?,
+        priority: row.get(5)?,
+        run_at: row::timestamp(row, 6)?,
+        max_attempts: row::count16(row, 8)?,
+        is_unique: row::text(row, 9)?.is_some(),
+        retention: row::read_retention(row, 12)?.map(Box::new),
+    };
+    let state = row::state(row.get(16)?)?;
+    let tally = Tally {
+        run: row::count32(row, 17)?,
+        attempt: row::count16(row, 18)?,
+        crashes: row::count16(row, 19)?,
+    };
+    let latest = match row.get::<_, Option<u32>>(22)? {
+        Some(run) => Some(Latest {
+            run,
+            worker: row::worker_id(row, 23)?,
+            fetched_at: row::timestamp(row, 24)?,
+            ending: row::ending(row.get(25)?)?,
+        }),
+        None => None,
+    };
+    Ok(Located {
+        facts,
+        state,
+        tally,
+        finished_at: row::optional_timestamp(row, 20)?.filter(|_| state.is_terminal()),
+        reason: row::text(row, 21)?.filter(|_| state != JobState::Running).map(str::to_owned),
+        latest,
+        lease: None,
+    })
+}
+
+/// Finds the claims of the running ones among these jobs, in one pass over all claims: there is no index by job, which
+/// every fetch would have to keep. A running job that no claim lists is left without a lease: it is in no place.
+pub(crate) fn find_leases(connection: &Connection, jobs: &mut [&mut Located]) -> Answer<()> {
+    let mut running: Vec<&mut &mut Located> =
+        jobs.iter_mut().filter(|job| job.state == JobState::Running).collect();
+    if running.is_empty() {
+        return Ok(());
+    }
+    running.sort_by_key(|job| job.facts.seq);
+    let mut select = connection.prepare_cached("SELECT worker, fetched_at, members FROM claims")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        for (seq, tally) in members(row::blob(row, 2)?) {
+            let Ok(place) = running.binary_search_by_key(&seq, |job| job.facts.seq) else { continue };
+            let job = &mut running[place];
+            // An older claim may still list a run that has ended.
+            if job.latest.is_none_or(|latest| tally.run > latest.run) {
+                job.tally = tally;
+                job.lease =
+                    Some(Leased { worker: row::worker_id(row, 0)?, fetched_at: row::timestamp(row, 1)? });
+            }
+        }
+    }
+    Ok(())
+}

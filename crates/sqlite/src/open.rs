@@ -1,0 +1,171 @@
+//! Opens a database file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_core::{
+    BackendError, BackendErrorKind, Clock, Listeners, MigrateMode, SystemClock, format_duration,
+};
+use rusqlite::Connection;
+
+use crate::backend::Sqlite;
+use crate::connection::{self, Synchronous};
+use crate::error::{Answer, is_read_only, of_sqlite};
+use crate::filesystem;
+use crate::group::{Memory, Settings};
+use crate::inbox::Inbox;
+use crate::migrate;
+use crate::readers;
+use crate::writer::{Others, Writer};
+
+/// How a database file is opened. Made by [`Sqlite::builder`].
+///
+/// ```no_run
+/// use gristmill_sqlite::{Sqlite, Synchronous};
+///
+/// let backend = Sqlite::builder("jobs.db").synchronous(Synchronous::Normal).open()?;
+/// # Ok::<(), gristmill_core::BackendError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SqliteBuilder {
+    path: PathBuf,
+    synchronous: Synchronous,
+    busy_timeout: Duration,
+    clock: Arc<dyn Clock>,
+    migrate: MigrateMode,
+}
+
+impl SqliteBuilder {
+    /// How long a call waits for another process that holds the file, unless told otherwise: 5 s.
+    pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            synchronous: Synchronous::default(),
+            busy_timeout: Self::DEFAULT_BUSY_TIMEOUT,
+            clock: Arc::new(SystemClock),
+            migrate: MigrateMode::Up,
+        }
+    }
+
+    /// How far a commit reaches before it is answered. Default [`Synchronous::Full`].
+    pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// How long a call waits for another process that holds the file. Default
+    /// [`DEFAULT_BUSY_TIMEOUT`](Self::DEFAULT_BUSY_TIMEOUT), at most one minute. A worker's lease has to be twice as long
+    /// at least, so that a heartbeat that waits is in time: a shorter one is refused when the worker registers.
+    pub fn busy_timeout(mut self, busy_timeout: Duration) -> Self {
+        self.busy_timeout = busy_timeout;
+        self
+    }
+
+    /// Where the store's time comes from. Default the machine's clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Whether the schema is brought up to date at once, which is the default, or left as it is
+    /// ([`MigrateMode::Status`]): then [`Backend::migrate`](gristmill_core::Backend::migrate) does it.
+    pub fn migrate(mut self, mode: MigrateMode) -> Self {
+        self.migrate = mode;
+        self
+    }
+
+    /// Opens the file; makes one that only its owner may read if there is none.
+    ///
+    /// Blocks for some milliseconds, or up to the busy timeout while another process migrates.
+    ///
+    /// # Errors
+    /// [`Unavailable`](BackendErrorKind::Unavailable) when the file cannot be made or opened;
+    /// [`ReadOnly`](BackendErrorKind::ReadOnly) when it may not be written;
+    /// [`Foreign`](BackendErrorKind::Foreign) when it is no database or one of another program, which is not changed;
+    /// [`SchemaNew`](BackendErrorKind::SchemaNew) when a newer version made it;
+    /// [`Refused`](BackendErrorKind::Refused) on a network file system or with a bad option;
+    /// [`Busy`](BackendErrorKind::Busy) when another process holds it.
+    pub fn open(self) -> Result<Sqlite, BackendError> {
+        const LONGEST: Duration = Duration::from_secs(60);
+        if self.busy_timeout > LONGEST {
+            let (given, longest) = (format_duration(self.busy_timeout), format_duration(LONGEST));
+            let message = format!("a busy timeout of {given} is too long; the longest is {longest}");
+            return Err(BackendError::new(BackendErrorKind::Refused, message));
+        }
+        let path = std::path::absolute(&self.path).map_err(|error| unusable(&self.path).with_source(error))?;
+        if path.is_dir() {
+            return Err(unusable(&path).with_hint("it is a folder; name a file in it"));
+        }
+        filesystem::refuse_network(&path)?;
+        filesystem::create(&path)?;
+        let writer = self.connect(&path)?;
+        self.start(&path, writer)
+    }
+
+    /// The writer's connection, to a file that is ours and has its schema.
+    fn connect(&self, path: &Path) -> Result<Connection, BackendError> {
+        let connect = || -> Answer<Connection> {
+            let connection = connection::open(path, self.busy_timeout)?;
+            if connection.is_readonly("main")? {
+                return Err(is_read_only().into());
+            }
+            let version = migrate::version(&connection)?;
+            connection::configure(&connection, self.synchronous)?;
+            if self.migrate == MigrateMode::Up && version < migrate::latest() {
+                connection.execute_batch("BEGIN IMMEDIATE")?;
+                migrate::migrate(&connection, MigrateMode::Up)?;
+                connection.execute_batch("COMMIT")?;
+            }
+            // From here on the writer waits by itself.
+            connection.busy_timeout(Duration::ZERO)?;
+            Ok(connection)
+        };
+        connect().map_err(BackendError::from)
+    }
+
+    fn start(self, path: &Path, connection: Connection) -> Result<Sqlite, BackendError> {
+        let (writes, reads) = (Arc::new(Inbox::new()), Arc::new(Inbox::new()));
+        let listeners = Listeners::default();
+        let settings = Settings {
+            durability: self.synchronous.durability(),
+            busy_timeout: self.busy_timeout,
+            watch_ends: false,
+        };
+        let writer = Writer {
+            connection,
+            inbox: Arc::clone(&writes),
+            clock: Arc::clone(&self.clock),
+            listeners: listeners.clone(),
+            settings,
+            memory: Memory::default(),
+            others: Others::default(),
+        };
+        let mut backend = Sqlite {
+            path: path.to_owned(),
+            synchronous: self.synchronous,
+            busy_timeout: self.busy_timeout,
+            clock: self.clock,
+            listeners,
+            writes,
+            reads,
+            threads: Vec::new(),
+        };
+        // From here on a failure drops the backend, which ends the threads that have started.
+        backend.spawn("gristmill-sqlite-writer", move || writer.run())?;
+        for _ in 0..readers::READERS {
+            let connection =
+                connection::open_reader(path, self.busy_timeout).map_err(|error| of_sqlite(&error))?;
+            let inbox = Arc::clone(&backend.reads);
+            backend.spawn("gristmill-sqlite-reader", move || readers::run(&connection, &inbox))?;
+        }
+        Ok(backend)
+    }
+}
+
+fn unusable(path: &Path) -> BackendError {
+    BackendError::new(BackendErrorKind::Unavailable, format!("`{}` cannot be opened", path.display()))
+}

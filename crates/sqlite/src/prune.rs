@@ -1,0 +1,85 @@
+//! Deletes ended jobs past their retention.
+
+use std::collections::HashSet;
+
+use gristmill_core::{JobState, Maintained, Timestamp};
+use rusqlite::{OptionalExtension, params};
+
+use crate::error::{Answer, Fail};
+use crate::group::Group;
+use crate::locate::{Located, jobs_where, read};
+use crate::maintain::maintained;
+
+/// Bytes a job takes in a row of `expiries`.
+const SEQ_BYTES: usize = 8;
+/// Entries of `expiries` that one call looks at for each job it may delete: those of jobs that were retried or deleted
+/// since cost a look, too.
+const LOOKS_A_JOB: usize = 4;
+
+pub(crate) fn prune(group: &mut Group<'_>, limit: &usize, now: Timestamp) -> Answer<Maintained> {
+    let mut erased = HashSet::new();
+    let mut looks = limit.saturating_mul(LOOKS_A_JOB);
+    while erased.len() < *limit && looks > 0 {
+        let Some(mut expiry) = group.next_expiry(now)? else { break };
+        let before = expiry.seqs.len();
+        while erased.len() < *limit && looks > 0 {
+            let Some(seq) = expiry.seqs.pop() else { break };
+            looks -= 1;
+            if let Some(job) = group.past_retention(seq, now)? {
+                group.take_out(&job.facts, job.state)?;
+                group.erase(&job.facts)?;
+                erased.insert(seq);
+            }
+        }
+        group.keep_expiry(&expiry, before)?;
+    }
+    group.mark_pruned(&erased)?;
+    let next_due: Option<i64> =
+        group.prepare("SELECT min(delete_at) FROM expiries")?.query_row([], |row| row.get(0))?;
+    Ok(maintained(erased.len(), next_due.map(Timestamp::from_millis), now))
+}
+
+/// Jobs whose retention passes at one time; the earliest is last.
+struct Expiry {
+    key: i64,
+    seqs: Vec<i64>,
+}
+
+impl Group<'_> {
+    fn next_expiry(&self, now: Timestamp) -> Answer<Option<Expiry>> {
+        let mut select = self.prepare(include_str!("../sql/next_expiry.sql"))?;
+        let expiry = select.query_row([now.as_millis()], |row| {
+            Ok((row.get(0)?, row.get_ref(1)?.as_blob().map(<[u8]>::to_vec).unwrap_or_default()))
+        });
+        let Some((key, bytes)) = expiry.optional()? else { return Ok(None) };
+        let chunks = bytes.chunks_exact(SEQ_BYTES);
+        let mut seqs: Vec<i64> =
+            chunks.map(|chunk| i64::from_le_bytes(chunk.try_into().expect("eight bytes"))).collect();
+        seqs.reverse();
+        Ok(Some(Expiry { key, seqs }))
+    }
+
+    /// The job, if it has ended and its retention has passed; it may have been retried, or deleted, since.
+    fn past_retention(&self, seq: i64, now: Timestamp) -> Answer<Option<Located>> {
+        let mut select = self.prepare(jobs_where!("WHERE jobs.seq = ?1"))?;
+        let mut rows = select.query([seq])?;
+        let Some(job) = rows.next()?.map(read).transpose()? else { return Ok(None) };
+        let retention = job.facts.retention.as_deref().copied().unwrap_or_default();
+        let is_past = |state: JobState| {
+            let (finished_at, kept) = (job.finished_at?, retention.of(state)?);
+            Some(finished_at + kept <= now)
+        };
+        Ok(is_past(job.state).unwrap_or(false).then_some(job))
+    }
+
+    fn keep_expiry(&self, expiry: &Expiry, before: usize) -> Result<(), Fail> {
+        if expiry.seqs.is_empty() {
+            self.prepare("DELETE FROM expiries WHERE expiry = ?1")?.execute([expiry.key])?;
+        } else if expiry.seqs.len() < before {
+            let bytes: Vec<u8> = expiry.seqs.iter().rev().flat_map(|seq| seq.to_le_bytes()).collect();
+            self.prepare("UPDATE expiries SET seqs = ?2 WHERE expiry = ?1")?
+                .execute(params![expiry.key, bytes])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! One call on its way through a thread of this backend, with the caller that waits for it.
+
+use std::time::{Duration, Instant};
+
+use futures_channel::oneshot;
+use gristmill_core::{BackendError, Call, Clock, Timestamp};
+
+use crate::error::{self, Answer, Fail};
+use crate::group::Group;
+
+/// A call for the writer. It may be run again after a rollback; it is answered once, after the commit.
+pub(crate) trait Task: Send {
+    /// Whether to begin it: somebody still listens, and its deadline has not passed.
+    fn is_due(&self) -> Due;
+    /// Runs it inside the group's transaction and keeps the answer. An error means that the transaction is spoiled.
+    fn run(&mut self, group: &mut Group<'_>, clock: &dyn Clock) -> Result<(), rusqlite::Error>;
+    /// Tells the caller what `run` kept.
+    fn answer(self: Box<Self>);
+    /// Tells the caller that it failed.
+    fn fail(self: Box<Self>, error: BackendError);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    Yes,
+    Late,
+    Unwanted,
+}
+
+/// How long a caller waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience(Option<(Instant, Duration)>);
+
+impl Patience {
+    pub(crate) fn of(call: Call) -> Self {
+        Self(call.deadline.map(|deadline| (Instant::now(), deadline)))
+    }
+
+    pub(crate) fn is_over(self) -> bool {
+        self.0.is_some_and(|(since, deadline)| since.elapsed() >= deadline)
+    }
+}
+
+/// A request, the operation that serves it and who waits for the reply.
+pub(crate) struct Request<Q, T> {
+    now: Option<Timestamp>,
+    patience: Patience,
+    request: Q,
+    operation: fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>,
+    reply: Option<Result<T, BackendError>>,
+    caller: oneshot::Sender<Result<T, BackendError>>,
+}
+
+/// What the caller of a request waits on.
+pub(crate) type Waiting<T> = oneshot::Receiver<Result<T, BackendError>>;
+
+impl<Q: Send + 'static, T: Send + 'static> Request<Q, T> {
+    pub(crate) fn new(
+        call: Call,
+        request: Q,
+        operation: fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>,
+    ) -> (Box<dyn Task>, Waiting<T>) {
+        let (caller, waiting) = oneshot::channel();
+        let task = Self { now: call.now, patience: Patience::of(call), request, operation, reply: None, caller };
+        (Box::new(task), waiting)
+    }
+}
+
+impl<Q: Send, T: Send> Task for Request<Q, T> {
+    fn is_due(&self) -> Due {
+        if self.caller.is_canceled() {
+            Due::Unwanted
+        } else if self.patience.is_over() {
+            Due::Late
+        } else {
+            Due::Yes
+        }
+    }
+
+    fn run(&mut self, group: &mut Group<'_>, clock: &dyn Clock) -> Result<(), rusqlite::Error> {
+        let now = self.now.unwrap_or_else(|| clock.now());
+        self.reply = Some(match (self.operation)(group, &self.request, now) {
+            Ok(reply) => Ok(reply),
+            Err(Fail::Refused(error)) => Err(error),
+            Err(Fail::Broken(error)) => return Err(error),
+        });
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>) {
+        let reply = self.reply.unwrap_or_else(|| Err(error::closed()));
+        // A caller that has gone has no use for the answer: like a lost reply.
+        let _ = self.caller.send(reply);
+    }
+
+    fn fail(self: Box<Self>, error: BackendError) {
+        let _ = self.caller.send(Err(error));
+    }
+}

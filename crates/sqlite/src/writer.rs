@@ -1,0 +1,199 @@
+//! The one writer of a process: group commit.
+//!
+//! The thread owns the only connection of the process that writes. It takes everything that waits, runs it inside one
+//! `BEGIN IMMEDIATE` transaction of at most [`GROUP_WORK`], commits, and only then answers and tells the listeners. An
+//! operation that breaks rolls the whole group back, and each of its operations is run again in a transaction of its
+//! own: a savepoint for each would cost every group what this costs a rare one.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gristmill_core::{Clock, Listeners};
+use rusqlite::{Connection, ErrorCode};
+
+use crate::error::{of_sqlite, timed_out};
+use crate::group::{Group, Memory, Settings};
+use crate::inbox::{Inbox, Taken};
+use crate::notify;
+use crate::task::{Due, Task};
+
+/// How long a group may work before it commits: other processes wait for the file, and callers for their answer.
+const GROUP_WORK: Duration = Duration::from_millis(20);
+/// How often an idle writer with listeners looks whether another process has written.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// After another process has written, it is taken to live this long.
+const OTHERS_LIVE: Duration = Duration::from_secs(1);
+/// With others alive, the file is left alone after this much work …
+const WORK_BEFORE_YIELD: Duration = Duration::from_millis(10);
+/// … for as long as one step of their wait, at least.
+const YIELD: Duration = Duration::from_millis(2);
+/// A step of the wait for the file. SQLite's own handler sleeps up to 100 ms and starves beside a busy process.
+const BUSY_STEP: Duration = Duration::from_millis(1);
+
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) inbox: Arc<Inbox<Box<dyn Task>>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) listeners: Listeners,
+    pub(crate) settings: Settings,
+    pub(crate) memory: Memory,
+    pub(crate) others: Others,
+}
+
+/// What is known of other processes on the file.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    version: Option<i64>,
+    seen: Option<Instant>,
+    worked: Duration,
+}
+
+/// Why a group came to nothing.
+struct Spoiled {
+    error: rusqlite::Error,
+    /// The commit itself failed: what the group did may be there.
+    at_commit: bool,
+}
+
+impl Writer {
+    /// Works until the inbox is closed and empty.
+    pub(crate) fn run(mut self) {
+        let mut waiting = VecDeque::new();
+        loop {
+            let patience = (!self.listeners.is_empty()).then_some(LOOK_EVERY);
+            match self.inbox.take_all(&mut waiting, patience.or(Some(OTHERS_LIVE))) {
+                Taken::Some => {}
+                Taken::TimedOut => {
+                    self.look_for_others();
+                    continue;
+                }
+                Taken::Closed => break,
+            }
+            let group = catch_unwind(AssertUnwindSafe(|| self.group(&mut waiting)));
+            if group.is_err() {
+                // The callers of the group see their answer's channel end.
+                self.roll_back();
+            }
+        }
+    }
+
+    fn group(&mut self, waiting: &mut VecDeque<Box<dyn Task>>) {
+        if let Err(error) = self.begin() {
+            for task in waiting.drain(..) {
+                task.fail(of_sqlite(&error));
+            }
+            return;
+        }
+        self.look_for_others();
+        let started = Instant::now();
+        let mut tasks = Vec::with_capacity(waiting.len());
+        let spoiled = self.work(waiting, &mut tasks, started).err();
+        self.others.worked += started.elapsed();
+        match spoiled {
+            None => tasks.into_iter().for_each(|task: Box<dyn Task>| task.answer()),
+            Some(spoiled) => self.redo(tasks, &spoiled),
+        }
+        self.let_others();
+    }
+
+    /// Runs what waits until the time is up, commits, and tells the listeners.
+    fn work(
+        &mut self,
+        waiting: &mut VecDeque<Box<dyn Task>>,
+        tasks: &mut Vec<Box<dyn Task>>,
+        started: Instant,
+    ) -> Result<(), Spoiled> {
+        let settings = Settings { watch_ends: self.listeners.watch_ends(), ..self.settings };
+        let mut group = Group::new(&self.connection, &mut self.memory, settings);
+        while let Some(mut task) = waiting.pop_front() {
+            match task.is_due() {
+                Due::Yes => {}
+                Due::Late => {
+                    task.fail(timed_out());
+                    continue;
+                }
+                Due::Unwanted => continue,
+            }
+            let ran = task.run(&mut group, &*self.clock);
+            tasks.push(task);
+            ran.map_err(|error| Spoiled { error, at_commit: false })?;
+            if started.elapsed() >= GROUP_WORK {
+                break;
+            }
+        }
+        group.flush().map_err(|error| Spoiled { error, at_commit: false })?;
+        let hints = std::mem::take(&mut group.hints);
+        drop(group);
+        execute(&self.connection, "COMMIT").map_err(|error| Spoiled { error, at_commit: true })?;
+        self.listeners.tell(&hints);
+        Ok(())
+    }
+
+    /// A spoiled group is undone; one bad operation does not take its neighbours down.
+    fn redo(&mut self, mut tasks: Vec<Box<dyn Task>>, spoiled: &Spoiled) {
+        self.roll_back();
+        if tasks.len() == 1 || spoiled.at_commit {
+            for task in tasks.drain(..) {
+                let error = of_sqlite(&spoiled.error);
+                task.fail(if spoiled.at_commit { error.maybe_stored() } else { error });
+            }
+            return;
+        }
+        for task in tasks {
+            self.group(&mut VecDeque::from([task]));
+        }
+    }
+
+    fn roll_back(&mut self) {
+        if !self.connection.is_autocommit() {
+            // A failure here leaves nothing to undo: SQLite has rolled back by itself.
+            let _ = execute(&self.connection, "ROLLBACK");
+        }
+        self.memory.forget();
+    }
+
+    /// Takes the file for writing, from the beginning: a transaction that becomes a writer later fails at once when
+    /// somebody has written meanwhile, however long it would wait.
+    fn begin(&self) -> rusqlite::Result<()> {
+        let since = Instant::now();
+        loop {
+            match execute(&self.connection, "BEGIN IMMEDIATE") {
+                Err(error) if is_busy(&error) && since.elapsed() < self.settings.busy_timeout => {
+                    std::thread::park_timeout(BUSY_STEP + Duration::from_micros(fastrand::u64(..1_000)));
+                }
+                begun => return begun,
+            }
+        }
+    }
+
+    /// Another process has written since the last look: it lives, and what it stored may be worth a look.
+    fn look_for_others(&mut self) {
+        let version = notify::data_version(&self.connection);
+        let Ok(version) = version else { return };
+        let known = self.others.version.replace(version);
+        if known.is_some_and(|known| known != version) {
+            self.others.seen = Some(Instant::now());
+            if !self.listeners.is_empty() {
+                self.listeners.tell(&notify::hints_of_others(&self.connection, &mut self.memory));
+            }
+        }
+    }
+
+    fn let_others(&mut self) {
+        let live = self.others.seen.is_some_and(|seen| seen.elapsed() < OTHERS_LIVE);
+        if live && self.others.worked >= WORK_BEFORE_YIELD {
+            self.others.worked = Duration::ZERO;
+            std::thread::park_timeout(YIELD);
+        }
+    }
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
