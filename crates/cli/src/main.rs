@@ -1,2 +1,20 @@
-//! The gristmill command.
-fn main() {}
+//! The `gristmill` command: enqueues, works, operates, examines and measures.
+
+mod command;
+mod config;
+mod confirm;
+mod connect;
+mod exec;
+mod failure;
+mod intake;
+mod output;
+mod progress;
+mod setup;
+mod stop;
+mod wire;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::main()
+}

@@ -1,0 +1,49 @@
+//! `doctor`: examines the store and says the remedy.
+
+use clap::Args;
+use gristmill::Diagnosis;
+
+use crate::connect::Absent;
+use crate::failure::{Failure, Result};
+use crate::output::{Output, escape};
+use crate::setup::Setup;
+use crate::wire::DiagnosisShape;
+
+/// Examine the store's settings, schema and health
+///
+/// Exit code 1 when something is to be done.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  gristmill doctor\n  gristmill doctor --json")]
+pub(crate) struct Doctor {
+    /// Print one JSON object a finding, one a line
+    #[arg(long)]
+    json: bool,
+}
+
+impl Doctor {
+    pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
+        let client = setup.connect(Absent::Refuse).await?;
+        let ping = client.ping().await?;
+        let mut findings = vec![Diagnosis::fine("store", format!("{} at {}", ping.version, setup.url.shown()))];
+        findings.push(Diagnosis::fine("durability", ping.durability.as_str()));
+        findings.extend(client.diagnose().await?);
+        let mut output = Output::stdout();
+        for finding in &findings {
+            if self.json {
+                output.json(&DiagnosisShape::from(finding));
+            } else {
+                let mark = if finding.ok { "ok     " } else { "TROUBLE" };
+                output.line(format_args!("{mark}  {}: {}", escape(&finding.check), escape(&finding.finding)));
+                if let Some(remedy) = &finding.remedy {
+                    output.line(format_args!("         {}", escape(remedy)));
+                }
+            }
+        }
+        output.finish()?;
+        match findings.iter().filter(|finding| !finding.ok).count() {
+            0 => Ok(()),
+            1 => Err(Failure::failed("1 finding needs care")),
+            more => Err(Failure::failed(format!("{more} findings need care"))),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `enqueue`: one job, or a stream of them.
+
+mod options;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use gristmill::Client;
+
+use crate::connect::Absent;
+use crate::failure::{Failure, Result};
+use crate::intake::{self, Checked, Defaults, Source};
+use crate::output::{Output, escape, say};
+use crate::progress::Progress;
+use crate::setup::Setup;
+use crate::wire::{LineError, LineResult};
+use options::Options;
+
+/// Enqueue one job, or a stream of them
+///
+/// Prints ids. A stream is NDJSON, one job a line: {"kind":"checksum","args":{…},"queue":"default","priority":0,
+/// "delay":"5s","run_at":"2026-11-22T10:00:00Z","max_attempts":20,"timeout":"30s","unique_key":"…","tags":["…"],
+/// "metadata":{…}}. Only `kind` is needed, and not even that where KIND is given; flags are the defaults of the lines.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Enqueue {
+    /// Selects the handler
+    #[arg(required_unless_present = "file")]
+    kind: Option<String>,
+    /// The job's args [default: {}]
+    #[arg(value_name = "JSON", conflicts_with = "file")]
+    args: Option<String>,
+    /// Enqueue every line of a file, or of the standard input for `-`
+    #[arg(long, value_name = "F.ndjson|-")]
+    file: Option<PathBuf>,
+    /// Leave invalid lines out; without it nothing is enqueued if one is invalid
+    #[arg(long, requires = "file")]
+    skip_invalid: bool,
+    /// Check every job and enqueue none
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    options: Options,
+    /// Print one JSON object a job: {"line":1,"result":"created","id":"…"}
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gristmill enqueue checksum '{\"path\":\"a.txt\"}'
+  gristmill enqueue report --queue slow --delay 1h --unique-key daily
+  find . -type f | jq -Rc '{args: {path: .}}' | gristmill enqueue checksum --file -";
+
+impl Enqueue {
+    pub(crate) async fn run(mut self, setup: &Setup) -> Result<()> {
+        let file = self.file.take();
+        let defaults = Defaults { kind: self.kind.take(), options: self.options.job_options() };
+        let client = setup.connect(Absent::Create).await?;
+        match file {
+            None => self.one(&client, defaults).await,
+            Some(path) => self.stream(&client, defaults, Source::from(path)).await,
+        }
+    }
+
+    async fn one(self, client: &Client, defaults: Defaults) -> Result<()> {
+        let kind = defaults.kind.unwrap_or_default();
+        let args = self.args.unwrap_or_else(|| "{}".to_owned());
+        let job = client.prepare_raw(&kind, args, defaults.options)?;
+        if self.dry_run {
+            say("the job is valid");
+            return Ok(());
+        }
+        let receipts = client.enqueue_prepared(vec![job]).await.map_err(|partly| partly.error)?;
+        let receipt = receipts.first().ok_or_else(|| Failure::failed("the store did not answer"))?;
+        let result = match &receipt.enqueued {
+            gristmill::Enqueued::Refused { why } => return Err(Failure::refused(why.clone())),
+            gristmill::Enqueued::Existing { .. } => "existing",
+            gristmill::Enqueued::Replaced { .. } => "replaced",
+            _ => "created",
+        };
+        let mut output = Output::stdout();
+        show(&LineResult { line: 1, result, id: Some(receipt.id), error: None }, self.json, &mut output);
+        output.finish()
+    }
+
+    async fn stream(self, client: &Client, defaults: Defaults, source: Source) -> Result<()> {
+        let mut output = Output::stdout();
+        let (input, total) = if self.skip_invalid && !self.dry_run {
+            (Err(source), None)
+        } else {
+            let checked = check(source, client, &defaults).await?;
+            if checked.invalid > 0 || self.dry_run {
+                return report(&checked, self.dry_run, self.json, output);
+            }
+            let total = checked.valid;
+            (Ok(checked), Some(total))
+        };
+        let mut progress = Progress::new("enqueued", total);
+        let json = self.json;
+        let sent = intake::send(input, client, defaults, |result| {
+            if let Some(error) = result.error {
+                say_invalid(result.line, error);
+            }
+            show(result, json, &mut output);
+            progress.add(1);
+        })
+        .await;
+        drop(progress);
+        let finished = output.finish();
+        let sent = sent?;
+        let existing = if sent.existing > 0 { format!(", {} were there already", sent.existing) } else { String::new() };
+        let invalid = if sent.invalid > 0 { format!(", {} lines are invalid", sent.invalid) } else { String::new() };
+        say(format_args!("enqueued {} jobs{existing}{invalid}", sent.created));
+        finished
+    }
+}
+
+async fn check(source: Source, client: &Client, defaults: &Defaults) -> Result<Checked> {
+    let (client, defaults) = (client.clone(), defaults.clone());
+    let checking = tokio::task::spawn_blocking(move || intake::check(&source, &client, &defaults));
+    checking.await.map_err(|error| Failure::failed(format!("the check of the stream ended: {error}")))?
+}
+
+/// Tells a stream that is not enqueued.
+fn report(checked: &Checked, dry_run: bool, json: bool, mut output: Output) -> Result<()> {
+    for (line, LineError(error)) in &checked.told {
+        say_invalid(*line, error);
+        if json {
+            output.json(&LineResult { line: *line, result: "invalid", id: None, error: Some(error) });
+        }
+    }
+    output.finish()?;
+    let untold = checked.invalid - checked.told.len() as u64;
+    if untold > 0 {
+        say(format_args!("… and {untold} more"));
+    }
+    if checked.invalid == 0 {
+        say(format_args!("{} jobs are valid", checked.valid));
+        return Ok(());
+    }
+    let (bad, all) = (checked.invalid, checked.invalid + checked.valid);
+    let what = if dry_run { "" } else { "; nothing was enqueued" };
+    Err(Failure::failed(format!("{bad} of {all} lines are invalid{what}"))
+        .hint("correct them, or enqueue the others with --skip-invalid"))
+}
+
+fn say_invalid(line: u64, error: &str) {
+    say(format_args!("line {line}: {}", escape(error)));
+}
+
+fn show(result: &LineResult<'_>, json: bool, output: &mut Output) {
+    if json {
+        output.json(result);
+    } else if let Some(id) = result.id {
+        output.line(id);
+    }
+}

@@ -1,0 +1,91 @@
+//! `jobs list`: pages through the store, so that any number of jobs can be listed.
+
+use clap::Args;
+use gristmill::{Client, Cursor, JobId, JobRecord, ListRequest, Order};
+
+use super::filter::Filter;
+use crate::failure::Result;
+use crate::output::{Output, Table, say};
+use crate::wire::JobShape;
+
+/// List jobs, the newest first
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  gristmill jobs list --state discarded\n  \
+                        gristmill jobs list --kind checksum --json --limit 100000 | jq -r .id")]
+pub(super) struct List {
+    #[command(flatten)]
+    filter: Filter,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+    /// Begin behind this job; a list that is cut says which
+    #[arg(long, value_name = "ID")]
+    after: Option<JobId>,
+    /// The oldest first
+    #[arg(long)]
+    oldest_first: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(super) async fn run(self, client: &Client) -> Result<()> {
+        let order = if self.oldest_first { Order::OldestFirst } else { Order::NewestFirst };
+        let filter = self.filter.into_filter();
+        let mut output = Output::stdout();
+        let mut table = table();
+        let mut cursor = self.after.map(Cursor);
+        let mut left = self.limit;
+        while left > 0 && !output.is_closed() {
+            let limit = left.min(ListRequest::MAX_LIMIT);
+            let request = ListRequest::new(filter.clone()).limit(limit).after(cursor).order(order);
+            let page = client.list(request).await?;
+            left -= page.items.len().min(left);
+            for job in &page.items {
+                if self.json {
+                    output.json(&JobShape::from(job));
+                } else {
+                    table.row(cells(job));
+                }
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        if !self.json && !table.is_empty() {
+            output.line(table);
+        } else if !self.json {
+            say("no job matches");
+        }
+        output.finish()?;
+        if let Some(Cursor(id)) = cursor {
+            say(format_args!("there may be more: --after {id}"));
+        }
+        Ok(())
+    }
+}
+
+fn table() -> Table {
+    Table::new(["ID", "KIND", "QUEUE", "STATE", "ATTEMPT", "RUN AT", "WHY"]).right([4])
+}
+
+fn cells(job: &JobRecord) -> [String; 7] {
+    const SHOWN: usize = 60;
+    let why = job.reason.as_deref().or(job.errors.last().map(|error| error.message.as_str()));
+    let mut why: String = why.unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+    if let Some((end, _)) = why.char_indices().nth(SHOWN) {
+        why.truncate(end);
+        why.push('…');
+    }
+    [
+        job.id.to_string(),
+        job.spec.kind.to_string(),
+        job.spec.queue.to_string(),
+        job.state.to_string(),
+        format!("{}/{}", job.attempt, job.spec.max_attempts),
+        job.run_at.to_string(),
+        why,
+    ]
+}

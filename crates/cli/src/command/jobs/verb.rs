@@ -1,0 +1,162 @@
+//! `jobs retry`, `jobs cancel`, `jobs delete`: on named jobs, or on all that match.
+
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+use gristmill::{Client, Cursor, JobFilter, JobId, ListRequest, Order, Select, StatsRequest, Verb, Verdict};
+
+use super::filter::Filter;
+use crate::confirm::Confirm;
+use crate::failure::{Failure, Result};
+use crate::output::{Output, say};
+use crate::progress::Progress;
+use crate::wire::VerdictShape;
+
+/// Jobs a call of the store.
+const CHUNK: usize = 500;
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").multiple(true).required(true)
+    .args(["ids", "all", "state", "queue", "kind", "tag", "worker", "created_from", "created_before"])))]
+pub(super) struct Act {
+    /// These jobs
+    #[arg(value_name = "ID", conflicts_with_all = ["all", "state", "queue", "kind", "tag", "worker", "created_from",
+        "created_before"])]
+    ids: Vec<JobId>,
+    /// Every job, unless another flag narrows it
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    confirm: Confirm,
+    /// Print one JSON object a job, one a line
+    #[arg(long)]
+    json: bool,
+}
+
+impl Act {
+    pub(super) async fn run(self, client: &Client, verb: Verb) -> Result<()> {
+        let mut report = Report { output: Output::stdout(), json: self.json, tally: Tally::default() };
+        if self.ids.is_empty() {
+            // Jobs that come to match while this runs are not meant: else a retry of what fails at once never ends.
+            let mut filter = self.filter.into_filter();
+            if filter.created_before.is_none() {
+                filter.created_before = Some(client.ping().await?.now + Duration::from_millis(1));
+            }
+            matching(client, verb, filter, self.confirm, &mut report).await?;
+        } else {
+            named(client, verb, self.ids, self.confirm, &mut report).await?;
+        }
+        report.finish(verb)
+    }
+}
+
+async fn named(client: &Client, verb: Verb, ids: Vec<JobId>, confirm: Confirm, report: &mut Report) -> Result<()> {
+    if confirm.dry_run {
+        for (id, job) in ids.iter().zip(client.jobs(ids.clone()).await?) {
+            report.show(*id, if job.is_some() { "would" } else { "not_found" });
+        }
+        return Ok(());
+    }
+    for chunk in ids.chunks(CHUNK) {
+        let reply = client.act(verb, Select::Ids(chunk.to_vec())).await?;
+        reply.jobs.iter().for_each(|(id, verdict)| report.verdict(*id, verdict));
+    }
+    Ok(())
+}
+
+async fn matching(
+    client: &Client,
+    verb: Verb,
+    filter: JobFilter,
+    confirm: Confirm,
+    report: &mut Report,
+) -> Result<()> {
+    let count = client.count(filter.clone(), Some(StatsRequest::DEFAULT_CAP)).await?;
+    let number = format!("{}{}", count.value, if count.capped { " or more" } else { "" });
+    if confirm.dry_run {
+        say(format_args!("would {} {number} jobs", verb.as_str()));
+        return preview(client, filter, report).await;
+    }
+    if count.value == 0 {
+        say("no job matches");
+        return Ok(());
+    }
+    confirm.ask(&format!("{} {number} jobs?", verb.as_str()))?;
+    let mut progress = Progress::new("done", (!count.capped).then_some(count.value));
+    let mut cursor: Option<Cursor> = None;
+    loop {
+        let select = Select::Filter { filter: filter.clone(), cursor, limit: CHUNK };
+        let reply = client.act(verb, select).await?;
+        reply.jobs.iter().for_each(|(id, verdict)| report.verdict(*id, verdict));
+        progress.add(reply.jobs.len() as u64);
+        match reply.next {
+            Some(next) => cursor = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The first jobs that would be changed.
+async fn preview(client: &Client, filter: JobFilter, report: &mut Report) -> Result<()> {
+    let page = client.list(ListRequest::new(filter).limit(10).order(Order::OldestFirst)).await?;
+    page.items.iter().for_each(|job| report.show(job.id, "would"));
+    Ok(())
+}
+
+/// What became of the jobs, said one by one and in sum.
+struct Report {
+    output: Output,
+    json: bool,
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Tally {
+    done: u64,
+    untouched: u64,
+    refused: u64,
+    not_found: u64,
+}
+
+impl Report {
+    fn verdict(&mut self, id: JobId, verdict: &Verdict) {
+        let (count, word) = match verdict {
+            Verdict::Done => (&mut self.tally.done, "done"),
+            Verdict::Requested => (&mut self.tally.done, "requested"),
+            Verdict::AlreadyTerminal => (&mut self.tally.untouched, "already_terminal"),
+            Verdict::Conflict(_) => (&mut self.tally.refused, "conflict"),
+            Verdict::NotFound => (&mut self.tally.not_found, "not_found"),
+            _ => (&mut self.tally.refused, "refused"),
+        };
+        *count += 1;
+        self.show(id, word);
+    }
+
+    fn show(&mut self, id: JobId, result: &'static str) {
+        if self.json {
+            self.output.json(&VerdictShape { id, result });
+        } else {
+            self.output.line(format_args!("{id} {result}"));
+        }
+    }
+
+    /// The exit code is that of the worst verdict.
+    fn finish(self, verb: Verb) -> Result<()> {
+        self.output.finish()?;
+        let Tally { done: _, untouched: _, refused, not_found } = self.tally;
+        if refused > 0 {
+            let why = match verb {
+                Verb::Delete => "a running job cannot be deleted; cancel it first",
+                Verb::Retry => "a running or suspended job cannot be retried, nor one whose unique key is held",
+                _ => "the state they are in forbids it",
+            };
+            return Err(Failure::refused(format!("{refused} jobs were refused")).hint(why));
+        }
+        if not_found > 0 {
+            return Err(Failure::not_found(format!("{not_found} jobs are not there")));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! `queues`: list, pause, resume.
+
+use clap::{Args, Subcommand};
+use gristmill::QueueRecord;
+
+use crate::connect::Absent;
+use crate::failure::Result;
+use crate::output::{Output, Table, say};
+use crate::setup::Setup;
+use crate::wire::QueueShape;
+
+/// List, pause and resume queues
+#[derive(Debug, Args)]
+pub(crate) struct Queues {
+    #[command(subcommand)]
+    command: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// List every queue that has, or had, jobs or is paused
+    #[command(after_help = "Example:\n  gristmill queues list --json")]
+    List {
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let no worker fetch from a queue; what runs goes on
+    #[command(after_help = "Example:\n  gristmill queues pause mail --reason 'the relay is down'")]
+    Pause {
+        /// Which
+        queue: String,
+        /// Why, for people
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Let workers fetch from a queue again
+    #[command(after_help = "Example:\n  gristmill queues resume mail")]
+    Resume {
+        /// Which
+        queue: String,
+    },
+}
+
+impl Queues {
+    pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
+        let client = setup.connect(Absent::Refuse).await?;
+        match self.command {
+            Act::List { json } => show(&client.queues().list().await?, json),
+            Act::Pause { queue, reason } => {
+                client.queues().pause(&queue, &reason).await?;
+                say(format_args!("queue `{queue}` is paused"));
+                Ok(())
+            }
+            Act::Resume { queue } => {
+                client.queues().resume(&queue).await?;
+                say(format_args!("queue `{queue}` is not paused"));
+                Ok(())
+            }
+        }
+    }
+}
+
+fn show(queues: &[QueueRecord], json: bool) -> Result<()> {
+    let mut output = Output::stdout();
+    if json {
+        queues.iter().for_each(|queue| output.json(&QueueShape::from(queue)));
+        return output.finish();
+    }
+    let mut table = Table::new(["QUEUE", "PAUSED SINCE", "BY", "REASON"]);
+    for queue in queues {
+        table.row([
+            queue.name.to_string(),
+            queue.paused_at.map(|at| at.to_string()).unwrap_or_default(),
+            queue.paused_by.clone().unwrap_or_default(),
+            queue.pause_reason.clone().unwrap_or_default(),
+        ]);
+    }
+    if table.is_empty() {
+        say("no queue has had jobs yet");
+    } else {
+        output.line(table);
+    }
+    output.finish()
+}

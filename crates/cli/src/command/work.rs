@@ -1,0 +1,160 @@
+//! `work`: runs jobs with programs as handlers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use gristmill::{JobContext, Worker, parse_duration};
+
+use crate::config::{CommandLine, WorkConfig};
+use crate::connect::Absent;
+use crate::exec::{self, Program};
+use crate::failure::{Failure, Result};
+use crate::output::say;
+use crate::setup::Setup;
+use crate::stop::Stop;
+
+/// Run jobs with programs as handlers
+///
+/// A program gets the args as JSON on its standard input, and GRISTMILL_JOB_ID, _KIND, _QUEUE, _ATTEMPT, _MAX_ATTEMPTS,
+/// _TOKEN, _IDEMPOTENCY_KEY, _DEADLINE and _TRACEPARENT in its environment. The last line of its standard output is the
+/// job's output if it is JSON; the lines of its standard error are the job's log.
+///
+/// Exit code 0 completes the job, 75 asks for a retry, 65 discards it, 77 cancels it, 69 runs it again 30 s later without
+/// spending an attempt; any other one fails the attempt. On a cancel or a timeout the process group gets SIGTERM, and
+/// SIGKILL after the grace.
+///
+/// Kinds, queues and numbers may stand in gristmill.toml, or the file of --config, instead:
+///
+///   [work]
+///   slots = 8
+///   [work.queues]
+///   mail = 4
+///   [work.handlers.checksum]
+///   exec = "./checksum.sh --fast"
+///   timeout = "30s"
+///
+/// SIGTERM and SIGINT stop gently: nothing new is fetched, what runs has the grace to end. A second one stops at once.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = EXAMPLES)]
+pub(crate) struct Work {
+    /// Run jobs of this kind with this command; split into words as a shell would, but run without one
+    #[arg(long, value_name = "KIND=CMD", value_parser = kind_command)]
+    exec: Vec<(String, String)>,
+    /// Run jobs of this queue, so many at once; without any the queue `default`, 10 at once
+    #[arg(long, value_name = "NAME=SLOTS", value_parser = queue_slots)]
+    queue: Vec<(String, usize)>,
+    /// Run so many jobs at once at most over all queues
+    #[arg(long, value_name = "N")]
+    slots: Option<usize>,
+    /// How long a lease holds without a heartbeat: after a crash jobs come back this much later [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    lease: Option<Duration>,
+    /// How long running programs may go on after a stop, and from SIGTERM to SIGKILL [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    grace: Option<Duration>,
+    /// End with code 0 when nothing is left to run in the queues
+    #[arg(long)]
+    drain: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gristmill work --exec checksum=./checksum.sh --queue default=4
+  gristmill work --exec \"report=sh -c 'jq .path | xargs wc -l'\" --drain
+  gristmill work --config workers.toml --lease 10s --grace 5s";
+
+/// How long programs get after SIGTERM unless told otherwise.
+const GRACE: Duration = Duration::from_secs(30);
+
+impl Work {
+    pub(crate) async fn run(self, setup: Setup) -> Result<()> {
+        let stop = Stop::listen()?;
+        let programs = self.programs(&setup.work)?;
+        let client = setup.connect(Absent::Create).await?;
+        let mut builder = Worker::builder(client);
+        for (name, slots) in self.queues(&setup.work) {
+            builder = builder.queue(name, slots);
+        }
+        if let Some(slots) = self.slots.or(setup.work.slots) {
+            builder = builder.slots(slots);
+        }
+        if let Some(lease) = self.lease.or(setup.work.lease) {
+            builder = builder.lease(lease);
+        }
+        builder = builder.grace(self.grace(&setup.work));
+        if self.drain {
+            builder = builder.drain();
+        }
+        let kinds: Vec<String> = programs.keys().cloned().collect();
+        for (kind, program) in programs {
+            let program = Arc::new(program);
+            builder = builder.handle_raw(kind, move |context: JobContext| {
+                let program = program.clone();
+                async move { program.run(context).await }
+            });
+        }
+        let worker = builder.build()?;
+        say(format_args!("working on {} for {}", setup.url.shown(), kinds.join(", ")));
+        let ended = tokio::select! {
+            ended = worker.run_until(stop.gently.cancelled()) => ended.map(drop).map_err(Failure::from),
+            () = stop.at_once.cancelled() => Err(Failure::failed("stopped at once")
+                .hint("jobs that were running come back when the lease of this worker has expired")),
+        };
+        exec::kill_all();
+        ended
+    }
+
+    /// Flags win over the file, queue by queue.
+    fn queues(&self, file: &WorkConfig) -> BTreeMap<String, usize> {
+        if self.queue.is_empty() { file.queues.clone() } else { self.queue.iter().cloned().collect() }
+    }
+
+    fn grace(&self, file: &WorkConfig) -> Duration {
+        self.grace.or(file.grace).unwrap_or(GRACE)
+    }
+
+    /// Flags win over the file, kind by kind.
+    fn programs(&self, file: &WorkConfig) -> Result<BTreeMap<String, Program>> {
+        let grace = self.grace(file);
+        let mut programs = BTreeMap::new();
+        for (kind, handler) in &file.handlers {
+            let words = match &handler.exec {
+                CommandLine::Text(text) => exec::split(text)?,
+                CommandLine::Words(words) if words.is_empty() => {
+                    return Err(Failure::usage(format!("the command of kind `{kind}` is empty")));
+                }
+                CommandLine::Words(words) => words.clone(),
+            };
+            programs.insert(kind.clone(), Program { words, timeout: handler.timeout, grace });
+        }
+        let mut flagged = BTreeMap::new();
+        for (kind, command) in &self.exec {
+            let program = Program { words: exec::split(command)?, timeout: None, grace };
+            if flagged.insert(kind.clone(), program).is_some() {
+                return Err(Failure::usage(format!("kind `{kind}` is given twice")));
+            }
+        }
+        programs.extend(flagged);
+        if programs.is_empty() {
+            return Err(Failure::usage("no kind is given to work on")
+                .hint("add --exec KIND=CMD, or [work.handlers.KIND] in gristmill.toml"));
+        }
+        for program in programs.values() {
+            exec::find(&program.words[0])?;
+        }
+        Ok(programs)
+    }
+}
+
+fn kind_command(text: &str) -> std::result::Result<(String, String), String> {
+    let (kind, command) = text.split_once('=').ok_or("write it as KIND=CMD")?;
+    Ok((kind.to_owned(), command.to_owned()))
+}
+
+fn queue_slots(text: &str) -> std::result::Result<(String, usize), String> {
+    let (name, slots) = text.split_once('=').ok_or("write it as NAME=SLOTS")?;
+    let slots = slots.parse().map_err(|_| format!("`{slots}` is not a number of slots"))?;
+    Ok((name.to_owned(), slots))
+}

@@ -1,0 +1,35 @@
+//! What an exit code means for the job. The codes are those of `sysexits.h` where it has one.
+//!
+//! 0 completed · 75 (EX_TEMPFAIL) retry · 65 (EX_DATAERR) discard · 77 (EX_NOPERM) cancelled · 69 (EX_UNAVAILABLE)
+//! snooze · anything else, and a signal, failed.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use gristmill::{Outcome, RunError};
+
+use super::heard::Heard;
+
+/// How much later a job runs whose program says that what it needs is unavailable.
+pub(super) const SNOOZE: Duration = Duration::from_secs(30);
+
+/// The outcome of a program that has ended by itself.
+pub(super) fn of(status: ExitStatus, mut heard: Heard) -> Outcome {
+    match status.code() {
+        Some(0) => Outcome::Completed { output: heard.output() },
+        Some(65) => Outcome::Discarded { reason: heard.told("discarded by exit code 65") },
+        Some(69) => Outcome::Snoozed { after: SNOOZE },
+        Some(75) => failed(&heard.told("exit code 75 asks for a retry")),
+        Some(77) => Outcome::Cancelled { reason: heard.told("cancelled by exit code 77") },
+        Some(code) => failed(&heard.told(&format!("exit code {code}"))),
+        None => {
+            let signal = status.signal().map_or_else(|| "a signal".to_owned(), |signal| format!("signal {signal}"));
+            failed(&heard.told(&format!("killed by {signal}")))
+        }
+    }
+}
+
+fn failed(message: &str) -> Outcome {
+    Outcome::Failed { error: RunError::new(message), after: None }
+}

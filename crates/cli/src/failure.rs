@@ -1,0 +1,128 @@
+//! Why a command did not do what was asked, and the exit code that says so.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use gristmill::backend::{BackendError, BackendErrorKind};
+use gristmill::{Error, ErrorKind};
+
+/// The exit codes; stable, for scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// Something that was tried did not work.
+    Failed = 1,
+    /// The command line, a file or an input is not valid.
+    Usage = 2,
+    /// There is no such thing.
+    NotFound = 3,
+    /// A guard or a state forbids it.
+    Refused = 4,
+    /// The store cannot be reached.
+    Unreachable = 5,
+}
+
+/// A command's error: one clause, and the remedy where one is known.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: Code,
+    message: String,
+    hint: Option<String>,
+}
+
+/// What a command comes to.
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::new(Code::Failed, message)
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Code::Usage, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, message)
+    }
+
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::new(Code::Refused, message)
+    }
+
+    /// The same failure with the remedy.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// An error of the operating system about a named thing.
+    pub(crate) fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
+        Self::failed(format!("{what}: {error}"))
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code as u8)
+    }
+
+    pub(crate) fn remedy(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = match error.kind() {
+            ErrorKind::Invalid => Code::Usage,
+            ErrorKind::NotFound => Code::NotFound,
+            ErrorKind::Refused => Code::Refused,
+            ErrorKind::Backend(kind) => code_of(kind),
+            _ => Code::Failed,
+        };
+        Self { code, message: chain(&error), hint: error.hint().map(str::to_owned) }
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        Self {
+            code: code_of(error.kind()),
+            message: chain(&error),
+            hint: error.hint().map(str::to_owned),
+        }
+    }
+}
+
+fn code_of(kind: BackendErrorKind) -> Code {
+    match kind {
+        BackendErrorKind::Unavailable
+        | BackendErrorKind::TimedOut
+        | BackendErrorKind::Busy
+        | BackendErrorKind::Closed => Code::Unreachable,
+        _ => Code::Failed,
+    }
+}
+
+/// The error and its sources, each once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let text = source.to_string();
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        next = source.source();
+    }
+    message
+}

@@ -1,0 +1,64 @@
+//! What every command starts from: flags over environment over file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use gristmill::Client;
+
+use crate::config::{self, WorkConfig};
+use crate::connect::{Absent, DEFAULT_URL, Url};
+use crate::failure::{Failure, Result};
+
+/// The options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The store of jobs: `sqlite:PATH` (with `?synchronous=normal|full|off`) or `memory:` [default: sqlite:jobs.db]
+    #[arg(long, global = true, value_name = "URL", env = "GRISTMILL_DB", hide_env_values = true)]
+    pub(crate) db: Option<String>,
+    /// The file to read instead of the nearest `gristmill.toml` upwards
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What is logged to stderr: off, error, warn, info, debug, trace, or `target=level,…` [default: warn]
+    #[arg(long, global = true, value_name = "FILTER", env = "GRISTMILL_LOG")]
+    pub(crate) log: Option<String>,
+}
+
+/// The options of every command, settled.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) url: Url,
+    pub(crate) work: WorkConfig,
+}
+
+impl Setup {
+    /// Reads the file, settles what wins, starts the log.
+    pub(crate) fn new(global: Global) -> Result<Self> {
+        let here = std::env::current_dir()
+            .map_err(|error| Failure::io("the working directory cannot be told", &error))?;
+        let found = config::load(global.config.as_deref(), &here)?;
+        start_log(global.log.as_deref().or(found.config.log.as_deref()))?;
+        let url = match (&global.db, &found.config.db) {
+            (Some(url), _) => Url::parse(url, None)?,
+            // A path in the file means the same wherever below it the command is started.
+            (None, Some(url)) => Url::parse(url, found.folder.as_deref())?,
+            (None, None) => Url::parse(DEFAULT_URL, None)?,
+        };
+        Ok(Self { url, work: found.config.work })
+    }
+
+    /// A client of the store.
+    pub(crate) async fn connect(&self, absent: Absent) -> Result<Client> {
+        Ok(Client::new(self.url.open(absent).await?))
+    }
+}
+
+fn start_log(filter: Option<&str>) -> Result<()> {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::builder().parse(filter.unwrap_or("warn")).map_err(|error| {
+        Failure::usage(format!("the log filter is not valid: {error}"))
+            .hint("write a level such as `info`, or `gristmill_engine=debug,warn`")
+    })?;
+    let colours = crate::output::talks_to_a_person() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    Ok(())
+}

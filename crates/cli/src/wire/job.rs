@@ -1,0 +1,117 @@
+//! A job, its runs and its events.
+
+use gristmill::{JobEvent, JobId, JobRecord, JobState, Metadata, Name, Priority, RunRecord, Timestamp};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// A line of `jobs list --json`, and `jobs show --json`:
+///
+/// ```json
+/// {"id":"…","kind":"checksum","queue":"default","state":"completed","priority":0,"attempt":1,"max_attempts":20,
+///  "run_at":"…","created_at":"…","attempted_at":"…","finished_at":"…","worker":"…","tags":[],"metadata":{},
+///  "args":{},"output":null,"errors":[{"attempt":1,"at":"…","outcome":"failed","message":"…"}]}
+/// ```
+#[derive(Debug, Serialize)]
+pub(crate) struct JobShape<'a> {
+    id: JobId,
+    kind: &'a Name,
+    queue: &'a Name,
+    state: JobState,
+    priority: Priority,
+    attempt: u16,
+    max_attempts: u16,
+    run_at: Timestamp,
+    created_at: Timestamp,
+    attempted_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    worker: Option<String>,
+    tags: &'a [Name],
+    metadata: &'a Metadata,
+    args: Box<RawValue>,
+    output: Option<Box<RawValue>>,
+    errors: Vec<ErrorShape<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorShape<'a> {
+    attempt: u16,
+    at: Timestamp,
+    outcome: &'static str,
+    message: &'a str,
+}
+
+impl<'a> From<&'a JobRecord> for JobShape<'a> {
+    fn from(job: &'a JobRecord) -> Self {
+        let errors = job.errors.iter().map(|error| ErrorShape {
+            attempt: error.attempt,
+            at: error.at,
+            outcome: error.ending.as_str(),
+            message: &error.message,
+        });
+        Self {
+            id: job.id,
+            kind: &job.spec.kind,
+            queue: &job.spec.queue,
+            state: job.state,
+            priority: job.spec.priority,
+            attempt: job.attempt,
+            max_attempts: job.spec.max_attempts.get(),
+            run_at: job.run_at,
+            created_at: job.created_at,
+            attempted_at: job.attempted_at,
+            finished_at: job.finished_at,
+            worker: job.worker.map(|worker| worker.to_string()),
+            tags: &job.spec.tags,
+            metadata: &job.spec.metadata,
+            args: raw(job.spec.args.as_bytes()),
+            output: job.output.as_ref().map(|output| raw(output.as_bytes())),
+            errors: errors.collect(),
+        }
+    }
+}
+
+/// A run in a job's timeline, for people and for `jobs show`.
+#[derive(Debug)]
+pub(crate) struct RunShape<'a>(pub(crate) &'a RunRecord);
+
+impl RunShape<'_> {
+    /// The headings of its columns.
+    pub(crate) const HEADINGS: [&'static str; 6] = ["RUN", "ATTEMPT", "ENDING", "STARTED", "ENDED", "WHY"];
+
+    /// Its columns.
+    pub(crate) fn cells(&self) -> [String; 6] {
+        let run = self.0;
+        let why = run.error.as_ref().map(|error| error.message.as_str()).or(run.reason.as_deref());
+        [
+            run.run.to_string(),
+            run.attempt.to_string(),
+            run.ending.to_string(),
+            run.started_at.map(|at| at.to_string()).unwrap_or_default(),
+            run.finished_at.to_string(),
+            why.unwrap_or_default().to_owned(),
+        ]
+    }
+}
+
+/// Something that happened to a job outside its runs.
+#[derive(Debug)]
+pub(crate) struct EventShape<'a>(pub(crate) &'a JobEvent);
+
+impl EventShape<'_> {
+    /// One line.
+    pub(crate) fn text(&self) -> String {
+        let event = self.0;
+        let actor = event.actor.as_deref().map(|actor| format!(" by {actor}")).unwrap_or_default();
+        let detail = event.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        format!("{} {}{actor}{detail}", event.at, event.what)
+    }
+}
+
+/// Stored JSON as it is; what is no JSON, which only a damaged store holds, as a string.
+fn raw(bytes: &[u8]) -> Box<RawValue> {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    RawValue::from_string(text).unwrap_or_else(|_| {
+        let text = String::from_utf8_lossy(bytes);
+        serde_json::value::to_raw_value(&text).expect("a string is always JSON")
+    })
+}
