@@ -2,9 +2,11 @@
 
 mod backend;
 mod builder;
+mod by_hand;
 mod call;
 mod enqueue;
 mod inspect;
+mod leased;
 mod many;
 mod operate;
 mod queues;
@@ -18,6 +20,7 @@ use gristmill_core::{Backend, Clock, IdSource, JobId, SystemClock, Timestamp};
 
 pub use backend::IntoBackend;
 pub use builder::{ClientBuilder, EnqueueMiddleware};
+pub use leased::Leased;
 pub use many::PartlyEnqueued;
 pub use operate::Tally;
 pub use queues::Queues;
@@ -53,6 +56,9 @@ struct Parts {
     actor: Option<String>,
     layers: Vec<builder::Layer>,
     hooks: Hooks,
+    /// The worker that the client becomes when jobs are fetched by hand. Held over the registration's await, so that two
+    /// fetches at once register one worker.
+    by_hand: tokio::sync::Mutex<Option<Arc<by_hand::ByHand>>>,
 }
 
 impl Client {
@@ -80,11 +86,6 @@ impl Client {
     pub fn mint_id(&self) -> JobId {
         let offset = self.0.backend.id_context().clock_offset_ms;
         self.0.ids.next(self.0.clock.now().offset_millis(offset))
-    }
-
-    /// The clock that ids are minted by.
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
-        &self.0.clock
     }
 
     /// The present instant of this process.

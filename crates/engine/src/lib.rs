@@ -6,12 +6,15 @@ mod client;
 mod context;
 mod handler;
 mod hooks;
+mod instrument;
 mod maintenance;
 pub mod middleware;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod worker;
 
 pub use client::{
-    Client, ClientBuilder, EnqueueMiddleware, IntoBackend, PartlyEnqueued, Queues, Receipt, Tally,
+    Client, ClientBuilder, EnqueueMiddleware, IntoBackend, Leased, PartlyEnqueued, Queues, Receipt, Tally,
 };
 pub use context::JobContext;
 pub use handler::route::Attempted;
@@ -19,5 +22,6 @@ pub use handler::{
     AnyOutput, Attempt, BlockingFn, BoxError, FromJob, FromRef, Handler, HandlerArgs, HandlerFn, IntoOutcome,
     Meta, RawHandlerArgs, State, Undecodable,
 };
+pub use instrument::Instrumented;
 pub use middleware::Middleware;
 pub use worker::{Worker, WorkerBuilder, WorkerHandle, WorkerReport, WorkerStats};

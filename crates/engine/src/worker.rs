@@ -41,6 +41,9 @@ use std::time::Duration;
 
 use gristmill_core::Error;
 
+#[cfg(feature = "testing")]
+pub(crate) use attempt::Ready;
+pub(crate) use attempt::Ended;
 pub use builder::WorkerBuilder;
 pub use control::WorkerHandle;
 pub use report::{WorkerReport, WorkerStats};

@@ -18,10 +18,12 @@ pub use gristmill_core::{
 };
 pub use gristmill_engine::{
     AnyOutput, Attempt, Attempted, BlockingFn, BoxError, Client, ClientBuilder, EnqueueMiddleware, FromJob,
-    FromRef, Handler, HandlerArgs, HandlerFn, IntoBackend, IntoOutcome, JobContext, Meta, Middleware,
+    FromRef, Handler, HandlerArgs, HandlerFn, IntoBackend, IntoOutcome, JobContext, Leased, Meta, Middleware,
     PartlyEnqueued, Queues, RawHandlerArgs, Receipt, State, Tally, Undecodable, Worker, WorkerBuilder,
-    middleware,
+    WorkerHandle, WorkerReport, WorkerStats, middleware,
 };
+#[cfg(feature = "testing")]
+pub use gristmill_engine::{assert_enqueued, refute_enqueued};
 #[cfg(feature = "macros")]
 pub use gristmill_macros::Job;
 #[cfg(feature = "memory")]

@@ -113,6 +113,15 @@ impl ClientBuilder {
     /// The client.
     pub fn build(self) -> Client {
         let Self { backend, clock, call_deadline, actor, layers, hooks } = self;
-        Client(Arc::new(Parts { backend, clock, ids: IdSource::new(), call_deadline, actor, layers, hooks }))
+        Client(Arc::new(Parts {
+            backend,
+            clock,
+            ids: IdSource::new(),
+            call_deadline,
+            actor,
+            layers,
+            hooks,
+            by_hand: tokio::sync::Mutex::default(),
+        }))
     }
 }

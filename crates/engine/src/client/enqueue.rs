@@ -5,7 +5,6 @@ use gristmill_core::{
     Args, Enqueue, EnqueueRequest, Enqueued, Error, ErrorKind, Event, EventKind, Job, JobOptions, NewJob,
 };
 
-use super::call::Effect;
 use super::{Client, Receipt};
 
 impl Client {
@@ -107,7 +106,7 @@ impl Client {
         let events = self.events_of(&jobs);
         let request = EnqueueRequest::new(jobs);
         let reply =
-            self.call("enqueue", Effect::Writes, |backend, call| backend.enqueue(call, request)).await?;
+            self.call("enqueue", |backend, call| backend.enqueue(call, request)).await?;
         let receipts: Vec<_> =
             ids.into_iter().zip(reply.jobs).map(|(id, enqueued)| Receipt::new(id, enqueued)).collect();
         for (event, receipt) in events.iter().zip(&receipts) {

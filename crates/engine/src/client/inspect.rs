@@ -7,7 +7,6 @@ use gristmill_core::{
 };
 
 use super::Client;
-use super::call::Effect;
 
 impl Client {
     /// The most runs of a job that [`Self::runs`] answers.
@@ -32,7 +31,7 @@ impl Client {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn jobs(&self, ids: Vec<JobId>) -> Result<Vec<Option<JobRecord>>, Error> {
-        self.call("get", Effect::Reads, |backend, call| backend.get(call, ids)).await
+        self.call("get", |backend, call| backend.get(call, ids)).await
     }
 
     /// A page of jobs. The next one begins at its `next`; a page may be short although more follows.
@@ -43,7 +42,7 @@ impl Client {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn list(&self, request: ListRequest) -> Result<Page<JobRecord>, Error> {
-        self.call("list", Effect::Reads, |backend, call| backend.list(call, request)).await
+        self.call("list", |backend, call| backend.list(call, request)).await
     }
 
     /// The ended runs of a job, oldest first; of more than [`Self::MAX_RUNS`] the newest.
@@ -54,7 +53,7 @@ impl Client {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn runs(&self, id: JobId) -> Result<Vec<RunRecord>, Error> {
-        self.call("list_runs", Effect::Reads, |backend, call| backend.list_runs(call, id, Self::MAX_RUNS))
+        self.call("list_runs", |backend, call| backend.list_runs(call, id, Self::MAX_RUNS))
             .await
     }
 
@@ -66,7 +65,7 @@ impl Client {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn events(&self, id: JobId) -> Result<Vec<JobEvent>, Error> {
-        self.call("list_events", Effect::Reads, |backend, call| backend.list_events(call, id)).await
+        self.call("list_events", |backend, call| backend.list_events(call, id)).await
     }
 
     /// The checkpoint that the latest attempt of a job left, if any.
@@ -77,7 +76,7 @@ impl Client {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn checkpoint(&self, id: JobId) -> Result<Option<Bytes>, Error> {
-        self.call("checkpoint", Effect::Reads, |backend, call| backend.checkpoint(call, id)).await
+        self.call("checkpoint", |backend, call| backend.checkpoint(call, id)).await
     }
 
     /// How many jobs match, counted up to `cap`; `None` counts all, which may take long.
@@ -88,7 +87,7 @@ impl Client {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn count(&self, filter: JobFilter, cap: Option<u64>) -> Result<Count, Error> {
-        self.call("count", Effect::Reads, |backend, call| backend.count(call, filter, cap)).await
+        self.call("count", |backend, call| backend.count(call, filter, cap)).await
     }
 
     /// Numbers of every queue, each counted up to [`StatsRequest::DEFAULT_CAP`].
@@ -110,7 +109,7 @@ impl Client {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn stats_with(&self, request: StatsRequest) -> Result<StatsReply, Error> {
-        self.call("stats", Effect::Reads, |backend, call| backend.stats(call, request)).await
+        self.call("stats", |backend, call| backend.stats(call, request)).await
     }
 
     /// Every registered worker, by the time it started.
@@ -121,7 +120,7 @@ impl Client {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
-        self.call("list_workers", Effect::Reads, |backend, call| backend.list_workers(call)).await
+        self.call("list_workers", |backend, call| backend.list_workers(call)).await
     }
 
     /// Whether the store answers, and what it says of itself.
@@ -132,7 +131,7 @@ impl Client {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn ping(&self) -> Result<Ping, Error> {
-        self.call("ping", Effect::Reads, |backend, call| backend.ping(call)).await
+        self.call("ping", |backend, call| backend.ping(call)).await
     }
 
     /// Examines the store's settings, schema and health.
@@ -143,7 +142,7 @@ impl Client {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn diagnose(&self) -> Result<Vec<Diagnosis>, Error> {
-        self.call("diagnose", Effect::Reads, |backend, call| backend.diagnose(call)).await
+        self.call("diagnose", |backend, call| backend.diagnose(call)).await
     }
 
     /// Creates the schema or brings it up to date, or only says where it is.
@@ -154,6 +153,6 @@ impl Client {
     /// # Cancel safety
     /// Dropped, the schema is migrated or not, nothing in between.
     pub async fn migrate(&self, mode: MigrateMode) -> Result<MigrationReport, Error> {
-        self.call("migrate", Effect::Writes, |backend, call| backend.migrate(call, mode)).await
+        self.call("migrate", |backend, call| backend.migrate(call, mode)).await
     }
 }

@@ -7,7 +7,6 @@ use gristmill_core::{
 };
 
 use super::Client;
-use super::call::Effect;
 
 /// How many jobs one call of a bulk act takes.
 const PAGE: NonZeroUsize = NonZeroUsize::new(500).expect("500 is not zero");
@@ -100,7 +99,7 @@ impl Client {
     /// Dropped, it is done or not.
     pub async fn update(&self, id: JobId, patch: JobPatch) -> Result<Verdict, Error> {
         let request = self.signed(VerbRequest::ids(vec![id]));
-        let call = self.call("update", Effect::Writes, |backend, call| backend.update(call, request, patch));
+        let call = self.call("update", |backend, call| backend.update(call, request, patch));
         only_verdict(call.await?)
     }
 
@@ -118,7 +117,7 @@ impl Client {
             Select::Filter { filter, cursor, limit } => VerbRequest::filter(filter, cursor, limit),
             _ => return Err(Error::new(ErrorKind::Invalid, "this selection is not known here")),
         });
-        self.call(verb.as_str(), Effect::Writes, |backend, call| match verb {
+        self.call(verb.as_str(), |backend, call| match verb {
             Verb::Cancel => backend.cancel(call, request),
             Verb::Retry => backend.retry(call, request),
             Verb::Delete => backend.delete(call, request),

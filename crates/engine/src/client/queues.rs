@@ -3,7 +3,6 @@
 use gristmill_core::{Error, Name, PauseRequest, QueueRecord};
 
 use super::Client;
-use super::call::Effect;
 
 /// The queues of a store; from [`Client::queues`].
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +24,7 @@ impl Queues<'_> {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn list(&self) -> Result<Vec<QueueRecord>, Error> {
-        self.0.call("list_queues", Effect::Reads, |backend, call| backend.list_queues(call)).await
+        self.0.call("list_queues", |backend, call| backend.list_queues(call)).await
     }
 
     /// Stops new fetches from a queue, within a second everywhere; what runs goes on. The reason is for people; an empty
@@ -40,7 +39,7 @@ impl Queues<'_> {
         let mut request = PauseRequest::new(Name::new(queue)?);
         request.reason = (!reason.is_empty()).then(|| reason.to_owned());
         request.actor.clone_from(&self.0.0.actor);
-        self.0.call("pause", Effect::Writes, |backend, call| backend.pause(call, request)).await
+        self.0.call("pause", |backend, call| backend.pause(call, request)).await
     }
 
     /// Lets a paused queue go on. One that is not paused stays as it is.
@@ -52,6 +51,6 @@ impl Queues<'_> {
     /// Dropped, it is done or not.
     pub async fn resume(&self, queue: &str) -> Result<(), Error> {
         let queue = Name::new(queue)?;
-        self.0.call("resume", Effect::Writes, |backend, call| backend.resume(call, queue)).await
+        self.0.call("resume", |backend, call| backend.resume(call, queue)).await
     }
 }

@@ -28,6 +28,10 @@ impl Listener for Ended {
             self.notify.notify_one();
         }
     }
+
+    fn watches_ends(&self) -> bool {
+        true
+    }
 }
 
 impl Client {

@@ -14,7 +14,10 @@ use crate::{Client, Worker};
 
 mod check;
 mod handlers;
+mod label;
 mod settings;
+
+pub(crate) use label::default_label;
 
 /// Collects what a worker is told: state, queues, handlers, options. From [`Worker::builder`].
 ///
@@ -114,6 +117,9 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         options.queues = check::queues(self.queues, options.slots, &mut faults);
         options.call_deadline =
             self.call_deadline.unwrap_or_else(|| options.call_deadline.min(options.lease / 2));
+        if options.label.is_empty() {
+            options.label = default_label();
+        }
         check::options(&options, &mut faults);
         for slip in
             check::slips(&options.queues, self.handlers.iter().filter_map(|known| known.queue.as_ref()))
