@@ -2,21 +2,24 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use gristmill::backend::Backend;
-use gristmill::{Memory, did_you_mean};
+use gristmill::{Memory, MigrateMode, Sqlite, Synchronous, did_you_mean, parse_duration};
 
 use crate::failure::{Code, Failure, Result};
 
 /// The store a command uses when none is named.
 pub(crate) const DEFAULT_URL: &str = "sqlite:jobs.db";
 
-/// Whether a store that is not there is made.
+/// What a command does to a store that is not there, or has an older schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absent {
-    /// Make it.
+    /// Makes it, and brings the schema up to date.
     Create,
-    /// Say so.
+    /// Makes it, and leaves the schema to the command.
+    Migrate,
+    /// Says so.
     Refuse,
 }
 
@@ -25,38 +28,37 @@ pub(crate) enum Absent {
 pub(crate) enum Url {
     /// `memory:`
     Memory,
-    /// `sqlite:PATH?synchronous=…`
-    Sqlite {
-        path: PathBuf,
-        synchronous: Option<Sync>,
-    },
+    /// `sqlite:PATH?synchronous=…&busy_timeout=…`
+    Sqlite(File),
 }
 
-/// SQLite's `synchronous`: when a commit is on the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sync {
-    Off,
-    Normal,
-    Full,
+/// A database file, and how to open it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct File {
+    path: PathBuf,
+    synchronous: Option<Synchronous>,
+    busy_timeout: Option<Duration>,
 }
 
 /// Schemes of backends that later versions bring.
-const LATER: [&str; 7] =
-    ["postgres", "postgresql", "mysql", "mariadb", "redis", "rediss", "redis+cluster"];
+const LATER: [&str; 7] = ["postgres", "postgresql", "mysql", "mariadb", "redis", "rediss", "redis+cluster"];
 
 impl Url {
     /// Reads a URL; a relative path lies below `base`.
     pub(crate) fn parse(text: &str, base: Option<&Path>) -> Result<Self> {
         let Some((scheme, rest)) = text.split_once(':') else {
-            return Err(Failure::usage("the store's URL has no scheme")
-                .hint("write `sqlite:PATH` for a file, or `memory:` for a store that ends with the process"));
+            return Err(Failure::usage("the store's URL has no scheme").hint(
+                "write `sqlite:PATH` for a file, or `memory:` for a store that ends with the process",
+            ));
         };
         match scheme {
             "memory" if rest.trim_start_matches('/').is_empty() => Ok(Self::Memory),
             "memory" => Err(Failure::usage("`memory:` takes neither a path nor options")),
             "sqlite" => sqlite(rest, base),
-            _ if LATER.contains(&scheme) => Err(Failure::usage(format!("this build has no backend for `{scheme}:`"))
-                .hint("it has `sqlite:PATH` and `memory:`; PostgreSQL, MySQL and Redis come in later versions")),
+            _ if LATER.contains(&scheme) => Err(Failure::usage(format!(
+                "this build has no backend for `{scheme}:`"
+            ))
+            .hint("it has `sqlite:PATH` and `memory:`; PostgreSQL, MySQL and Redis come in later versions")),
             _ => Err(Failure::usage(format!("`{}:` names no backend", scheme.escape_debug()))
                 .hint("use `sqlite:PATH` or `memory:`")),
         }
@@ -66,32 +68,80 @@ impl Url {
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Memory => "memory:".to_owned(),
-            Self::Sqlite { path, .. } => format!("sqlite:{}", path.display()),
+            Self::Sqlite(file) => format!("sqlite:{}", file.path.display()),
         }
     }
 
     /// The statements that make the schema.
-    pub(crate) fn schema(&self) -> Result<&'static str> {
-        Err(Failure::usage(format!("{} has no schema to print", self.shown())))
+    pub(crate) fn schema(&self) -> Result<String> {
+        match self {
+            Self::Memory => Err(Failure::usage("`memory:` has no schema")),
+            Self::Sqlite(_) => Ok(Sqlite::schema()),
+        }
     }
 
-    /// Opens the store, and makes it where that is wanted.
+    /// Opens the store.
     pub(crate) async fn open(&self, absent: Absent) -> Result<Arc<dyn Backend>> {
         match self {
             Self::Memory => Ok(Arc::new(Memory::new())),
-            Self::Sqlite { path, synchronous } => {
-                if absent == Absent::Refuse && !path.exists() {
-                    return Err(Failure::new(Code::Unreachable, format!("there is no store at {}", path.display()))
-                        .hint("name another with --db or GRISTMILL_DB, or make one with `gristmill migrate`"));
-                }
-                open_sqlite(path, *synchronous).await
+            Self::Sqlite(file) => {
+                let file = file.clone();
+                let opened = tokio::task::spawn_blocking(move || file.open(absent)).await;
+                let opened =
+                    opened.map_err(|error| Failure::failed(format!("the store was not opened: {error}")))?;
+                Ok(Arc::new(opened?))
             }
         }
     }
 }
 
-async fn open_sqlite(_path: &Path, _synchronous: Option<Sync>) -> Result<Arc<dyn Backend>> {
-    Err(Failure::failed("sqlite is not wired yet"))
+impl File {
+    fn open(&self, absent: Absent) -> Result<Sqlite> {
+        if absent == Absent::Refuse && !self.path.exists() {
+            let message = format!("there is no store at {}", self.path.display());
+            return Err(Failure::new(Code::Unreachable, message)
+                .hint("name another with --db or GRISTMILL_DB, or make one with `gristmill migrate`"));
+        }
+        let mut builder = Sqlite::builder(&self.path);
+        if let Some(synchronous) = self.synchronous {
+            builder = builder.synchronous(synchronous);
+        }
+        if let Some(busy_timeout) = self.busy_timeout {
+            builder = builder.busy_timeout(busy_timeout);
+        }
+        let migrate = if absent == Absent::Create { MigrateMode::Up } else { MigrateMode::Status };
+        Ok(builder.migrate(migrate).open()?)
+    }
+
+    fn option(&mut self, name: &str, value: &str) -> Result<()> {
+        match name {
+            "synchronous" => {
+                self.synchronous = Some(match value {
+                    "off" => Synchronous::Off,
+                    "normal" => Synchronous::Normal,
+                    "full" => Synchronous::Full,
+                    other => {
+                        let message = format!("`synchronous={}` is not known", other.escape_debug());
+                        return Err(Failure::usage(message).hint("use off, normal or full"));
+                    }
+                });
+            }
+            "busy_timeout" => {
+                let timeout = parse_duration(value)
+                    .map_err(|error| Failure::usage(format!("busy_timeout: {error}")))?;
+                self.busy_timeout = Some(timeout);
+            }
+            other => {
+                let failure =
+                    Failure::usage(format!("unknown option `{}` of `sqlite:`", other.escape_debug()));
+                return Err(match did_you_mean(other, ["synchronous", "busy_timeout"]) {
+                    Some(known) => failure.hint(format!("did you mean `{known}`?")),
+                    None => failure.hint("it knows `synchronous` and `busy_timeout`"),
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 fn sqlite(rest: &str, base: Option<&Path>) -> Result<Url> {
@@ -101,30 +151,17 @@ fn sqlite(rest: &str, base: Option<&Path>) -> Result<Url> {
         return Err(Failure::usage("`sqlite:` names no file").hint("write `sqlite:jobs.db`"));
     }
     if path == ":memory:" {
-        return Err(Failure::usage("`sqlite::memory:` is not shared between connections").hint("use `memory:`"));
-    }
-    let mut synchronous = None;
-    for option in options.split('&').filter(|option| !option.is_empty()) {
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        match (name, value) {
-            ("synchronous", "off") => synchronous = Some(Sync::Off),
-            ("synchronous", "normal") => synchronous = Some(Sync::Normal),
-            ("synchronous", "full") => synchronous = Some(Sync::Full),
-            ("synchronous", other) => {
-                return Err(Failure::usage(format!("`synchronous={}` is not known", other.escape_debug()))
-                    .hint("use off, normal or full"));
-            }
-            (other, _) => {
-                let failure = Failure::usage(format!("unknown option `{}` of `sqlite:`", other.escape_debug()));
-                return Err(match did_you_mean(other, ["synchronous"]) {
-                    Some(known) => failure.hint(format!("did you mean `{known}`?")),
-                    None => failure.hint("it knows `synchronous`"),
-                });
-            }
-        }
+        return Err(
+            Failure::usage("`sqlite::memory:` is not shared between connections").hint("use `memory:`")
+        );
     }
     let path = base.map_or_else(|| PathBuf::from(path), |base| base.join(path));
-    Ok(Url::Sqlite { path, synchronous })
+    let mut file = File { path, synchronous: None, busy_timeout: None };
+    for option in options.split('&').filter(|option| !option.is_empty()) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        file.option(name, value)?;
+    }
+    Ok(Url::Sqlite(file))
 }
 
 #[cfg(test)]
@@ -133,12 +170,14 @@ mod tests {
 
     #[test]
     fn urls_of_this_build_are_read() {
-        let sqlite = |path: &str, synchronous| Url::Sqlite { path: path.into(), synchronous };
+        let sqlite = |path: &str, synchronous| {
+            Url::Sqlite(File { path: path.into(), synchronous, busy_timeout: None })
+        };
         for (text, url) in [
             ("memory:", Url::Memory),
             ("sqlite:jobs.db", sqlite("jobs.db", None)),
-            ("sqlite:///a/b.db?synchronous=off", sqlite("/a/b.db", Some(Sync::Off))),
-            ("sqlite:/a b/c?d.db?synchronous=full", sqlite("/a b/c?d.db", Some(Sync::Full))),
+            ("sqlite:///a/b.db?synchronous=off", sqlite("/a/b.db", Some(Synchronous::Off))),
+            ("sqlite:/a b/c?d.db?synchronous=full", sqlite("/a b/c?d.db", Some(Synchronous::Full))),
         ] {
             assert_eq!(Url::parse(text, None).expect(text), url);
         }
@@ -147,9 +186,16 @@ mod tests {
 
     #[test]
     fn what_is_refused_never_shows_a_password() {
-        for text in ["postgres://me:secret@host/x", "ftp://me:secret@host", "jobs.db", "sqlite:", "sqlite::memory:",
-            "sqlite:a?sync=full", "sqlite:a?synchronous=extra", "memory:x"]
-        {
+        for text in [
+            "postgres://me:secret@host/x",
+            "ftp://me:secret@host",
+            "jobs.db",
+            "sqlite:",
+            "sqlite::memory:",
+            "sqlite:a?sync=full",
+            "sqlite:a?synchronous=extra",
+            "memory:x",
+        ] {
             let failure = Url::parse(text, None).expect_err(text);
             assert!(!failure.to_string().contains("secret"), "{failure}");
             assert!(failure.remedy().is_some() || text == "memory:x", "{text} needs a remedy");

@@ -94,11 +94,7 @@ impl From<Error> for Failure {
 
 impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
-        Self {
-            code: code_of(error.kind()),
-            message: chain(&error),
-            hint: error.hint().map(str::to_owned),
-        }
+        Self { code: code_of(error.kind()), message: chain(&error), hint: error.hint().map(str::to_owned) }
     }
 }
 

@@ -58,7 +58,8 @@ fn start_log(filter: Option<&str>) -> Result<()> {
         Failure::usage(format!("the log filter is not valid: {error}"))
             .hint("write a level such as `info`, or `gristmill_engine=debug,warn`")
     })?;
-    let colours = crate::output::talks_to_a_person() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let colours =
+        crate::output::talks_to_a_person() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     Ok(())
 }

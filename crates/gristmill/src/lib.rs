@@ -29,6 +29,6 @@ pub use gristmill_macros::Job;
 #[cfg(feature = "memory")]
 pub use gristmill_memory::Memory;
 #[cfg(feature = "sqlite")]
-pub use gristmill_sqlite::Sqlite;
+pub use gristmill_sqlite::{Sqlite, SqliteBuilder, Synchronous};
 /// Tells a handler to stop; an extractor.
 pub use tokio_util::sync::CancellationToken;

@@ -6,6 +6,7 @@
 use gristmill_core::{BackendError, BackendErrorKind, MigrateMode, MigrationReport};
 use rusqlite::Connection;
 
+use crate::backend::Sqlite;
 use crate::error::{Answer, Fail};
 
 /// `GRML`, as bytes.
@@ -13,6 +14,16 @@ const APPLICATION_ID: i64 = 0x4752_4d4c;
 
 /// Name and statements of each version, the first one first.
 const MIGRATIONS: [(&str, &str); 1] = [("0001_initial", include_str!("../migrations/0001_initial.sql"))];
+
+impl Sqlite {
+    /// The statements that make the schema of this version in an empty file, with what marks the file as ours; for
+    /// those who want to read it first.
+    pub fn schema() -> String {
+        let statements: Vec<&str> = MIGRATIONS.iter().map(|(_, statements)| statements.trim_end()).collect();
+        let (statements, latest) = (statements.join("\n\n"), latest());
+        format!("{statements}\n\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {latest};\n")
+    }
+}
 
 /// The version of the schema; 0 in an empty file. A file that is not ours, or that a newer version made, is refused.
 pub(crate) fn version(connection: &Connection) -> Answer<u32> {

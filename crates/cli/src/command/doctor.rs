@@ -24,7 +24,8 @@ impl Doctor {
     pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
         let client = setup.connect(Absent::Refuse).await?;
         let ping = client.ping().await?;
-        let mut findings = vec![Diagnosis::fine("store", format!("{} at {}", ping.version, setup.url.shown()))];
+        let mut findings =
+            vec![Diagnosis::fine("store", format!("{} at {}", ping.version, setup.url.shown()))];
         findings.push(Diagnosis::fine("durability", ping.durability.as_str()));
         findings.extend(client.diagnose().await?);
         let mut output = Output::stdout();

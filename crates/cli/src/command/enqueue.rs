@@ -109,8 +109,10 @@ impl Enqueue {
         drop(progress);
         let finished = output.finish();
         let sent = sent?;
-        let existing = if sent.existing > 0 { format!(", {} were there already", sent.existing) } else { String::new() };
-        let invalid = if sent.invalid > 0 { format!(", {} lines are invalid", sent.invalid) } else { String::new() };
+        let existing =
+            if sent.existing > 0 { format!(", {} were there already", sent.existing) } else { String::new() };
+        let invalid =
+            if sent.invalid > 0 { format!(", {} lines are invalid", sent.invalid) } else { String::new() };
         say(format_args!("enqueued {} jobs{existing}{invalid}", sent.created));
         finished
     }

@@ -11,7 +11,9 @@ use crate::wire::MigrationShape;
 
 /// Apply, show or print the schema
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gristmill migrate\n  gristmill migrate status --json\n  gristmill migrate sql")]
+#[command(
+    after_help = "Examples:\n  gristmill migrate\n  gristmill migrate status --json\n  gristmill migrate sql"
+)]
 pub(crate) struct Migrate {
     #[command(subcommand)]
     command: Option<Act>,
@@ -38,7 +40,7 @@ impl Migrate {
     pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
         match self.command.unwrap_or(Act::Up) {
             Act::Up => {
-                let client = setup.connect(Absent::Create).await?;
+                let client = setup.connect(Absent::Migrate).await?;
                 let report = client.migrate(MigrateMode::Up).await?;
                 for step in &report.steps {
                     say(format_args!("applied {step}"));

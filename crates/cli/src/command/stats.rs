@@ -38,8 +38,17 @@ impl Stats {
 
 fn show(reply: &StatsReply, output: &mut Output) {
     let mut table = Table::new([
-        "QUEUE", "SUSPENDED", "SCHEDULED", "AVAILABLE", "RUNNING", "RETRYABLE", "COMPLETED", "CANCELLED",
-        "DISCARDED", "OLDEST", "",
+        "QUEUE",
+        "SUSPENDED",
+        "SCHEDULED",
+        "AVAILABLE",
+        "RUNNING",
+        "RETRYABLE",
+        "COMPLETED",
+        "CANCELLED",
+        "DISCARDED",
+        "OLDEST",
+        "",
     ])
     .right(1..=9);
     for queue in &reply.queues {

@@ -37,7 +37,8 @@ impl Workers {
             workers.iter().for_each(|worker| output.json(&WorkerShape::from(worker)));
             return output.finish();
         }
-        let mut table = Table::new(["WORKER", "LABEL", "STARTED", "HEARTBEAT", "RUNNING", "QUEUES", "KINDS"]).right([4]);
+        let mut table =
+            Table::new(["WORKER", "LABEL", "STARTED", "HEARTBEAT", "RUNNING", "QUEUES", "KINDS"]).right([4]);
         workers.iter().for_each(|worker| table.row(cells(worker)));
         if table.is_empty() {
             say("no worker is at work");

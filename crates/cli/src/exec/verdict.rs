@@ -24,7 +24,8 @@ pub(super) fn of(status: ExitStatus, mut heard: Heard) -> Outcome {
         Some(77) => Outcome::Cancelled { reason: heard.told("cancelled by exit code 77") },
         Some(code) => failed(&heard.told(&format!("exit code {code}"))),
         None => {
-            let signal = status.signal().map_or_else(|| "a signal".to_owned(), |signal| format!("signal {signal}"));
+            let signal =
+                status.signal().map_or_else(|| "a signal".to_owned(), |signal| format!("signal {signal}"));
             failed(&heard.told(&format!("killed by {signal}")))
         }
     }

@@ -25,7 +25,10 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
         return if path.is_file() { Ok(path.to_owned()) } else { Err(missing()) };
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).map(|folder| folder.join(path)).find(|file| file.is_file()).ok_or_else(missing)
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join(path))
+        .find(|file| file.is_file())
+        .ok_or_else(missing)
 }
 
 #[cfg(test)]

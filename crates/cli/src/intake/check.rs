@@ -26,7 +26,9 @@ pub(crate) fn check(source: &Source, client: &Client, defaults: &Defaults) -> Re
     let (input, again) = source.open_twice()?;
     let mut checked = Checked { valid: 0, invalid: 0, told: Vec::new(), again };
     let mut lines = Lines::new(input);
-    while let Some((number, line)) = lines.next().map_err(|error| Failure::io("cannot read the stream", &error))? {
+    while let Some((number, line)) =
+        lines.next().map_err(|error| Failure::io("cannot read the stream", &error))?
+    {
         match read(line).and_then(|line| defaults.job(client, line)) {
             Ok(_) => checked.valid += 1,
             Err(error) => {

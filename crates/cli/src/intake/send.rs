@@ -52,7 +52,8 @@ pub(crate) async fn send(
     let (batches, mut read_batches) = mpsc::channel(IN_FLIGHT);
     let minting = client.clone();
     // Ends with the stream, or when the receiver is gone; a read of a pipe that gives nothing ends with the process.
-    let reader = tokio::task::spawn_blocking(move || read_all(Lines::new(input), &minting, &defaults, &batches));
+    let reader =
+        tokio::task::spawn_blocking(move || read_all(Lines::new(input), &minting, &defaults, &batches));
     let mut sent = Sent::default();
     let mut calls = FuturesOrdered::new();
     let mut more = true;
@@ -79,7 +80,9 @@ fn read_all(
     batches: &mpsc::Sender<Batch>,
 ) -> Result<()> {
     let mut batch = Batch { lines: Vec::new(), jobs: Vec::new() };
-    while let Some((number, line)) = lines.next().map_err(|error| Failure::io("cannot read the stream", &error))? {
+    while let Some((number, line)) =
+        lines.next().map_err(|error| Failure::io("cannot read the stream", &error))?
+    {
         match read(line).and_then(|line| defaults.job(client, line)) {
             Ok(job) => {
                 batch.lines.push((number, None));
@@ -139,7 +142,8 @@ fn tell(
         let (result, id, error) = match invalid {
             Some(error) => ("invalid", None, Some(error.0.as_str())),
             None => {
-                let receipt = receipts.next().ok_or_else(|| Failure::failed("the store did not answer every job"))?;
+                let receipt =
+                    receipts.next().ok_or_else(|| Failure::failed("the store did not answer every job"))?;
                 match result_of(&receipt) {
                     Ok(result) => (result, Some(receipt.id), None),
                     Err(why) => {
@@ -176,6 +180,8 @@ fn unsent(error: Error, sent: Sent) -> Failure {
     let failure = Failure::from(error);
     match (stored, failure.remedy()) {
         (0, _) | (_, Some(_)) => failure,
-        _ => failure.hint(format!("the first {stored} jobs of the stream are stored, those after them may be")),
+        _ => {
+            failure.hint(format!("the first {stored} jobs of the stream are stored, those after them may be"))
+        }
     }
 }

@@ -38,10 +38,12 @@ impl Source {
             }
         }
         let copy = tempfile::tempfile().map_err(|error| {
-            Failure::io("cannot make a temporary file for the stream", &error)
-                .hint("name a folder with room in TMPDIR, or give a file instead of a pipe, or use --skip-invalid")
+            Failure::io("cannot make a temporary file for the stream", &error).hint(
+                "name a folder with room in TMPDIR, or give a file instead of a pipe, or use --skip-invalid",
+            )
         })?;
-        let kept = copy.try_clone().map_err(|error| Failure::io("the temporary file of the stream", &error))?;
+        let kept =
+            copy.try_clone().map_err(|error| Failure::io("the temporary file of the stream", &error))?;
         let tee = Tee { input: self.open()?, copy: BufWriter::new(copy) };
         Ok((Box::new(BufReader::new(tee)), Spool(kept)))
     }

@@ -19,7 +19,16 @@ use serde_json::value::RawValue;
 ///
 /// Only `kind` is needed, and not even that where the command line has a KIND. `delay` and `run_at` exclude each other.
 const MEMBERS: [&str; 11] = [
-    "kind", "args", "queue", "priority", "delay", "run_at", "max_attempts", "timeout", "unique_key", "tags",
+    "kind",
+    "args",
+    "queue",
+    "priority",
+    "delay",
+    "run_at",
+    "max_attempts",
+    "timeout",
+    "unique_key",
+    "tags",
     "metadata",
 ];
 
@@ -50,7 +59,9 @@ impl Line {
             None => kind.ok_or_else(|| LineError("`kind` is missing".to_owned()))?.to_owned(),
         };
         let args = match members.0.remove("args") {
-            Some(json) => Args::from_json(json.get().to_owned()).map_err(|error| LineError(format!("args: {error}")))?,
+            Some(json) => {
+                Args::from_json(json.get().to_owned()).map_err(|error| LineError(format!("args: {error}")))?
+            }
             None => Args::empty(),
         };
         let mut options = defaults.clone();

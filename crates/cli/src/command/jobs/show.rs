@@ -24,8 +24,9 @@ pub(super) struct Show {
 impl Show {
     pub(super) async fn run(self, client: &Client) -> Result<()> {
         let Some(job) = client.job(self.id).await? else {
-            return Err(Failure::not_found(format!("there is no job {}", self.id))
-                .hint("jobs disappear when their retention has passed; `gristmill jobs list` shows what is there"));
+            return Err(Failure::not_found(format!("there is no job {}", self.id)).hint(
+                "jobs disappear when their retention has passed; `gristmill jobs list` shows what is there",
+            ));
         };
         let mut output = Output::stdout();
         if self.json {
@@ -98,7 +99,8 @@ fn facts(job: &JobRecord, output: &mut Output) {
 
 fn log(lines: &[LogLine], run: u32, output: &mut Output) {
     let newest = &lines[lines.len().saturating_sub(LOG_LINES)..];
-    let cut = if newest.len() < lines.len() { format!(", the last {LOG_LINES} lines") } else { String::new() };
+    let cut =
+        if newest.len() < lines.len() { format!(", the last {LOG_LINES} lines") } else { String::new() };
     output.line(format_args!("\nlog of run {run}{cut}"));
     for line in newest {
         output.line(format_args!("  {} {}", line.at, escape(&line.text)));

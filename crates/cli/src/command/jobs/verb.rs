@@ -52,7 +52,13 @@ impl Act {
     }
 }
 
-async fn named(client: &Client, verb: Verb, ids: Vec<JobId>, confirm: Confirm, report: &mut Report) -> Result<()> {
+async fn named(
+    client: &Client,
+    verb: Verb,
+    ids: Vec<JobId>,
+    confirm: Confirm,
+    report: &mut Report,
+) -> Result<()> {
     if confirm.dry_run {
         for (id, job) in ids.iter().zip(client.jobs(ids.clone()).await?) {
             report.show(*id, if job.is_some() { "would" } else { "not_found" });
@@ -149,7 +155,9 @@ impl Report {
         if refused > 0 {
             let why = match verb {
                 Verb::Delete => "a running job cannot be deleted; cancel it first",
-                Verb::Retry => "a running or suspended job cannot be retried, nor one whose unique key is held",
+                Verb::Retry => {
+                    "a running or suspended job cannot be retried, nor one whose unique key is held"
+                }
                 _ => "the state they are in forbids it",
             };
             return Err(Failure::refused(format!("{refused} jobs were refused")).hint(why));
