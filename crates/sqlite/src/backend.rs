@@ -99,7 +99,7 @@ impl Sqlite {
         Q: Send + 'static,
         T: Send + 'static,
     {
-        let (task, waiting) = Request::new(call, request, operation);
+        let (task, waiting) = Request::task(call, request, operation);
         Box::pin(async move {
             self.writes.push(task, urgency).await.map_err(|_| closed())?;
             answer(waiting).await
@@ -224,15 +224,15 @@ impl Backend for Sqlite {
     }
 
     fn promote(&self, call: Call, limit: usize) -> Reply<'_, Maintained> {
-        self.write(call, limit, maintain::promote)
+        self.write(call, limit, |group, limit, now| maintain::promote(group, *limit, now))
     }
 
     fn rescue(&self, call: Call, limit: usize) -> Reply<'_, RescueReply> {
-        self.write(call, limit, maintain::rescue)
+        self.write(call, limit, |group, limit, now| maintain::rescue(group, *limit, now))
     }
 
     fn prune(&self, call: Call, limit: usize) -> Reply<'_, Maintained> {
-        self.write(call, limit, prune::prune)
+        self.write(call, limit, |group, limit, now| prune::prune(group, *limit, now))
     }
 
     fn audit(&self, call: Call, cursor: Option<Cursor>, limit: usize) -> Reply<'_, AuditReply> {
@@ -285,6 +285,8 @@ impl Backend for Sqlite {
 
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
         let subscription = self.listeners.subscribe(listener);
+        // With a listener the writer looks now and then what other processes have written.
+        self.writes.nudge();
         subscription
     }
 }

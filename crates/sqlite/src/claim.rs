@@ -151,7 +151,8 @@ impl Group<'_> {
 
     /// Keys and numbers of a worker's claims.
     pub(crate) fn claims_of(&self, worker: WorkerId) -> Answer<Vec<(i64, ClaimId)>> {
-        let mut select = self.prepare("SELECT claim, number FROM claims WHERE worker = ?1 ORDER BY number")?;
+        let mut select =
+            self.prepare("SELECT claim, number FROM claims WHERE worker = ?1 ORDER BY number")?;
         let rows = select.query_map([row::worker_bytes(worker)], |row| {
             Ok((row.get(0)?, ClaimId(row.get::<_, i64>(1)?.cast_unsigned())))
         })?;

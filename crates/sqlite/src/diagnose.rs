@@ -85,7 +85,11 @@ fn durability(synchronous: Synchronous) -> Diagnosis {
     let finding =
         format!("synchronous={}: an enqueue {}", synchronous.as_str(), synchronous.durability().as_str());
     if synchronous == Synchronous::Off {
-        Diagnosis::trouble("durability", finding, "a loss of power may corrupt the file; use it for tests only")
+        Diagnosis::trouble(
+            "durability",
+            finding,
+            "a loss of power may corrupt the file; use it for tests only",
+        )
     } else {
         Diagnosis::fine("durability", finding)
     }

@@ -14,7 +14,11 @@ pub(crate) struct Inserts<'c> {
     ready: CachedStatement<'c>,
 }
 
-pub(crate) fn enqueue(group: &mut Group<'_>, request: &EnqueueRequest, now: Timestamp) -> Answer<EnqueueReply> {
+pub(crate) fn enqueue(
+    group: &mut Group<'_>,
+    request: &EnqueueRequest,
+    now: Timestamp,
+) -> Answer<EnqueueReply> {
     let jobs = request.jobs.iter().map(|job| group.store(job, now)).collect::<Answer<_>>()?;
     Ok(EnqueueReply::new(jobs, group.settings.durability))
 }
@@ -92,7 +96,8 @@ impl Group<'_> {
         statement.raw_bind_parameter(8, spec.max_attempts.get())?;
         statement.raw_bind_parameter(9, spec.args.as_bytes())?;
         if has_options {
-            statement.raw_bind_parameter(10, spec.unique_key.as_ref().map(|key| key.as_str()))?;
+            statement
+                .raw_bind_parameter(10, spec.unique_key.as_ref().map(gristmill_core::UniqueKey::as_str))?;
             statement.raw_bind_parameter(11, spec.timeout.map(row::millis))?;
             statement.raw_bind_parameter(12, spec.retry.as_deref().map(json))?;
             statement.raw_bind_parameter(13, spec.retention.as_deref().map(json))?;

@@ -60,7 +60,9 @@ pub(crate) fn of_sqlite(error: &rusqlite::Error) -> BackendError {
         rusqlite::Error::SqliteFailure(failure, text) => of_failure(*failure, text.as_deref()),
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)
-        | rusqlite::Error::IntegralValueOutOfRange(..) => return undecodable("value").with_source(copy(error)),
+        | rusqlite::Error::IntegralValueOutOfRange(..) => {
+            return undecodable("value").with_source(copy(error));
+        }
         _ => (BackendErrorKind::Internal, "SQLite refused a statement of this library", None),
     };
     let converted = BackendError::new(kind, message).with_source(copy(error));

@@ -19,7 +19,7 @@ use crate::row;
 const SHARED_ARGS: usize = 4 * 1024;
 
 pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestamp) -> Answer<FetchReply> {
-    let lease = group.alive(request.worker, now)?;
+    let lease = group.alive(request.worker, now)?.expires_in;
     if let Some(key) = group.claim_key(request.worker, request.claim)? {
         return group.repeat(key, request, lease);
     }
@@ -43,6 +43,12 @@ pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestam
     }
     let jobs = group.grant(request, now, batch)?;
     Ok(FetchReply::new(jobs, queues, lease))
+}
+
+/// The leases of a worker: their length, and how long they still hold without a renewal.
+pub(crate) struct Alive {
+    pub(crate) lease: Duration,
+    pub(crate) expires_in: Duration,
 }
 
 /// What one fetch has taken so far.
@@ -70,13 +76,15 @@ struct Look {
 }
 
 impl Group<'_> {
-    /// The length of the worker's leases, if it is known and its lease holds.
-    pub(crate) fn alive(&self, worker: WorkerId, now: Timestamp) -> Answer<Duration> {
-        let mut select =
-            self.prepare("SELECT lease_ms FROM workers WHERE worker = ?1 AND lease_expires_at > ?2")?;
+    /// The worker's leases, if it is known and they hold.
+    pub(crate) fn alive(&self, worker: WorkerId, now: Timestamp) -> Answer<Alive> {
+        let mut select = self.prepare(include_str!("../sql/alive.sql"))?;
         let bound = params![row::worker_bytes(worker), now.as_millis()];
-        let lease_ms = select.query_row(bound, |row| row.get(0)).optional()?;
-        Ok(row::duration(lease_ms.ok_or_else(|| BackendError::worker_gone(worker))?))
+        let found: Option<(i64, i64)> =
+            select.query_row(bound, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let (lease_ms, expires_at) = found.ok_or_else(|| BackendError::worker_gone(worker))?;
+        let expires_in = Timestamp::from_millis(expires_at).since(now);
+        Ok(Alive { lease: row::duration(lease_ms), expires_in })
     }
 
     /// When the next waiting job of any queue is due.
@@ -109,8 +117,13 @@ impl Group<'_> {
         }
         drop(rows);
         if let Some((priority, run_at, seq)) = end {
-            self.prepare(include_str!("../sql/delete_fetched.sql"))?
-                .execute(params![queue, first.get(), priority, run_at, seq])?;
+            self.prepare(include_str!("../sql/delete_fetched.sql"))?.execute(params![
+                queue,
+                first.get(),
+                priority,
+                run_at,
+                seq
+            ])?;
         }
         Ok(())
     }

@@ -32,17 +32,23 @@ impl EndedBy {
     }
 }
 
+/// How a run ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End<'i> {
+    pub(crate) settled: Settlement,
+    pub(crate) by: EndedBy,
+    /// What its worker says of it.
+    pub(crate) said: Option<&'i FinishItem>,
+    pub(crate) now: Timestamp,
+}
+
 /// The statements that end a run, looked up once a group: finishes come in thousands.
 pub(crate) struct Ends<'c> {
     plain: CachedStatement<'c>,
     full: CachedStatement<'c>,
 }
 
-pub(crate) fn finish(
-    group: &mut Group<'_>,
-    request: &FinishRequest,
-    now: Timestamp,
-) -> Answer<FinishReply> {
+pub(crate) fn finish(group: &mut Group<'_>, request: &FinishRequest, now: Timestamp) -> Answer<FinishReply> {
     let mut claims = Claimed::default();
     let finished =
         request.items.iter().map(|item| group.finish_one(&mut claims, item, now)).collect::<Answer<_>>()?;
@@ -65,8 +71,7 @@ struct Claimed(Vec<(Held, bool)>);
 impl Claimed {
     fn find(&mut self, group: &mut Group<'_>, lease: &Lease) -> Answer<Option<&mut (Held, bool)>> {
         let (key, _) = placed(lease);
-        let is_it =
-            |(held, _): &(Held, bool)| held.claim.key == key && held.claim.nonce == lease.token.0;
+        let is_it = |(held, _): &(Held, bool)| held.claim.key == key && held.claim.nonce == lease.token.0;
         // The finishes of a batch come together: the claim of the last one is mostly that of the next.
         let known = self.0.iter().rposition(is_it);
         let place = match known {
@@ -91,7 +96,7 @@ impl<'c> Group<'c> {
         let Some(place) = self.place_of(held, &item.lease)? else { return self.lost(item, now) };
         let facts = self.run_facts(held, place)?;
         let settled = settle(item.decision, item.ending, facts);
-        if !self.end_run(held, place, settled, EndedBy::Worker, Some(item), now)? {
+        if !self.end_run(held, place, &End { settled, by: EndedBy::Worker, said: Some(item), now })? {
             return self.lost(item, now);
         }
         *changed = true;
@@ -132,20 +137,13 @@ impl<'c> Group<'c> {
     }
 
     /// The one way a run ends: its row, which only one can append, then the job's move. `false` when the row was there.
-    pub(crate) fn end_run(
-        &mut self,
-        held: &mut Held,
-        place: usize,
-        settled: Settlement,
-        by: EndedBy,
-        said: Option<&FinishItem>,
-        now: Timestamp,
-    ) -> Answer<bool> {
+    pub(crate) fn end_run(&mut self, held: &mut Held, place: usize, end: &End<'_>) -> Answer<bool> {
+        let End { settled, said, now, .. } = *end;
         let claim = std::sync::Arc::clone(&held.claim);
         let Member { tally, facts: Some(job), .. } = &claim.members[place] else { return Ok(false) };
         let reason = settled.reason.map(gristmill_core::Reason::as_str);
         let reason = reason.or_else(|| said.and_then(|item| item.reason.as_deref()));
-        if !self.append_run(&claim, place, settled, by, said, reason, now)? {
+        if !self.append_run(&claim, place, end, reason)? {
             return Ok(false);
         }
         held.open -= 1;
@@ -168,12 +166,10 @@ impl<'c> Group<'c> {
         &mut self,
         claim: &Claim,
         place: usize,
-        settled: Settlement,
-        by: EndedBy,
-        said: Option<&FinishItem>,
+        end: &End<'_>,
         reason: Option<&str>,
-        now: Timestamp,
     ) -> Answer<bool> {
+        let End { settled, by, said, now } = *end;
         let Member { seq, tally, .. } = &claim.members[place];
         let error = said.and_then(|item| item.error.as_ref());
         let output = said.and_then(|item| item.output.as_ref());

@@ -29,7 +29,7 @@ pub(crate) struct Closed;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     Some,
-    TimedOut,
+    Nothing,
     Closed,
 }
 
@@ -45,6 +45,7 @@ struct State<T> {
     in_turn: VecDeque<T>,
     outside: Vec<Waker>,
     sleepers: usize,
+    nudged: bool,
     closed: bool,
 }
 
@@ -55,6 +56,7 @@ impl<T> Inbox<T> {
             in_turn: VecDeque::new(),
             outside: Vec::new(),
             sleepers: 0,
+            nudged: false,
             closed: false,
         };
         Self { state: Mutex::new(state), filled: Condvar::new() }
@@ -100,8 +102,9 @@ impl<T> Inbox<T> {
             }
             let slept;
             (state, slept) = self.sleep(state, patience);
-            if slept == Slept::Enough && state.is_empty() {
-                return Taken::TimedOut;
+            let nudged = std::mem::take(&mut state.nudged);
+            if (nudged || slept == Slept::Enough) && state.is_empty() {
+                return Taken::Nothing;
             }
         }
         while let Some(urgent) = state.first.pop_back() {
@@ -130,6 +133,12 @@ impl<T> Inbox<T> {
             }
             (state, _) = self.sleep(state, None);
         }
+    }
+
+    /// Ends the wait of [`take_all`](Self::take_all) for once: the thread shall look around.
+    pub(crate) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.filled.notify_one();
     }
 
     /// Takes no more; what waits is still worked off.

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use gristmill_core::{
-    Args, Ending, JobEvent, JobId, JobRecord, JobSpec, JobState, LogLine, Output,
-    RunError, RunFailure, RunRecord,
+    Args, Ending, JobEvent, JobId, JobRecord, JobSpec, JobState, LogLine, Output, RunError, RunFailure,
+    RunRecord,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -39,7 +39,7 @@ pub(crate) fn get(connection: &Connection, ids: &[JobId]) -> Answer<Vec<Option<J
         let mut rows = select.query([id.as_bytes()])?;
         jobs.push(rows.next()?.map(read_listed).transpose()?);
     }
-    find_leases(connection, &mut jobs.iter_mut().flatten().map(|job| &mut job.located).collect::<Vec<_>>())?;
+    find_leases(connection, jobs.iter_mut().flatten().map(|job| &mut job.located))?;
     let complete = |mut job: Listed| {
         job.apply_lease();
         complete(connection, job)
@@ -80,8 +80,9 @@ pub(crate) fn complete(connection: &Connection, job: Listed) -> Answer<JobRecord
     }
     record.progress = connection
         .prepare_cached(include_str!("../sql/progress.sql"))?
-        .query_row([seq], |row| row.get(0))
-        .optional()?;
+        .query_row(params![seq, located.tally.run], |row| row.get(0))
+        .optional()?
+        .flatten();
     let Some(latest) = located.latest else { return Ok(record) };
     if located.state == JobState::Completed {
         let mut select = connection.prepare_cached("SELECT output FROM runs WHERE seq = ?1 AND run = ?2")?;

@@ -10,7 +10,7 @@ use rusqlite::params;
 
 use crate::claim::Tally;
 use crate::error::{Answer, Fail};
-use crate::finish::EndedBy;
+use crate::finish::{End, EndedBy};
 use crate::group::Group;
 use crate::row;
 
@@ -50,10 +50,10 @@ fn check_lease(lease: Duration, busy_timeout: Duration) -> Result<(), BackendErr
 }
 
 pub(crate) fn renew(group: &mut Group<'_>, request: &RenewRequest, now: Timestamp) -> Answer<RenewReply> {
-    let lease = group.alive(request.worker, now)?;
-    group.prepare("UPDATE workers SET heartbeat_at = ?2, lease_expires_at = ?3 WHERE worker = ?1")?.execute(
-        params![row::worker_bytes(request.worker), now.as_millis(), (now + lease).as_millis()],
-    )?;
+    let lease = group.alive(request.worker, now)?.lease;
+    group
+        .prepare("UPDATE workers SET heartbeat_at = ?2, lease_expires_at = ?3 WHERE worker = ?1")?
+        .execute(params![row::worker_bytes(request.worker), now.as_millis(), (now + lease).as_millis()])?;
     let mut reply = RenewReply::default();
     reply.expires_in = lease;
     let claims = group.claims_of(request.worker)?;
@@ -100,8 +100,11 @@ impl Group<'_> {
         let (state, tally) = {
             let mut rows = select.query([seq])?;
             let Some(row) = rows.next()? else { return Ok(()) };
-            let tally =
-                Tally { run: row::count32(row, 1)?, attempt: row::count16(row, 2)?, crashes: row::count16(row, 3)? };
+            let tally = Tally {
+                run: row::count32(row, 1)?,
+                attempt: row::count16(row, 2)?,
+                crashes: row::count16(row, 3)?,
+            };
             (row::state(row.get(0)?)?, tally)
         };
         let Some(job) = self.facts(seq)? else { return Ok(()) };
@@ -134,7 +137,8 @@ impl Group<'_> {
         for place in self.open_members(&held.claim)? {
             let facts = self.run_facts(&held, place)?;
             let released = settle(Decision::GiveBackAfter(Duration::ZERO), Ending::Released, facts);
-            self.end_run(&mut held, place, released, EndedBy::GiveBack, None, now)?;
+            let end = End { settled: released, by: EndedBy::GiveBack, said: None, now };
+            self.end_run(&mut held, place, &end)?;
         }
         self.drop_claim(&held)
     }

@@ -6,7 +6,7 @@ use gristmill_core::{Cursor, JobFilter, JobId, JobRecord, JobState, ListRequest,
 use rusqlite::{Connection, params};
 
 use crate::claim::members;
-use crate::error::{Answer, Fail};
+use crate::error::Answer;
 use crate::inspect::{Listed, complete, read_listed};
 use crate::locate::{find_leases, jobs_where};
 use crate::row;
@@ -113,7 +113,7 @@ impl<'c> Walk<'c> {
             Some(ids) => few(self.connection, ids, wanted)?,
             None => self.every(wanted)?,
         };
-        find_leases(self.connection, &mut jobs.iter_mut().map(|job| &mut job.located).collect::<Vec<_>>())?;
+        find_leases(self.connection, jobs.iter_mut().map(|job| &mut job.located))?;
         jobs.iter_mut().for_each(Listed::apply_lease);
         self.behind = jobs.last().map(|job| job.record.id).or(self.behind);
         Ok(jobs)
@@ -128,8 +128,7 @@ impl<'c> Walk<'c> {
         };
         let behind = self.behind.unwrap_or(JobId::from_bytes(edge));
         let mut select = self.connection.prepare_cached(sql)?;
-        let rows =
-            select.query_and_then(params![behind.as_bytes(), row::small(wanted)], read_listed)?;
+        let rows = select.query_and_then(params![behind.as_bytes(), row::small(wanted)], read_listed)?;
         rows.collect()
     }
 }
@@ -175,7 +174,7 @@ fn few_candidates(connection: &Connection, filter: &JobFilter) -> Answer<Option<
         };
         let mut select = connection.prepare_cached(sql)?;
         let bound = params![row::small(FEW + 1), number];
-        let found = select.query_and_then(bound, |row| Ok::<_, Fail>(row::job_id(row, 0)?))?;
+        let found = select.query_and_then(bound, |row| row::job_id(row, 0))?;
         ids.extend(found.collect::<Answer<Vec<_>>>()?);
         if ids.len() > FEW {
             return Ok(None);

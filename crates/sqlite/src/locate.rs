@@ -51,7 +51,7 @@ pub(crate) fn locate(connection: &Connection, id: JobId) -> Answer<Option<Locate
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut located = [read(row)?];
     drop(rows);
-    find_leases(connection, &mut located.iter_mut().collect::<Vec<_>>())?;
+    find_leases(connection, located.iter_mut())?;
     Ok(located.into_iter().next())
 }
 
@@ -95,9 +95,11 @@ pub(crate) fn read(row: &Row<'_>) -> Answer<Located> {
 
 /// Finds the claims of the running ones among these jobs, in one pass over all claims: there is no index by job, which
 /// every fetch would have to keep. A running job that no claim lists is left without a lease: it is in no place.
-pub(crate) fn find_leases(connection: &Connection, jobs: &mut [&mut Located]) -> Answer<()> {
-    let mut running: Vec<&mut &mut Located> =
-        jobs.iter_mut().filter(|job| job.state == JobState::Running).collect();
+pub(crate) fn find_leases<'j>(
+    connection: &Connection,
+    jobs: impl Iterator<Item = &'j mut Located>,
+) -> Answer<()> {
+    let mut running: Vec<&mut Located> = jobs.filter(|job| job.state == JobState::Running).collect();
     if running.is_empty() {
         return Ok(());
     }
@@ -107,7 +109,7 @@ pub(crate) fn find_leases(connection: &Connection, jobs: &mut [&mut Located]) ->
     while let Some(row) = rows.next()? {
         for (seq, tally) in members(row::blob(row, 2)?) {
             let Ok(place) = running.binary_search_by_key(&seq, |job| job.facts.seq) else { continue };
-            let job = &mut running[place];
+            let job = &mut *running[place];
             // An older claim may still list a run that has ended.
             if job.latest.is_none_or(|latest| tally.run > latest.run) {
                 job.tally = tally;

@@ -7,15 +7,15 @@ use gristmill_core::{
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::Answer;
-use crate::finish::EndedBy;
+use crate::finish::{End, EndedBy};
 use crate::group::Group;
 use crate::locate::{Located, find_leases, jobs_where, read};
 use crate::row;
 
-pub(crate) fn promote(group: &mut Group<'_>, limit: &usize, now: Timestamp) -> Answer<Maintained> {
+pub(crate) fn promote(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<Maintained> {
     let mut select = group.prepare(include_str!("../sql/due.sql"))?;
     let due = select
-        .query_map([now.as_millis(), row::small(*limit)], |row| row.get(0))?
+        .query_map([now.as_millis(), row::small(limit)], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
     for seq in &due {
         group.make_available(*seq, now)?;
@@ -32,13 +32,13 @@ pub(crate) fn maintained(done: usize, next_due: Option<Timestamp>, now: Timestam
     round
 }
 
-pub(crate) fn rescue(group: &mut Group<'_>, limit: &usize, now: Timestamp) -> Answer<RescueReply> {
+pub(crate) fn rescue(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<RescueReply> {
     let mut reply = RescueReply::default();
     // A worker is dead before its claims are taken: from here on it can neither fetch nor renew.
     group.prepare("DELETE FROM workers WHERE lease_expires_at <= ?1")?.execute([now.as_millis()])?;
     let mut select = group.prepare(include_str!("../sql/next_orphaned_claim.sql"))?;
     while let Some(key) = select.query_row([], |row| row.get(0)).optional()? {
-        if reply.jobs.len() >= *limit {
+        if reply.jobs.len() >= limit {
             reply.more = true;
             break;
         }
@@ -59,7 +59,7 @@ pub(crate) fn audit(group: &mut Group<'_>, range: &AuditRange, now: Timestamp) -
     let mut reply = AuditReply::default();
     reply.checked = found.len() as u64;
     reply.next = found.last().filter(|_| found.len() == *limit).map(|job| Cursor(job.facts.id));
-    find_leases(group.connection, &mut found.iter_mut().collect::<Vec<_>>())?;
+    find_leases(group.connection, found.iter_mut())?;
     let lost = |job: &&Located| job.state == JobState::Running && job.lease.is_none();
     for job in found.iter().filter(lost) {
         group.count(job.facts.queue, JobState::Running, -1);
@@ -77,8 +77,10 @@ impl Group<'_> {
             let facts = self.run_facts(&held, place)?;
             let policy = self.retry_policy(held.claim.members[place].seq)?;
             let settled = settle_crash(&policy, facts, fastrand::f64());
-            if self.end_run(&mut held, place, settled, EndedBy::Rescue, None, now)?
-                && let Some((id, queue)) = held.claim.members[place].facts.as_ref().map(|job| (job.id, job.queue))
+            let end = End { settled, by: EndedBy::Rescue, said: None, now };
+            if self.end_run(&mut held, place, &end)?
+                && let Some((id, queue)) =
+                    held.claim.members[place].facts.as_ref().map(|job| (job.id, job.queue))
             {
                 rescued.push(Rescued::new(id, self.queue_name(queue)?, settled.state));
             }

@@ -96,7 +96,8 @@ impl SqliteBuilder {
             let message = format!("a busy timeout of {given} is too long; the longest is {longest}");
             return Err(BackendError::new(BackendErrorKind::Refused, message));
         }
-        let path = std::path::absolute(&self.path).map_err(|error| unusable(&self.path).with_source(error))?;
+        let path =
+            std::path::absolute(&self.path).map_err(|error| unusable(&self.path).with_source(error))?;
         if path.is_dir() {
             return Err(unusable(&path).with_hint("it is a folder; name a file in it"));
         }

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use gristmill_core::{
-    Cursor, Hint, JobId, JobPatch, JobState, Order, Select, Timestamp, Verb, VerbReply, VerbRequest,
-    Verdict, When,
+    Cursor, Hint, JobId, JobPatch, JobState, Order, Select, Timestamp, Verb, VerbReply, VerbRequest, Verdict,
+    When,
 };
 use rusqlite::params;
 
@@ -142,8 +142,10 @@ impl Group<'_> {
     fn request_cancel(&mut self, job: &Located) -> Answer<()> {
         // A job that no claim lists is in no place; the audit makes it available, and then it can be cancelled.
         if let Some(lease) = job.lease {
-            self.prepare("INSERT INTO cancels (seq, run, worker) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-                .execute(params![job.facts.seq, job.tally.run, row::worker_bytes(lease.worker)])?;
+            self.prepare(
+                "INSERT INTO cancels (seq, run, worker) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![job.facts.seq, job.tally.run, row::worker_bytes(lease.worker)])?;
             self.cancels_changed();
             self.hints.push(Hint::CancelRequested(job.facts.id));
         }

@@ -22,7 +22,8 @@ impl Group<'_> {
     ) -> Answer<()> {
         if due != job.run_at {
             // The key in `ready` is found through this row.
-            self.prepare("UPDATE jobs SET run_at = ?2 WHERE seq = ?1")?.execute([job.seq, due.as_millis()])?;
+            self.prepare("UPDATE jobs SET run_at = ?2 WHERE seq = ?1")?
+                .execute([job.seq, due.as_millis()])?;
         }
         let Tally { run, attempt, crashes } = tally;
         if state == JobState::Available {
@@ -185,4 +186,3 @@ impl Group<'_> {
         Ok(select.query_row([id.as_bytes()], |row| row.get(0)).optional()?)
     }
 }
-

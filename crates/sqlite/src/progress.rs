@@ -22,9 +22,7 @@ pub(crate) fn record(group: &mut Group<'_>, request: &RecordRequest, _: Timestam
     let checkpoint = request.checkpoint.as_ref().filter(fits).map(Bytes::as_ref);
     let progress = request.progress.map(|percent| percent.min(100));
     if progress.is_some() || checkpoint.is_some() {
-        group
-            .prepare(include_str!("../sql/record.sql"))?
-            .execute(params![seq, run, progress, checkpoint])?;
+        group.prepare(include_str!("../sql/record.sql"))?.execute(params![seq, run, progress, checkpoint])?;
     }
     group.add_lines(seq, run, &request.log)?;
     Ok(Recorded::Accepted)

@@ -16,13 +16,13 @@ const SEQ_BYTES: usize = 8;
 /// since cost a look, too.
 const LOOKS_A_JOB: usize = 4;
 
-pub(crate) fn prune(group: &mut Group<'_>, limit: &usize, now: Timestamp) -> Answer<Maintained> {
+pub(crate) fn prune(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<Maintained> {
     let mut erased = HashSet::new();
     let mut looks = limit.saturating_mul(LOOKS_A_JOB);
-    while erased.len() < *limit && looks > 0 {
+    while erased.len() < limit && looks > 0 {
         let Some(mut expiry) = group.next_expiry(now)? else { break };
         let before = expiry.seqs.len();
-        while erased.len() < *limit && looks > 0 {
+        while erased.len() < limit && looks > 0 {
             let Some(seq) = expiry.seqs.pop() else { break };
             looks -= 1;
             if let Some(job) = group.past_retention(seq, now)? {

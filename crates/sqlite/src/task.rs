@@ -45,7 +45,7 @@ impl Patience {
 pub(crate) struct Request<Q, T> {
     now: Option<Timestamp>,
     patience: Patience,
-    request: Q,
+    question: Q,
     operation: fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>,
     reply: Option<Result<T, BackendError>>,
     caller: oneshot::Sender<Result<T, BackendError>>,
@@ -55,13 +55,14 @@ pub(crate) struct Request<Q, T> {
 pub(crate) type Waiting<T> = oneshot::Receiver<Result<T, BackendError>>;
 
 impl<Q: Send + 'static, T: Send + 'static> Request<Q, T> {
-    pub(crate) fn new(
+    pub(crate) fn task(
         call: Call,
-        request: Q,
+        question: Q,
         operation: fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>,
     ) -> (Box<dyn Task>, Waiting<T>) {
         let (caller, waiting) = oneshot::channel();
-        let task = Self { now: call.now, patience: Patience::of(call), request, operation, reply: None, caller };
+        let task =
+            Self { now: call.now, patience: Patience::of(call), question, operation, reply: None, caller };
         (Box::new(task), waiting)
     }
 }
@@ -79,7 +80,7 @@ impl<Q: Send, T: Send> Task for Request<Q, T> {
 
     fn run(&mut self, group: &mut Group<'_>, clock: &dyn Clock) -> Result<(), rusqlite::Error> {
         let now = self.now.unwrap_or_else(|| clock.now());
-        self.reply = Some(match (self.operation)(group, &self.request, now) {
+        self.reply = Some(match (self.operation)(group, &self.question, now) {
             Ok(reply) => Ok(reply),
             Err(Fail::Refused(error)) => Err(error),
             Err(Fail::Broken(error)) => return Err(error),

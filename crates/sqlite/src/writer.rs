@@ -63,9 +63,9 @@ impl Writer {
         let mut waiting = VecDeque::new();
         loop {
             let patience = (!self.listeners.is_empty()).then_some(LOOK_EVERY);
-            match self.inbox.take_all(&mut waiting, patience.or(Some(OTHERS_LIVE))) {
+            match self.inbox.take_all(&mut waiting, patience) {
                 Taken::Some => {}
-                Taken::TimedOut => {
+                Taken::Nothing => {
                     self.look_for_others();
                     continue;
                 }
