@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use gristmill_core::{
-    Call, ClaimId, Ending, Enqueue, Error, FetchRequest, FetchedJob, FinishItem, FinishRequest, Finished, Job,
-    JobId, JobState, ManualClock, Name, Outcome, QueueWant, RegisterWorker, When, WorkerId,
+    Call, ClaimId, Ending, Enqueue, Error, FetchRequest, FetchedJob, FinishItem, FinishRequest, Finished,
+    Job, JobId, JobState, ManualClock, Name, Outcome, QueueWant, RegisterWorker, When, WorkerId,
 };
 
 use crate::client::IntoBackend;
@@ -74,7 +74,7 @@ impl TestQueue {
     }
 
     /// The clock of store and client.
-    pub fn clock(&self) -> &ManualClock {
+    pub fn clock(&self) -> &Arc<ManualClock> {
         &self.clock
     }
 
@@ -109,7 +109,9 @@ impl TestQueue {
             session.finish(FinishItem::give_back(other.lease, Duration::ZERO)).await?;
         }
         let Some(job) = mine.into_iter().next() else {
-            return Err(Error::invalid(format!("the job is not the next one of queue `{queue}`; is it paused?")));
+            return Err(Error::invalid(format!(
+                "the job is not the next one of queue `{queue}`; is it paused?"
+            )));
         };
         let performed = session.run(job).await?;
         session.end().await?;
