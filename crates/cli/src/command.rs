@@ -1,6 +1,7 @@
 //! The one table of commands: help and completions are generated from it.
 
 mod completions;
+mod demo;
 mod doctor;
 mod enqueue;
 mod jobs;
@@ -12,11 +13,12 @@ mod workers;
 
 use std::process::ExitCode;
 
+use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::failure::{Failure, Result};
-use crate::output::{say, say_failure};
-use crate::setup::{Global, Setup};
+use crate::output::say_failure;
+use crate::setup::{Global, Setup, start_log};
 
 /// Background jobs on one file or in memory: enqueue them, work them, see what became of them.
 #[derive(Debug, Parser)]
@@ -40,6 +42,15 @@ stdout is data, stderr is talk. Flags win over the environment, and that over gr
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
+    #[command(flatten)]
+    Store(StoreCommand),
+    Completions(completions::Completions),
+}
+
+/// The commands that work on the store the options name.
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
     Enqueue(enqueue::Enqueue),
     Work(work::Work),
     Jobs(jobs::Jobs),
@@ -48,20 +59,23 @@ enum Command {
     Stats(stats::Stats),
     Migrate(migrate::Migrate),
     Doctor(doctor::Doctor),
-    Completions(completions::Completions),
 }
 
 /// Reads the command line, runs the command, says what went wrong.
 pub(crate) fn main() -> ExitCode {
-    let cli = match Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        let flagged = matches.value_source("db") == Some(ValueSource::CommandLine);
+        Cli::from_arg_matches(&matches).map(|cli| (cli, flagged))
+    });
+    let (cli, flagged) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help for a reader that has gone away is no error.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    match run(cli) {
+    match run(cli, flagged) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             say_failure(&failure);
@@ -70,36 +84,45 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
+/// `flagged` says that the store was named on the command line.
+fn run(cli: Cli, flagged: bool) -> Result<()> {
     let Cli { global, command } = cli;
-    if let Command::Completions(command) = command {
-        return command.run(&mut Cli::command());
+    match command {
+        Command::Completions(command) => command.run(&mut Cli::command()),
+        Command::Demo(_) if flagged => Err(Failure::usage("`demo` makes a store of its own")
+            .hint("leave --db out; --keep leaves that store behind")),
+        Command::Demo(command) => {
+            start_log(global.log.as_deref())?;
+            within_runtime(command.run())
+        }
+        Command::Store(command) => {
+            let setup = Setup::new(global)?;
+            within_runtime(start(command, setup))
+        }
     }
-    let setup = Setup::new(global)?;
+}
+
+fn within_runtime(command: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::io("the runtime cannot be started", &error))?;
-    let result = runtime.block_on(start(command, setup));
+    let result = runtime.block_on(Box::pin(command));
     // A blocking handler that does not end must not keep a process that was told to leave.
     runtime.shutdown_background();
     result
 }
 
-async fn start(command: Command, setup: Setup) -> Result<()> {
+async fn start(command: StoreCommand, setup: Setup) -> Result<()> {
     match command {
-        Command::Enqueue(command) => Box::pin(command.run(&setup)).await,
-        Command::Work(command) => Box::pin(command.run(setup)).await,
-        Command::Jobs(command) => Box::pin(command.run(&setup)).await,
-        Command::Queues(command) => Box::pin(command.run(&setup)).await,
-        Command::Workers(command) => Box::pin(command.run(&setup)).await,
-        Command::Stats(command) => Box::pin(command.run(&setup)).await,
-        Command::Migrate(command) => Box::pin(command.run(&setup)).await,
-        Command::Doctor(command) => Box::pin(command.run(&setup)).await,
-        Command::Completions(_) => {
-            say("completions need no store");
-            Ok(())
-        }
+        StoreCommand::Enqueue(command) => Box::pin(command.run(&setup)).await,
+        StoreCommand::Work(command) => Box::pin(command.run(setup)).await,
+        StoreCommand::Jobs(command) => Box::pin(command.run(&setup)).await,
+        StoreCommand::Queues(command) => Box::pin(command.run(&setup)).await,
+        StoreCommand::Workers(command) => Box::pin(command.run(&setup)).await,
+        StoreCommand::Stats(command) => Box::pin(command.run(&setup)).await,
+        StoreCommand::Migrate(command) => Box::pin(command.run(&setup)).await,
+        StoreCommand::Doctor(command) => Box::pin(command.run(&setup)).await,
     }
 }
 

@@ -4,6 +4,7 @@ mod command;
 mod config;
 mod confirm;
 mod connect;
+mod demo;
 mod exec;
 mod failure;
 mod intake;

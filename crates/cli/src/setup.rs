@@ -52,7 +52,8 @@ impl Setup {
     }
 }
 
-fn start_log(filter: Option<&str>) -> Result<()> {
+/// Starts the log on stderr; `warn` unless something else is wanted.
+pub(crate) fn start_log(filter: Option<&str>) -> Result<()> {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::builder().parse(filter.unwrap_or("warn")).map_err(|error| {
         Failure::usage(format!("the log filter is not valid: {error}"))

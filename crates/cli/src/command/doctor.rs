@@ -26,7 +26,6 @@ impl Doctor {
         let ping = client.ping().await?;
         let mut findings =
             vec![Diagnosis::fine("store", format!("{} at {}", ping.version, setup.url.shown()))];
-        findings.push(Diagnosis::fine("durability", ping.durability.as_str()));
         findings.extend(client.diagnose().await?);
         let mut output = Output::stdout();
         for finding in &findings {

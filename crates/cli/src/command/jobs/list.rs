@@ -73,8 +73,9 @@ fn table() -> Table {
 
 fn cells(job: &JobRecord) -> [String; 7] {
     const SHOWN: usize = 60;
-    let why = job.reason.as_deref().or(job.errors.last().map(|error| error.message.as_str()));
-    let mut why: String = why.unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+    let error = job.errors.last().map(|error| error.message.lines().next().unwrap_or_default());
+    let parts: Vec<&str> = job.reason.as_deref().into_iter().chain(error).collect();
+    let mut why = parts.join(": ");
     if let Some((end, _)) = why.char_indices().nth(SHOWN) {
         why.truncate(end);
         why.push('…');
