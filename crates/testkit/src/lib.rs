@@ -5,6 +5,7 @@ mod caught;
 mod conformance;
 mod fault;
 mod fixture;
+mod model;
 mod store;
 mod wait;
 
@@ -14,5 +15,6 @@ pub use conformance::{conformance, run_case};
 pub use fault::{Fault, FaultyBackend, Operation};
 pub use fixture::Fixture;
 pub use fixture::shape::Shape;
+pub use model::{model_histories, try_histories};
 pub use store::Store;
 pub use wait::block_on;

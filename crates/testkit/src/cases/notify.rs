@@ -28,7 +28,7 @@ cases! { "notify":
 }
 
 /// How long a hint may take that a backend promises; it is told within the call that caused it or right after.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Ear {
     hints: Mutex<Sender<Hint>>,

@@ -1,0 +1,100 @@
+//! The model's ends of runs.
+
+use std::time::Duration;
+
+use gristmill_core::{
+    ClaimId, Decision, Ending, FinishItem, Finished, JobId, JobState, Lease, LostWhy, Output, RunError,
+    RunRecord, Settlement, Timestamp, WorkerId, settle,
+};
+
+use super::state::{By, Due, Model, Run};
+
+/// What a worker says of a run that ended.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    output: Option<Output>,
+    error: Option<RunError>,
+    reason: Option<String>,
+}
+
+impl Model {
+    /// Whether a lease holds now.
+    pub(super) fn holds(&self, lease: &Lease) -> bool {
+        let held = self.jobs.get(&lease.job).and_then(|job| job.held.as_ref());
+        held.is_some_and(|held| held.lease.run == lease.run && held.lease.token == lease.token)
+    }
+
+    /// Ends a run if its lease holds, and gives the answers the contract allows.
+    pub(super) fn finish(&mut self, item: FinishItem, now: Timestamp) -> Vec<Finished> {
+        let lease = item.lease;
+        if !self.holds(&lease) {
+            return self.refuse(&lease);
+        }
+        let settled = settle(item.decision, item.ending, self.jobs[&lease.job].facts());
+        let said = Said { output: item.output, error: item.error, reason: item.reason };
+        self.end(lease.job, settled, By::Worker, said, now);
+        self.accepted.push((lease.job, lease.run, lease.token));
+        for effect in item.effects {
+            self.enqueue(effect, now);
+        }
+        vec![Finished::Accepted { state: settled.state }]
+    }
+
+    fn refuse(&self, lease: &Lease) -> Vec<Finished> {
+        let unknown = Finished::LeaseLost { why: LostWhy::Unknown };
+        let Some(job) = self.jobs.get(&lease.job) else {
+            // The job is gone; a store may or may not remember the run.
+            let accepted = self.accepted.contains(&(lease.job, lease.run, lease.token));
+            return if accepted { vec![unknown, Finished::AlreadyAccepted] } else { vec![unknown] };
+        };
+        let ended = job.runs.iter().find(|run| run.record.run == lease.run && run.token == lease.token);
+        vec![match ended.map(|run| run.by) {
+            Some(By::Worker) => Finished::AlreadyAccepted,
+            Some(By::Rescue) => Finished::LeaseLost { why: LostWhy::Rescued },
+            Some(By::GiveBack) => Finished::LeaseLost { why: LostWhy::GivenBack },
+            None => unknown,
+        }]
+    }
+
+    /// Gives back, refunded, what a worker runs under these claims.
+    pub(super) fn give_back(&mut self, worker: WorkerId, claims: &[ClaimId], now: Timestamp) {
+        let running = self.running(worker).filter(|(_, held)| claims.contains(&held.lease.claim));
+        let ids: Vec<JobId> = running.map(|(job, _)| job.id).collect();
+        for id in ids {
+            let decision = Decision::GiveBackAfter(Duration::ZERO);
+            let settled = settle(decision, Ending::Released, self.jobs[&id].facts());
+            self.end(id, settled, By::GiveBack, Said::default(), now);
+        }
+    }
+
+    /// The one way a run ends.
+    pub(super) fn end(&mut self, id: JobId, settled: Settlement, by: By, said: Said, now: Timestamp) {
+        let job = self.job(id);
+        let held = job.held.take().expect("only a running job's run ends");
+        let reason = settled.reason.map(|reason| reason.as_str().to_owned()).or(said.reason);
+        let mut record = RunRecord::new(
+            job.run,
+            job.attempt,
+            settled.ending,
+            settled.state,
+            held.worker,
+            held.fetched_at,
+            now,
+        );
+        record.reason.clone_from(&reason);
+        record.error = said.error;
+        job.runs.push(Run { record, token: held.lease.token, by });
+        job.no_handler = settled.ending == Ending::UnknownKind;
+        job.state = settled.state;
+        job.attempt = settled.attempt;
+        job.crashes = settled.crashes;
+        job.due = Due::At(settled.due(now, job.run_at()));
+        job.cancel_requested = false;
+        job.reason = Some(reason);
+        job.output = said.output.filter(|_| settled.state == JobState::Completed);
+        if settled.state.is_terminal() {
+            job.finished_at = Some(now);
+            self.forget_unless_kept(id);
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The model: the contract as plainly as it can be said. Lists are searched, nothing is indexed, nothing is clever.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gristmill_core::{
+    ClaimId, Enqueued, ExistingBy, JobId, JobPatch, JobSpec, JobState, Lease, LeaseToken, Name, NewJob,
+    Output, QueueWant, RunFacts, RunRecord, Timestamp, Verb, Verdict, When, WorkerId, settle_crash,
+};
+
+/// All that the contract says a store knows.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) jobs: BTreeMap<JobId, Job>,
+    /// Workers that were not retired; those whose lease has expired stay until a rescue.
+    pub(super) workers: BTreeMap<WorkerId, Worker>,
+    pub(super) paused: Vec<Name>,
+    /// Claims that a renewal gave back.
+    pub(super) given_back: Vec<(WorkerId, ClaimId)>,
+    /// Runs whose finish was accepted, jobs that are gone included.
+    pub(super) accepted: Vec<(JobId, u32, LeaseToken)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) started_at: Timestamp,
+    pub(super) heartbeat_at: Timestamp,
+    pub(super) lease: Duration,
+    pub(super) kinds: Vec<Name>,
+}
+
+impl Worker {
+    pub(super) fn expires_at(&self) -> Timestamp {
+        self.heartbeat_at + self.lease
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) id: JobId,
+    pub(super) spec: JobSpec,
+    pub(super) state: JobState,
+    pub(super) attempt: u16,
+    pub(super) run: u32,
+    pub(super) crashes: u16,
+    pub(super) due: Due,
+    pub(super) created_at: Timestamp,
+    pub(super) finished_at: Option<Timestamp>,
+    pub(super) held: Option<Held>,
+    pub(super) cancel_requested: bool,
+    pub(super) no_handler: bool,
+    /// What the record must say; `None` where the contract leaves it open.
+    pub(super) reason: Option<Option<String>>,
+    pub(super) output: Option<Output>,
+    pub(super) progress: Option<u8>,
+    pub(super) runs: Vec<Run>,
+}
+
+/// When a job is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Due {
+    /// Then.
+    At(Timestamp),
+    /// The backend rolled the dice: somewhere in between, both ends included. The first look tells.
+    Between(Timestamp, Timestamp),
+}
+
+/// The lease of a running job.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) lease: Lease,
+    pub(super) worker: WorkerId,
+    pub(super) fetched_at: Timestamp,
+}
+
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) record: RunRecord,
+    pub(super) token: LeaseToken,
+    pub(super) by: By,
+}
+
+/// Who ended a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Worker,
+    Rescue,
+    GiveBack,
+}
+
+impl Job {
+    /// When it is due; known to the millisecond once it was looked at.
+    pub(super) fn run_at(&self) -> Timestamp {
+        match self.due {
+            Due::At(at) | Due::Between(at, _) => at,
+        }
+    }
+
+    pub(super) fn facts(&self) -> RunFacts {
+        RunFacts {
+            attempt: self.attempt,
+            crashes: self.crashes,
+            max_attempts: self.spec.max_attempts.get(),
+            cancel_requested: self.cancel_requested,
+        }
+    }
+
+    fn make_available(&mut self, run_at: Timestamp) {
+        self.state = JobState::Available;
+        self.due = Due::At(run_at);
+        self.no_handler = false;
+        self.reason = None;
+    }
+}
+
+impl Model {
+    pub(super) fn enqueue(&mut self, new: NewJob, now: Timestamp) -> Enqueued {
+        if self.jobs.contains_key(&new.id) {
+            return Enqueued::Existing { id: new.id, by: ExistingBy::Id };
+        }
+        if let Some(id) = self.holder(&new.spec) {
+            return Enqueued::Existing { id, by: ExistingBy::UniqueKey };
+        }
+        let (state, run_at) = new.when.resolve(now);
+        let job = Job {
+            id: new.id,
+            spec: new.spec,
+            state,
+            attempt: 0,
+            run: 0,
+            crashes: 0,
+            due: Due::At(run_at),
+            created_at: now,
+            finished_at: None,
+            held: None,
+            cancel_requested: false,
+            no_handler: false,
+            reason: Some(None),
+            output: None,
+            progress: None,
+            runs: Vec::new(),
+        };
+        self.jobs.insert(job.id, job);
+        Enqueued::Created
+    }
+
+    /// Who holds the unique key of this spec in its queue.
+    fn holder(&self, spec: &JobSpec) -> Option<JobId> {
+        let key = spec.unique_key.as_ref()?;
+        let holds = |job: &&Job| {
+            !job.state.is_terminal()
+                && job.spec.unique_key.as_ref() == Some(key)
+                && job.spec.queue == spec.queue
+        };
+        self.jobs.values().find(holds).map(|job| job.id)
+    }
+
+    pub(super) fn is_alive(&self, worker: WorkerId, now: Timestamp) -> bool {
+        self.workers.get(&worker).is_some_and(|known| known.expires_at() > now)
+    }
+
+    pub(super) fn register(&mut self, worker: WorkerId, kinds: Vec<Name>, lease: Duration, now: Timestamp) {
+        for job in self.jobs.values_mut().filter(|job| job.no_handler && kinds.contains(&job.spec.kind)) {
+            if job.state == JobState::Scheduled {
+                job.make_available(job.run_at().min(now));
+            }
+        }
+        let started_at = self.workers.get(&worker).map_or(now, |known| known.started_at);
+        self.workers.insert(worker, Worker { started_at, heartbeat_at: now, lease, kinds });
+    }
+
+    /// The jobs a fetch must give of one queue, in order.
+    pub(super) fn fetchable(&self, want: &QueueWant) -> Vec<JobId> {
+        if self.paused.contains(&want.queue) {
+            return Vec::new();
+        }
+        let wanted = |job: &&Job| {
+            let (priority, range) = (job.spec.priority, want.priorities);
+            job.state == JobState::Available
+                && job.spec.queue == want.queue
+                && range.is_none_or(|(first, last)| (first..=last).contains(&priority))
+        };
+        let mut jobs: Vec<&Job> = self.jobs.values().filter(wanted).collect();
+        jobs.sort_by_key(|job| (job.spec.priority, job.run_at(), job.id));
+        jobs.iter().map(|job| job.id).collect()
+    }
+
+    /// The lease of a job that was just fetched.
+    pub(super) fn lease(&mut self, lease: Lease, worker: WorkerId, now: Timestamp) {
+        let job = self.jobs.get_mut(&lease.job).expect("it was fetchable");
+        job.state = JobState::Running;
+        job.attempt += 1;
+        job.run += 1;
+        job.progress = None;
+        job.reason = None;
+        job.no_handler = false;
+        job.held = Some(Held { lease, worker, fetched_at: now });
+    }
+
+    /// The running jobs of a worker.
+    pub(super) fn running(&self, worker: WorkerId) -> impl Iterator<Item = (&Job, &Held)> {
+        let held = move |job: &Job| job.held.as_ref().is_some_and(|held| held.worker == worker);
+        self.jobs.values().filter(move |job| held(job)).filter_map(|job| Some((job, job.held.as_ref()?)))
+    }
+
+    /// The claims of a worker that still have a running job.
+    pub(super) fn open_claims(&self, worker: WorkerId) -> Vec<ClaimId> {
+        let mut claims: Vec<_> = self.running(worker).map(|(_, held)| held.lease.claim).collect();
+        claims.sort_unstable();
+        claims.dedup();
+        claims
+    }
+
+    pub(super) fn promote(&mut self, now: Timestamp) -> u64 {
+        let mut done = 0;
+        for job in self.jobs.values_mut() {
+            if matches!(job.state, JobState::Scheduled | JobState::Retryable) && job.run_at() <= now {
+                job.make_available(job.run_at());
+                done += 1;
+            }
+        }
+        done
+    }
+
+    /// Ends the runs of every worker whose lease has expired, and gives each job with the state it went to.
+    pub(super) fn rescue(&mut self, now: Timestamp) -> Vec<(JobId, JobState)> {
+        let dead: Vec<WorkerId> =
+            self.workers.keys().copied().filter(|id| !self.is_alive(*id, now)).collect();
+        let mut rescued = Vec::new();
+        for worker in dead {
+            let ids: Vec<JobId> = self.running(worker).map(|(job, _)| job.id).collect();
+            for id in ids {
+                let job = &self.jobs[&id];
+                let was_due = job.run_at();
+                let settled = settle_crash(&job.spec.retry_policy(), job.facts(), 1.0);
+                rescued.push((id, settled.state));
+                self.end(id, settled, By::Rescue, super::finish::Said::default(), now);
+                if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.state == JobState::Retryable) {
+                    job.due = Due::Between(was_due.min(now), now + settled.after);
+                }
+            }
+            self.workers.remove(&worker);
+        }
+        rescued.sort();
+        rescued
+    }
+
+    pub(super) fn prune(&mut self, now: Timestamp) -> u64 {
+        let before = self.jobs.len();
+        self.jobs.retain(|_, job| {
+            let retention = job.spec.retention().of(job.state);
+            !matches!((job.finished_at, retention), (Some(at), Some(retention)) if at + retention <= now)
+        });
+        (before - self.jobs.len()) as u64
+    }
+
+    pub(super) fn act(&mut self, verb: Verb, id: JobId, now: Timestamp) -> Verdict {
+        let Some(job) = self.jobs.get(&id) else { return Verdict::NotFound };
+        let state = job.state;
+        match verb {
+            Verb::Cancel => self.cancel(id, now),
+            Verb::Retry => self.retry(id, now),
+            Verb::Delete if state == JobState::Running => Verdict::Refused(state),
+            Verb::Delete => {
+                self.jobs.remove(&id);
+                Verdict::Done
+            }
+            Verb::ReleaseHold if state == JobState::Suspended => {
+                self.job(id).make_available(now);
+                Verdict::Done
+            }
+            _ => Verdict::Refused(state),
+        }
+    }
+
+    fn cancel(&mut self, id: JobId, now: Timestamp) -> Verdict {
+        let job = self.job(id);
+        if job.state.is_terminal() {
+            return Verdict::AlreadyTerminal;
+        }
+        if job.state == JobState::Running {
+            job.cancel_requested = true;
+            return Verdict::Requested;
+        }
+        job.state = JobState::Cancelled;
+        job.finished_at = Some(now);
+        job.reason = None;
+        self.forget_unless_kept(id);
+        Verdict::Done
+    }
+
+    fn retry(&mut self, id: JobId, now: Timestamp) -> Verdict {
+        let (state, holder) = (self.jobs[&id].state, self.holder(&self.jobs[&id].spec));
+        if matches!(state, JobState::Running | JobState::Suspended) {
+            return Verdict::Refused(state);
+        }
+        if state == JobState::Available {
+            return Verdict::Done;
+        }
+        if let Some(other) = holder.filter(|other| *other != id) {
+            return Verdict::Conflict(other);
+        }
+        let job = self.job(id);
+        job.make_available(now);
+        (job.attempt, job.crashes, job.finished_at) = (0, 0, None);
+        Verdict::Done
+    }
+
+    pub(super) fn update(&mut self, id: JobId, patch: &JobPatch, now: Timestamp) -> Verdict {
+        let Some(job) = self.jobs.get_mut(&id) else { return Verdict::NotFound };
+        if job.state == JobState::Running || job.state.is_terminal() {
+            return Verdict::Refused(job.state);
+        }
+        let when = patch.when.filter(|when| *when != When::Suspended && job.state != JobState::Suspended);
+        if let Some(when) = when {
+            let (state, run_at) = when.resolve(now);
+            (job.state, job.due) = (state, Due::At(run_at));
+        }
+        job.spec.args = patch.args.clone().unwrap_or_else(|| job.spec.args.clone());
+        job.spec.priority = patch.priority.unwrap_or(job.spec.priority);
+        job.spec.max_attempts = patch.max_attempts.unwrap_or(job.spec.max_attempts);
+        Verdict::Done
+    }
+
+    pub(super) fn job(&mut self, id: JobId) -> &mut Job {
+        self.jobs.get_mut(&id).expect("it was looked up")
+    }
+
+    /// A retention of zero deletes a job in the act that ends it.
+    pub(super) fn forget_unless_kept(&mut self, id: JobId) {
+        let job = &self.jobs[&id];
+        if job.spec.retention().of(job.state) == Some(Duration::ZERO) {
+            self.jobs.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! A backend with one defect.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gristmill_core::{
+    AuditReply, Backend, Call, Capabilities, ClaimId, Count, Cursor, Decision, Diagnosis, EnqueueReply,
+    EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, Finished, IdContext, JobEvent,
+    JobFilter, JobId, JobPatch, JobRecord, JobState, Lease, ListRequest, Listener, Maintained, MigrateMode,
+    MigrationReport, Name, NewJob, Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded,
+    RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord, StatsReply, StatsRequest,
+    Subscription, Timestamp, UniqueKey, VerbReply, VerbRequest, Verdict, WorkerId, WorkerRecord,
+};
+use gristmill_memory::Memory;
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Defect {
+    /// A finish names its job, and whoever runs it now is finished.
+    FinishesById,
+    /// A rescue acts on what the worker once fetched, finished or not.
+    RescuesFinishedJobs,
+    /// The unique key is looked for before the call, not within it.
+    SkipsUniqueWithinACall,
+    /// The unique key is looked for first and stored then, without a lock in between.
+    ChecksUniqueThenInserts,
+    /// A repeated give-back refunds once more.
+    RefundsTwice,
+    /// Pause is a note for people.
+    IgnoresPause,
+    /// A cancel of a running job is answered and forgotten, so a late completion overwrites it.
+    ForgetsCancelOfRunningJobs,
+    /// Follow-up jobs are stored before the token is looked at.
+    StoresEffectsOfStaleFinishes,
+    /// Due times are rounded down to the second.
+    PromotesEarly,
+    /// A lease holds for ever.
+    NeverExpiresLeases,
+    /// The claim number is not kept: a repeated fetch is a new one.
+    ForgetsClaims,
+    /// A stale finish leaves no trace.
+    HidesStaleFinishes,
+    /// A heartbeat renews what it does not list.
+    KeepsForgottenClaims,
+    /// A batch is stored in the reverse order.
+    ReversesBatches,
+}
+
+impl Defect {
+    pub(crate) const ALL: [Self; 14] = [
+        Self::FinishesById,
+        Self::RescuesFinishedJobs,
+        Self::SkipsUniqueWithinACall,
+        Self::ChecksUniqueThenInserts,
+        Self::RefundsTwice,
+        Self::IgnoresPause,
+        Self::ForgetsCancelOfRunningJobs,
+        Self::StoresEffectsOfStaleFinishes,
+        Self::PromotesEarly,
+        Self::NeverExpiresLeases,
+        Self::ForgetsClaims,
+        Self::HidesStaleFinishes,
+        Self::KeepsForgottenClaims,
+        Self::ReversesBatches,
+    ];
+
+    /// Whether it shows only where two threads meet.
+    pub(crate) fn needs_threads(self) -> bool {
+        self == Self::ChecksUniqueThenInserts
+    }
+}
+
+/// A sound backend with a defect in front of it.
+#[derive(Debug)]
+pub(crate) struct Defective {
+    inner: Memory,
+    defect: Defect,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// The latest lease of each job, and who holds it.
+    latest: HashMap<JobId, (Lease, WorkerId)>,
+    /// Who holds a key, for the defect that looks first.
+    keys: HashMap<(Name, UniqueKey), JobId>,
+    paused: Vec<PauseRequest>,
+    /// Claims of each worker that were granted.
+    claims: Vec<(WorkerId, ClaimId)>,
+    next_claim: u64,
+}
+
+impl Defective {
+    pub(crate) fn new(inner: Memory, defect: Defect) -> Self {
+        Self { inner, defect, notes: Mutex::default() }
+    }
+
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == defect
+    }
+
+    fn note(&self, worker: WorkerId, reply: &FetchReply) {
+        let mut notes = self.notes.lock().unwrap();
+        for job in &reply.jobs {
+            notes.latest.insert(job.lease.job, (job.lease.clone(), worker));
+            notes.claims.push((worker, job.lease.claim));
+        }
+    }
+
+    fn latest(&self, id: JobId) -> Option<(Lease, WorkerId)> {
+        self.notes.lock().unwrap().latest.get(&id).cloned()
+    }
+
+    /// Enqueues one by one, with the key looked for beforehand.
+    async fn check_then_insert(&self, call: Call, jobs: Vec<NewJob>) -> Vec<gristmill_core::Enqueued> {
+        let mut replies = Vec::new();
+        for mut job in jobs {
+            let key = job.spec.unique_key.clone().map(|key| (job.spec.queue.clone(), key));
+            if let Some(key) = key {
+                let holder = self.notes.lock().unwrap().keys.get(&key).copied();
+                let held = match holder {
+                    Some(id) => self.inner.get(call, vec![id]).await.unwrap().remove(0),
+                    None => None,
+                };
+                if held.is_none_or(|job| job.state.is_terminal()) {
+                    // Here another producer comes in between.
+                    for _ in 0..100 {
+                        std::thread::yield_now();
+                    }
+                    self.notes.lock().unwrap().keys.insert(key, job.id);
+                    let open = UniqueKey::new(format!("{}", job.id)).unwrap();
+                    job.spec.unique_key = Some(open);
+                }
+            }
+            let reply = self.inner.enqueue(call, EnqueueRequest::new(vec![job])).await.unwrap();
+            replies.extend(reply.jobs);
+        }
+        replies
+    }
+}
+
+/// Methods that do what the sound backend does.
+macro_rules! sound {
+    ($($method:ident($($argument:ident: $type:ty),*) -> $reply:ty;)*) => {$(
+        fn $method(&self, call: Call, $($argument: $type),*) -> Reply<'_, $reply> {
+            self.inner.$method(call, $($argument),*)
+        }
+    )*};
+}
+
+impl Backend for Defective {
+    fn name(&self) -> &'static str {
+        "defective"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn id_context(&self) -> IdContext {
+        self.inner.id_context()
+    }
+
+    fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
+        self.inner.subscribe(listener)
+    }
+
+    fn enqueue(&self, call: Call, mut request: EnqueueRequest) -> Reply<'_, EnqueueReply> {
+        if self.has(Defect::ReversesBatches) {
+            return Box::pin(async move {
+                request.jobs.reverse();
+                let mut reply = self.inner.enqueue(call, request).await?;
+                reply.jobs.reverse();
+                Ok(reply)
+            });
+        }
+        if self.has(Defect::SkipsUniqueWithinACall) {
+            let mut seen = Vec::new();
+            for job in &mut request.jobs {
+                let key = job.spec.unique_key.clone().map(|key| (job.spec.queue.clone(), key));
+                if seen.contains(&key) {
+                    job.spec.unique_key = None;
+                }
+                seen.push(key);
+            }
+        }
+        if self.has(Defect::ChecksUniqueThenInserts) {
+            return Box::pin(async move {
+                let jobs = self.check_then_insert(call, request.jobs).await;
+                Ok(EnqueueReply::new(jobs, gristmill_core::Durability::Process))
+            });
+        }
+        self.inner.enqueue(call, request)
+    }
+
+    fn fetch(&self, call: Call, mut request: FetchRequest) -> Reply<'_, FetchReply> {
+        Box::pin(async move {
+            let worker = request.worker;
+            if self.has(Defect::ForgetsClaims) {
+                let mut notes = self.notes.lock().unwrap();
+                notes.next_claim += 1;
+                request.claim = ClaimId(notes.next_claim << 32);
+            }
+            let ignored = if self.has(Defect::IgnoresPause) {
+                self.notes.lock().unwrap().paused.clone()
+            } else {
+                Vec::new()
+            };
+            for pause in &ignored {
+                self.inner.resume(call, pause.queue.clone()).await?;
+            }
+            let reply = self.inner.fetch(call, request).await;
+            for pause in ignored {
+                self.inner.pause(call, pause).await?;
+            }
+            let reply = reply?;
+            self.note(worker, &reply);
+            Ok(reply)
+        })
+    }
+
+    fn renew(&self, call: Call, mut request: RenewRequest) -> Reply<'_, RenewReply> {
+        if self.has(Defect::KeepsForgottenClaims) {
+            let notes = self.notes.lock().unwrap();
+            let mine = notes.claims.iter().filter(|(worker, _)| *worker == request.worker);
+            request.known_claims.extend(mine.map(|(_, claim)| *claim));
+        }
+        self.inner.renew(call, request)
+    }
+
+    fn finish(&self, call: Call, mut request: FinishRequest) -> Reply<'_, FinishReply> {
+        Box::pin(async move {
+            for item in &mut request.items {
+                if let Some((latest, _)) =
+                    self.latest(item.lease.job).filter(|_| self.has(Defect::FinishesById))
+                {
+                    item.lease = latest;
+                }
+                if self.has(Defect::StoresEffectsOfStaleFinishes) && !item.effects.is_empty() {
+                    self.inner.enqueue(call, EnqueueRequest::new(item.effects.clone())).await?;
+                }
+            }
+            let worker = request.then_fetch.as_ref().map(|fetch| fetch.worker);
+            let items = request.items.clone();
+            let reply = self.inner.finish(call, request).await?;
+            for (item, answer) in items.into_iter().zip(&reply.items) {
+                let repeated = matches!(item.decision, Decision::GiveBackAfter(_))
+                    && *answer == Finished::AlreadyAccepted
+                    && self.has(Defect::RefundsTwice);
+                if let Some((latest, _)) = self.latest(item.lease.job).filter(|_| repeated) {
+                    let mut again = item;
+                    again.lease = latest;
+                    self.inner.finish(call, FinishRequest::new(vec![again])).await?;
+                }
+            }
+            if let (Some(worker), Some(fetched)) = (worker, &reply.fetched) {
+                self.note(worker, fetched);
+            }
+            Ok(reply)
+        })
+    }
+
+    fn register_worker(&self, call: Call, mut request: RegisterWorker) -> Reply<'_, ()> {
+        if self.has(Defect::NeverExpiresLeases) {
+            request.lease = Duration::from_secs(10 * 365 * 24 * 3600);
+        }
+        self.inner.register_worker(call, request)
+    }
+
+    fn cancel(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply> {
+        let gristmill_core::Select::Ids(ids) = request.select.clone() else {
+            return self.inner.cancel(call, request);
+        };
+        if !self.has(Defect::ForgetsCancelOfRunningJobs) {
+            return self.inner.cancel(call, request);
+        }
+        Box::pin(async move {
+            let mut reply = VerbReply::default();
+            for id in ids {
+                let job = self.inner.get(call, vec![id]).await?.remove(0);
+                if job.is_some_and(|job| job.state == JobState::Running) {
+                    reply.jobs.push((id, Verdict::Requested));
+                } else {
+                    let one = self.inner.cancel(call, VerbRequest::ids(vec![id])).await?;
+                    reply.jobs.extend(one.jobs);
+                }
+            }
+            Ok(reply)
+        })
+    }
+
+    fn promote(&self, mut call: Call, limit: usize) -> Reply<'_, Maintained> {
+        if self.has(Defect::PromotesEarly) {
+            call.now = call.now.map(|now: Timestamp| now + Duration::from_millis(999));
+        }
+        self.inner.promote(call, limit)
+    }
+
+    fn rescue(&self, call: Call, limit: usize) -> Reply<'_, RescueReply> {
+        Box::pin(async move {
+            let now = call.now.unwrap_or(Timestamp::EPOCH);
+            let workers = self.inner.list_workers(call).await?;
+            let dead: Vec<WorkerId> = workers
+                .iter()
+                .filter(|worker| worker.lease_expires_at <= now)
+                .map(|worker| worker.id)
+                .collect();
+            let reply = self.inner.rescue(call, limit).await?;
+            if self.has(Defect::RescuesFinishedJobs) {
+                let latest: Vec<_> = self.notes.lock().unwrap().latest.values().cloned().collect();
+                for (lease, _) in latest.into_iter().filter(|(_, worker)| dead.contains(worker)) {
+                    self.inner.retry(call, VerbRequest::ids(vec![lease.job])).await?;
+                }
+            }
+            Ok(reply)
+        })
+    }
+
+    fn stats(&self, call: Call, request: StatsRequest) -> Reply<'_, StatsReply> {
+        Box::pin(async move {
+            let mut reply = self.inner.stats(call, request).await?;
+            if self.has(Defect::HidesStaleFinishes) {
+                reply.stale_finishes = 0;
+            }
+            Ok(reply)
+        })
+    }
+
+    fn pause(&self, call: Call, request: PauseRequest) -> Reply<'_, ()> {
+        self.notes.lock().unwrap().paused.push(request.clone());
+        self.inner.pause(call, request)
+    }
+
+    fn resume(&self, call: Call, queue: Name) -> Reply<'_, ()> {
+        self.notes.lock().unwrap().paused.retain(|pause| pause.queue != queue);
+        self.inner.resume(call, queue)
+    }
+
+    sound! {
+        ping() -> Ping;
+        diagnose() -> Vec<Diagnosis>;
+        migrate(mode: MigrateMode) -> MigrationReport;
+        record(request: RecordRequest) -> Recorded;
+        retire_worker(worker: WorkerId) -> ();
+        retry(request: VerbRequest) -> VerbReply;
+        delete(request: VerbRequest) -> VerbReply;
+        update(request: VerbRequest, patch: JobPatch) -> VerbReply;
+        release_hold(request: VerbRequest) -> VerbReply;
+        prune(limit: usize) -> Maintained;
+        audit(cursor: Option<Cursor>, limit: usize) -> AuditReply;
+        get(ids: Vec<JobId>) -> Vec<Option<JobRecord>>;
+        list(request: ListRequest) -> Page<JobRecord>;
+        list_runs(id: JobId, limit: usize) -> Vec<RunRecord>;
+        list_events(id: JobId) -> Vec<JobEvent>;
+        checkpoint(id: JobId) -> Option<bytes::Bytes>;
+        list_queues() -> Vec<QueueRecord>;
+        list_workers() -> Vec<WorkerRecord>;
+        count(filter: JobFilter, cap: Option<u64>) -> Count;
+    }
+}
