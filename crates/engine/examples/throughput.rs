@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// About 100 bytes of JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Order {
-    order_id: u64,
+    number: u64,
     customer: String,
     amount_cents: i64,
     express: bool,
@@ -33,9 +33,9 @@ impl Job for Order {
     }
 }
 
-fn order(order_id: u64) -> Order {
+fn order(number: u64) -> Order {
     Order {
-        order_id,
+        number,
         customer: "a customer's name".to_owned(),
         amount_cents: 12_345,
         express: true,

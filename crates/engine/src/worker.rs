@@ -41,9 +41,9 @@ use std::time::Duration;
 
 use gristmill_core::Error;
 
+pub(crate) use attempt::Ended;
 #[cfg(feature = "testing")]
 pub(crate) use attempt::Ready;
-pub(crate) use attempt::Ended;
 pub use builder::WorkerBuilder;
 pub use control::WorkerHandle;
 pub use report::{WorkerReport, WorkerStats};
@@ -71,8 +71,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn assemble(client: Client, options: WorkerOptions, routes: Routes, hooks: Hooks) -> Self {
-        Self { shared: Arc::new(Shared::new(client, options, &routes, hooks)) }
+    pub(crate) fn assemble(client: Client, options: WorkerOptions, routes: &Routes, hooks: Hooks) -> Self {
+        Self { shared: Arc::new(Shared::new(client, options, routes, hooks)) }
     }
 
     /// Steers the worker while it runs.

@@ -108,7 +108,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     /// that is given twice, no handler at all, options of a job that could never be enqueued.
     pub fn build(self) -> Result<Worker, Error> {
         let Parts { client, options, routes, hooks } = self.into_parts()?;
-        Ok(Worker::assemble(client, options, routes, hooks))
+        Ok(Worker::assemble(client, options, &routes, hooks))
     }
 
     pub(crate) fn into_parts(self) -> Result<Parts, Error> {

@@ -19,13 +19,10 @@ pub(crate) async fn answer<T>(
     operation: &'static str,
     reply: Reply<'_, T>,
 ) -> Result<T, BackendError> {
-    match tokio::time::timeout(deadline + SLACK, reply).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            let message = format!("`{operation}` was not answered within {deadline:?}");
-            Err(BackendError::new(BackendErrorKind::TimedOut, message).maybe_stored())
-        }
-    }
+    tokio::time::timeout(deadline + SLACK, reply).await.unwrap_or_else(|_| {
+        let message = format!("`{operation}` was not answered within {deadline:?}");
+        Err(BackendError::new(BackendErrorKind::TimedOut, message).maybe_stored())
+    })
 }
 
 /// Delays between the tries of one loop, and its log: one line a change, not one a try.

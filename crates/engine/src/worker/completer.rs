@@ -171,7 +171,10 @@ async fn send(shared: &Shared, part: Range<usize>) -> Result<Vec<Finished>, Back
 fn may_be_an_item(error: &BackendError) -> bool {
     matches!(
         error.kind(),
-        BackendErrorKind::Internal | BackendErrorKind::Undecodable | BackendErrorKind::Unsupported(_)
+        BackendErrorKind::Internal
+            | BackendErrorKind::Refused
+            | BackendErrorKind::Undecodable
+            | BackendErrorKind::Unsupported(_)
     )
 }
 

@@ -95,11 +95,11 @@ impl Tally {
 
 /// A run the store will have due again soon: the promoter need not find out by looking.
 fn wait_for(shared: &Shared, ended: &Ended, what: What) {
-    let after = match (what, ended.item.decision) {
-        (What::Failed, Decision::RetryAfter(after))
-        | (What::Snoozed, Decision::SnoozeAfter(after))
-        | (What::Released, Decision::GiveBackAfter(after)) => after,
-        _ => return,
+    let ((What::Failed, Decision::RetryAfter(after))
+    | (What::Snoozed, Decision::SnoozeAfter(after))
+    | (What::Released, Decision::GiveBackAfter(after))) = (what, ended.item.decision)
+    else {
+        return;
     };
     if !after.is_zero() {
         shared.due.at(shared.store_now() + after);

@@ -1,0 +1,103 @@
+//! A store whose clock is tokio's, behind a backend that fails on demand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_core::{Clock, JobId, JobOptions, JobRecord, JobState, Timestamp};
+use gristmill_engine::{Client, Worker, WorkerBuilder, WorkerHandle, WorkerReport};
+use gristmill_memory::Memory;
+use gristmill_testkit::FaultyBackend;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MILLI: Duration = Duration::from_millis(1);
+
+/// The store's clock moves with tokio's.
+#[derive(Debug)]
+struct TokioClock(Instant);
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000) + self.0.elapsed()
+    }
+}
+
+/// A store and a client of it.
+pub(crate) struct Fixture {
+    pub(crate) backend: Arc<FaultyBackend>,
+    pub(crate) client: Client,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        let clock = Arc::new(TokioClock(Instant::now()));
+        let backend = Arc::new(FaultyBackend::new(Arc::new(Memory::with_clock(clock.clone()))));
+        let client = Client::with_clock(backend.clone(), clock);
+        Self { backend, client }
+    }
+
+    /// A worker of the queue `default` with ten slots.
+    pub(crate) fn worker(&self) -> WorkerBuilder<()> {
+        Worker::builder(self.client.clone()).queue("default", 10)
+    }
+
+    pub(crate) async fn enqueue(&self, kind: &str) -> JobId {
+        self.enqueue_with(kind, JobOptions::new()).await
+    }
+
+    pub(crate) async fn enqueue_with(&self, kind: &str, options: JobOptions) -> JobId {
+        self.client.enqueue_raw(kind, "{}", options).await.expect("the store takes it").id
+    }
+
+    pub(crate) async fn job(&self, id: JobId) -> JobRecord {
+        self.client.job(id).await.expect("the store answers").expect("the job is there")
+    }
+
+    /// Waits until a job is in this state; says how long that took.
+    pub(crate) async fn until(&self, id: JobId, state: JobState) -> Duration {
+        let began = Instant::now();
+        loop {
+            let job = self.job(id).await;
+            if job.state == state {
+                return began.elapsed();
+            }
+            assert!(began.elapsed() < 120 * SECOND, "{id} stays {} instead of {state}", job.state);
+            tokio::time::sleep(MILLI).await;
+        }
+    }
+}
+
+/// A worker that runs in a task.
+pub(crate) struct Running {
+    pub(crate) handle: WorkerHandle,
+    task: JoinHandle<WorkerReport>,
+}
+
+pub(crate) fn run(builder: WorkerBuilder<()>) -> Running {
+    let worker = builder.build().expect("the worker is valid");
+    let handle = worker.handle();
+    Running { handle, task: tokio::spawn(async { worker.run().await.expect("the worker starts") }) }
+}
+
+impl Running {
+    /// Stops it and waits for its end.
+    pub(crate) async fn stop(self) -> WorkerReport {
+        self.handle.stop();
+        self.report().await
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn report(self) -> WorkerReport {
+        self.task.await.expect("the worker does not panic")
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn eventually(mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < 120 * SECOND, "it never held");
+        tokio::time::sleep(MILLI).await;
+    }
+}
