@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 thread_local! {
-    /// What the panic of this thread said, while one is being caught; the outer `None` means that none is.
-    static SAID: RefCell<Option<Option<String>>> = const { RefCell::new(None) };
+    /// What the panic of this thread said, while one is being caught: nothing yet, or its words.
+    static SAID: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Runs something that may panic.
@@ -15,10 +15,10 @@ thread_local! {
 /// Where the panic was, and what it said.
 pub(crate) fn caught(run: impl FnOnce()) -> Result<(), String> {
     listen();
-    SAID.with_borrow_mut(|said| *said = Some(None));
+    SAID.set(Some(String::new()));
     let result = catch_unwind(AssertUnwindSafe(run));
-    let said = SAID.take().flatten();
-    result.map_err(|_| said.unwrap_or_else(|| "it panicked without a word".to_owned()))
+    let said = SAID.take();
+    result.map_err(|_| said.unwrap_or_default())
 }
 
 /// Once per process: panics that are being caught are kept instead of printed.
@@ -29,7 +29,7 @@ fn listen() {
         std::panic::set_hook(Box::new(move |panic| {
             let kept = SAID.with_borrow_mut(|said| {
                 let Some(slot) = said else { return false };
-                *slot = Some(panic.to_string());
+                *slot = panic.to_string();
                 true
             });
             if !kept {

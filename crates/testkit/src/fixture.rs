@@ -95,6 +95,11 @@ impl Fixture {
         self.clock.advance(by);
     }
 
+    /// Moves the clock forward to the last millisecond before `by` has passed.
+    pub fn advance_just_below(&self, by: Duration) {
+        self.advance(by.saturating_sub(Duration::from_millis(1)));
+    }
+
     /// The next job id.
     pub fn next_id(&self) -> JobId {
         self.ids.next(self.now())

@@ -1,4 +1,73 @@
-//! What a backend of Gristmill *means*, as tests.
+//! What a backend of Gristmill *means*, as tests; for everybody who writes one.
+//!
+//! A backend implements [`Backend`](gristmill_core::Backend). Whether it keeps the contract is shown by two test
+//! programs, each with `harness = false` in `Cargo.toml`:
+//!
+//! ```toml
+//! [[test]]
+//! name = "conformance"
+//! harness = false
+//!
+//! [[test]]
+//! name = "model"
+//! harness = false
+//! ```
+//!
+//! # The conformance suite
+//! A table of [cases](Case): one rule of the contract each, in a fresh store. `tests/conformance.rs` is whole with:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//! use std::sync::Arc;
+//! use gristmill_core::Backend;
+//! use gristmill_memory::Memory;
+//! use gristmill_testkit::{Store, conformance};
+//!
+//! fn main() -> ExitCode {
+//!     conformance("memory", Memory::new().capabilities(), || Store::new(Arc::new(Memory::new())))
+//! }
+//! ```
+//!
+//! The program takes the usual arguments of a test program: a filter, `--list`, `--test-threads`. Cases that need a
+//! [capability](gristmill_core::Capability) the backend does not promise are shown as ignored, with the reason in their
+//! name. A backend that promises [`Durable`](gristmill_core::Capability::Durable) says how to open a store again:
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use gristmill_core::Backend;
+//! # use gristmill_testkit::Store;
+//! # struct Folder;
+//! # impl Folder { fn new() -> Self { Self } fn path(&self) -> &'static str { "" } }
+//! # fn open(path: &str) -> Arc<dyn Backend> { unimplemented!() }
+//! fn fresh() -> Store {
+//!     let folder = Folder::new();
+//!     let path = folder.path();
+//!     Store::new(open(path)).with_reopen(move || open(path)).with_guard(folder)
+//! }
+//! ```
+//!
+//! Cases move the clock: every call carries [`Call::now`](gristmill_core::Call::now), so nothing waits, and nothing may
+//! depend on the machine's clock. Calls are made from plain threads without a runtime.
+//!
+//! # The model
+//! [`model_histories`] does random histories to the backend and to a naive model of the contract, and compares all that
+//! can be seen after each step. A history that differs is shrunk and printed. `tests/model.rs` is whole with:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//! use std::sync::Arc;
+//! use gristmill_memory::Memory;
+//! use gristmill_testkit::{Store, model_histories};
+//!
+//! fn main() -> ExitCode {
+//!     model_histories("memory", 2_000, 50, || Store::new(Arc::new(Memory::new())))
+//! }
+//! ```
+//!
+//! # Faults
+//! [`FaultyBackend`] stands before any backend and lets chosen calls fail, hang, or succeed and say that they failed:
+//! for tests of whatever uses a backend. The suite's area `crash` runs a small client over it.
+
 mod case;
 mod cases;
 mod caught;

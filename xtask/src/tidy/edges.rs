@@ -32,7 +32,11 @@ const EDGES: &[Edges] = &[
     backend("gristmill-sqlite", &["gristmill-core", "gristmill-sql"]),
     backend("gristmill-postgres", &["gristmill-core", "gristmill-sql"]),
     backend("gristmill-mysql", &["gristmill-core", "gristmill-sql"]),
-    Edges { from: "gristmill-testkit", uses: Only(&["gristmill-core"]), tests_use: Only(&[]) },
+    Edges {
+        from: "gristmill-testkit",
+        uses: Only(&["gristmill-core"]),
+        tests_use: Only(&["gristmill-memory"]),
+    },
     Edges {
         from: "gristmill-engine",
         uses: Only(&["gristmill-core"]),

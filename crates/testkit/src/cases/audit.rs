@@ -21,7 +21,7 @@ fn fill(t: &Fixture) -> Vec<gristmill_core::JobId> {
     t.fail(&t.take(worker).lease, Duration::from_secs(60));
     t.take(worker);
     t.cancel(ids[5]);
-    ids.extend([t.put(t.job().suspended()), t.put(t.job().delayed(Duration::from_secs(60)))]);
+    ids.extend([t.put(t.job().suspended()), t.put(t.job().due_in(Duration::from_secs(60)))]);
     ids
 }
 

@@ -47,7 +47,7 @@ fn cancel_ends_an_available_job(t: &Fixture) {
 fn cancel_ends_waiting_jobs(t: &Fixture) {
     let retryable = t.put(t.job());
     t.fail(&t.take(t.worker()).lease, MINUTE);
-    let ids = [retryable, t.put(t.job().delayed(MINUTE)), t.put(t.job().suspended())];
+    let ids = [retryable, t.put(t.job().due_in(MINUTE)), t.put(t.job().suspended())];
 
     for id in ids {
         assert_eq!(t.cancel(id), Verdict::Done);

@@ -273,7 +273,7 @@ fn contention_of_two_retries_by_hand_gives_one_run(t: &Fixture) {
 
 fn contention_of_promoters_promotes_each_job_once(t: &Fixture) {
     for _ in 0..50 {
-        t.put(t.job().delayed(Duration::from_secs(1)));
+        t.put(t.job().due_in(Duration::from_secs(1)));
     }
     t.advance(Duration::from_secs(1));
 

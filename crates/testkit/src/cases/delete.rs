@@ -26,7 +26,7 @@ fn delete_removes_a_job_in_any_state_but_running(t: &Fixture) {
     t.fail(&t.take(worker).lease, MINUTE);
     let completed = t.put(t.job());
     t.complete(&t.take(worker).lease);
-    let scheduled = t.put(t.job().delayed(MINUTE));
+    let scheduled = t.put(t.job().due_in(MINUTE));
     let suspended = t.put(t.job().suspended());
     for id in [retryable, completed, scheduled, suspended, t.put(t.job())] {
         assert_eq!(t.delete(id), Verdict::Done);

@@ -96,7 +96,7 @@ fn enqueue_of_nothing_answers_nothing(t: &Fixture) {
 }
 
 fn enqueue_after_a_delay_is_scheduled_by_the_stores_clock(t: &Fixture) {
-    let id = t.put(t.job().delayed(Duration::from_millis(1_234)));
+    let id = t.put(t.job().due_in(Duration::from_millis(1_234)));
 
     let job = t.look(id);
     assert_eq!((job.state, job.run_at), (JobState::Scheduled, t.now() + Duration::from_millis(1_234)));
@@ -121,7 +121,7 @@ fn enqueue_for_a_future_instant_is_scheduled_to_the_millisecond(t: &Fixture) {
 }
 
 fn enqueue_for_the_end_of_time_is_scheduled(t: &Fixture) {
-    let id = t.put(t.job().delayed(Duration::MAX));
+    let id = t.put(t.job().due_in(Duration::MAX));
 
     let job = t.look(id);
     assert_eq!((job.state, job.run_at), (JobState::Scheduled, gristmill_core::Timestamp::MAX));
@@ -195,7 +195,7 @@ fn enqueue_reports_the_durability_of_ping(t: &Fixture) {
 }
 
 fn enqueue_survives_reopening(t: &Fixture) {
-    let ids = [t.put(t.job()), t.put(t.job().delayed(HOUR)), t.put(t.job().suspended().key("k").tag("red"))];
+    let ids = [t.put(t.job()), t.put(t.job().due_in(HOUR)), t.put(t.job().suspended().key("k").tag("red"))];
     let before = t.find_all(&ids);
 
     t.reopen();

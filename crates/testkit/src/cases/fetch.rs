@@ -125,7 +125,7 @@ fn fetch_takes_only_available_jobs(t: &Fixture) {
 
 fn fetch_never_gives_a_job_before_it_is_due(t: &Fixture) {
     let worker = t.worker();
-    t.put(t.job().delayed(Duration::from_millis(100)));
+    t.put(t.job().due_in(Duration::from_millis(100)));
 
     t.advance(Duration::from_millis(99));
     t.promote();
@@ -254,8 +254,8 @@ fn fetch_never_calls_a_queue_exhausted_that_is_not(t: &Fixture) {
 }
 
 fn fetch_never_sleeps_past_the_next_due_time(t: &Fixture) {
-    t.put(t.job().delayed(Duration::from_secs(60)));
-    t.put(t.job().delayed(Duration::from_secs(5)));
+    t.put(t.job().due_in(Duration::from_secs(60)));
+    t.put(t.job().due_in(Duration::from_secs(5)));
 
     let reply = t.fetch_claim(t.worker(), t.next_claim(), Fixture::QUEUE, 2);
 

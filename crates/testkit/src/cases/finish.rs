@@ -27,7 +27,7 @@ cases! { "finish":
     finish_keeps_the_reason,
     finish_with_a_snooze_schedules_and_refunds,
     finish_with_a_give_back_is_available_and_refunded,
-    finish_with_a_delayed_give_back_is_scheduled_and_refunded,
+    finish_with_a_give_back_for_later_is_scheduled_and_refunded,
     finish_given_back_for_want_of_a_handler_says_so,
     finish_stores_its_effects,
     finish_that_is_stale_stores_no_effects,
@@ -235,7 +235,7 @@ fn finish_with_a_give_back_is_available_and_refunded(t: &Fixture) {
     assert_eq!(t.runs(job.id)[0].ending, Ending::Released);
 }
 
-fn finish_with_a_delayed_give_back_is_scheduled_and_refunded(t: &Fixture) {
+fn finish_with_a_give_back_for_later_is_scheduled_and_refunded(t: &Fixture) {
     let job = t.look(end(t, Decision::GiveBackAfter(MINUTE), Ending::Limited));
 
     assert_eq!((job.state, job.run_at, job.attempt), (JobState::Scheduled, t.now() + MINUTE, 0));

@@ -42,7 +42,7 @@ fn release_hold_of_any_other_job_is_refused(t: &Fixture) {
     t.take(t.worker());
     let cancelled = t.put(t.job());
     t.cancel(cancelled);
-    let ids = [running, cancelled, t.put(t.job().delayed(MINUTE)), t.put(t.job())];
+    let ids = [running, cancelled, t.put(t.job().due_in(MINUTE)), t.put(t.job())];
 
     for id in ids {
         let before = t.look(id);

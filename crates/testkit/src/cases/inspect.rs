@@ -9,8 +9,8 @@ use crate::fixture::name;
 use crate::{Fixture, Shape};
 
 cases! { "inspect":
-    get_answers_in_the_order_of_the_ids,
-    get_of_one_id_twice_answers_twice,
+    inspect_answers_in_the_order_of_the_ids,
+    inspect_of_one_id_twice_answers_twice,
     list_shows_every_job_once_whatever_the_page,
     list_goes_by_id_in_the_order_asked_for,
     list_of_an_empty_store_is_empty,
@@ -41,7 +41,7 @@ cases! { "inspect":
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn get_answers_in_the_order_of_the_ids(t: &Fixture) {
+fn inspect_answers_in_the_order_of_the_ids(t: &Fixture) {
     let ids = t.put_many(3);
     let asked = [ids[2], t.next_id(), ids[0]];
 
@@ -50,7 +50,7 @@ fn get_answers_in_the_order_of_the_ids(t: &Fixture) {
     assert_eq!(found, [Some(ids[2]), None, Some(ids[0])]);
 }
 
-fn get_of_one_id_twice_answers_twice(t: &Fixture) {
+fn inspect_of_one_id_twice_answers_twice(t: &Fixture) {
     let id = t.put(t.job());
 
     assert_eq!(t.find_all(&[id, id]).iter().flatten().count(), 2);
@@ -109,7 +109,7 @@ fn list_filters_by_every_member(t: &Fixture) {
     t.fail(&t.take(worker).lease, MINUTE);
     t.advance(MINUTE);
     let mail = t.put(t.job().queue("mail").tag("red").tag("blue"));
-    let send = t.put(t.job().kind("send").delayed(MINUTE));
+    let send = t.put(t.job().kind("send").due_in(MINUTE));
     let all = JobFilter::new;
 
     assert_shows(t, &all(), &[run, mail, send]);
@@ -140,7 +140,7 @@ fn list_members_must_all_hold(t: &Fixture) {
 }
 
 fn list_values_of_one_member_are_alternatives(t: &Fixture) {
-    let mail = t.put(t.job().queue("mail").delayed(MINUTE));
+    let mail = t.put(t.job().queue("mail").due_in(MINUTE));
     let post = t.put(t.job().queue("post"));
     t.put(t.job());
 
@@ -212,7 +212,7 @@ fn stats_count_every_state(t: &Fixture) {
     t.take(worker);
     t.cancel(t.put(t.job()));
     t.put(t.job().suspended());
-    t.put(t.job().delayed(MINUTE));
+    t.put(t.job().due_in(MINUTE));
     t.put(t.job());
 
     assert_eq!(counts(t), [1; 8]);
@@ -243,7 +243,7 @@ fn stats_end_at_their_cap(t: &Fixture) {
 }
 
 fn stats_say_how_long_the_oldest_available_job_is_due(t: &Fixture) {
-    t.put(t.job().delayed(MINUTE));
+    t.put(t.job().due_in(MINUTE));
     assert_eq!(t.queue_stats(Fixture::QUEUE).oldest_available, None);
     t.put(t.job());
     t.advance(Duration::from_secs(7));

@@ -57,7 +57,7 @@ fn lease_of_a_worker_that_renews_outlives_its_length(t: &Fixture) {
     let lease = t.take(worker).lease;
 
     for _ in 0..5 {
-        t.advance(Fixture::LEASE - MOMENT);
+        t.advance_just_below(Fixture::LEASE);
         t.renew(worker, &[lease.claim]);
         assert!(t.rescue().jobs.is_empty());
     }

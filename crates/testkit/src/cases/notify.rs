@@ -88,7 +88,7 @@ fn notify_tells_of_an_effect(t: &Fixture) {
 }
 
 fn notify_tells_of_a_promoted_job(t: &Fixture) {
-    t.put(t.job().delayed(Duration::from_secs(1)));
+    t.put(t.job().due_in(Duration::from_secs(1)));
     let (heard, _subscription) = listen(t, false);
     t.advance(Duration::from_secs(1));
 
@@ -118,7 +118,7 @@ fn notify_tells_of_a_job_given_back(t: &Fixture) {
 }
 
 fn notify_tells_of_a_retry_by_hand(t: &Fixture) {
-    let id = t.put(t.job().delayed(Duration::from_secs(60)));
+    let id = t.put(t.job().due_in(Duration::from_secs(60)));
     let (heard, _subscription) = listen(t, false);
 
     t.retry(id);

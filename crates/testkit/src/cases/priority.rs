@@ -66,8 +66,8 @@ fn priority_beats_due_time(t: &Fixture) {
 }
 
 fn priority_of_promoted_jobs_counts(t: &Fixture) {
-    let urgent = t.put(t.job().priority(-1).delayed(Duration::from_secs(1)));
-    let early = t.put(t.job().delayed(Duration::from_millis(500)));
+    let urgent = t.put(t.job().priority(-1).due_in(Duration::from_secs(1)));
+    let early = t.put(t.job().due_in(Duration::from_millis(500)));
     t.advance(Duration::from_secs(1));
     let fresh = t.put(t.job());
     t.promote();

@@ -22,12 +22,11 @@ cases! { "promote":
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-const MOMENT: Duration = Duration::from_millis(1);
 
 fn promote_makes_due_jobs_available(t: &Fixture) {
     let retryable = t.put(t.job());
     t.fail(&t.take(t.worker()).lease, MINUTE);
-    let ids = [retryable, t.put(t.job().delayed(MINUTE))];
+    let ids = [retryable, t.put(t.job().due_in(MINUTE))];
     t.advance(MINUTE);
 
     assert_eq!(t.promote().done, 2);
@@ -36,8 +35,8 @@ fn promote_makes_due_jobs_available(t: &Fixture) {
 }
 
 fn promote_never_acts_before_the_time(t: &Fixture) {
-    let id = t.put(t.job().delayed(MINUTE));
-    t.advance(MINUTE - MOMENT);
+    let id = t.put(t.job().due_in(MINUTE));
+    t.advance_just_below(MINUTE);
 
     assert_eq!(t.promote().done, 0);
 
@@ -58,7 +57,7 @@ fn promote_leaves_held_and_ended_jobs_alone(t: &Fixture) {
     let worker = t.worker();
     t.put(t.job());
     t.complete(&t.take(worker).lease);
-    let cancelled = t.put(t.job().delayed(MINUTE));
+    let cancelled = t.put(t.job().due_in(MINUTE));
     t.cancel(cancelled);
     t.put(t.job());
     t.take(worker);
@@ -69,7 +68,7 @@ fn promote_leaves_held_and_ended_jobs_alone(t: &Fixture) {
 }
 
 fn promote_takes_at_most_its_limit_the_longest_due_first(t: &Fixture) {
-    let ids = [3, 1, 2].map(|minutes| t.put(t.job().delayed(minutes * MINUTE)));
+    let ids = [3, 1, 2].map(|minutes| t.put(t.job().due_in(minutes * MINUTE)));
     t.advance(3 * MINUTE);
 
     let round = t.must(|backend, call| backend.promote(call, 2));
@@ -81,9 +80,9 @@ fn promote_takes_at_most_its_limit_the_longest_due_first(t: &Fixture) {
 
 fn promote_says_whether_more_is_due(t: &Fixture) {
     for _ in 0..3 {
-        t.put(t.job().delayed(MINUTE));
+        t.put(t.job().due_in(MINUTE));
     }
-    t.put(t.job().delayed(10 * MINUTE));
+    t.put(t.job().due_in(10 * MINUTE));
     t.advance(MINUTE);
 
     assert!(t.must(|backend, call| backend.promote(call, 2)).more);
@@ -97,15 +96,15 @@ fn promote_of_nothing_does_nothing(t: &Fixture) {
 }
 
 fn promote_twice_does_it_once(t: &Fixture) {
-    t.put(t.job().delayed(MINUTE));
+    t.put(t.job().due_in(MINUTE));
     t.advance(MINUTE);
 
     assert_eq!((t.promote().done, t.promote().done), (1, 0));
 }
 
 fn promote_never_misses_the_next_due_time(t: &Fixture) {
-    t.put(t.job().delayed(5 * MINUTE));
-    t.put(t.job().delayed(2 * MINUTE));
+    t.put(t.job().due_in(5 * MINUTE));
+    t.put(t.job().due_in(2 * MINUTE));
 
     let next = t.promote().next_due;
 
@@ -113,7 +112,7 @@ fn promote_never_misses_the_next_due_time(t: &Fixture) {
 }
 
 fn promote_of_a_paused_queue_makes_jobs_available(t: &Fixture) {
-    let id = t.put(t.job().delayed(MINUTE));
+    let id = t.put(t.job().due_in(MINUTE));
     t.pause(Fixture::QUEUE);
     t.advance(MINUTE);
 
@@ -123,7 +122,7 @@ fn promote_of_a_paused_queue_makes_jobs_available(t: &Fixture) {
 }
 
 fn promote_survives_reopening(t: &Fixture) {
-    let id = t.put(t.job().delayed(MINUTE));
+    let id = t.put(t.job().due_in(MINUTE));
     t.reopen();
     t.advance(MINUTE);
 

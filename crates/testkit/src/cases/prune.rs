@@ -44,7 +44,7 @@ fn prune_deletes_ended_jobs_past_their_retention(t: &Fixture) {
 fn prune_keeps_ended_jobs_within_their_retention(t: &Fixture) {
     let id = t.put(t.job().kept(HOUR));
     t.cancel(id);
-    t.advance(HOUR - MOMENT);
+    t.advance_just_below(HOUR);
 
     assert_eq!(t.prune().done, 0);
 
@@ -54,7 +54,8 @@ fn prune_keeps_ended_jobs_within_their_retention(t: &Fixture) {
 fn prune_follows_each_jobs_own_retention(t: &Fixture) {
     let long = t.put(t.job().kept(10 * HOUR));
     let short = t.put(t.job().kept(HOUR));
-    (t.cancel(long), t.cancel(short));
+    t.cancel(long);
+    t.cancel(short);
     t.advance(2 * HOUR);
 
     t.prune();
@@ -90,7 +91,7 @@ fn prune_never_touches_a_job_that_has_not_ended(t: &Fixture) {
     t.fail(&t.take(worker).lease, HOUR);
     let running = t.put(t.job().kept(HOUR));
     t.take(worker);
-    let scheduled = t.put(t.job().kept(HOUR).delayed(HOUR));
+    let scheduled = t.put(t.job().kept(HOUR).due_in(HOUR));
     let suspended = t.put(t.job().kept(HOUR).suspended());
     let ids = [retryable, running, scheduled, suspended, t.put(t.job().kept(HOUR))];
     let before = t.find_all(&ids);
@@ -166,7 +167,7 @@ fn prune_never_caps_discarded_jobs(t: &Fixture) {
         t.finish_all(ends.collect());
     }
 
-    t.advance(Retention::default().discarded - MOMENT);
+    t.advance_just_below(Retention::default().discarded);
     t.prune();
 
     assert_eq!(t.count(gristmill_core::JobFilter::new().state(JobState::Discarded)), 1_200);

@@ -43,7 +43,8 @@ fn rescue_puts_back_the_jobs_of_a_dead_worker_at_once(t: &Fixture) {
     let reply = t.crash();
 
     let mut rescued: Vec<_> = reply.jobs.iter().map(|job| job.id).collect();
-    (rescued.sort(), ids.sort());
+    rescued.sort();
+    ids.sort();
     assert_eq!((&rescued, reply.more), (&ids, false));
     t.assert_states(&ids, JobState::Available);
     assert_eq!(t.fetch(t.worker(), 5).len(), 3);
@@ -64,7 +65,7 @@ fn rescue_leaves_the_jobs_of_living_workers_alone(t: &Fixture) {
     let worker = t.worker();
     let id = t.put(t.job());
     let lease = t.take(worker).lease;
-    t.advance(Fixture::LEASE - MOMENT);
+    t.advance_just_below(Fixture::LEASE);
     assert!(t.rescue().jobs.is_empty());
 
     t.renew(worker, &[lease.claim]);
@@ -279,7 +280,8 @@ fn rescue_does_its_work_in_bounded_rounds(t: &Fixture) {
         assert!(rounds < 100, "the rescue never ends");
     }
 
-    (rescued.sort(), ids.sort());
+    rescued.sort();
+    ids.sort();
     assert_eq!(rescued, ids);
 }
 
@@ -318,7 +320,7 @@ fn rescue_reaches_jobs_that_were_running_before_reopening(t: &Fixture) {
 impl Fixture {
     /// A round of rescue just before the lease of whoever renewed now ends.
     fn crash_others(&self) -> Vec<JobId> {
-        self.advance(Self::LEASE - MOMENT);
+        self.advance_just_below(Self::LEASE);
         self.rescue().jobs.into_iter().map(|job| job.id).collect()
     }
 }

@@ -163,7 +163,7 @@ fn retry_by_hand_makes_a_job_available_at_once(t: &Fixture) {
     let worker = t.worker();
     let retryable = t.put(t.job());
     t.fail(&t.take(worker).lease, MINUTE);
-    let scheduled = t.put(t.job().delayed(MINUTE));
+    let scheduled = t.put(t.job().due_in(MINUTE));
 
     for id in [retryable, scheduled] {
         assert_eq!(t.retry(id), Verdict::Done);
@@ -267,7 +267,7 @@ fn retry_by_hand_is_noted_with_its_actor(t: &Fixture) {
 }
 
 fn retry_by_hand_of_many_answers_each(t: &Fixture) {
-    let scheduled = t.put(t.job().delayed(MINUTE));
+    let scheduled = t.put(t.job().due_in(MINUTE));
     let (unknown, suspended) = (t.next_id(), t.put(t.job().suspended()));
     let request = gristmill_core::VerbRequest::ids(vec![unknown, scheduled, suspended]);
 
@@ -286,7 +286,7 @@ fn retry_by_hand_everywhere_reaches_every_match(t: &Fixture) {
     for id in &ids {
         t.cancel(*id);
     }
-    let spared = t.put(t.job().queue("other").delayed(MINUTE));
+    let spared = t.put(t.job().queue("other").due_in(MINUTE));
     let filter = gristmill_core::JobFilter::new().state(JobState::Cancelled);
 
     let verdicts =

@@ -83,7 +83,7 @@ fn unique_key_may_hold_any_text(t: &Fixture) {
 
 fn unique_key_is_held_while_the_job_is_not_terminal(t: &Fixture) {
     let worker = t.worker();
-    let scheduled = t.put(t.job().key("scheduled").delayed(Duration::from_secs(60)));
+    let scheduled = t.put(t.job().key("scheduled").due_in(Duration::from_secs(60)));
     let suspended = t.put(t.job().key("suspended").suspended());
     let retryable = t.put(t.job().key("retryable"));
     t.fail(&t.take(worker).lease, Duration::from_secs(60));

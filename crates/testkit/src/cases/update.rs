@@ -64,7 +64,7 @@ fn update_leaves_what_it_does_not_name(t: &Fixture) {
 fn update_reaches_waiting_jobs(t: &Fixture) {
     let retryable = t.put(t.job());
     t.fail(&t.take(t.worker()).lease, MINUTE);
-    for id in [retryable, t.put(t.job().delayed(MINUTE)), t.put(t.job().suspended())] {
+    for id in [retryable, t.put(t.job().due_in(MINUTE)), t.put(t.job().suspended())] {
         let state = t.state(id);
         assert_eq!(t.update(id, args("[2]")), Verdict::Done, "{state}");
         assert_eq!((t.state(id), t.look(id).spec.args.as_bytes()), (state, &b"[2]"[..]));
@@ -82,7 +82,7 @@ fn update_to_a_later_time_schedules_the_job(t: &Fixture) {
 }
 
 fn update_to_an_earlier_time_makes_the_job_available(t: &Fixture) {
-    let id = t.put(t.job().delayed(10 * MINUTE));
+    let id = t.put(t.job().due_in(10 * MINUTE));
 
     t.update(id, at(When::Now));
 
@@ -91,7 +91,7 @@ fn update_to_an_earlier_time_makes_the_job_available(t: &Fixture) {
 }
 
 fn update_to_suspended_leaves_the_time(t: &Fixture) {
-    let id = t.put(t.job().delayed(MINUTE));
+    let id = t.put(t.job().due_in(MINUTE));
     let before = t.look(id);
 
     t.update(id, at(When::Suspended));

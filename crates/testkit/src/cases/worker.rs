@@ -174,7 +174,7 @@ fn worker_that_registers_leaves_jobs_of_other_kinds_waiting(t: &Fixture) {
 fn worker_that_registers_leaves_other_waiting_jobs_alone(t: &Fixture) {
     let retryable = t.put(t.job());
     t.fail(&t.take(t.worker()).lease, HOUR);
-    let ids = [retryable, t.put(t.job().delayed(HOUR)), t.put(t.job().suspended())];
+    let ids = [retryable, t.put(t.job().due_in(HOUR)), t.put(t.job().suspended())];
     let before = t.find_all(&ids);
 
     t.worker();
@@ -190,7 +190,8 @@ fn worker_lease_length_is_its_own(t: &Fixture) {
         t.register(registration);
     }
     let ids = t.put_many(2);
-    (t.take(short), t.take(long));
+    t.take(short);
+    t.take(long);
     t.advance(Duration::from_secs(6));
 
     t.rescue();

@@ -3,7 +3,7 @@
 use gristmill_core::{JobId, JobRecord, JobState, RunFailure};
 
 use super::shape::QUEUES;
-use super::state::{Due, Job, Model};
+use super::state::{Due, Job, Model, Why};
 use crate::Fixture;
 
 /// Compares every job that was ever named, and the numbers of the store. Adopts what the backend chose by chance.
@@ -48,7 +48,7 @@ fn compare_job(job: &mut Job, record: &JobRecord) {
     let mut errors: Vec<_> = job.runs.iter().filter_map(|run| RunFailure::of(&run.record)).collect();
     errors.drain(..errors.len().saturating_sub(JobRecord::MAX_ERRORS));
     assert_eq!(record.errors, errors, "the errors of job {id}");
-    if let Some(reason) = &job.reason {
+    if let Why::Said(reason) = &job.reason {
         assert_eq!(&record.reason, reason, "why {} job {id} is where it is", job.state);
     }
     if job.state == JobState::Running {

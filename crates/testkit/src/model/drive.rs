@@ -1,16 +1,17 @@
 //! Does one history to a backend and to the model.
 
+mod lease;
+
 use std::time::Duration;
 
 use gristmill_core::{
-    BackendError, BackendErrorKind, ClaimId, Ending, Enqueued, FetchReply, FetchRequest, FetchedJob,
-    FinishItem, FinishRequest, Finished, JobFilter, JobId, Lease, LeaseToken, NewJob, Order, Output,
-    QueueWant, RecordRequest, Recorded, RunError, Verb, VerbReply, VerbRequest, Verdict, WorkerId,
+    Enqueued, FinishItem, JobFilter, JobId, Lease, NewJob, Order, Verb, VerbReply, VerbRequest, Verdict,
+    WorkerId,
 };
 
 use super::compare::{compare, compare_runs};
-use super::op::{FetchShape, FinishShape, Op, SLOTS, Target};
-use super::shape::{JobShape, Pick, kind, priority, queue};
+use super::op::{Op, SLOTS};
+use super::shape::{JobShape, Pick, kind, queue};
 use super::state::Model;
 use crate::Fixture;
 use crate::fixture::act::ALL;
@@ -34,10 +35,10 @@ pub(super) struct Drive<'a> {
 }
 
 impl<'a> Drive<'a> {
-    /// Begins on a store without jobs.
+    /// Begins on a store without jobs, with a worker in the first slot.
     pub(super) fn new(t: &'a Fixture) -> Self {
         let stale_finishes = t.stats().stale_finishes;
-        Self {
+        let mut drive = Self {
             t,
             model: Model::default(),
             ids: Vec::new(),
@@ -45,7 +46,9 @@ impl<'a> Drive<'a> {
             sent: Vec::new(),
             slots: [None; SLOTS],
             stale_finishes,
-        }
+        };
+        drive.register(0, false);
+        drive
     }
 
     /// Does one step to both and compares.
@@ -130,196 +133,6 @@ impl<'a> Drive<'a> {
         self.model.register(worker, registration.kinds.clone(), LEASE, now);
         self.slots[slot] = Some(worker);
         self.t.register(registration);
-    }
-
-    /// The worker of a slot; one that nobody knows where there is none.
-    fn worker(&self, slot: usize) -> WorkerId {
-        self.slots[slot].unwrap_or_else(WorkerId::random)
-    }
-
-    fn wants(shape: &FetchShape) -> Vec<QueueWant> {
-        let queues = [false, true].into_iter().zip(shape.max).filter(|(_, max)| *max > 0);
-        queues
-            .map(|(second, max)| {
-                let mut want = QueueWant::new(queue(second), max);
-                want.priorities = shape.priorities.map(|(first, last)| (priority(first), priority(last)));
-                want
-            })
-            .collect()
-    }
-
-    fn fetch(&mut self, shape: &FetchShape) {
-        let (worker, claim, wants) = (self.worker(shape.slot), self.t.next_claim(), Self::wants(shape));
-        let reply = self.t.try_fetch(FetchRequest::new(worker, claim, wants.clone()));
-        if let Some(reply) = self.alive_or_gone(worker, reply) {
-            self.fetched(worker, claim, &wants, reply);
-        }
-    }
-
-    /// The reply, if the worker is alive; it must be refused otherwise.
-    fn alive_or_gone<T>(&self, worker: WorkerId, reply: Result<T, BackendError>) -> Option<T> {
-        match (self.model.is_alive(worker, self.t.now()), reply) {
-            (true, Ok(reply)) => Some(reply),
-            (false, Err(error)) => {
-                assert_eq!(error.kind(), BackendErrorKind::WorkerGone, "{error:?}");
-                None
-            }
-            (true, Err(error)) => panic!("the worker is alive, but: {error:?}"),
-            (false, Ok(_)) => panic!("the worker is gone and was served all the same"),
-        }
-    }
-
-    /// Checks what a fetch gave and leases it in the model.
-    fn fetched(&mut self, worker: WorkerId, claim: ClaimId, wants: &[QueueWant], reply: FetchReply) {
-        let left = self.model.workers[&worker].expires_at().since(self.t.now());
-        assert_eq!(reply.lease_expires_in, left, "how long the leases hold");
-        let queues: Vec<_> = reply.queues.iter().map(|state| &state.queue).collect();
-        assert_eq!(queues, wants.iter().map(|want| &want.queue).collect::<Vec<_>>());
-        let mut given = Vec::new();
-        for (want, state) in wants.iter().zip(&reply.queues) {
-            let fetchable = self.model.fetchable(want);
-            let expected: Vec<JobId> = fetchable.iter().copied().take(want.max).collect();
-            let jobs: Vec<_> = reply.jobs.iter().filter(|job| job.spec.queue == want.queue).collect();
-            let ids: Vec<JobId> = jobs.iter().map(|job| job.lease.job).collect();
-            assert_eq!(ids, expected, "what queue {} gives", want.queue);
-            assert_eq!(state.paused, self.model.paused.contains(&want.queue));
-            let drained = fetchable.len() == expected.len();
-            assert!(drained || !state.exhausted, "queue {} has more", want.queue);
-            let short = ids.len() < want.max && !state.paused;
-            assert!(state.exhausted || !short, "queue {} has nothing more", want.queue);
-            given.extend(jobs);
-        }
-        assert_eq!(given.len(), reply.jobs.len(), "a job of a queue that was not asked for");
-        for job in &reply.jobs {
-            assert_eq!(job.lease.claim, claim);
-            self.model.lease(job.lease.clone(), worker, self.t.now());
-            self.assert_fetched(job);
-            self.leases.push(job.lease.clone());
-        }
-    }
-
-    fn assert_fetched(&self, job: &FetchedJob) {
-        let known = &self.model.jobs[&job.lease.job];
-        assert_eq!(job.lease.run, known.run, "the run of the lease");
-        let said = (job.attempt, job.crashes, job.run_at, &*job.spec);
-        assert_eq!(said, (known.attempt, known.crashes, known.run_at(), &known.spec));
-    }
-
-    /// Repeats the fetch of a claim that still has a running job.
-    fn fetch_again(&self, pick: Pick) {
-        let held: Vec<_> = self.model.jobs.values().filter_map(|job| job.held.clone()).collect();
-        let Some(chosen) = pick.of(&held) else { return };
-        let (worker, claim) = (chosen.worker, chosen.lease.claim);
-        let wants = vec![QueueWant::new(queue(false), 9), QueueWant::new(queue(true), 9)];
-        let reply = self.t.try_fetch(FetchRequest::new(worker, claim, wants));
-        let Some(mut reply) = self.alive_or_gone(worker, reply) else { return };
-        reply.jobs.sort_by_key(|job| job.lease.job);
-        reply.jobs.iter().for_each(|job| self.assert_fetched(job));
-        let leases: Vec<_> = reply.jobs.into_iter().map(|job| job.lease).collect();
-        let mut expected: Vec<_> = self.model.running(worker).map(|(_, held)| held.lease.clone()).collect();
-        expected.retain(|lease| lease.claim == claim);
-        expected.sort_by_key(|lease| lease.job);
-        assert_eq!(leases, expected, "the repeated fetch");
-    }
-
-    fn target(&self, target: Target) -> Option<Lease> {
-        let running = || -> Vec<Lease> {
-            let held = self.model.jobs.values().filter_map(|job| job.held.as_ref());
-            held.map(|held| held.lease.clone()).collect()
-        };
-        match target {
-            Target::Running(pick) => pick.of(&running()),
-            Target::Ever(pick) | Target::Again(pick) => pick.of(&self.leases),
-            Target::Forged(pick) => pick.of(&running()).map(|mut lease| {
-                lease.token = LeaseToken(lease.token.0 ^ 1);
-                lease
-            }),
-        }
-    }
-
-    /// What a worker says of a run: something new, or what was sent before.
-    fn item(&mut self, shape: &FinishShape) -> Option<FinishItem> {
-        if let Target::Again(pick) = shape.target {
-            return pick.of(&self.sent);
-        }
-        let mut item = FinishItem::new(self.target(shape.target)?, shape.decision, shape.ending);
-        match item.ending {
-            Ending::Completed => item.output = Some(Output::from_json("[1]")),
-            Ending::Undecodable => item.reason = Some("undecodable".to_owned()),
-            Ending::Failed | Ending::Timeout => item.error = Some(RunError::new("it broke")),
-            _ => {}
-        }
-        item.effects = shape.effects.iter().map(|effect| self.new_job(effect)).collect();
-        Some(item)
-    }
-
-    fn finish(&mut self, shapes: &[FinishShape], then_fetch: Option<&FetchShape>) {
-        let items: Vec<FinishItem> = shapes.iter().filter_map(|shape| self.item(shape)).collect();
-        self.sent.extend(items.iter().cloned());
-        let now = self.t.now();
-        let mut request = FinishRequest::new(items.clone());
-        let fetch = then_fetch.filter(|shape| self.model.is_alive(self.worker(shape.slot), now));
-        request.then_fetch = fetch
-            .map(|shape| FetchRequest::new(self.worker(shape.slot), self.t.next_claim(), Self::wants(shape)));
-        let wish = request.then_fetch.clone();
-        let reply = self.t.finish_request(request);
-        for (item, answer) in items.into_iter().zip(&reply.items) {
-            let allowed = self.model.finish(item, now);
-            assert!(allowed.contains(answer), "the finish answers {answer:?}, not {allowed:?}");
-            self.stale_finishes += u64::from(matches!(answer, Finished::LeaseLost { .. }));
-        }
-        assert_eq!(reply.fetched.is_some(), wish.is_some(), "whether the fetch behind a finish was done");
-        if let (Some(wish), Some(fetched)) = (wish, reply.fetched) {
-            self.fetched(wish.worker, wish.claim, &wish.queues, fetched);
-        }
-    }
-
-    fn record(&mut self, target: Target, percent: u8) {
-        let Some(lease) = self.target(target) else { return };
-        let mut request = RecordRequest::new(lease.clone());
-        request.progress = Some(percent);
-        let expected = if self.model.holds(&lease) {
-            self.model.job(lease.job).progress = Some(percent);
-            Recorded::Accepted
-        } else {
-            Recorded::LeaseLost
-        };
-        assert_eq!(self.t.record(request), expected);
-    }
-
-    fn renew(&mut self, slot: usize, forget: Option<Pick>) {
-        let (worker, now) = (self.worker(slot), self.t.now());
-        let open = self.model.open_claims(worker);
-        let forgotten = forget.and_then(|pick| pick.of(&open));
-        let lost: Vec<ClaimId> = self
-            .model
-            .given_back
-            .iter()
-            .filter(|(other, _)| *other == worker)
-            .map(|(_, claim)| *claim)
-            .collect();
-        let kept = open.iter().copied().filter(|claim| Some(*claim) != forgotten);
-        let known = kept.chain(lost.iter().copied()).collect();
-        let request = gristmill_core::RenewRequest::new(worker, known);
-        let reply = self.t.ask(|backend, call| backend.renew(call, request));
-        let Some(mut reply) = self.alive_or_gone(worker, reply) else { return };
-        let forgotten = Vec::from_iter(forgotten);
-        self.model.give_back(worker, &forgotten, now);
-        self.model.given_back.extend(forgotten.iter().map(|claim| (worker, *claim)));
-        self.model.workers.get_mut(&worker).expect("it is alive").heartbeat_at = now;
-        reply.lost.sort_unstable();
-        assert_eq!((reply.expires_in, reply.given_back, reply.lost), (LEASE, forgotten, lost));
-        let mut cancels: Vec<_> = self
-            .model
-            .running(worker)
-            .filter(|(job, _)| job.cancel_requested)
-            .map(|(job, _)| (job.id, job.run))
-            .collect();
-        (cancels.sort_unstable(), reply.cancels.sort_unstable());
-        assert_eq!(reply.cancels, cancels, "the cancels the worker learns of");
-        let mut paused = self.model.paused.clone();
-        (paused.sort(), reply.paused.sort());
-        assert_eq!(reply.paused, paused, "the paused queues the worker learns of");
     }
 
     fn retire(&mut self, slot: usize) {

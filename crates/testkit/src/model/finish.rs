@@ -7,7 +7,7 @@ use gristmill_core::{
     RunRecord, Settlement, Timestamp, WorkerId, settle,
 };
 
-use super::state::{By, Due, Model, Run};
+use super::state::{By, Due, Model, Run, Why};
 
 /// What a worker says of a run that ended.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ impl Model {
         job.crashes = settled.crashes;
         job.due = Due::At(settled.due(now, job.run_at()));
         job.cancel_requested = false;
-        job.reason = Some(reason);
+        job.reason = Why::Said(reason);
         job.output = said.output.filter(|_| settled.state == JobState::Completed);
         if settled.state.is_terminal() {
             job.finished_at = Some(now);

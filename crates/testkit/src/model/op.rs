@@ -11,7 +11,7 @@ use proptest::{option, prop_oneof};
 use super::shape::{JobShape, Pick, filter, priority, when};
 
 /// How many workers a history has at most at once.
-pub(super) const SLOTS: usize = 3;
+pub(super) const SLOTS: usize = 2;
 
 /// One step of a history. What it names is chosen by [`Pick`]s among what is there when it is reached.
 #[derive(Debug, Clone)]
@@ -73,10 +73,10 @@ pub(super) fn any_op() -> impl Strategy<Value = Op> + Clone {
     let picks = vec(Pick::any(), 1..3);
     prop_oneof![
         8 => vec(JobShape::any(), 1..4).prop_map(Op::Enqueue),
-        4 => (slot.clone(), any::<bool>()).prop_map(|(slot, second_kind)| Op::Register { slot, second_kind }),
-        9 => any_fetch().prop_map(Op::Fetch),
+        6 => (slot.clone(), any::<bool>()).prop_map(|(slot, second_kind)| Op::Register { slot, second_kind }),
+        12 => any_fetch().prop_map(Op::Fetch),
         2 => Pick::any().prop_map(Op::FetchAgain),
-        9 => (vec(any_finish(), 1..4), option::weighted(0.3, any_fetch()))
+        12 => (vec(any_finish(), 1..4), option::weighted(0.3, any_fetch()))
             .prop_map(|(items, then_fetch)| Op::Finish { items, then_fetch }),
         1 => (any_target(), 0..=100_u8).prop_map(|(target, percent)| Op::Record(target, percent)),
         3 => (slot.clone(), option::weighted(0.4, Pick::any()))
@@ -89,7 +89,7 @@ pub(super) fn any_op() -> impl Strategy<Value = Op> + Clone {
         1 => (picks, any_patch()).prop_map(|(picks, patch)| Op::Update(picks, patch)),
         1 => any::<bool>().prop_map(Op::Pause),
         1 => any::<bool>().prop_map(Op::Resume),
-        5 => prop_oneof![Just(10_u64), Just(1_000), Just(20_000), Just(40_000), Just(3_600_000)]
+        5 => prop_oneof![3 => Just(10_u64), 3 => Just(1_000), 2 => Just(20_000), 1 => Just(40_000), 1 => Just(3_600_000)]
             .prop_map(|ms| Op::Advance(Duration::from_millis(ms))),
         3 => Just(Op::Promote),
         3 => Just(Op::Rescue),
@@ -121,7 +121,7 @@ fn any_target() -> impl Strategy<Value = Target> + Clone {
 }
 
 fn any_finish() -> impl Strategy<Value = FinishShape> + Clone {
-    const LATER: Duration = Duration::from_millis(1_000);
+    const LATER: Duration = Duration::from_secs(1);
     let ends = prop_oneof![
         4 => Just((Decision::Complete, Ending::Completed)),
         2 => Just((Decision::RetryAfter(Duration::ZERO), Ending::Failed)),

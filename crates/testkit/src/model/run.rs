@@ -1,7 +1,8 @@
 //! Makes histories, runs them, and shrinks the one that fails.
 
 use std::cell::RefCell;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -110,6 +111,10 @@ impl<S: Into<Store>, F: Fn() -> S> Bench<F> {
 }
 
 fn story(seed: u64, reason: &str, ops: &[Op]) -> String {
-    let steps: String = ops.iter().enumerate().map(|(at, op)| format!("{:>4}. {op:?}\n", at + 1)).collect();
-    format!("{reason}\nthe shortest history found:\n{steps}seen again with {SEED}={seed:x}")
+    let mut story =
+        format!("{reason}\nthe shortest history found, with a worker in slot 0 from the beginning:\n");
+    for (at, op) in ops.iter().enumerate() {
+        writeln!(story, "{:>4}. {op:?}", at + 1).expect("a string takes everything");
+    }
+    story + "seen again with " + SEED + &format!("={seed:x}")
 }

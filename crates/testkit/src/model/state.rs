@@ -49,11 +49,19 @@ pub(super) struct Job {
     pub(super) held: Option<Held>,
     pub(super) cancel_requested: bool,
     pub(super) no_handler: bool,
-    /// What the record must say; `None` where the contract leaves it open.
-    pub(super) reason: Option<Option<String>>,
+    pub(super) reason: Why,
     pub(super) output: Option<Output>,
     pub(super) progress: Option<u8>,
     pub(super) runs: Vec<Run>,
+}
+
+/// What the record must say of why a job is where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The contract leaves it open.
+    Open,
+    /// This, or nothing.
+    Said(Option<String>),
 }
 
 /// When a job is due.
@@ -109,7 +117,7 @@ impl Job {
         self.state = JobState::Available;
         self.due = Due::At(run_at);
         self.no_handler = false;
-        self.reason = None;
+        self.reason = Why::Open;
     }
 }
 
@@ -135,7 +143,7 @@ impl Model {
             held: None,
             cancel_requested: false,
             no_handler: false,
-            reason: Some(None),
+            reason: Why::Said(None),
             output: None,
             progress: None,
             runs: Vec::new(),
@@ -192,7 +200,7 @@ impl Model {
         job.attempt += 1;
         job.run += 1;
         job.progress = None;
-        job.reason = None;
+        job.reason = Why::Open;
         job.no_handler = false;
         job.held = Some(Held { lease, worker, fetched_at: now });
     }
@@ -284,7 +292,7 @@ impl Model {
         }
         job.state = JobState::Cancelled;
         job.finished_at = Some(now);
-        job.reason = None;
+        job.reason = Why::Open;
         self.forget_unless_kept(id);
         Verdict::Done
     }

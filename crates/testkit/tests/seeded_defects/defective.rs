@@ -1,16 +1,17 @@
 //! A backend with one defect.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use gristmill_core::{
-    AuditReply, Backend, Call, Capabilities, ClaimId, Count, Cursor, Decision, Diagnosis, EnqueueReply,
-    EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, Finished, IdContext, JobEvent,
-    JobFilter, JobId, JobPatch, JobRecord, JobState, Lease, ListRequest, Listener, Maintained, MigrateMode,
-    MigrationReport, Name, NewJob, Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded,
-    RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord, StatsReply, StatsRequest,
-    Subscription, Timestamp, UniqueKey, VerbReply, VerbRequest, Verdict, WorkerId, WorkerRecord,
+    AuditReply, Backend, BackendError, Call, Capabilities, ClaimId, Count, Cursor, Decision, Diagnosis,
+    EnqueueReply, EnqueueRequest, Enqueued, FetchReply, FetchRequest, FinishReply, FinishRequest, Finished,
+    IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, JobState, Lease, ListRequest, Listener,
+    Maintained, MigrateMode, MigrationReport, Name, NewJob, Page, PauseRequest, Ping, QueueRecord,
+    RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord,
+    StatsReply, StatsRequest, Subscription, Timestamp, UniqueKey, VerbReply, VerbRequest, Verdict, WorkerId,
+    WorkerRecord,
 };
 use gristmill_memory::Memory;
 
@@ -100,8 +101,12 @@ impl Defective {
         self.defect == defect
     }
 
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().expect("no thread panics with the notes in hand")
+    }
+
     fn note(&self, worker: WorkerId, reply: &FetchReply) {
-        let mut notes = self.notes.lock().unwrap();
+        let mut notes = self.notes();
         for job in &reply.jobs {
             notes.latest.insert(job.lease.job, (job.lease.clone(), worker));
             notes.claims.push((worker, job.lease.claim));
@@ -109,18 +114,18 @@ impl Defective {
     }
 
     fn latest(&self, id: JobId) -> Option<(Lease, WorkerId)> {
-        self.notes.lock().unwrap().latest.get(&id).cloned()
+        self.notes().latest.get(&id).cloned()
     }
 
     /// Enqueues one by one, with the key looked for beforehand.
-    async fn check_then_insert(&self, call: Call, jobs: Vec<NewJob>) -> Vec<gristmill_core::Enqueued> {
+    async fn check_then_insert(&self, call: Call, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, BackendError> {
         let mut replies = Vec::new();
         for mut job in jobs {
             let key = job.spec.unique_key.clone().map(|key| (job.spec.queue.clone(), key));
             if let Some(key) = key {
-                let holder = self.notes.lock().unwrap().keys.get(&key).copied();
+                let holder = self.notes().keys.get(&key).copied();
                 let held = match holder {
-                    Some(id) => self.inner.get(call, vec![id]).await.unwrap().remove(0),
+                    Some(id) => self.inner.get(call, vec![id]).await?.remove(0),
                     None => None,
                 };
                 if held.is_none_or(|job| job.state.is_terminal()) {
@@ -128,15 +133,15 @@ impl Defective {
                     for _ in 0..100 {
                         std::thread::yield_now();
                     }
-                    self.notes.lock().unwrap().keys.insert(key, job.id);
-                    let open = UniqueKey::new(format!("{}", job.id)).unwrap();
+                    self.notes().keys.insert(key, job.id);
+                    let open = UniqueKey::new(job.id.to_string()).expect("an id is a key");
                     job.spec.unique_key = Some(open);
                 }
             }
-            let reply = self.inner.enqueue(call, EnqueueRequest::new(vec![job])).await.unwrap();
+            let reply = self.inner.enqueue(call, EnqueueRequest::new(vec![job])).await?;
             replies.extend(reply.jobs);
         }
-        replies
+        Ok(replies)
     }
 }
 
@@ -187,7 +192,7 @@ impl Backend for Defective {
         }
         if self.has(Defect::ChecksUniqueThenInserts) {
             return Box::pin(async move {
-                let jobs = self.check_then_insert(call, request.jobs).await;
+                let jobs = self.check_then_insert(call, request.jobs).await?;
                 Ok(EnqueueReply::new(jobs, gristmill_core::Durability::Process))
             });
         }
@@ -198,15 +203,12 @@ impl Backend for Defective {
         Box::pin(async move {
             let worker = request.worker;
             if self.has(Defect::ForgetsClaims) {
-                let mut notes = self.notes.lock().unwrap();
+                let mut notes = self.notes();
                 notes.next_claim += 1;
                 request.claim = ClaimId(notes.next_claim << 32);
             }
-            let ignored = if self.has(Defect::IgnoresPause) {
-                self.notes.lock().unwrap().paused.clone()
-            } else {
-                Vec::new()
-            };
+            let ignored =
+                if self.has(Defect::IgnoresPause) { self.notes().paused.clone() } else { Vec::new() };
             for pause in &ignored {
                 self.inner.resume(call, pause.queue.clone()).await?;
             }
@@ -222,7 +224,7 @@ impl Backend for Defective {
 
     fn renew(&self, call: Call, mut request: RenewRequest) -> Reply<'_, RenewReply> {
         if self.has(Defect::KeepsForgottenClaims) {
-            let notes = self.notes.lock().unwrap();
+            let notes = self.notes();
             let mine = notes.claims.iter().filter(|(worker, _)| *worker == request.worker);
             request.known_claims.extend(mine.map(|(_, claim)| *claim));
         }
@@ -308,7 +310,7 @@ impl Backend for Defective {
                 .collect();
             let reply = self.inner.rescue(call, limit).await?;
             if self.has(Defect::RescuesFinishedJobs) {
-                let latest: Vec<_> = self.notes.lock().unwrap().latest.values().cloned().collect();
+                let latest: Vec<_> = self.notes().latest.values().cloned().collect();
                 for (lease, _) in latest.into_iter().filter(|(_, worker)| dead.contains(worker)) {
                     self.inner.retry(call, VerbRequest::ids(vec![lease.job])).await?;
                 }
@@ -328,12 +330,12 @@ impl Backend for Defective {
     }
 
     fn pause(&self, call: Call, request: PauseRequest) -> Reply<'_, ()> {
-        self.notes.lock().unwrap().paused.push(request.clone());
+        self.notes().paused.push(request.clone());
         self.inner.pause(call, request)
     }
 
     fn resume(&self, call: Call, queue: Name) -> Reply<'_, ()> {
-        self.notes.lock().unwrap().paused.retain(|pause| pause.queue != queue);
+        self.notes().paused.retain(|pause| pause.queue != queue);
         self.inner.resume(call, queue)
     }
 
