@@ -10,7 +10,7 @@ use gristmill_core::{
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::claim::{Claim, Facts, Member, Tally};
-use crate::error::Answer;
+use crate::error::{Answer, undecodable};
 use crate::group::Group;
 use crate::row;
 
@@ -140,20 +140,17 @@ impl Group<'_> {
             attempt: row::count16(row, 4)?.saturating_add(1),
             crashes: row::count16(row, 5)?,
         };
-        let kind = row.get_ref(7)?.as_str().map_err(|_| crate::error::undecodable("kind"))?;
+        let kind = row.get_ref(7)?.as_str().map_err(|_| undecodable("kind"))?;
         let mut spec = JobSpec::new(self.memory.kinds.name(kind)?, name, Args::empty());
         spec.priority = row::priority(row.get(0)?);
-        row::read_options(row, 8, &mut spec)?;
-        let args = row::blob(row, 15)?;
-        let args = if args.len() <= SHARED_ARGS {
-            let start = batch.args.len();
-            batch.args.extend_from_slice(args);
-            ArgsPlace::Shared { start, length: args.len() }
-        } else {
-            ArgsPlace::Own(Bytes::copy_from_slice(args))
-        };
+        spec.max_attempts = row::max_attempts(row, 8)?;
+        let seq = row.get(2)?;
+        if row.get(10)? {
+            self.read_options(seq, &mut spec)?;
+        }
+        let args = batch.keep_args(row::blob(row, 9)?);
         let facts = Facts {
-            seq: row.get(2)?,
+            seq,
             id: row::job_id(row, 6)?,
             queue,
             priority: row.get(0)?,
@@ -213,14 +210,32 @@ impl Group<'_> {
 
     fn spec(&mut self, facts: &Facts) -> Answer<JobSpec> {
         let queue = self.queue_name(facts.queue)?;
-        let mut select = self.prepare(include_str!("../sql/spec.sql"))?;
+        let mut select = self.prepare("SELECT kind, args FROM jobs WHERE seq = ?1")?;
         let mut rows = select.query([facts.seq])?;
         let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         let kind = self.memory.kinds.name(row::text(row, 0)?.unwrap_or_default())?;
-        let mut spec = JobSpec::new(kind, queue, Args::from_stored(row::blob(row, 8)?.to_vec()));
+        let mut spec = JobSpec::new(kind, queue, Args::from_stored(row::blob(row, 1)?.to_vec()));
         spec.priority = row::priority(facts.priority);
-        row::read_options(row, 1, &mut spec)?;
+        self.read_options(facts.seq, &mut spec)?;
         Ok(spec)
+    }
+
+    fn read_options(&self, seq: i64, spec: &mut JobSpec) -> Answer<()> {
+        let mut select = self.prepare(include_str!("../sql/options.sql"))?;
+        let mut rows = select.query([seq])?;
+        let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        row::read_options(row, 0, spec)
+    }
+}
+
+impl Batch {
+    fn keep_args(&mut self, args: &[u8]) -> ArgsPlace {
+        if args.len() > SHARED_ARGS {
+            return ArgsPlace::Own(Bytes::copy_from_slice(args));
+        }
+        let start = self.args.len();
+        self.args.extend_from_slice(args);
+        ArgsPlace::Shared { start, length: args.len() }
     }
 }
 

@@ -21,7 +21,9 @@ impl Sqlite {
     pub fn schema() -> String {
         let statements: Vec<&str> = MIGRATIONS.iter().map(|(_, statements)| statements.trim_end()).collect();
         let (statements, latest) = (statements.join("\n\n"), latest());
-        format!("{statements}\n\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {latest};\n")
+        format!(
+            "{statements}\n\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {latest};\n"
+        )
     }
 }
 

@@ -1,0 +1,5 @@
+-- Purpose: the options of a job.
+-- Parameters: ?1 seq.
+-- Rows: at most one: max_attempts, unique_key, timeout_ms, retry, retention, tags, metadata.
+-- Index: the primary key of `jobs`.
+SELECT max_attempts, unique_key, timeout_ms, retry, retention, tags, metadata FROM jobs WHERE seq = ?1
