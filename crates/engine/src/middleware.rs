@@ -62,14 +62,12 @@ impl Next<'_> {
     /// # Cancel safety
     /// Dropped, the attempt is stopped where it is.
     pub async fn run(self, run: &mut JobRun) -> Outcome {
-        match self.layers.split_first() {
-            Some((first, rest)) => first.call(run, Next { layers: rest, ..self }).await,
-            None => {
-                let attempted = self.handler.start(run.context.clone()).await;
-                run.handled = Some((discriminant(&attempted.outcome), attempted.ending));
-                attempted.outcome
-            }
+        if let Some((first, rest)) = self.layers.split_first() {
+            return first.call(run, Next { layers: rest, ..self }).await;
         }
+        let attempted = self.handler.start(run.context.clone()).await;
+        run.handled = Some((discriminant(&attempted.outcome), attempted.ending));
+        attempted.outcome
     }
 }
 

@@ -105,8 +105,7 @@ impl Client {
         let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
         let events = self.events_of(&jobs);
         let request = EnqueueRequest::new(jobs);
-        let reply =
-            self.call("enqueue", |backend, call| backend.enqueue(call, request)).await?;
+        let reply = self.call("enqueue", |backend, call| backend.enqueue(call, request)).await?;
         let receipts: Vec<_> =
             ids.into_iter().zip(reply.jobs).map(|(id, enqueued)| Receipt::new(id, enqueued)).collect();
         for (event, receipt) in events.iter().zip(&receipts) {

@@ -53,8 +53,7 @@ impl Client {
     /// # Cancel safety
     /// Changes nothing.
     pub async fn runs(&self, id: JobId) -> Result<Vec<RunRecord>, Error> {
-        self.call("list_runs", |backend, call| backend.list_runs(call, id, Self::MAX_RUNS))
-            .await
+        self.call("list_runs", |backend, call| backend.list_runs(call, id, Self::MAX_RUNS)).await
     }
 
     /// What happened to a job outside its runs: operators' acts, stale finishes; oldest first.

@@ -95,9 +95,14 @@ impl Client {
 
 fn output_of<J: Job>(job: &JobRecord) -> Result<J::Output, Error> {
     if job.state != JobState::Completed {
-        let why = job.reason.as_deref().or(job.errors.last().map(|error| error.message.as_str()));
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        return Err(Error::new(ErrorKind::Refused, format!("job {} ended {}{why}", job.id, job.state)));
+        let mut message = format!("job {} ended {}", job.id, job.state);
+        let last_error = job.errors.last().map(|error| error.message.as_str());
+        for why in [job.reason.as_deref(), last_error.filter(|_| job.state == JobState::Discarded)] {
+            if let Some(why) = why.filter(|why| !message.contains(why)) {
+                message = format!("{message}: {why}");
+            }
+        }
+        return Err(Error::new(ErrorKind::Refused, message));
     }
     let output = job.output.as_ref().map_or(&b"null"[..], |output| output.as_bytes());
     serde_json::from_slice(output).map_err(|error| {

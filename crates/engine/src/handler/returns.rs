@@ -68,12 +68,11 @@ fn from_result<T: Serialize + 'static, E: Into<BoxError>>(result: Result<T, E>) 
         // Most jobs return nothing: no `null` is written for them.
         Ok(_) if TypeId::of::<T>() == TypeId::of::<()>() => Outcome::Completed { output: None }.into(),
         Ok(value) => Outcome::Completed { output: Some(Output::encode(&value)) }.into(),
-        Err(error) => failed(error.into()),
+        Err(error) => failed(&*error.into()),
     }
 }
 
 /// What an error comes to.
-pub(super) fn failed(error: BoxError) -> Attempted {
-    let error: &(dyn std::error::Error + 'static) = &*error;
+pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Attempted {
     classify(error).into()
 }

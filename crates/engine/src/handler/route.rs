@@ -68,13 +68,11 @@ impl Routes {
     /// # Errors
     /// The handler that is there already.
     pub(crate) fn insert(&mut self, kind: Name, route: Route) -> Result<(), Arc<Route>> {
-        match self.by_kind.get(&kind) {
-            Some(existing) => Err(existing.clone()),
-            None => {
-                self.by_kind.insert(kind, Arc::new(route));
-                Ok(())
-            }
+        if let Some(existing) = self.by_kind.get(&kind) {
+            return Err(existing.clone());
         }
+        self.by_kind.insert(kind, Arc::new(route));
+        Ok(())
     }
 
     /// The handler of a kind.

@@ -83,7 +83,7 @@ where
         };
         match Args::extract(job, context, &self.state).await {
             Ok(args) => self.function.call(args).await.into_outcome(),
-            Err(error) => failed(error),
+            Err(error) => failed(&*error),
         }
     }
 }
@@ -121,7 +121,7 @@ where
         };
         let args = match Args::extract(job, context, &self.state).await {
             Ok(args) => args,
-            Err(error) => return failed(error),
+            Err(error) => return failed(&*error),
         };
         let (function, span) = (self.function.clone(), Span::current());
         let call = move || span.in_scope(|| function.call(args).into_outcome());
@@ -168,7 +168,7 @@ where
     async fn run(&self, context: &JobContext) -> Attempted {
         match Args::extract(context, &self.state).await {
             Ok(args) => self.function.call(args).await.into_outcome(),
-            Err(error) => failed(error),
+            Err(error) => failed(&*error),
         }
     }
 }

@@ -115,7 +115,9 @@ pub(super) fn routes(
     }
     let mut routes = Routes::default();
     for Registration { kind, job_type, mode, faults: of_job, make, .. } in registrations {
-        faults.extend(of_job.into_iter().map(|fault| format!("job `{kind}` ({job_type}): {fault}")));
+        if !of_job.is_empty() {
+            faults.push(format!("job `{kind}` ({job_type}): {}", of_job.join(", ")));
+        }
         let kind = match Name::new(&kind) {
             Ok(kind) => kind,
             Err(error) => {
