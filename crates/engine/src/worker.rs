@@ -53,7 +53,7 @@ use crate::handler::route::Routes;
 use crate::hooks::Hooks;
 use crate::maintenance;
 use hints::HintListener;
-use incarnation::{Attempts, Incarnation, register};
+use incarnation::{Attempts, Incarnation, bury, register};
 use options::WorkerOptions;
 use running::abort_all;
 use shared::Shared;
@@ -179,9 +179,16 @@ async fn serve(shared: &Arc<Shared>, incarnation: Arc<Incarnation>) -> Served {
             Served::Stopped(report)
         }
         () = incarnation.gone.cancelled() => {
-            incarnation.bury(shared);
+            shared.counters.incarnations_lost.add(1);
+            tracing::error!(
+                name: "worker_gone", target: "gristmill::worker",
+                worker = %incarnation.id, in_hand = shared.slots.used(),
+                "the store has ended the worker's lease: its handlers are stopped and it starts again"
+            );
+            bury(shared);
             fetcher.end(LOOP_ENDS_WITHIN).await;
             heartbeat.end(LOOP_ENDS_WITHIN).await;
+            bury(shared);
             Served::Gone
         }
     }

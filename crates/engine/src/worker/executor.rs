@@ -38,11 +38,15 @@ pub(crate) fn start(shared: &Arc<Shared>, mut jobs: Vec<Ready>) {
     spawn_chunk(shared, jobs);
 }
 
-/// Gives back jobs that have not started.
+/// Gives back jobs that have not started. Those of a claim that is lost only free their slots: the store would count
+/// them as stale.
 pub(crate) fn give_back(shared: &Shared, jobs: Vec<Ready>) {
-    if !jobs.is_empty() {
-        hand_over(shared, jobs.into_iter().map(Ended::not_started).collect());
+    let (held, lost): (Vec<_>, Vec<_>) =
+        jobs.into_iter().partition(|ready| shared.claims.holds(ready.job.lease.claim));
+    for ready in lost {
+        shared.slots.release(ready.lane, 1);
     }
+    hand_over(shared, held.into_iter().map(Ended::not_started).collect());
 }
 
 /// Gives back everything that has not started.
@@ -109,7 +113,8 @@ async fn run_chunk(open: &Open) {
             Some(kind) => in_a_task(shared, kind, ready),
         }
         since += 1;
-        if since >= FLUSH_EVERY || clock.now.duration_since(flushed) >= FLUSH_AFTER {
+        let spent = !tokio::task::coop::has_budget_remaining();
+        if spent || since >= FLUSH_EVERY || clock.now.duration_since(flushed) >= FLUSH_AFTER {
             let mut ended = chunk.take_ended();
             ended.extend(previous.take());
             hand_over(shared, ended);

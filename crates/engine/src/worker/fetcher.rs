@@ -49,7 +49,7 @@ pub(crate) async fn fetch(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
         if let Some((reply, plan)) = fetcher.fetch(plan).await {
             fetcher.note(&reply);
             let jobs = plan.assign(reply.jobs);
-            if stopping.is_cancelled() || gone.is_cancelled() {
+            if stopping.is_cancelled() || gone.is_cancelled() || fetcher.incarnation.is_fenced() {
                 executor::give_back(&fetcher.shared, jobs);
             } else {
                 executor::start(&fetcher.shared, jobs);

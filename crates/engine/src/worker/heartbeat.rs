@@ -3,7 +3,6 @@
 //! In a task of its own and with calls of its own, so that no finish or fetch is ever in its way.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gristmill_core::{BackendError, BackendErrorKind, RenewReply, RenewRequest};
@@ -54,12 +53,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
                 incarnation.gone.cancel();
                 return;
             }
-            Err(error) => {
-                if matches!(error.kind(), BackendErrorKind::Unavailable | BackendErrorKind::TimedOut) {
-                    shared.outage.store(true, Ordering::SeqCst);
-                }
-                Instant::now() + trouble.failed(&error).min(interval)
-            }
+            Err(error) => Instant::now() + trouble.failed(&error).min(interval),
         };
     }
 }

@@ -19,6 +19,8 @@ use crate::context::StopWhy;
 
 /// At this part of a lease without a renewal the worker stops believing in it.
 const FENCE_AT: f64 = 0.8;
+/// How long handlers whose lease is lost may take to come to their end.
+const BURIED_WITHIN: Duration = Duration::from_millis(100);
 
 /// A registered worker.
 #[derive(Debug)]
@@ -71,33 +73,32 @@ impl Incarnation {
         self.fenced.load(Ordering::SeqCst)
     }
 
-    /// Stops all handlers before the lease ends; the async ones are dropped half-way from here to there.
+    /// Stops all handlers before the lease ends; the async ones are dropped half-way from here to there. Called again
+    /// while it lasts, for a handler that was just starting.
     pub(crate) fn fence(&self, shared: &Arc<Shared>) {
-        if self.fenced.swap(true, Ordering::SeqCst) {
-            return;
-        }
         let LocalLease { renewed, length } = self.lease();
         let left = (renewed + length).saturating_duration_since(Instant::now());
-        tracing::error!(
-            name: "self_fenced", target: "gristmill::worker", worker = %self.id, running = shared.running.len(),
-            hint = "the store did not answer for most of the lease; lengthen the lease if it is slow at times",
-            "the lease could not be renewed: handlers are stopped before it ends"
-        );
+        if !self.fenced.swap(true, Ordering::SeqCst) {
+            // Others could not reach the store either, and shall have their chance to renew before they are rescued.
+            shared.outage.store(true, Ordering::SeqCst);
+            tracing::error!(
+                name: "self_fenced", target: "gristmill::worker",
+                worker = %self.id, in_hand = shared.slots.used(),
+                hint = "the store did not answer for most of the lease; lengthen the lease if it is slow at times",
+                "the lease could not be renewed: handlers are stopped before it ends"
+            );
+        }
         give_back_unstarted(shared);
         stop_attempts(shared, Which::All, StopWhy::LeaseLost, left / 2);
     }
+}
 
-    /// The store has ended the lease: whatever runs has lost the right to.
-    pub(crate) fn bury(&self, shared: &Arc<Shared>) {
-        shared.counters.incarnations_lost.add(1);
-        tracing::error!(
-            name: "worker_gone", target: "gristmill::worker", worker = %self.id, running = shared.running.len(),
-            "the store has ended the worker's lease: its handlers are stopped and it starts again"
-        );
-        give_back_unstarted(shared);
-        stop_attempts(shared, Which::All, StopWhy::LeaseLost, Duration::from_millis(100));
-        shared.claims.forget_all();
-    }
+/// The store has ended the lease of an incarnation: whatever runs has lost the right to, and whatever is given back would
+/// be stale. Called again when nothing is fetched any more, for a handler that was just starting.
+pub(crate) fn bury(shared: &Arc<Shared>) {
+    shared.claims.forget_all();
+    give_back_unstarted(shared);
+    stop_attempts(shared, Which::All, StopWhy::LeaseLost, BURIED_WITHIN);
 }
 
 /// How a registration is to be tried.

@@ -66,11 +66,6 @@ impl RunningJobs {
         self.shard(key).remove(&key);
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
-    }
-
     /// Tells one attempt to stop; says whether it was there.
     fn stop(&self, key: Key, why: StopWhy) -> bool {
         let shard = self.shard(key);

@@ -73,3 +73,41 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic without a message")
 }
+
+#[cfg(test)]
+mod tests {
+    use gristmill_memory::Memory;
+
+    use super::*;
+    use crate::Client;
+    use crate::handler::route::Routes;
+    use crate::hooks::Hooks;
+    use crate::worker::options::WorkerOptions;
+
+    fn shared() -> Arc<Shared> {
+        let client = Client::new(Memory::new());
+        Arc::new(Shared::new(client, WorkerOptions::default(), &Routes::default(), Hooks::default()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_dies_is_started_again_and_counted() {
+        let shared = shared();
+        let (done, ended) = tokio::sync::oneshot::channel();
+        let (mut lives, mut done) = (0, Some(done));
+        let watched = watch("test", &shared, move |_| {
+            lives += 1;
+            let done = if lives == 3 { done.take() } else { None };
+            async move { done.expect("it dies twice").send(()).expect("somebody waits") }
+        });
+        ended.await.expect("the third life comes");
+        watched.end(FIRST_DELAY).await;
+        assert_eq!(shared.counters.snapshot().restarts, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_does_not_end_is_aborted() {
+        let shared = shared();
+        let watched = watch("test", &shared, |_| std::future::pending());
+        watched.end(Duration::from_secs(1)).await;
+    }
+}

@@ -134,6 +134,52 @@ async fn a_blocking_handler_keeps_its_lease_when_the_worker_leaves() {
     drop(release);
 }
 
+#[tokio::test]
+async fn a_blocking_handler_that_returns_within_the_grace_is_recorded() {
+    let t = Fixture::new();
+    let id = t.enqueue("block").await;
+    let (release, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let worker = run(t
+        .worker()
+        .handle_blocking(move |_: Block| held.lock().unwrap().recv().map_err(std::io::Error::other)));
+    t.until(id, JobState::Running).await;
+    worker.handle.stop();
+    release.send(()).unwrap();
+    let report = worker.report().await;
+    assert_eq!((report.is_clean(), t.job(id).await.state), (true, JobState::Completed));
+}
+
+/// A user may drop the future of `run` in a `select!`. Nothing may go on behind his back.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_dropped_while_it_runs_drops_its_handlers() {
+    struct Dropped(Arc<AtomicU32>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let t = Fixture::new();
+    let id = t.enqueue("k").await;
+    let dropped = Arc::new(AtomicU32::new(0));
+    let counted = dropped.clone();
+    let builder = t.worker().handle_raw("k", move |_: JobContext| {
+        let guard = Dropped(counted.clone());
+        async move {
+            let _guard = guard;
+            pending::<Done>().await
+        }
+    });
+    let worker = builder.build().unwrap();
+    let watched = async { t.until(id, JobState::Running).await };
+    tokio::select! {
+        _ = worker.run() => unreachable!("nobody stops it"),
+        _ = watched => {}
+    }
+    eventually(|| dropped.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(t.job(id).await.state, JobState::Running);
+}
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Block {}
 
