@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill::backend::Backend;
-use gristmill::{Memory, MigrateMode, Sqlite, Synchronous, did_you_mean, parse_duration};
+use gristmill::{Memory, MigrateMode, Sqlite, Synchronous, did_you_mean, format_duration, parse_duration};
 
 use crate::failure::{Code, Failure, Result};
 
@@ -70,6 +70,29 @@ impl Url {
             Self::Memory => "memory:".to_owned(),
             Self::Sqlite(file) => format!("sqlite:{}", file.path.display()),
         }
+    }
+
+    /// The same store, for workers with leases of two seconds: nothing waits longer for it than half of that.
+    pub(crate) fn with_short_waits(&self) -> Self {
+        match self {
+            Self::Memory => Self::Memory,
+            Self::Sqlite(file) => {
+                Self::Sqlite(File { busy_timeout: Some(Duration::from_secs(1)), ..file.clone() })
+            }
+        }
+    }
+
+    /// A URL under which another process finds the same store, if that can be.
+    pub(crate) fn shared(&self) -> Option<String> {
+        let Self::Sqlite(file) = self else { return None };
+        let mut url = format!("sqlite:{}?", file.path.display());
+        if let Some(synchronous) = file.synchronous {
+            url.push_str(&format!("synchronous={}&", synchronous.as_str().to_lowercase()));
+        }
+        if let Some(timeout) = file.busy_timeout {
+            url.push_str(&format!("busy_timeout={}", format_duration(timeout)));
+        }
+        Some(url)
     }
 
     /// The statements that make the schema.

@@ -1,5 +1,6 @@
 //! The `gristmill` command: enqueues, works, operates, examines and measures.
 
+mod bench;
 mod command;
 mod config;
 mod confirm;

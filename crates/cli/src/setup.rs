@@ -27,6 +27,8 @@ pub(crate) struct Global {
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) url: Url,
+    /// Somebody named the store; it is not the default.
+    pub(crate) named: bool,
     pub(crate) work: WorkConfig,
 }
 
@@ -43,7 +45,8 @@ impl Setup {
             (None, Some(url)) => Url::parse(url, found.folder.as_deref())?,
             (None, None) => Url::parse(DEFAULT_URL, None)?,
         };
-        Ok(Self { url, work: found.config.work })
+        let named = global.db.is_some() || found.config.db.is_some();
+        Ok(Self { url, named, work: found.config.work })
     }
 
     /// A client of the store.

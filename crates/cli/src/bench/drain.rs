@@ -1,0 +1,57 @@
+//! `drain`: enqueue in bulk, then run until all is stored.
+
+use std::sync::Arc;
+
+use gristmill::Client;
+
+use super::job::{Bench, Form};
+use super::options::Options;
+use super::produce::bulk;
+use super::report::Figures;
+use super::store::places;
+use super::usage::Stopwatch;
+use super::worker::Workers;
+use crate::failure::Result;
+use crate::progress::Progress;
+
+/// Only the drain is timed, from the start of the workers to the last finish; what is to be drained is there before.
+pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) -> Result<Figures> {
+    let form = Form::of(options);
+    let (history, jobs) = (options.history, options.jobs());
+    let all = history.saturating_add(jobs).saturating_add(options.backlog);
+    bench.account.expect(all);
+    if history > 0 {
+        bulk(client, &form, 0..history, options.batch).await?;
+        let mut workers = Workers::start(client, bench, options)?;
+        let mut progress = Progress::new("history", Some(u64::from(history)));
+        workers.wait(u64::from(history), |completed| progress.set(completed)).await?;
+        workers.stop().await?;
+    }
+    let enqueue = Stopwatch::start();
+    bulk(client, &form, history..all, options.batch).await?;
+    let enqueue = enqueue.stop();
+
+    let mut progress = Progress::new("drained", Some(u64::from(jobs)));
+    let drain = Stopwatch::start();
+    let mut workers = Workers::start(client, bench, options)?;
+    workers.wait(u64::from(jobs), |completed| progress.set(completed)).await?;
+    let completed = workers.completed();
+    let drain = drain.stop();
+    workers.stop().await?;
+    drop(progress);
+
+    let runs = bench.account.of(all);
+    let stored = places(client).await?;
+    // A job is where it ought to be if it ran and is completed (or deleted by that), or waits for its run.
+    let finished = if options.delete_on_finish { runs.ran } else { stored.completed };
+    let accounted = finished.min(runs.ran) + stored.unended + stored.discarded;
+    Ok(Figures {
+        enqueue_per_s: Some(enqueue.per_second(u64::from(all - history))),
+        drain_per_s: Some(drain.per_second(completed)),
+        client_cpu_us_per_job: Some(drain.cpu_us_per_job(completed)),
+        discarded: Some(stored.discarded),
+        lost: u64::from(all).saturating_sub(accounted),
+        duplicated: runs.repeated.max(accounted.saturating_sub(u64::from(all))),
+        ..Figures::default()
+    })
+}

@@ -1,0 +1,59 @@
+//! One run: an empty queue, a mode, a report.
+
+use gristmill::Client;
+
+use super::job::Bench;
+use super::options::{Mode, Options};
+use super::report::Report;
+use super::{drain, enqueue, kill, latency, store, sustain};
+use crate::connect::{Absent, Url};
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+
+/// Measures and prints; a run that loses or doubles a job fails.
+pub(crate) async fn run(url: &Url, options: &Options, json: bool) -> Result<()> {
+    if options.kill_workers.is_some() && options.mode != Mode::Drain {
+        return Err(Failure::usage("--kill-workers goes with --mode drain only"));
+    }
+    let shared = url.with_short_waits();
+    let url = if options.kill_workers.is_some() { &shared } else { url };
+    let client = Client::new(url.open(Absent::Create).await?);
+    store::refuse_leftovers(&client).await?;
+    let stamped = matches!(options.mode, Mode::Latency | Mode::Sustain);
+    let bench = Bench::new(options, stamped);
+    let mut jobs = u64::from(options.jobs());
+    let figures = match (options.mode, options.kill_workers) {
+        (Mode::Drain, Some(every)) => {
+            let url = url.shared().ok_or_else(|| {
+                Failure::usage("--kill-workers needs a store that several processes share")
+                    .hint("use --db sqlite:PATH")
+            })?;
+            kill::run(&client, &url, every, options).await?
+        }
+        (Mode::Drain, None) => drain::run(&client, &bench, options).await?,
+        (Mode::Enqueue, _) => enqueue::run(&client, &bench, options).await?,
+        (Mode::Latency, _) => latency::run(&client, &bench, options).await?,
+        (Mode::Sustain, _) => {
+            let (enqueued, figures) = sustain::run(&client, &bench, options).await?;
+            jobs = enqueued;
+            figures
+        }
+    };
+    let report = Report::new(options, client.backend().name(), client.ping().await?, jobs, figures);
+    let mut output = Output::stdout();
+    if json {
+        output.json(&report);
+    } else {
+        report.show(&mut output);
+    }
+    output.finish()?;
+    if report.is_complete() { Ok(()) } else { Err(Failure::failed("the run lost or doubled jobs")) }
+}
+
+/// The options of a command line without flags.
+#[cfg(test)]
+pub(super) fn defaults() -> Options {
+    use clap::{Args as _, FromArgMatches as _};
+    let command = Options::augment_args(clap::Command::new("bench"));
+    Options::from_arg_matches(&command.get_matches_from(["bench"])).expect("every option has a default")
+}
