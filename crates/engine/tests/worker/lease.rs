@@ -1,6 +1,6 @@
 //! Leases that are renewed, lost, taken back.
 
-use std::future::pending;
+use std::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -65,7 +65,7 @@ async fn a_worker_that_cannot_renew_stops_its_handlers_before_the_lease_ends() {
         async move {
             ctx.cancellation().cancelled().await;
             told.store(true, Ordering::SeqCst);
-            pending::<Done>().await
+            future::pending::<Done>().await
         }
     }));
     t.until(id, JobState::Running).await;
@@ -93,7 +93,7 @@ async fn a_worker_the_store_has_forgotten_starts_again() {
         .handle_raw(
             "slow",
             async |ctx: JobContext| {
-                if ctx.run() == 1 { pending::<Done>().await } else { Ok(()) }
+                if ctx.run() == 1 { future::pending::<Done>().await } else { Ok(()) }
             },
         )
         .handle_raw("k", async |_: JobContext| Ok::<_, JobError>(()));

@@ -1,6 +1,6 @@
 //! What becomes of a job by what its handler does.
 
-use std::future::pending;
+use std::future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,7 +35,7 @@ async fn a_timeout_fails_the_attempt_and_drops_the_handler() {
     let t = Fixture::new();
     let options = JobOptions::new().timeout(10 * SECOND).max_attempts(1);
     let id = t.enqueue_with("k", options).await;
-    let worker = run(t.worker().handle_raw("k", async |_: JobContext| pending::<Done>().await));
+    let worker = run(t.worker().handle_raw("k", async |_: JobContext| future::pending::<Done>().await));
     let took = t.until(id, JobState::Discarded).await;
     assert!((10 * SECOND..=11 * SECOND + 5 * MILLI).contains(&took), "{took:?}");
     assert_eq!(t.client.runs(id).await.unwrap()[0].ending, Ending::Timeout);
@@ -114,7 +114,7 @@ async fn a_failure_is_tried_again_when_its_policy_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delayed_job_starts_in_time_on_an_idle_worker() {
+async fn a_scheduled_job_starts_in_time_on_an_idle_worker() {
     let t = Fixture::new();
     let worker = run(t.worker().handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
     tokio::time::sleep(5 * SECOND).await;
@@ -131,7 +131,7 @@ async fn a_foreign_cancellation_is_a_plain_failure() {
     let t = Fixture::new();
     let id = t.enqueue_with("k", JobOptions::new().max_attempts(1)).await;
     let worker = run(t.worker().handle_raw("k", async |_: JobContext| {
-        let task = tokio::spawn(pending::<()>());
+        let task = tokio::spawn(future::pending::<()>());
         task.abort();
         task.await
     }));
@@ -159,14 +159,14 @@ async fn a_cancel_reaches_a_running_handler_within_a_second() {
     let t = Fixture::new();
     let deaf = t.enqueue("deaf").await;
     let polite = t.enqueue("polite").await;
-    let builder = t.worker().handle_raw("deaf", async |_: JobContext| pending::<Done>().await).handle_raw(
-        "polite",
-        async |ctx: JobContext| {
+    let builder = t
+        .worker()
+        .handle_raw("deaf", async |_: JobContext| future::pending::<Done>().await)
+        .handle_raw("polite", async |ctx: JobContext| {
             ctx.cancellation().cancelled().await;
             // Whatever it says now, the job ends cancelled.
             Ok::<_, JobError>(())
-        },
-    );
+        });
     let worker = run(builder);
     t.until(deaf, JobState::Running).await;
     t.until(polite, JobState::Running).await;

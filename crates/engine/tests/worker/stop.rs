@@ -1,6 +1,6 @@
 //! How a worker ends (G13).
 
-use std::future::pending;
+use std::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -35,8 +35,10 @@ async fn what_finishes_within_the_grace_is_recorded() {
 async fn after_the_grace_jobs_are_given_back_with_their_attempt() {
     let t = Fixture::new();
     let id = t.enqueue("k").await;
-    let worker =
-        run(t.worker().grace(2 * SECOND).handle_raw("k", async |_: JobContext| pending::<Done>().await));
+    let worker = run(t
+        .worker()
+        .grace(2 * SECOND)
+        .handle_raw("k", async |_: JobContext| future::pending::<Done>().await));
     t.until(id, JobState::Running).await;
     let began = Instant::now();
     let report = worker.stop().await;
@@ -63,7 +65,7 @@ async fn a_handler_that_fails_because_it_is_stopped_costs_no_attempt() {
 async fn a_second_stop_ends_the_grace() {
     let t = Fixture::new();
     let id = t.enqueue("k").await;
-    let worker = run(t.worker().handle_raw("k", async |_: JobContext| pending::<Done>().await));
+    let worker = run(t.worker().handle_raw("k", async |_: JobContext| future::pending::<Done>().await));
     t.until(id, JobState::Running).await;
     let began = Instant::now();
     worker.handle.stop();
@@ -167,7 +169,7 @@ async fn a_worker_that_is_dropped_while_it_runs_drops_its_handlers() {
         let guard = Dropped(counted.clone());
         async move {
             let _guard = guard;
-            pending::<Done>().await
+            future::pending::<Done>().await
         }
     });
     let worker = builder.build().unwrap();
