@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,7 +49,8 @@ pub struct Sqlite {
     pub(crate) listeners: Listeners,
     pub(crate) writes: Arc<Inbox<Box<dyn Task>>>,
     pub(crate) reads: Arc<Inbox<Read>>,
-    pub(crate) threads: Vec<JoinHandle<()>>,
+    pub(crate) writer: Option<JoinHandle<()>>,
+    pub(crate) readers: Vec<JoinHandle<()>>,
 }
 
 type Operation<Q, T> = fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>;
@@ -66,18 +67,6 @@ impl Sqlite {
     /// Options for opening a file.
     pub fn builder(path: impl Into<PathBuf>) -> SqliteBuilder {
         SqliteBuilder::new(path)
-    }
-
-    pub(crate) fn spawn(
-        &mut self,
-        name: &str,
-        work: impl FnOnce() + Send + 'static,
-    ) -> Result<(), BackendError> {
-        let thread = Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
-            BackendError::new(BackendErrorKind::Full, "no thread can be started").with_source(error)
-        })?;
-        self.threads.push(thread);
-        Ok(())
     }
 
     fn write<Q, T>(&self, call: Call, request: Q, operation: Operation<Q, T>) -> Reply<'_, T>
@@ -128,14 +117,19 @@ async fn answer<T>(waiting: Waiting<T>) -> Result<T, BackendError> {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
-        self.writes.close();
-        self.reads.close();
         let this = std::thread::current().id();
-        // A listener may drop the last handle on the writer's own thread, which cannot wait for itself.
-        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != this) {
-            // A panic of the thread was told to its callers.
-            let _ = thread.join();
-        }
+        let join = |thread: JoinHandle<()>| {
+            // A listener may drop the last handle on the writer's own thread, which cannot wait for itself.
+            if thread.thread().id() != this {
+                // A panic of the thread was told to its callers.
+                let _ = thread.join();
+            }
+        };
+        // The readers first: the last connection to close merges the log into the file, and they may not write.
+        self.reads.close();
+        self.readers.drain(..).for_each(join);
+        self.writes.close();
+        self.writer.take().into_iter().for_each(join);
     }
 }
 

@@ -72,6 +72,15 @@ pub(crate) fn configure(connection: &Connection, synchronous: Synchronous) -> ru
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_LIMIT_BYTES, |_| Ok(()))
 }
 
+/// Bounds the size of the file for what this connection writes.
+pub(crate) fn bound(connection: &Connection, max_bytes: u64) -> rusqlite::Result<()> {
+    let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let max_bytes = i64::try_from(max_bytes).unwrap_or(i64::MAX);
+    let pages = max_bytes.saturating_add(page_size - 1) / page_size;
+    // SQLite knows pages up to 2^32 - 2, and takes none as "leave it".
+    connection.pragma_update_and_check(None, "max_page_count", pages.clamp(1, 4_294_967_294), |_| Ok(()))
+}
+
 /// A connection that only reads.
 pub(crate) fn open_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use gristmill_core::{
@@ -35,6 +36,7 @@ pub struct SqliteBuilder {
     busy_timeout: Duration,
     clock: Arc<dyn Clock>,
     migrate: MigrateMode,
+    max_bytes: Option<u64>,
 }
 
 impl SqliteBuilder {
@@ -48,6 +50,7 @@ impl SqliteBuilder {
             busy_timeout: Self::DEFAULT_BUSY_TIMEOUT,
             clock: Arc::new(SystemClock),
             migrate: MigrateMode::Up,
+            max_bytes: None,
         }
     }
 
@@ -68,6 +71,13 @@ impl SqliteBuilder {
     /// Where the store's time comes from. Default the machine's clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// The largest the file may become, in bytes, rounded up to pages; the log beside it is not counted. Default: as large as
+    /// the disk takes. What does not fit is refused with [`Full`](BackendErrorKind::Full). It holds for this handle.
+    pub fn max_bytes(mut self, max_bytes: u64) -> Self {
+        self.max_bytes = Some(max_bytes);
         self
     }
 
@@ -121,6 +131,9 @@ impl SqliteBuilder {
                 migrate::migrate(&connection, MigrateMode::Up)?;
                 connection.execute_batch("COMMIT")?;
             }
+            if let Some(max_bytes) = self.max_bytes {
+                connection::bound(&connection, max_bytes)?;
+            }
             // From here on the writer waits by itself.
             connection.busy_timeout(Duration::ZERO)?;
             Ok(connection)
@@ -153,18 +166,26 @@ impl SqliteBuilder {
             listeners,
             writes,
             reads,
-            threads: Vec::new(),
+            writer: None,
+            readers: Vec::new(),
         };
         // From here on a failure drops the backend, which ends the threads that have started.
-        backend.spawn("gristmill-sqlite-writer", move || writer.run())?;
+        backend.writer = Some(spawn("gristmill-sqlite-writer", move || writer.run())?);
         for _ in 0..readers::READERS {
             let connection =
                 connection::open_reader(path, self.busy_timeout).map_err(|error| of_sqlite(&error))?;
             let inbox = Arc::clone(&backend.reads);
-            backend.spawn("gristmill-sqlite-reader", move || readers::run(&connection, &inbox))?;
+            let reader = spawn("gristmill-sqlite-reader", move || readers::run(&connection, &inbox))?;
+            backend.readers.push(reader);
         }
         Ok(backend)
     }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, BackendError> {
+    Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
+        BackendError::new(BackendErrorKind::Full, "no thread can be started").with_source(error)
+    })
 }
 
 fn unusable(path: &Path) -> BackendError {

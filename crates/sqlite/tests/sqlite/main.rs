@@ -1,0 +1,7 @@
+//! What is true of SQLite alone: files, processes, crashes, plans. What every backend means is in `conformance.rs`.
+
+mod crash;
+mod file;
+mod fixture;
+mod plan;
+mod shared;
