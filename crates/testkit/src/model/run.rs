@@ -60,8 +60,9 @@ where
         max_shrink_time: 120_000,
         ..Config::default()
     };
-    let bytes: Vec<u8> = seed.to_le_bytes().repeat(4);
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    // Not the default generator: without optimisation ChaCha takes three quarters of a run's time.
+    let source = TestRng::from_seed(RngAlgorithm::XorShift, &seed.to_le_bytes().repeat(2));
+    let mut runner = TestRunner::new_with_rng(config, source);
     let bench = RefCell::new(Bench { fresh, open: None, failed: false, steps: 0 });
     let result = runner
         .run(&vec(any_op(), 1..=max_steps), |ops| bench.borrow_mut().run(&ops).map_err(TestCaseError::fail));

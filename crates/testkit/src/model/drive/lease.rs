@@ -170,7 +170,7 @@ impl Drive<'_> {
         let (worker, now) = (self.worker(slot), self.t.now());
         let open = self.model.open_claims(worker);
         let forgotten = forget.and_then(|pick| pick.of(&open));
-        let lost: Vec<ClaimId> = self
+        let mut lost: Vec<ClaimId> = self
             .model
             .given_back
             .iter()
@@ -186,6 +186,7 @@ impl Drive<'_> {
         self.model.give_back(worker, &forgotten, now);
         self.model.given_back.extend(forgotten.iter().map(|claim| (worker, *claim)));
         self.model.workers.get_mut(&worker).expect("it is alive").heartbeat_at = now;
+        lost.sort_unstable();
         reply.lost.sort_unstable();
         assert_eq!((reply.expires_in, reply.given_back, reply.lost), (LEASE, forgotten, lost));
         let mut cancels: Vec<_> = self
