@@ -1,9 +1,7 @@
 //! A store in a file: jobs outlive the process. And what an operator does: look, pause, cancel, retry, delete.
 #![expect(clippy::print_stdout, reason = "a lesson shows what it does")]
 
-use gristmill::{
-    Client, Job, JobError, JobFilter, JobState, ListRequest, MigrateMode, Sqlite, Verdict, Worker,
-};
+use gristmill::{Client, Job, JobError, JobFilter, JobState, ListRequest, Sqlite, Verdict, Worker};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize, Job)]
@@ -29,7 +27,6 @@ async fn main() -> anyhow::Result<()> {
 
     // One program enqueues and ends …
     let producer = Client::new(Sqlite::open(&path)?);
-    producer.migrate(MigrateMode::Up).await?;
     producer.enqueue_many((0..6).map(|image| Thumbnail { image })).await?;
     drop(producer);
 

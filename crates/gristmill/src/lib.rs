@@ -1,6 +1,9 @@
 #![doc = include_str!("guide.md")]
 
 pub mod backend;
+// The program in the README compiles.
+#[cfg(all(doctest, feature = "sqlite"))]
+mod readme;
 #[cfg(feature = "testing")]
 pub mod testing;
 
