@@ -86,7 +86,8 @@ impl JobContext {
 
     /// Adds a line to the run's log, which `gristmill jobs show` prints. Lines are kept in memory until the next
     /// progress, checkpoint or [`Self::flush_log`], or the end of the attempt; the newest
-    /// [`MAX_LOG_LINES`](RecordRequest::MAX_LOG_LINES) stay.
+    /// [`MAX_LOG_LINES`](RecordRequest::MAX_LOG_LINES) stay. An attempt that is dropped because it does not heed its
+    /// cancellation loses what was not flushed.
     pub fn log(&self, line: impl AsRef<str>) {
         let now = self.client().now();
         self.lines().push(now, line.as_ref());

@@ -10,8 +10,8 @@ use gristmill_core::{
 };
 
 use super::pace::Kind;
-use super::watchdog::panic_message;
 use crate::context::StopWhy;
+use crate::handler::panicked::panicked;
 use crate::{Attempted, JobContext};
 
 /// A job's longest wait for a worker that has a handler for its kind.
@@ -47,11 +47,6 @@ pub(crate) fn begin(kind: &Kind, context: JobContext) -> Result<Attempting, Atte
 pub(crate) fn poll(attempting: &mut Attempting, context: &mut Context<'_>) -> Poll<Attempted> {
     catch_unwind(AssertUnwindSafe(|| attempting.as_mut().poll(context)))
         .unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Attempted {
-    let error = RunError::new(format!("the handler panicked: {}", panic_message(panic)));
-    Attempted { outcome: Outcome::Failed { error, after: None }, ending: Ending::Panic }
 }
 
 /// What an attempt came to whose timeout passed; `said` is what its handler said afterwards.

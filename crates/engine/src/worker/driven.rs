@@ -122,6 +122,8 @@ impl Driven {
                 tokio::time::timeout(cooperation, rest).await.ok()
             }
         };
+        // What the handler logged says where it hung.
+        context.flush_log().await;
         attempt::timed_out(timeout, said)
     }
 
