@@ -159,6 +159,9 @@ impl Store {
                 }
             }
             JobState::Scheduled | JobState::Retryable => {
+                if self.waiting.first_key_value().is_none_or(|((first, _), _)| job.run_at < *first) {
+                    self.hints.push(Hint::Due(job.run_at));
+                }
                 self.waiting.insert((job.run_at, job.id), slot);
             }
             JobState::Completed | JobState::Cancelled | JobState::Discarded => self.settle_end(slot),

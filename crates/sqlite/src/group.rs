@@ -142,6 +142,17 @@ impl<'c> Group<'c> {
         Ok(())
     }
 
+    /// A job waits until then; the earliest is told once a group.
+    pub(crate) fn hint_due(&mut self, due: Timestamp) {
+        for hint in &mut self.hints {
+            if let Hint::Due(earliest) = hint {
+                *earliest = due.min(*earliest);
+                return;
+            }
+        }
+        self.hints.push(Hint::Due(due));
+    }
+
     pub(crate) fn hint_ended(&mut self, id: JobId) {
         if self.settings.watch_ends {
             self.hints.push(Hint::Ended(id));

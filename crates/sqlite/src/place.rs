@@ -39,6 +39,9 @@ impl Group<'_> {
             ])?;
             self.hint_available(job.queue)?;
         } else {
+            if state != JobState::Suspended {
+                self.hint_due(due);
+            }
             let state = row::state_number(state);
             self.prepare(include_str!("../sql/insert_waiting.sql"))?.execute(params![
                 job.seq,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{JobId, Name};
+use crate::{JobId, Name, Timestamp};
 
 /// What may be worth a look. Hints may be lost, doubled or late; polling is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ use crate::{JobId, Name};
 pub enum Hint {
     /// A job of the queue became available.
     Available(Name),
+    /// A job was put to wait until this instant of the store's clock: no promotion is due earlier because of it.
+    Due(Timestamp),
     /// A cancel was asked for while the job runs.
     CancelRequested(JobId),
     /// The queue was paused or resumed.

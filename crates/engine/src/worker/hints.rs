@@ -14,6 +14,7 @@ impl Listener for HintListener {
         let Some(shared) = self.0.upgrade() else { return };
         match hint {
             Hint::Available(queue) | Hint::QueueChanged(queue) => shared.appetite.wake(queue),
+            Hint::Due(due) => shared.due.at(*due),
             // The renewal's answer says which jobs of this worker are meant.
             Hint::CancelRequested(_) if shared.slots.used() > 0 => shared.pulse.notify_one(),
             _ => {}

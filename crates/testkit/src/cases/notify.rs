@@ -12,6 +12,7 @@ use crate::{Fixture, Shape};
 
 cases! { "notify":
     notify_tells_of_an_enqueued_job needs Notifications,
+    notify_tells_when_a_waiting_job_is_due needs Notifications,
     notify_tells_of_an_effect needs Notifications,
     notify_tells_of_a_promoted_job needs Notifications,
     notify_tells_of_a_rescued_job needs Notifications,
@@ -74,6 +75,15 @@ fn notify_tells_of_an_enqueued_job(t: &Fixture) {
     t.put(t.job());
 
     assert_heard(&heard, &available());
+}
+
+/// Without it an idle worker would learn of a short delay only when it looks the next time.
+fn notify_tells_when_a_waiting_job_is_due(t: &Fixture) {
+    let (heard, _subscription) = listen(t, false);
+
+    t.enqueue(vec![t.job().due_in(Duration::from_secs(20)), t.job().due_in(Duration::from_secs(19))]);
+
+    assert_heard(&heard, &Hint::Due(t.now() + Duration::from_secs(19)));
 }
 
 fn notify_tells_of_an_effect(t: &Fixture) {
