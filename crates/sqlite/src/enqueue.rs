@@ -53,6 +53,9 @@ impl Group<'_> {
             inserts.ready.raw_execute()?;
             self.hint_available(queue)?;
         } else {
+            if state != JobState::Suspended {
+                self.hint_due(due);
+            }
             let nothing = 0;
             self.prepare(include_str!("../sql/insert_waiting.sql"))?.execute(params![
                 seq,
