@@ -86,6 +86,9 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// The log of commands whose jobs fail on purpose; what became of them stands in the table at the end.
+const WITHOUT_JOBS: &str = "warn,gristmill::job=off";
+
 /// `flagged` says that the store was named on the command line.
 fn run(cli: Cli, flagged: bool) -> Result<()> {
     let Cli { global, command } = cli;
@@ -94,12 +97,12 @@ fn run(cli: Cli, flagged: bool) -> Result<()> {
         Command::Demo(_) if flagged => Err(Failure::usage("`demo` makes a store of its own")
             .hint("leave --db out; --keep leaves that store behind")),
         Command::Demo(command) => {
-            // What fails on purpose stands in the table at the end.
-            start_log(global.log.as_deref().or(Some("warn,gristmill::job=off")))?;
+            start_log(global.log.as_deref().unwrap_or(WITHOUT_JOBS))?;
             within_runtime(command.run())
         }
         Command::Store(command) => {
-            let setup = Setup::new(global)?;
+            let quiet = if matches!(command, StoreCommand::Bench(_)) { WITHOUT_JOBS } else { "warn" };
+            let setup = Setup::new(global, quiet)?;
             within_runtime(start(command, setup))
         }
     }

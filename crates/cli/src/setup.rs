@@ -19,7 +19,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// What is logged to stderr: off, error, warn, info, debug, trace, or `target=level,…` [default: warn]
-    #[arg(long, global = true, value_name = "FILTER", env = "GRISTMILL_LOG")]
+    #[arg(long, global = true, value_name = "FILTER", env = "GRISTMILL_LOG", hide_env_values = true)]
     pub(crate) log: Option<String>,
 }
 
@@ -33,12 +33,12 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Reads the file, settles what wins, starts the log.
-    pub(crate) fn new(global: Global) -> Result<Self> {
+    /// Reads the file, settles what wins, starts the log, with `quiet` unless somebody wants another one.
+    pub(crate) fn new(global: Global, quiet: &str) -> Result<Self> {
         let here = std::env::current_dir()
             .map_err(|error| Failure::io("the working directory cannot be told", &error))?;
         let found = config::load(global.config.as_deref(), &here)?;
-        start_log(global.log.as_deref().or(found.config.log.as_deref()))?;
+        start_log(global.log.as_deref().or(found.config.log.as_deref()).unwrap_or(quiet))?;
         let url = match (&global.db, &found.config.db) {
             (Some(url), _) => Url::parse(url, None)?,
             // A path in the file means the same wherever below it the command is started.
@@ -55,10 +55,10 @@ impl Setup {
     }
 }
 
-/// Starts the log on stderr; `warn` unless something else is wanted.
-pub(crate) fn start_log(filter: Option<&str>) -> Result<()> {
+/// Starts the log on stderr.
+pub(crate) fn start_log(filter: &str) -> Result<()> {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::builder().parse(filter.unwrap_or("warn")).map_err(|error| {
+    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
         Failure::usage(format!("the log filter is not valid: {error}"))
             .hint("write a level such as `info`, or `gristmill_engine=debug,warn`")
     })?;

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-const CHUNK_BITS: u32 = 20;
+const CHUNK_BITS: u32 = 16;
 const CHUNK: usize = 1 << CHUNK_BITS;
 const CHUNKS: usize = 1 << (u32::BITS - CHUNK_BITS);
 
@@ -19,6 +19,13 @@ impl<T: Default> Default for Places<T> {
 }
 
 impl<T: Default> Places<T> {
+    /// Makes the places of the first numbers.
+    pub(super) fn expect(&self, numbers: u32) {
+        for first in (0..numbers).step_by(CHUNK) {
+            self.at(first);
+        }
+    }
+
     /// The place of a number.
     pub(super) fn at(&self, number: u32) -> &T {
         let number = number as usize;
@@ -34,9 +41,7 @@ pub(super) struct Account(Places<AtomicU8>);
 impl Account {
     /// Makes room, so that a measured phase need not.
     pub(super) fn expect(&self, jobs: u32) {
-        for first in (0..jobs).step_by(CHUNK) {
-            self.0.at(first);
-        }
+        self.0.expect(jobs);
     }
 
     /// A job ran to its end.

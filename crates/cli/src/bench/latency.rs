@@ -24,6 +24,7 @@ pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) 
     let form = Form::of(options);
     let jobs = options.jobs();
     bench.account.expect(jobs);
+    bench.started.iter().for_each(|started| started.expect(jobs));
     let mut pace = interval(Duration::from_secs(1) / options.rate.unwrap_or(RATE));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut workers = Workers::start(client, bench, options)?;

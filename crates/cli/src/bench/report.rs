@@ -134,7 +134,7 @@ impl Report {
         if let Some(kills) = figures.kills {
             row("killed", format!("{kills} workers"));
         }
-        if let Some(discarded) = figures.discarded {
+        if let Some(discarded) = figures.discarded.filter(|discarded| *discarded > 0) {
             row("discarded", discarded.to_string());
         }
         row("accounted", format!("{} lost, {} duplicated", figures.lost, figures.duplicated));

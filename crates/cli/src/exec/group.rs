@@ -9,7 +9,13 @@ use nix::unistd::Pid;
 use tokio::process::Child;
 
 /// The groups whose leader has not been waited for. A process that leaves in a hurry drops no futures: it kills these.
-static LIVE: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+static LIVE: Mutex<Live> = Mutex::new(Live { leaders: BTreeSet::new(), leaving: false });
+
+struct Live {
+    leaders: BTreeSet<i32>,
+    /// The process leaves: what is started now is killed at once.
+    leaving: bool,
+}
 
 /// A group whose leader we started. Dropped while the leader runs, it is killed.
 #[derive(Debug)]
@@ -22,8 +28,11 @@ impl Group {
     /// The group that a child leads.
     pub(super) fn of(child: &Child) -> Self {
         let leader = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(ENDED);
-        if leader != ENDED {
-            live().insert(leader);
+        let mut live = live();
+        if live.leaving {
+            signal(leader, Signal::SIGKILL);
+        } else if leader != ENDED {
+            live.leaders.insert(leader);
         }
         Self(AtomicI32::new(leader))
     }
@@ -50,7 +59,7 @@ impl Group {
 
     fn end(&self) -> i32 {
         let leader = self.0.swap(ENDED, Ordering::Relaxed);
-        live().remove(&leader);
+        live().leaders.remove(&leader);
         leader
     }
 }
@@ -70,11 +79,13 @@ fn signal(leader: i32, wanted: Signal) {
 
 /// Kills every group of this process; for its end.
 pub(crate) fn kill_all() {
-    for leader in live().iter() {
+    let mut live = live();
+    live.leaving = true;
+    for leader in &live.leaders {
         signal(*leader, Signal::SIGKILL);
     }
 }
 
-fn live() -> MutexGuard<'static, BTreeSet<i32>> {
+fn live() -> MutexGuard<'static, Live> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,13 @@
+//! Whole runs of the program: what it prints, what it stores, how it ends.
+
+mod bench;
+mod completions;
+mod demo;
+mod enqueue;
+mod errors;
+mod exec;
+mod help;
+mod jobs;
+mod program;
+mod shapes;
+mod store;
