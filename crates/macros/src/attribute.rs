@@ -127,3 +127,91 @@ fn priority(number: &LitInt) -> syn::Result<TokenStream> {
     Priority::new(value).map_err(|error| fault(&error))?;
     Ok(quote!(.priority(#value)))
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+
+    fn faults(input: &DeriveInput) -> Vec<String> {
+        let error = Attribute::parse(input).err().expect("it is not valid");
+        error.into_iter().map(|fault| fault.to_string()).collect()
+    }
+
+    #[test]
+    fn every_option_is_read() {
+        let input: DeriveInput = parse_quote! {
+            #[job(kind = "a.b", queue = "mail", max_attempts = 3, timeout = "1m30s", priority = -10, output = Vec<u8>)]
+            #[job(retry = policy(1), retention = Retention::all(DAY), crate = "a::b")]
+            struct J;
+        };
+        let Attribute { kind, output, found_in, options } = Attribute::parse(&input).expect("it is valid");
+        assert_eq!(kind.value(), "a.b");
+        assert_eq!(quote!(#output #found_in).to_string(), quote!(Vec<u8> a::b).to_string());
+        let expected = quote!(
+            .queue("mail").max_attempts(3u16).timeout(::core::time::Duration::from_millis(90000u64))
+            .priority(-10i64).retry(policy(1)).retention(Retention::all(DAY))
+        );
+        assert_eq!(quote!(#(#options)*).to_string(), expected.to_string());
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let input: DeriveInput = parse_quote! {
+            #[job(kind = "a b", queue = "", max_attempts = 0, timeout = "0s", priority = 11)]
+            struct J;
+        };
+        let said = faults(&input);
+        for (fault, part) in
+            said.iter().zip(["`a b`", "it is empty", "smallest is 1", "\"1ms\"", "out of range"])
+        {
+            assert!(fault.contains(part), "{part} is missing in {fault}");
+        }
+        assert_eq!(said.len(), 5, "{said:?}");
+    }
+
+    #[test]
+    fn unknown_and_doubled_options_and_a_missing_kind_are_refused() {
+        let cases: [(DeriveInput, &str); 5] = [
+            (
+                parse_quote!(
+                    #[job(kind = "k", queu = "q")]
+                    struct J;
+                ),
+                "did you mean `queue`",
+            ),
+            (
+                parse_quote!(
+                    #[job(kind = "k", colour = 1)]
+                    struct J;
+                ),
+                "the options are kind, queue",
+            ),
+            (
+                parse_quote!(
+                    #[job(kind = "k", kind = "l")]
+                    struct J;
+                ),
+                "`kind` is given twice",
+            ),
+            (
+                parse_quote!(
+                    #[job(kind = "k", max_attempts = 70_000)]
+                    struct J;
+                ),
+                "from 1 to 65535",
+            ),
+            (
+                parse_quote!(
+                    struct J;
+                ),
+                "missing `#[job(kind",
+            ),
+        ];
+        for (input, part) in cases {
+            let said = faults(&input);
+            assert!(said.iter().any(|fault| fault.contains(part)), "{part} is missing in {said:?}");
+        }
+    }
+}

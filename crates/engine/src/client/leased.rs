@@ -64,7 +64,7 @@ impl Client {
             let context = JobContext::new(job, self.clone(), self.now(), None);
             (context.clone(), Leased { context, by_hand: by_hand.clone(), ended: false })
         };
-        by_hand.fetch(queue, max.min(1_000), keep).await
+        by_hand.fetch(&queue, max.min(1_000), keep).await
     }
 
     /// The worker that this client is; a new one where there is none or it has died.

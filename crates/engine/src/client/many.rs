@@ -67,7 +67,7 @@ impl Client {
         let mut receipts = Vec::with_capacity(jobs.len());
         while !jobs.is_empty() {
             let later = jobs.split_off(jobs.len().min(CHUNK));
-            // The last chunk is sent without a copy being kept only if there is nothing to resume: keep it always.
+            // A copy stays, so that the caller can send the same ids again after a failure.
             match self.send(jobs.clone()).await {
                 Ok(answers) => receipts.extend(answers),
                 Err(error) => {

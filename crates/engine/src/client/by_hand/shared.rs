@@ -1,0 +1,138 @@
+//! What the handles and the task of the worker share: the store, and what is held of it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gristmill_core::{
+    Backend, BackendErrorKind, Call, ClaimId, Error, FinishItem, FinishRequest, Finished, Lease, RenewReply,
+    RenewRequest, WorkerId,
+};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::LEASE;
+use super::held::Held;
+use crate::JobContext;
+use crate::context::StopWhy;
+use crate::worker::call::answer;
+
+/// The most items of one call.
+const BATCH: usize = 1_000;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) backend: Arc<dyn Backend>,
+    /// Of every call.
+    pub(super) deadline: Duration,
+    pub(super) worker: WorkerId,
+    held: Mutex<Held>,
+    /// Something was fetched or dropped: the task looks again at what it has to do.
+    pub(super) wake: Notify,
+    /// The store does not know the worker any more.
+    pub(super) gone: CancellationToken,
+}
+
+impl Shared {
+    pub(super) fn new(backend: Arc<dyn Backend>, deadline: Duration, worker: WorkerId) -> Self {
+        Self {
+            backend,
+            deadline,
+            worker,
+            held: Mutex::new(Held::new()),
+            wake: Notify::new(),
+            gone: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn call(&self) -> Call {
+        Call::new().within(self.deadline)
+    }
+
+    pub(super) async fn finish(&self, items: Vec<FinishItem>) -> Result<Vec<Finished>, Error> {
+        let reply = self.backend.finish(self.call(), FinishRequest::new(items));
+        Ok(answer(self.deadline, "finish", reply).await?.items)
+    }
+
+    /// Makes available what is due; says whether there was any.
+    pub(super) async fn promote(&self) -> Result<bool, Error> {
+        let reply = self.backend.promote(self.call(), BATCH);
+        Ok(answer(self.deadline, "promote", reply).await?.done > 0)
+    }
+
+    /// One heartbeat.
+    pub(super) async fn renew(&self) -> Result<(), Error> {
+        let sent = Instant::now();
+        let (known, arrived) = self.held().listed();
+        // Given up early enough for another one before the lease ends.
+        let deadline = self.deadline.min(LEASE / 4);
+        let call = Call::new().within(deadline);
+        let reply = self.backend.renew(call, RenewRequest::new(self.worker, known));
+        match answer(deadline, "renew", reply).await {
+            Ok(reply) => {
+                self.held().renewed = sent;
+                self.obey(&reply, &arrived);
+                Ok(())
+            }
+            Err(error) => {
+                if error.kind() == BackendErrorKind::WorkerGone {
+                    self.lose_all();
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    fn obey(&self, reply: &RenewReply, arrived: &[ClaimId]) {
+        for claim in reply.lost.iter().filter(|claim| arrived.contains(claim)) {
+            let lost = self.held().take(*claim);
+            stop(&lost, StopWhy::LeaseLost);
+        }
+        let cancelled = self.held().find(&reply.cancels);
+        stop(&cancelled, StopWhy::Cancelled);
+    }
+
+    /// The store does not know the worker any more.
+    pub(super) fn lose_all(&self) {
+        self.gone.cancel();
+        let lost = self.held().take_all();
+        stop(&lost, StopWhy::LeaseLost);
+    }
+
+    /// Gives back what was dropped. What fails is tried again with the next heartbeat; the lease's end gives it back in
+    /// any case.
+    pub(super) async fn give_back_dropped(&self) {
+        loop {
+            let leases = {
+                let dropped = &mut self.held().dropped;
+                let count = dropped.len().min(BATCH);
+                dropped.drain(..count).collect::<Vec<_>>()
+            };
+            if leases.is_empty() {
+                return;
+            }
+            let give_back = |lease: &Lease| FinishItem::give_back(lease.clone(), Duration::ZERO);
+            let finished = self.finish(leases.iter().map(give_back).collect()).await;
+            if let Err(error) = finished {
+                tracing::warn!(%error, "dropped jobs could not be given back yet");
+                self.held().dropped.extend(leases);
+                return;
+            }
+            let mut held = self.held();
+            for lease in &leases {
+                held.forget(lease);
+            }
+        }
+    }
+}
+
+/// Never called under the lock: a waker runs in `stop`.
+fn stop(contexts: &[JobContext], why: StopWhy) {
+    for context in contexts {
+        context.attempt_state().cancel.stop(why);
+    }
+}

@@ -1,0 +1,76 @@
+//! The task of the worker: heartbeat, give-backs, maintenance.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::shared::Shared;
+use crate::worker::call::answer;
+
+/// At this part of a lease without a renewal the worker stops believing in it.
+const FENCE_AT: Duration = Duration::from_secs(24);
+/// How often it shows life while it holds leases: a cancel arrives within it.
+const BUSY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it does while it holds none, and how often it maintains the store.
+const IDLE_INTERVAL: Duration = Duration::from_secs(10);
+/// How much one round of maintenance does.
+const MAINTAIN_LIMIT: usize = 1_000;
+
+/// Runs until `end`, or until the store does not know the worker any more.
+pub(super) async fn live(shared: Arc<Shared>, end: CancellationToken) {
+    let (mut beaten, mut maintained) = (Instant::now(), Instant::now());
+    loop {
+        // Counted from the latest heartbeat: however often it is woken, the next one comes in time.
+        let interval = interval(&shared);
+        tokio::select! {
+            () = end.cancelled() => break,
+            () = shared.gone.cancelled() => return,
+            () = shared.wake.notified() => {}
+            () = tokio::time::sleep_until(beaten + interval) => {
+                beaten = Instant::now();
+                shared.held().hurry = false;
+                if let Err(error) = shared.renew().await {
+                    tracing::warn!(%error, "a heartbeat failed");
+                }
+            }
+        }
+        shared.give_back_dropped().await;
+        let renewed = shared.held().renewed;
+        if renewed.elapsed() >= FENCE_AT {
+            tracing::error!("the lease of jobs fetched by hand could not be renewed: they are stopped");
+            shared.lose_all();
+        }
+        if maintained.elapsed() >= IDLE_INTERVAL {
+            maintain(&shared).await;
+            maintained = Instant::now();
+        }
+    }
+    shared.give_back_dropped().await;
+    let retired = shared.backend.retire_worker(shared.call(), shared.worker);
+    if let Err(error) = answer(shared.deadline, "retire_worker", retired).await {
+        tracing::debug!(%error, "a worker by hand was not retired; its lease ends by itself");
+    }
+}
+
+fn interval(shared: &Shared) -> Duration {
+    let held = shared.held();
+    match (held.hurry, held.is_empty()) {
+        (true, _) => Duration::ZERO,
+        (false, false) => BUSY_INTERVAL,
+        (false, true) => IDLE_INTERVAL,
+    }
+}
+
+/// What keeps a store going where no other worker runs. Failures wait for the next round.
+async fn maintain(shared: &Shared) {
+    let promoted = shared.promote().await.err();
+    let rescued = shared.backend.rescue(shared.call(), MAINTAIN_LIMIT);
+    let rescued = answer(shared.deadline, "rescue", rescued).await.err().map(Into::into);
+    let pruned = shared.backend.prune(shared.call(), MAINTAIN_LIMIT);
+    let pruned = answer(shared.deadline, "prune", pruned).await.err().map(Into::into);
+    for error in [promoted, rescued, pruned].into_iter().flatten() {
+        tracing::debug!(%error, "a round of maintenance was left out");
+    }
+}
