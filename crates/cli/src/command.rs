@@ -45,7 +45,7 @@ stdout is data, stderr is talk. Flags win over the environment, and that over gr
 enum Command {
     Demo(demo::Demo),
     #[command(flatten)]
-    Store(StoreCommand),
+    Store(Box<StoreCommand>),
     Completions(completions::Completions),
 }
 
@@ -101,9 +101,9 @@ fn run(cli: Cli, flagged: bool) -> Result<()> {
             within_runtime(command.run())
         }
         Command::Store(command) => {
-            let quiet = if matches!(command, StoreCommand::Bench(_)) { WITHOUT_JOBS } else { "warn" };
-            let setup = Setup::new(global, quiet)?;
-            within_runtime(start(command, setup))
+            let quiet = if matches!(*command, StoreCommand::Bench(_)) { WITHOUT_JOBS } else { "warn" };
+            let setup = Setup::new(&global, quiet)?;
+            within_runtime(start(*command, setup))
         }
     }
 }

@@ -1,11 +1,14 @@
 //! The one place that turns a URL into a backend.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill::backend::Backend;
-use gristmill::{Memory, MigrateMode, Sqlite, Synchronous, did_you_mean, format_duration, parse_duration};
+use gristmill::{
+    Memory, MigrateMode, Sqlite, SqliteBuilder, Synchronous, did_you_mean, format_duration, parse_duration,
+};
 
 use crate::failure::{Code, Failure, Result};
 
@@ -72,13 +75,15 @@ impl Url {
         }
     }
 
-    /// The same store, for workers with leases of two seconds: nothing waits longer for it than half of that.
-    pub(crate) fn with_short_waits(&self) -> Self {
+    /// The same store, for workers with leases of this length: unless the URL says otherwise, nothing waits longer for
+    /// it than half of that.
+    pub(crate) fn for_lease(&self, lease: Duration) -> Self {
         match self {
-            Self::Memory => Self::Memory,
-            Self::Sqlite(file) => {
-                Self::Sqlite(File { busy_timeout: Some(Duration::from_secs(1)), ..file.clone() })
+            Self::Sqlite(file) if file.busy_timeout.is_none() => {
+                let busy_timeout = Some(SqliteBuilder::DEFAULT_BUSY_TIMEOUT.min(lease / 2));
+                Self::Sqlite(File { busy_timeout, ..file.clone() })
             }
+            other => other.clone(),
         }
     }
 
@@ -87,10 +92,11 @@ impl Url {
         let Self::Sqlite(file) = self else { return None };
         let mut url = format!("sqlite:{}?", file.path.display());
         if let Some(synchronous) = file.synchronous {
-            url.push_str(&format!("synchronous={}&", synchronous.as_str().to_lowercase()));
+            // Writing to a `String` cannot fail.
+            let _ = write!(url, "synchronous={}&", synchronous.as_str().to_lowercase());
         }
         if let Some(timeout) = file.busy_timeout {
-            url.push_str(&format!("busy_timeout={}", format_duration(timeout)));
+            let _ = write!(url, "busy_timeout={}", format_duration(timeout));
         }
         Some(url)
     }

@@ -89,7 +89,7 @@ impl Program {
             }
             ended
         };
-        Ok(self.attempted(status?, stopped, heard))
+        Ok(attempted(status?, stopped, heard))
     }
 
     fn command(&self, context: &JobContext) -> Command {
@@ -143,24 +143,23 @@ impl Program {
             () = too_long => Stopped::TimedOut(timeout.unwrap_or_default()),
         };
         group.terminate();
-        match tokio::time::timeout(self.grace, child.wait()).await {
-            Ok(status) => (status, Some(stopped)),
-            Err(_) => {
-                group.kill();
-                (child.wait().await, Some(stopped))
-            }
+        if let Ok(status) = tokio::time::timeout(self.grace, child.wait()).await {
+            return (status, Some(stopped));
         }
+        group.kill();
+        (child.wait().await, Some(stopped))
     }
+}
 
-    fn attempted(&self, status: ExitStatus, stopped: Option<Stopped>, heard: Heard) -> Attempted {
-        match stopped {
-            Some(Stopped::TimedOut(timeout)) => {
-                let message = heard.told(&format!("timed out after {}", format_duration(timeout)));
-                let outcome = Outcome::Failed { error: RunError::new(message), after: None };
-                Attempted { outcome, ending: Ending::Timeout }
-            }
-            Some(Stopped::Told) | None => verdict::of(status, heard).into(),
+/// What an end comes to.
+fn attempted(status: ExitStatus, stopped: Option<Stopped>, heard: Heard) -> Attempted {
+    match stopped {
+        Some(Stopped::TimedOut(timeout)) => {
+            let message = heard.told(&format!("timed out after {}", format_duration(timeout)));
+            let outcome = Outcome::Failed { error: RunError::new(message), after: None };
+            Attempted { outcome, ending: Ending::Timeout }
         }
+        Some(Stopped::Told) | None => verdict::of(status, heard).into(),
     }
 }
 

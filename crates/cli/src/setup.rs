@@ -11,15 +11,30 @@ use crate::failure::{Failure, Result};
 
 /// The options of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// The store of jobs: `sqlite:PATH` (with `?synchronous=normal|full|off`) or `memory:` [default: sqlite:jobs.db]
-    #[arg(long, global = true, value_name = "URL", env = "GRISTMILL_DB", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        display_order = 1_000,
+        value_name = "URL",
+        env = "GRISTMILL_DB",
+        hide_env_values = true
+    )]
     pub(crate) db: Option<String>,
     /// The file to read instead of the nearest `gristmill.toml` upwards
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, display_order = 1_001, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// What is logged to stderr: off, error, warn, info, debug, trace, or `target=level,…` [default: warn]
-    #[arg(long, global = true, value_name = "FILTER", env = "GRISTMILL_LOG", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        display_order = 1_002,
+        value_name = "FILTER",
+        env = "GRISTMILL_LOG",
+        hide_env_values = true
+    )]
     pub(crate) log: Option<String>,
 }
 
@@ -34,7 +49,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// Reads the file, settles what wins, starts the log, with `quiet` unless somebody wants another one.
-    pub(crate) fn new(global: Global, quiet: &str) -> Result<Self> {
+    pub(crate) fn new(global: &Global, quiet: &str) -> Result<Self> {
         let here = std::env::current_dir()
             .map_err(|error| Failure::io("the working directory cannot be told", &error))?;
         let found = config::load(global.config.as_deref(), &here)?;

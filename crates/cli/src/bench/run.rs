@@ -2,6 +2,7 @@
 
 use gristmill::Client;
 
+use super::children::LEASE;
 use super::job::Bench;
 use super::options::{Mode, Options};
 use super::report::Report;
@@ -15,7 +16,7 @@ pub(crate) async fn run(url: &Url, options: &Options, json: bool) -> Result<()> 
     if options.kill_workers.is_some() && options.mode != Mode::Drain {
         return Err(Failure::usage("--kill-workers goes with --mode drain only"));
     }
-    let shared = url.with_short_waits();
+    let shared = url.for_lease(LEASE);
     let url = if options.kill_workers.is_some() { &shared } else { url };
     let client = Client::new(url.open(Absent::Create).await?);
     store::refuse_leftovers(&client).await?;

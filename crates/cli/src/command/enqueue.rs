@@ -18,9 +18,9 @@ use options::Options;
 
 /// Enqueue one job, or a stream of them
 ///
-/// Prints ids. A stream is NDJSON, one job a line: {"kind":"checksum","args":{…},"queue":"default","priority":0,
-/// "delay":"5s","run_at":"2026-11-22T10:00:00Z","max_attempts":20,"timeout":"30s","unique_key":"…","tags":["…"],
-/// "metadata":{…}}. Only `kind` is needed, and not even that where KIND is given; flags are the defaults of the lines.
+/// Prints ids. A stream is NDJSON, one job a line. Of its members only `kind` is needed, and not even that where KIND
+/// is given; flags are the defaults of the lines. Unless --skip-invalid is given nothing is enqueued when a line is
+/// invalid: the stream is checked first, and kept in a temporary file (TMPDIR) meanwhile if it is a pipe.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Enqueue {
@@ -47,6 +47,11 @@ pub(crate) struct Enqueue {
 }
 
 const EXAMPLES: &str = "\
+A line with every member; `delay` and `run_at` exclude each other:
+  {\"kind\":\"checksum\",\"args\":{\"path\":\"a.txt\"},\"queue\":\"default\",\"priority\":0,\"delay\":\"5s\",
+   \"run_at\":\"2026-11-22T10:00:00Z\",\"max_attempts\":20,\"timeout\":\"30s\",\"unique_key\":\"a\",
+   \"tags\":[\"nightly\"],\"metadata\":{\"tenant\":\"acme\"}}
+
 Examples:
   gristmill enqueue checksum '{\"path\":\"a.txt\"}'
   gristmill enqueue report --queue slow --delay 1h --unique-key daily

@@ -24,14 +24,23 @@ enum Act {
     List(list::List),
     Show(show::Show),
     /// Run jobs again, now, with their attempts at 0
+    #[command(
+        override_usage = "gristmill jobs retry [OPTIONS] <ID>...\n       gristmill jobs retry [OPTIONS] <FILTER>..."
+    )]
     #[command(after_help = "Examples:\n  gristmill jobs retry 019a9b3e-7c00-7000-8000-000000000000\n  \
                             gristmill jobs retry --state discarded --queue mail --dry-run")]
     Retry(verb::Act),
     /// Cancel jobs; a running one is told to stop
+    #[command(
+        override_usage = "gristmill jobs cancel [OPTIONS] <ID>...\n       gristmill jobs cancel [OPTIONS] <FILTER>..."
+    )]
     #[command(after_help = "Examples:\n  gristmill jobs cancel 019a9b3e-7c00-7000-8000-000000000000\n  \
                             gristmill jobs cancel --kind report --state available --yes")]
     Cancel(verb::Act),
     /// Delete jobs with their history; running ones are refused
+    #[command(
+        override_usage = "gristmill jobs delete [OPTIONS] <ID>...\n       gristmill jobs delete [OPTIONS] <FILTER>..."
+    )]
     #[command(after_help = "Examples:\n  gristmill jobs delete 019a9b3e-7c00-7000-8000-000000000000\n  \
                             gristmill jobs delete --state completed --dry-run")]
     Delete(verb::Act),

@@ -64,7 +64,9 @@ impl Queues {
 fn show(queues: &[QueueRecord], json: bool) -> Result<()> {
     let mut output = Output::stdout();
     if json {
-        queues.iter().for_each(|queue| output.json(&QueueShape::from(queue)));
+        for queue in queues {
+            output.json(&QueueShape::from(queue));
+        }
         return output.finish();
     }
     let mut table = Table::new(["QUEUE", "PAUSED SINCE", "BY", "REASON"]);

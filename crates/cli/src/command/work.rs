@@ -21,23 +21,13 @@ use crate::stop::Stop;
 /// _TOKEN, _IDEMPOTENCY_KEY, _DEADLINE and _TRACEPARENT in its environment. The last line of its standard output is the
 /// job's output if it is JSON; the lines of its standard error are the job's log.
 ///
-/// Exit code 0 completes the job, 75 asks for a retry, 65 discards it, 77 cancels it, 69 runs it again 30 s later without
-/// spending an attempt; any other one fails the attempt. On a cancel or a timeout the process group gets SIGTERM, and
-/// SIGKILL after the grace.
-///
-/// Kinds, queues and numbers may stand in gristmill.toml, or the file of --config, instead:
-///
-///   [work]
-///   slots = 8
-///   [work.queues]
-///   mail = 4
-///   [work.handlers.checksum]
-///   exec = "./checksum.sh --fast"
-///   timeout = "30s"
+/// Exit code 0 completes the job, 75 asks for a retry, 65 discards it, 77 cancels it, 69 runs it again 30 s later
+/// without spending an attempt; any other one fails the attempt. On a cancel or a timeout the process group gets
+/// SIGTERM, and SIGKILL after the grace.
 ///
 /// SIGTERM and SIGINT stop gently: nothing new is fetched, what runs has the grace to end. A second one stops at once.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Work {
     /// Run jobs of this kind with this command; split into words as a shell would, but run without one
     #[arg(long, value_name = "KIND=CMD", value_parser = kind_command)]
@@ -63,15 +53,29 @@ const EXAMPLES: &str = "\
 Examples:
   gristmill work --exec checksum=./checksum.sh --queue default=4
   gristmill work --exec \"report=sh -c 'jq .path | xargs wc -l'\" --drain
-  gristmill work --config workers.toml --lease 10s --grace 5s";
+  gristmill work --config workers.toml --lease 10s --grace 5s
+
+Kinds, queues and numbers may stand in gristmill.toml, or the file of --config, instead:
+  [work]
+  slots = 8
+  lease = \"30s\"
+  [work.queues]
+  mail = 4
+  [work.handlers.checksum]
+  exec = \"./checksum.sh --fast\"      # or a list of words
+  timeout = \"30s\"";
 
 /// How long programs get after SIGTERM unless told otherwise.
 const GRACE: Duration = Duration::from_secs(30);
 
 impl Work {
-    pub(crate) async fn run(self, setup: Setup) -> Result<()> {
+    pub(crate) async fn run(self, mut setup: Setup) -> Result<()> {
         let stop = Stop::listen()?;
         let programs = self.programs(&setup.work)?;
+        let lease = self.lease.or(setup.work.lease);
+        if let Some(lease) = lease {
+            setup.url = setup.url.for_lease(lease);
+        }
         let client = setup.connect(Absent::Create).await?;
         let mut builder = Worker::builder(client);
         for (name, slots) in self.queues(&setup.work) {
@@ -80,7 +84,7 @@ impl Work {
         if let Some(slots) = self.slots.or(setup.work.slots) {
             builder = builder.slots(slots);
         }
-        if let Some(lease) = self.lease.or(setup.work.lease) {
+        if let Some(lease) = lease {
             builder = builder.lease(lease);
         }
         builder = builder.grace(self.grace(&setup.work));

@@ -34,12 +34,16 @@ impl Workers {
         let workers = client.workers().await?;
         let mut output = Output::stdout();
         if json {
-            workers.iter().for_each(|worker| output.json(&WorkerShape::from(worker)));
+            for worker in &workers {
+                output.json(&WorkerShape::from(worker));
+            }
             return output.finish();
         }
         let mut table =
             Table::new(["WORKER", "LABEL", "STARTED", "HEARTBEAT", "RUNNING", "QUEUES", "KINDS"]).right([4]);
-        workers.iter().for_each(|worker| table.row(cells(worker)));
+        for worker in &workers {
+            table.row(cells(worker));
+        }
         if table.is_empty() {
             say("no worker is at work");
         } else {

@@ -37,6 +37,7 @@ impl Job for Checksum {
 }
 
 /// Blocks a thread, as work on files does.
+#[expect(clippy::needless_pass_by_value, reason = "a handler owns its arguments")]
 pub(super) fn checksum(
     job: Checksum,
     State(read): State<Bytes>,

@@ -134,7 +134,9 @@ mod tests {
 
     fn output(pieces: &[&[u8]]) -> Option<Vec<u8>> {
         let mut heard = Heard::default();
-        pieces.iter().for_each(|piece| heard.last_line.take(piece));
+        for piece in pieces {
+            heard.last_line.take(piece);
+        }
         heard.output().map(|output| output.as_bytes().to_vec())
     }
 

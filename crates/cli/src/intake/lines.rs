@@ -8,7 +8,7 @@ use gristmill::{MAX_ARGS_BYTES, MAX_METADATA_BYTES};
 pub(super) const MAX_LINE_BYTES: usize = MAX_ARGS_BYTES + MAX_METADATA_BYTES + 64 * 1024;
 
 /// One line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Read<'a> {
     /// Its bytes without the line's end.
     Line(&'a [u8]),

@@ -138,29 +138,28 @@ fn tell(
 ) -> Result<()> {
     let mut receipts = receipts.into_iter();
     for (line, invalid) in lines {
-        let refused;
         let (result, id, error) = match invalid {
-            Some(error) => ("invalid", None, Some(error.0.as_str())),
-            None => {
-                let receipt =
-                    receipts.next().ok_or_else(|| Failure::failed("the store did not answer every job"))?;
-                match result_of(&receipt) {
-                    Ok(result) => (result, Some(receipt.id), None),
-                    Err(why) => {
-                        refused = why;
-                        ("invalid", None::<JobId>, Some(refused.as_str()))
-                    }
-                }
-            }
+            Some(error) => ("invalid", None, Some(error.0.clone())),
+            None => told(receipts.next())?,
         };
         match result {
             "invalid" => sent.invalid += 1,
             "existing" => sent.existing += 1,
             _ => sent.created += 1,
         }
-        answered(&LineResult { line: *line, result, id, error });
+        answered(&LineResult { line: *line, result, id, error: error.as_deref() });
     }
     Ok(())
+}
+
+type Told = (&'static str, Option<JobId>, Option<String>);
+
+fn told(receipt: Option<Receipt>) -> Result<Told> {
+    let receipt = receipt.ok_or_else(|| Failure::failed("the store did not answer every job"))?;
+    Ok(match result_of(&receipt) {
+        Ok(result) => (result, Some(receipt.id), None),
+        Err(why) => ("invalid", None, Some(why)),
+    })
 }
 
 /// The word for what became of a job.

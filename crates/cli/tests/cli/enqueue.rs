@@ -100,7 +100,8 @@ fn a_kind_on_the_command_line_and_flags_are_the_defaults_of_the_lines() {
 #[test]
 fn a_stream_of_many_batches_is_stored_in_its_order() {
     let home = Home::new();
-    let lines: String = (0..3_500).map(|n| format!("{{\"args\":{n}}}\n")).collect();
+    let lines: Vec<String> = (0..3_500).map(|n| format!("{{\"args\":{n}}}")).collect();
+    let lines = lines.join("\n");
     let ran = home.run_with(&["enqueue", "k", "--file", "-", "--json"], lines.as_bytes());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let numbers: Vec<_> = ran.ndjson().iter().map(|line| line["line"].as_u64()).collect();

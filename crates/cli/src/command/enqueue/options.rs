@@ -6,35 +6,36 @@ use clap::Args;
 use gristmill::{JobOptions, Timestamp, parse_duration};
 use serde_json::Value;
 
+const JOB: &str = "Options of the job";
+
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Options of the job")]
 pub(super) struct Options {
     /// The line it stands in [default: default]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = JOB, value_name = "NAME")]
     queue: Option<String>,
     /// From -10 (first) to 10 (last) [default: 0]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, help_heading = JOB, value_name = "N", allow_negative_numbers = true)]
     priority: Option<i64>,
     /// Run it this much later, as in 30s or 1h30m
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "at")]
+    #[arg(long, help_heading = JOB, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "at")]
     delay: Option<Duration>,
     /// Run it not before this time, as in 2026-11-22T10:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, help_heading = JOB, value_name = "TIME")]
     at: Option<Timestamp>,
     /// Run it at most so often, the first time included [default: 20]
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = JOB, value_name = "N")]
     max_attempts: Option<u16>,
     /// How long one attempt may take [default: the worker's]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, help_heading = JOB, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
     /// Enqueue nothing while a job with this key is not terminal in its queue
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, help_heading = JOB, value_name = "KEY")]
     unique_key: Option<String>,
     /// A word to find it by; may be given several times
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, help_heading = JOB, value_name = "TAG")]
     tag: Vec<String>,
     /// A key of its metadata; the value is JSON, or a text; may be given several times
-    #[arg(long, value_name = "K=V", value_parser = key_value)]
+    #[arg(long, help_heading = JOB, value_name = "K=V", value_parser = key_value)]
     meta: Vec<(String, Value)>,
 }
 

@@ -7,25 +7,25 @@ use gristmill::{JobFilter, JobState, Name, Timestamp, WorkerId};
 #[derive(Debug, Clone, Args)]
 pub(super) struct Filter {
     /// Jobs in this state
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, help_heading = "Filter", value_name = "STATE")]
     state: Vec<JobState>,
     /// Jobs of this queue
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "Filter", value_name = "NAME")]
     queue: Vec<Name>,
     /// Jobs of this kind
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, help_heading = "Filter", value_name = "KIND")]
     kind: Vec<Name>,
     /// Jobs with this tag
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, help_heading = "Filter", value_name = "TAG")]
     tag: Vec<Name>,
     /// Jobs that this worker ran last
-    #[arg(long, value_name = "ID")]
+    #[arg(long, help_heading = "Filter", value_name = "ID")]
     worker: Option<WorkerId>,
     /// Jobs stored at or after this time, as in 2026-11-22T10:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, help_heading = "Filter", value_name = "TIME")]
     created_from: Option<Timestamp>,
     /// Jobs stored before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, help_heading = "Filter", value_name = "TIME")]
     created_before: Option<Timestamp>,
 }
 

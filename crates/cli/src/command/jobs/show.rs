@@ -37,7 +37,9 @@ impl Show {
         let runs = client.runs(self.id).await?;
         if !runs.is_empty() {
             let mut table = Table::new(RunShape::HEADINGS).right([0, 1]);
-            runs.iter().for_each(|run| table.row(RunShape(run).cells()));
+            for run in &runs {
+                table.row(RunShape(run).cells());
+            }
             output.line(format_args!("\n{table}"));
         }
         for run in runs.iter().filter(|run| !run.log.is_empty()) {

@@ -24,7 +24,7 @@ pub(super) struct Act {
         "created_before"])]
     ids: Vec<JobId>,
     /// Every job, unless another flag narrows it
-    #[arg(long)]
+    #[arg(long, help_heading = "Filter")]
     all: bool,
     #[command(flatten)]
     filter: Filter,
