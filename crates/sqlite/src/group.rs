@@ -35,6 +35,7 @@ pub(crate) struct Group<'c> {
     pub(crate) hints: Vec<Hint>,
     pub(crate) inserts: Option<Inserts<'c>>,
     pub(crate) ends: Option<Ends<'c>>,
+    earliest_due: Option<Timestamp>,
     counts: Vec<(i64, [i64; 8])>,
     expiries: BTreeMap<i64, Vec<u8>>,
     next_seq: Option<i64>,
@@ -60,6 +61,7 @@ impl<'c> Group<'c> {
             hints: Vec::new(),
             inserts: None,
             ends: None,
+            earliest_due: None,
             counts: Vec::new(),
             expiries: BTreeMap::new(),
             next_seq: None,
@@ -144,13 +146,13 @@ impl<'c> Group<'c> {
 
     /// A job waits until then; the earliest is told once a group.
     pub(crate) fn hint_due(&mut self, due: Timestamp) {
-        for hint in &mut self.hints {
-            if let Hint::Due(earliest) = hint {
-                *earliest = due.min(*earliest);
-                return;
-            }
-        }
-        self.hints.push(Hint::Due(due));
+        self.earliest_due = Some(self.earliest_due.map_or(due, |earliest| earliest.min(due)));
+    }
+
+    /// What to tell the listeners after the commit.
+    pub(crate) fn take_hints(&mut self) -> Vec<Hint> {
+        self.hints.extend(self.earliest_due.take().map(Hint::Due));
+        std::mem::take(&mut self.hints)
     }
 
     pub(crate) fn hint_ended(&mut self, id: JobId) {

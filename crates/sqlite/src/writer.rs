@@ -124,7 +124,7 @@ impl Writer {
             }
         }
         group.flush().map_err(|error| Spoiled { error, at_commit: false })?;
-        let hints = std::mem::take(&mut group.hints);
+        let hints = group.take_hints();
         drop(group);
         execute(&self.connection, "COMMIT").map_err(|error| Spoiled { error, at_commit: true })?;
         self.listeners.tell(&hints);
