@@ -116,7 +116,7 @@ empty_jobs! {
     /// Is cancelled: some by their handler, one by the operator.
     Cancelled "cancelled" quick();
     /// Runs half a second later.
-    Delayed "delayed" quick().delay(Duration::from_millis(500));
+    Later "later" quick().delay(Duration::from_millis(500));
     /// Is enqueued twice and stored once.
     Unique "unique" quick().unique_key("only one");
 }
@@ -141,6 +141,6 @@ pub(super) async fn cancelled(_: Cancelled) -> Result<(), JobError> {
     Err(JobError::cancel("there is nothing left to do"))
 }
 
-pub(super) async fn delayed(_: Delayed) {}
+pub(super) async fn later(_: Later) {}
 
 pub(super) async fn unique(_: Unique) {}

@@ -122,7 +122,7 @@ async fn enqueue_others(client: &Client, given: &mut Given) -> Result<()> {
             })+
         };
     }
-    few!(Flaky, Snoozing, Panicking, Hopeless, Cancelled, Delayed, Unique);
+    few!(Flaky, Snoozing, Panicking, Hopeless, Cancelled, Later, Unique);
     // This one would run in an hour; the operator cancels it before.
     let receipt = client.enqueue(jobs::Cancelled {}.delay(Duration::from_secs(3_600))).await?;
     client.cancel(receipt.id).await?;
@@ -146,7 +146,7 @@ async fn work(client: &Client, total: u64, bytes: jobs::Bytes, stop: &Stop) -> R
         .handle(jobs::panicking)
         .handle(jobs::hopeless)
         .handle(jobs::cancelled)
-        .handle(jobs::delayed)
+        .handle(jobs::later)
         .handle(jobs::unique)
         .on_event(move |event| {
             if matches!(event.kind, EventKind::Completed | EventKind::Cancelled | EventKind::Discarded) {
