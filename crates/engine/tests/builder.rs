@@ -58,7 +58,7 @@ fn every_fault_is_reported_at_once() {
             .queue("twice", 1)
             .queue("twice", 2)
             .lane("urgent", 1, -11..=-5)
-            .lane("urgent", 1, 5..=-5)
+            .lane("urgent", 1, std::ops::RangeInclusive::new(5, -5))
             .slots(0)
             .lease(second / 2)
             .call_deadline(second)

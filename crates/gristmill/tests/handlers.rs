@@ -192,13 +192,19 @@ async fn a_panic_is_an_outcome_and_its_log_is_kept() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_blocking_handler_has_state_and_its_panic_is_an_outcome() -> anyhow::Result<()> {
+    #[expect(clippy::needless_pass_by_value, reason = "a handler owns its job")]
     fn blocks(job: Greet, State(word): State<&'static str>) -> Result<String, JobError> {
-        assert_ne!(job.name, "panic", "as asked");
-        Ok(format!("{word} {}", job.name))
+        match job.name.as_str() {
+            "panic" => panic!("as asked"),
+            "nobody" => Err(JobError::cancel("no such user")),
+            name => Ok(format!("{word} {name}")),
+        }
     }
     let queue = TestQueue::new().with_handlers(|worker| worker.state("hello").handle_blocking(blocks));
     assert_eq!(queue.perform(greet("Ada")).await?, completed(r#""hello Ada""#));
     assert!(failed(&queue.perform(greet("panic")).await?).contains("as asked"));
+    let cancelled = Outcome::Cancelled { reason: "no such user".to_owned() };
+    assert_eq!(queue.perform(greet("nobody")).await?, cancelled);
     Ok(())
 }
 

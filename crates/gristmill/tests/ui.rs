@@ -95,7 +95,7 @@ fn every_file_is_a_mistake_of_the_table() {
 fn check_all(folder: &Path) -> BTreeMap<String, String> {
     let project = write_project(folder);
     // The same folder as everything else: the dependencies are built already.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder");
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["check", "--offline", "--keep-going", "--message-format=json", "--bins", "--manifest-path"])
         .arg(project.join("Cargo.toml"))
@@ -120,21 +120,22 @@ fn check_all(folder: &Path) -> BTreeMap<String, String> {
 /// A project of its own, outside the workspace, with the workspace's versions.
 fn write_project(folder: &Path) -> PathBuf {
     let project = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ui");
-    std::fs::create_dir_all(&project).unwrap();
+    std::fs::create_dir_all(&project).expect("the folder is writable");
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut manifest = format!(
         "[workspace]\n[package]\nname = \"mistakes\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
-         [dependencies]\ngristmill = {{ path = {crate_folder:?} }}\nserde = {{ version = \"1\", features = [\"derive\"] }}\n\
-         [profile.dev]\ndebug = \"line-tables-only\"\n"
+         [dependencies]\ngristmill = {{ path = '{}' }}\nserde = {{ version = \"1\", features = [\"derive\"] }}\n\
+         [profile.dev]\ndebug = \"line-tables-only\"\n",
+        crate_folder.display()
     );
     for Mistake { file, .. } in &MISTAKES {
         let path = folder.join(file).with_extension("rs");
-        writeln!(manifest, "[[bin]]\nname = {file:?}\npath = {path:?}").unwrap();
+        let _ = writeln!(manifest, "[[bin]]\nname = '{file}'\npath = '{}'", path.display());
     }
-    std::fs::write(project.join("Cargo.toml"), manifest).unwrap();
+    std::fs::write(project.join("Cargo.toml"), manifest).expect("the manifest is written");
     let lock = crate_folder.join("../../Cargo.lock");
     if lock.exists() {
-        std::fs::copy(lock, project.join("Cargo.lock")).unwrap();
+        std::fs::copy(lock, project.join("Cargo.lock")).expect("the lock file is copied");
     }
     project
 }
