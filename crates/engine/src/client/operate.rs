@@ -1,7 +1,5 @@
 //! The operator's acts: on one job, and on all that match.
 
-use std::num::NonZeroUsize;
-
 use gristmill_core::{
     Cursor, Error, ErrorKind, JobFilter, JobId, JobPatch, Select, Verb, VerbReply, VerbRequest, Verdict,
 };
@@ -9,7 +7,7 @@ use gristmill_core::{
 use super::Client;
 
 /// How many jobs one call of a bulk act takes.
-const PAGE: NonZeroUsize = NonZeroUsize::new(500).expect("500 is not zero");
+const PAGE: usize = 500;
 
 /// What a bulk act did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,14 +102,20 @@ impl Client {
     }
 
     /// One call of an operator's act, on ids or on a page of the jobs that match; the reply says what became of each,
-    /// and where the next page begins. For programs that show progress; [`Verb::Update`] is refused here.
+    /// and where the next page begins. For programs that show progress; [`Verb::Update`] is refused, since it says
+    /// nothing of what changes.
     ///
     /// # Errors
-    /// The store's.
+    /// [`Invalid`](ErrorKind::Invalid) for an update; else the store's.
     ///
     /// # Cancel safety
     /// Dropped, it is done or not.
     pub async fn act(&self, verb: Verb, select: Select) -> Result<VerbReply, Error> {
+        if verb == Verb::Update {
+            return Err(
+                Error::invalid("an update needs to know what changes").with_hint("use `Client::update`")
+            );
+        }
         let request = self.signed(match select {
             Select::Ids(ids) => VerbRequest::ids(ids),
             Select::Filter { filter, cursor, limit } => VerbRequest::filter(filter, cursor, limit),
@@ -142,7 +146,7 @@ impl Client {
         let mut tally = Tally::default();
         let mut cursor: Option<Cursor> = None;
         loop {
-            let select = Select::Filter { filter: filter.clone(), cursor, limit: PAGE.get() };
+            let select = Select::Filter { filter: filter.clone(), cursor, limit: PAGE };
             let reply = self.act(verb, select).await?;
             reply.jobs.iter().for_each(|(_, verdict)| tally.add(verdict));
             match reply.next {
