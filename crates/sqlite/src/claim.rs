@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
+use crate::run::run_key;
 
 /// Bytes a job takes in a claim's members.
 const MEMBER_BYTES: usize = 16;
@@ -213,7 +214,7 @@ impl Group<'_> {
         let mut is_open = self.prepare(include_str!("../sql/run_is_open.sql"))?;
         let mut open = Vec::new();
         for (place, member) in claim.members.iter().enumerate().filter(|(_, member)| member.facts.is_some()) {
-            if is_open.query_row(params![member.seq, member.tally.run], |row| row.get(0))? {
+            if is_open.query_row([member.seq, run_key(member.seq, member.tally.run)], |row| row.get(0))? {
                 open.push(place);
             }
         }

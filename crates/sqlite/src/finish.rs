@@ -1,52 +1,15 @@
 //! Ends runs, each only if its token holds.
 
 use gristmill_core::{
-    Ending, FinishItem, FinishReply, FinishRequest, Finished, JobState, Lease, LeaseToken, LostWhy, Output,
-    RunFacts, Settlement, Timestamp, settle,
+    FinishItem, FinishReply, FinishRequest, Finished, JobState, Lease, LostWhy, RunFacts, Timestamp, settle,
 };
-use rusqlite::{CachedStatement, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use crate::claim::{Claim, Held, Member, Tally, placed};
 use crate::error::{Answer, Fail};
 use crate::fetch::fetch;
 use crate::group::Group;
-use crate::row;
-
-/// Who ends a run, as its row keeps it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EndedBy {
-    Worker,
-    Rescue,
-    GiveBack,
-}
-
-impl EndedBy {
-    const ALL: [Self; 3] = [Self::Worker, Self::Rescue, Self::GiveBack];
-
-    const fn number(self) -> i64 {
-        match self {
-            Self::Worker => 0,
-            Self::Rescue => 1,
-            Self::GiveBack => 2,
-        }
-    }
-}
-
-/// How a run ends.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct End<'i> {
-    pub(crate) settled: Settlement,
-    pub(crate) by: EndedBy,
-    /// What its worker says of it.
-    pub(crate) said: Option<&'i FinishItem>,
-    pub(crate) now: Timestamp,
-}
-
-/// The statements that end a run, looked up once a group: finishes come in thousands.
-pub(crate) struct Ends<'c> {
-    plain: CachedStatement<'c>,
-    full: CachedStatement<'c>,
-}
+use crate::run::{End, EndedBy, LAST_RUN, run_key};
 
 pub(crate) fn finish(group: &mut Group<'_>, request: &FinishRequest, now: Timestamp) -> Answer<FinishReply> {
     let mut claims = Claimed::default();
@@ -88,7 +51,7 @@ impl Claimed {
     }
 }
 
-impl<'c> Group<'c> {
+impl Group<'_> {
     fn finish_one(&mut self, claims: &mut Claimed, item: &FinishItem, now: Timestamp) -> Answer<Finished> {
         let Some((held, changed)) = claims.find(self, &item.lease)? else {
             return self.lost(item, now);
@@ -96,15 +59,14 @@ impl<'c> Group<'c> {
         let Some(place) = self.place_of(held, &item.lease)? else { return self.lost(item, now) };
         let facts = self.run_facts(held, place)?;
         let settled = settle(item.decision, item.ending, facts);
-        if !self.end_run(held, place, &End { settled, by: EndedBy::Worker, said: Some(item), now })? {
-            return self.lost(item, now);
-        }
+        let end = End { settled, by: EndedBy::Worker, said: Some(item), now };
+        let Some(state) = self.end_run(held, place, &end)? else { return self.lost(item, now) };
         *changed = true;
         for effect in &item.effects {
             // A duplicate effect is not stored and does not spoil the finish.
             self.store(effect, now)?;
         }
-        Ok(Finished::Accepted { state: settled.state })
+        Ok(Finished::Accepted { state })
     }
 
     /// The place of a lease's run in its claim, if it is there and its job is.
@@ -136,15 +98,27 @@ impl<'c> Group<'c> {
         })
     }
 
-    /// The one way a run ends: its row, which only one can append, then the job's move. `false` when the row was there.
-    pub(crate) fn end_run(&mut self, held: &mut Held, place: usize, end: &End<'_>) -> Answer<bool> {
-        let End { settled, said, now, .. } = *end;
+    /// The one way a run ends: its row, which only one can append, then the job's move. Gives where the job went; `None`
+    /// when the row was there.
+    pub(crate) fn end_run(
+        &mut self,
+        held: &mut Held,
+        place: usize,
+        end: &End<'_>,
+    ) -> Answer<Option<JobState>> {
         let claim = std::sync::Arc::clone(&held.claim);
-        let Member { tally, facts: Some(job), .. } = &claim.members[place] else { return Ok(false) };
-        let reason = settled.reason.map(gristmill_core::Reason::as_str);
-        let reason = reason.or_else(|| said.and_then(|item| item.reason.as_deref()));
-        if !self.append_run(&claim, place, end, reason)? {
-            return Ok(false);
+        let member = &claim.members[place];
+        let Member { tally, facts: Some(job), .. } = member else { return Ok(None) };
+        let mut end = *end;
+        let reason = end.settled.reason.map(gristmill_core::Reason::as_str);
+        let mut reason = reason.or_else(|| end.said.and_then(|item| item.reason.as_deref()));
+        if tally.run >= LAST_RUN && !end.settled.state.is_terminal() {
+            end.settled.state = JobState::Discarded;
+            reason = Some("no further run fits the store");
+        }
+        let End { settled, now, .. } = end;
+        if !self.append_run(&claim, member, &end, reason)? {
+            return Ok(None);
         }
         held.open -= 1;
         self.count(job.queue, JobState::Running, -1);
@@ -159,53 +133,7 @@ impl<'c> Group<'c> {
             self.erase(job)?;
             held.pruned = true;
         }
-        Ok(true)
-    }
-
-    fn append_run(
-        &mut self,
-        claim: &Claim,
-        place: usize,
-        end: &End<'_>,
-        reason: Option<&str>,
-    ) -> Answer<bool> {
-        let End { settled, by, said, now } = *end;
-        let Member { seq, tally, .. } = &claim.members[place];
-        let error = said.and_then(|item| item.error.as_ref());
-        let output = said.and_then(|item| item.output.as_ref());
-        let output = output.filter(|_| settled.ending == Ending::Completed);
-        let is_plain = reason.is_none() && error.is_none() && output.is_none();
-        let ends = self.ends()?;
-        let statement = if is_plain { &mut ends.plain } else { &mut ends.full };
-        statement.raw_bind_parameter(1, seq)?;
-        statement.raw_bind_parameter(2, tally.run)?;
-        statement.raw_bind_parameter(3, tally.attempt)?;
-        statement.raw_bind_parameter(4, row::ending_number(settled.ending))?;
-        statement.raw_bind_parameter(5, row::state_number(settled.state))?;
-        statement.raw_bind_parameter(6, Claim::short_token(LeaseToken(claim.nonce)))?;
-        statement.raw_bind_parameter(7, by.number())?;
-        statement.raw_bind_parameter(8, row::worker_bytes(claim.worker))?;
-        statement.raw_bind_parameter(9, claim.fetched_at.as_millis())?;
-        let started_at = said.and_then(|item| item.started_at);
-        statement.raw_bind_parameter(10, started_at.map(Timestamp::as_millis))?;
-        statement.raw_bind_parameter(11, now.as_millis())?;
-        if !is_plain {
-            statement.raw_bind_parameter(12, reason)?;
-            statement.raw_bind_parameter(13, error.map(|error| error.message.as_str()))?;
-            statement.raw_bind_parameter(14, error.and_then(|error| error.backtrace.as_deref()))?;
-            statement.raw_bind_parameter(15, output.map(Output::as_bytes))?;
-        }
-        Ok(statement.raw_execute()? == 1)
-    }
-
-    fn ends(&mut self) -> Answer<&mut Ends<'c>> {
-        if self.ends.is_none() {
-            self.ends = Some(Ends {
-                plain: self.prepare(include_str!("../sql/append_plain_run.sql"))?,
-                full: self.prepare(include_str!("../sql/append_run.sql"))?,
-            });
-        }
-        Ok(self.ends.as_mut().expect("it was set"))
+        Ok(Some(settled.state))
     }
 
     /// What to answer to a finish whose token does not hold, or no longer.
@@ -216,8 +144,8 @@ impl<'c> Group<'c> {
             return Ok(Finished::LeaseLost { why: LostWhy::Unknown });
         };
         let ended_by: Option<i64> = self
-            .prepare("SELECT ended_by FROM runs WHERE seq = ?1 AND run = ?2 AND token = ?3")?
-            .query_row(params![seq, run, Claim::short_token(*token)], |row| row.get(0))
+            .prepare("SELECT ended_by FROM runs WHERE run_key = ?1 AND token = ?2")?
+            .query_row([run_key(seq, *run), Claim::short_token(*token)], |row| row.get(0))
             .optional()?;
         let why = match EndedBy::ALL.into_iter().find(|by| Some(by.number()) == ended_by) {
             Some(EndedBy::Worker) => return Ok(Finished::AlreadyAccepted),

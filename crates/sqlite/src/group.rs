@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_core::{Hint, JobId, JobState, Name, Timestamp};
+use gristmill_core::{BackendError, BackendErrorKind, Hint, JobId, JobState, Name, Timestamp};
 use rusqlite::{CachedStatement, Connection, params};
 
 use crate::claim::Claims;
 use crate::enqueue::Inserts;
 use crate::error::Answer;
-use crate::finish::Ends;
 use crate::queues::{Interner, Queues};
+use crate::run::{Ends, LAST_SEQ};
 
 /// What the writer remembers from group to group; all of it can be read again.
 #[derive(Debug, Default)]
@@ -92,6 +92,10 @@ impl<'c> Group<'c> {
                 .prepare("SELECT value FROM meta WHERE name = 'next_seq'")?
                 .query_row([], |row| row.get(0))?,
         };
+        if seq > LAST_SEQ {
+            let message = "the file has given each of its 2^41 numbers to a job";
+            return Err(BackendError::new(BackendErrorKind::Full, message).into());
+        }
         self.next_seq = Some(seq + 1);
         Ok(seq)
     }

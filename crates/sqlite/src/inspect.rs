@@ -10,6 +10,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::{Answer, Fail};
 use crate::locate::{Located, find_leases, jobs_where, read};
 use crate::row;
+use crate::run::{run_key, run_keys};
+
+/// The errors shown are those of so many latest runs.
+const ERRORS_AMONG: u32 = 1_000;
 
 /// A job on its way to the caller; its errors, output and progress are still to be read.
 #[derive(Debug)]
@@ -85,8 +89,8 @@ pub(crate) fn complete(connection: &Connection, job: Listed) -> Answer<JobRecord
         .flatten();
     let Some(latest) = located.latest else { return Ok(record) };
     if located.state == JobState::Completed {
-        let mut select = connection.prepare_cached("SELECT output FROM runs WHERE seq = ?1 AND run = ?2")?;
-        let output: Option<Vec<u8>> = select.query_row(params![seq, latest.run], |row| row.get(0))?;
+        let mut select = connection.prepare_cached("SELECT output FROM runs WHERE run_key = ?1")?;
+        let output: Option<Vec<u8>> = select.query_row([run_key(seq, latest.run)], |row| row.get(0))?;
         record.output = output.map(Output::from_stored);
     }
     if latest.run > 1 || latest.ending != Ending::Completed {
@@ -97,7 +101,10 @@ pub(crate) fn complete(connection: &Connection, job: Listed) -> Answer<JobRecord
 
 fn errors(connection: &Connection, seq: i64, latest: u32) -> Answer<Vec<RunFailure>> {
     let mut select = connection.prepare_cached(include_str!("../sql/errors.sql"))?;
-    let rows = select.query_and_then(params![seq, latest, row::small(JobRecord::MAX_ERRORS)], read_run)?;
+    // A job that snoozes for ever has many runs and few errors: the look back is bounded.
+    let first = run_key(seq, latest.saturating_sub(ERRORS_AMONG));
+    let bound = params![first, run_key(seq, latest), row::small(JobRecord::MAX_ERRORS)];
+    let rows = select.query_and_then(bound, read_run)?;
     let mut errors = Vec::new();
     for run in rows {
         errors.extend(RunFailure::of(&run?));
@@ -109,7 +116,8 @@ fn errors(connection: &Connection, seq: i64, latest: u32) -> Answer<Vec<RunFailu
 pub(crate) fn list_runs(connection: &Connection, id: JobId, limit: usize) -> Answer<Vec<RunRecord>> {
     let Some(seq) = seq_of(connection, id)? else { return Ok(Vec::new()) };
     let mut select = connection.prepare_cached(include_str!("../sql/runs.sql"))?;
-    let rows = select.query_and_then(params![seq, row::small(limit)], read_run)?;
+    let (first, last) = run_keys(seq);
+    let rows = select.query_and_then(params![first, last, row::small(limit)], read_run)?;
     let mut runs = rows.collect::<Answer<Vec<_>>>()?;
     runs.reverse();
     let mut lines = connection.prepare_cached(include_str!("../sql/log.sql"))?;

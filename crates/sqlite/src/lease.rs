@@ -10,9 +10,9 @@ use rusqlite::params;
 
 use crate::claim::Tally;
 use crate::error::{Answer, Fail};
-use crate::finish::{End, EndedBy};
 use crate::group::Group;
 use crate::row;
+use crate::run::{End, EndedBy};
 
 /// A lease outlives this many busy timeouts, so that a heartbeat that waits for the file is in time.
 const BUSY_TIMEOUTS: u32 = 2;

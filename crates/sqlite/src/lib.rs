@@ -32,6 +32,7 @@ mod prune;
 mod queues;
 mod readers;
 mod row;
+mod run;
 mod task;
 mod writer;
 

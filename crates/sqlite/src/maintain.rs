@@ -7,10 +7,10 @@ use gristmill_core::{
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::Answer;
-use crate::finish::{End, EndedBy};
 use crate::group::Group;
 use crate::locate::{Located, find_leases, jobs_where, read};
 use crate::row;
+use crate::run::{End, EndedBy};
 
 pub(crate) fn promote(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<Maintained> {
     let mut select = group.prepare(include_str!("../sql/due.sql"))?;
@@ -78,11 +78,11 @@ impl Group<'_> {
             let policy = self.retry_policy(held.claim.members[place].seq)?;
             let settled = settle_crash(&policy, facts, fastrand::f64());
             let end = End { settled, by: EndedBy::Rescue, said: None, now };
-            if self.end_run(&mut held, place, &end)?
+            if let Some(state) = self.end_run(&mut held, place, &end)?
                 && let Some((id, queue)) =
                     held.claim.members[place].facts.as_ref().map(|job| (job.id, job.queue))
             {
-                rescued.push(Rescued::new(id, self.queue_name(queue)?, settled.state));
+                rescued.push(Rescued::new(id, self.queue_name(queue)?, state));
             }
         }
         self.drop_claim(&held)

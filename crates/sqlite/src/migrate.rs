@@ -27,11 +27,15 @@ impl Sqlite {
     }
 }
 
+/// What the header of a file says, and whether there is more than the header: one statement, so that it is one state of
+/// the file, which another process may be making just now.
+const HEADER: &str = "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)
+FROM pragma_application_id AS a, pragma_user_version AS v";
+
 /// The version of the schema; 0 in an empty file. A file that is not ours, or that a newer version made, is refused.
 pub(crate) fn version(connection: &Connection) -> Answer<u32> {
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let (application, version) = (number("application_id")?, number("user_version")?);
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let (application, version, tables): (i64, i64, i64) =
+        connection.query_row(HEADER, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     if application != APPLICATION_ID && (tables > 0 || application != 0) {
         let foreign = "the file is a database of another program";
         return Err(Fail::Refused(

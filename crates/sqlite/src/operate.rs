@@ -14,6 +14,7 @@ use crate::group::Group;
 use crate::list::scan;
 use crate::locate::{Located, locate};
 use crate::row;
+use crate::run::LAST_RUN;
 
 pub(crate) fn cancel(group: &mut Group<'_>, request: &VerbRequest, now: Timestamp) -> Answer<VerbReply> {
     group.act(Verb::Cancel, request, now, |group, job| match job.state {
@@ -36,6 +37,7 @@ pub(crate) fn retry(group: &mut Group<'_>, request: &VerbRequest, now: Timestamp
     group.act(Verb::Retry, request, now, |group, job| match job.state {
         JobState::Available => Ok(Verdict::Done),
         state @ (JobState::Running | JobState::Suspended) => Ok(Verdict::Refused(state)),
+        state if job.tally.run >= LAST_RUN => Ok(Verdict::Refused(state)),
         state => {
             if let Some(holder) = group.retake_unique(job)? {
                 return Ok(Verdict::Conflict(holder));

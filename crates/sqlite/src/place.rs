@@ -9,6 +9,7 @@ use crate::claim::{Facts, Tally, members};
 use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
+use crate::run::run_keys;
 
 impl Group<'_> {
     /// Puts a job that is nowhere into the place of a state that is not terminal and not running.
@@ -113,7 +114,6 @@ impl Group<'_> {
         self.free_unique(job)?;
         for sql in [
             "DELETE FROM jobs WHERE seq = ?1",
-            "DELETE FROM runs WHERE seq = ?1",
             "DELETE FROM records WHERE seq = ?1",
             "DELETE FROM logs WHERE seq = ?1",
             "DELETE FROM events WHERE seq = ?1",
@@ -121,6 +121,8 @@ impl Group<'_> {
         ] {
             self.prepare(sql)?.execute([job.seq])?;
         }
+        let (first, last) = run_keys(job.seq);
+        self.prepare("DELETE FROM runs WHERE run_key BETWEEN ?1 AND ?2")?.execute([first, last])?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use rusqlite::params;
 use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
+use crate::run::run_key;
 
 pub(crate) fn record(group: &mut Group<'_>, request: &RecordRequest, _: Timestamp) -> Answer<Recorded> {
     let Some(held) = group.held(&request.lease)? else { return Ok(Recorded::LeaseLost) };
@@ -14,7 +15,7 @@ pub(crate) fn record(group: &mut Group<'_>, request: &RecordRequest, _: Timestam
     let (seq, run) = (held.claim.members[place].seq, request.lease.run);
     let is_open: bool = group
         .prepare(include_str!("../sql/run_is_open.sql"))?
-        .query_row(params![seq, run], |row| row.get(0))?;
+        .query_row([seq, run_key(seq, run)], |row| row.get(0))?;
     if !is_open {
         return Ok(Recorded::LeaseLost);
     }

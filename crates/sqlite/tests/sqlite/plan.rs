@@ -60,7 +60,7 @@ fn a_list_walks_the_ids() {
         let uses = [
             "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1",
             "SEARCH ready USING PRIMARY KEY (queue=? AND priority=? AND run_at=? AND seq=?)",
-            "SEARCH latest USING PRIMARY KEY (seq=? AND run=?)",
+            "SEARCH latest USING INTEGER PRIMARY KEY",
         ];
         assert_plan(&format!("{job} {condition}"), &uses);
     }
@@ -79,9 +79,6 @@ fn a_finish_is_decided_by_the_key_of_its_run() {
         let path = format!("{}/sql/{sql}", env!("CARGO_MANIFEST_DIR"));
         assert!(std::fs::read_to_string(path).unwrap().contains("ON CONFLICT DO NOTHING"));
     }
-    assert_plan(
-        include_str!("../../sql/run_is_open.sql"),
-        &["SEARCH runs USING PRIMARY KEY (seq=? AND run=?)"],
-    );
+    assert_plan(include_str!("../../sql/run_is_open.sql"), &["SEARCH runs USING INTEGER PRIMARY KEY"]);
     assert_plan(include_str!("../../sql/free_unique.sql"), &["SEARCH uniques USING PRIMARY KEY"]);
 }

@@ -18,6 +18,20 @@ const EACH: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
+fn handles_that_make_the_file_at_once_make_it_once() {
+    for _ in 0..10 {
+        let file = File::new();
+        let options = file.options().busy_timeout(PATIENCE);
+        std::thread::scope(|scope| {
+            let opened: Vec<_> = (0..6).map(|_| scope.spawn(|| options.clone().open().map(drop))).collect();
+            for handle in opened {
+                handle.join().unwrap().unwrap();
+            }
+        });
+    }
+}
+
+#[test]
 fn jobs_of_one_handle_are_run_by_another() {
     let file = File::new();
     let (producer, consumer) = (file.open(), file.open());

@@ -1,0 +1,127 @@
+//! Runs as rows: their key, and the statements that append them.
+
+use gristmill_core::{Ending, FinishItem, JobState, LeaseToken, Output, Settlement, Timestamp};
+use rusqlite::CachedStatement;
+
+use crate::claim::{Claim, Member};
+use crate::error::Answer;
+use crate::group::Group;
+use crate::row;
+
+/// Bits of a run's key that hold the run; the others hold the job's seq.
+const RUN_BITS: u32 = 22;
+/// The last run a job can have: one every minute for eight years.
+pub(crate) const LAST_RUN: u32 = (1 << RUN_BITS) - 1;
+/// The last seq a job can have: 2^41 of them, seven years of ten thousand a second.
+pub(crate) const LAST_SEQ: i64 = (1 << (63 - RUN_BITS)) - 1;
+
+/// The key of a job's run.
+pub(crate) fn run_key(seq: i64, run: u32) -> i64 {
+    seq << RUN_BITS | i64::from(run.min(LAST_RUN))
+}
+
+/// The first and the last key a job's runs can have.
+pub(crate) fn run_keys(seq: i64) -> (i64, i64) {
+    (run_key(seq, 0), run_key(seq, LAST_RUN))
+}
+
+/// Who ends a run, as its row keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndedBy {
+    Worker,
+    Rescue,
+    GiveBack,
+}
+
+impl EndedBy {
+    pub(crate) const ALL: [Self; 3] = [Self::Worker, Self::Rescue, Self::GiveBack];
+
+    pub(crate) const fn number(self) -> i64 {
+        match self {
+            Self::Worker => 0,
+            Self::Rescue => 1,
+            Self::GiveBack => 2,
+        }
+    }
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End<'i> {
+    pub(crate) settled: Settlement,
+    pub(crate) by: EndedBy,
+    /// What its worker says of it.
+    pub(crate) said: Option<&'i FinishItem>,
+    pub(crate) now: Timestamp,
+}
+
+/// The statements that end a run, looked up once a group: finishes come in thousands.
+pub(crate) struct Ends<'c> {
+    plain: CachedStatement<'c>,
+    full: CachedStatement<'c>,
+    /// What is bound to `plain` from the run before.
+    bound: Option<Bound>,
+}
+
+/// What the runs of a batch have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bound {
+    nonce: u128,
+    ending: Ending,
+    state: JobState,
+    by: EndedBy,
+    now: Timestamp,
+}
+
+impl<'c> Group<'c> {
+    /// Appends the row of a run; `false` when it was there.
+    pub(crate) fn append_run(
+        &mut self,
+        claim: &Claim,
+        member: &Member,
+        end: &End<'_>,
+        reason: Option<&str>,
+    ) -> Answer<bool> {
+        let End { settled, by, said, now } = *end;
+        let error = said.and_then(|item| item.error.as_ref());
+        let output = said.and_then(|item| item.output.as_ref());
+        let output = output.filter(|_| settled.ending == Ending::Completed);
+        let is_plain = reason.is_none() && error.is_none() && output.is_none();
+        let ends = self.ends()?;
+        let bound = Bound { nonce: claim.nonce, ending: settled.ending, state: settled.state, by, now };
+        // Bindings stay from run to run: what a batch has in common is bound once.
+        let is_bound = is_plain && ends.bound.replace(bound) == Some(bound);
+        let statement = if is_plain { &mut ends.plain } else { &mut ends.full };
+        statement.raw_bind_parameter(1, run_key(member.seq, member.tally.run))?;
+        statement.raw_bind_parameter(2, member.tally.attempt)?;
+        let started_at = said.and_then(|item| item.started_at);
+        statement.raw_bind_parameter(3, started_at.map(Timestamp::as_millis))?;
+        if !is_bound {
+            statement.raw_bind_parameter(4, row::ending_number(settled.ending))?;
+            statement.raw_bind_parameter(5, row::state_number(settled.state))?;
+            statement.raw_bind_parameter(6, Claim::short_token(LeaseToken(claim.nonce)))?;
+            statement.raw_bind_parameter(7, by.number())?;
+            statement.raw_bind_parameter(8, row::worker_bytes(claim.worker))?;
+            statement.raw_bind_parameter(9, claim.fetched_at.as_millis())?;
+            statement.raw_bind_parameter(10, now.as_millis())?;
+        }
+        if !is_plain {
+            statement.raw_bind_parameter(11, reason)?;
+            statement.raw_bind_parameter(12, error.map(|error| error.message.as_str()))?;
+            statement.raw_bind_parameter(13, error.and_then(|error| error.backtrace.as_deref()))?;
+            statement.raw_bind_parameter(14, output.map(Output::as_bytes))?;
+        }
+        Ok(statement.raw_execute()? == 1)
+    }
+
+    fn ends(&mut self) -> Answer<&mut Ends<'c>> {
+        if self.ends.is_none() {
+            self.ends = Some(Ends {
+                plain: self.prepare(include_str!("../sql/append_plain_run.sql"))?,
+                full: self.prepare(include_str!("../sql/append_run.sql"))?,
+                bound: None,
+            });
+        }
+        Ok(self.ends.as_mut().expect("it was set"))
+    }
+}
