@@ -139,6 +139,10 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// *Order:* of each queue by priority, due time, order of enqueueing. A paused queue gives nothing. *Twice:* the
     /// same claim number answers the jobs of that claim that have not been finished. *Errors:*
     /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) when the worker is unknown or its lease has expired.
+    ///
+    /// A fetch renews nothing: its leases end with the worker's. It says a queue is exhausted exactly when it gave fewer
+    /// jobs than were wanted of one that is not paused; a `next_due` is never later than the true one. A repeat ignores
+    /// pauses, and is defined as long as its claim has an unfinished job.
     fn fetch(&self, call: Call, request: FetchRequest) -> Reply<'_, FetchReply>;
 
     /// Renews all leases of a worker by one narrow write, and brings back what it must know: lost claims, cancels,
@@ -146,14 +150,20 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     ///
     /// A claim of the worker that the request does not list is given back with its attempts refunded. *Errors:*
     /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) as with `fetch`; an expired lease is never revived.
+    ///
+    /// A claim it gave back is `lost` when it turns up again; whether one that was empty, never granted or is finished is
+    /// `lost`, too, is left open. A store behind a network gives back only claims older than a call's deadline.
     fn renew(&self, call: Call, request: RenewRequest) -> Reply<'_, RenewReply>;
 
     /// Ends runs, each only if its token holds: outcome, output, unique key, claim, follow-up jobs, as one act per job.
     ///
     /// A lease whose time has passed still holds until a rescue has taken it: tokens decide, not clocks. A requested
-    /// cancel wins over every decision. A retention of zero deletes the job in the same act. *Twice:* answers
-    /// [`AlreadyAccepted`](crate::Finished::AlreadyAccepted). A stale finish changes nothing, is counted and becomes
-    /// an event of the job. An effect whose id or unique key is there is not stored and does not spoil the finish.
+    /// cancel wins over every decision. A retention of zero deletes the job in the same act, here and wherever a job ends.
+    /// *Twice:* answers [`AlreadyAccepted`](crate::Finished::AlreadyAccepted), whatever decision it repeats, unless the job
+    /// is gone since. A wrong token on an ended run is a lost lease. A stale finish changes nothing, is counted and becomes
+    /// an event of the job. An effect whose id or unique key is there is not stored and does not spoil the finish;
+    /// the job's own key is free by then. The store's reason stands before the handler's. A `then_fetch` that is refused
+    /// leaves the finishes accepted.
     fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply>;
 
     /// Keeps progress, checkpoint and log lines of a running attempt if its token holds.
@@ -172,14 +182,15 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     fn cancel(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply>;
 
     /// Runs jobs again by hand: a terminal, scheduled or retryable one becomes available now with its attempts at 0;
-    /// its history stays, its unique key is taken again or the verdict is [`Conflict`](crate::Verdict::Conflict). An
+    /// its history stays, its crashes are forgotten, its unique key is taken again or the verdict is [`Conflict`](crate::Verdict::Conflict). An
     /// available one stays as it is (`Done`); a running or suspended one is refused.
     fn retry(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply>;
 
     /// Removes jobs with their history. A running one is refused.
     fn delete(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply>;
 
-    /// Changes waiting or available jobs. Others are refused.
+    /// Changes waiting or available jobs. Others are refused. A new time leaves a suspended job held and makes any other
+    /// scheduled or available.
     fn update(&self, call: Call, request: VerbRequest, patch: JobPatch) -> Reply<'_, VerbReply>;
 
     /// Releases suspended jobs: available now. Others are refused.
@@ -190,7 +201,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
 
     /// Takes back the jobs of workers whose lease has expired, at most about `limit`: first marks the worker dead, then
     /// ends its runs as crashed and puts back only what it itself ended. A claim whose worker is unknown counts as
-    /// expired. Any worker may call it; two at once do it once.
+    /// expired. Any worker may call it; two at once do it once. A dead worker is forgotten with its last claim. A round may
+    /// pass its limit by the rest of a claim.
     fn rescue(&self, call: Call, limit: usize) -> Reply<'_, RescueReply>;
 
     /// Deletes terminal jobs past their retention, at most `limit`. Never touches another.
