@@ -1,8 +1,9 @@
 //! Long work: a bar on a terminal, a plain line now and then elsewhere.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::output::{say, talks_to_a_person};
 
@@ -56,10 +57,14 @@ impl Drop for Progress {
 fn bar(what: &'static str, total: Option<u64>) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
     let template = match total {
-        Some(_) => "{prefix} {bar:30} {human_pos} of {human_len} ({per_sec}, {eta} left)",
-        None => "{prefix} {spinner} {human_pos} ({per_sec})",
+        Some(_) => "{prefix} {bar:30} {human_pos} of {human_len} ({rate}, {eta} left)",
+        None => "{prefix} {spinner} {human_pos} ({rate})",
     };
-    bar.set_style(ProgressStyle::with_template(template).expect("the template is valid"));
+    let style = ProgressStyle::with_template(template).expect("the template is valid");
+    bar.set_style(style.with_key("rate", |state: &ProgressState, text: &mut dyn Write| {
+        // A rate that cannot be shown is not worth an error.
+        let _ = write!(text, "{:.0}/s", state.per_sec());
+    }));
     bar.set_prefix(what);
     bar
 }
