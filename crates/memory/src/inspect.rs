@@ -5,7 +5,8 @@ use std::ops::Bound;
 use bytes::Bytes;
 use gristmill_core::{
     Count, Cursor, Diagnosis, JobEvent, JobFilter, JobId, JobRecord, JobSpec, JobState, ListRequest, Order,
-    Page, QueueRecord, QueueStats, RunFailure, RunRecord, StatsReply, StatsRequest, Timestamp, WorkerRecord,
+    Page, Priority, QueueRecord, QueueStats, RunFailure, RunRecord, StatsReply, StatsRequest, Timestamp,
+    WorkerRecord,
 };
 
 use crate::job::{EndedRun, Job};
@@ -117,7 +118,7 @@ impl Store {
         for queue in self.queues_by_name() {
             let mut stats = QueueStats::new(queue.record.clone());
             stats.counts = queue.counts.map(|count| capped(count, request.cap));
-            let oldest = queue.ready.keys().map(|(_, run_at, _)| *run_at).min();
+            let oldest = Priority::all().filter_map(|priority| queue.first_due(priority)).min();
             stats.oldest_available = oldest.map(|run_at| now.since(run_at));
             reply.queues.push(stats);
         }

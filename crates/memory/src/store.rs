@@ -50,6 +50,15 @@ pub(crate) struct Queue {
 /// The order of fetching: priority, due time, order of enqueueing.
 pub(crate) type ReadyKey = (Priority, Timestamp, JobId);
 
+impl Queue {
+    /// When the first available job of a priority became due.
+    pub(crate) fn first_due(&self, priority: Priority) -> Option<Timestamp> {
+        let first = (priority, Timestamp::EPOCH, JobId::from_bytes([0; 16]));
+        let last = (priority, Timestamp::MAX, JobId::from_bytes([0xff; 16]));
+        self.ready.range(first..=last).next().map(|((_, run_at, _), _)| *run_at)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) record: WorkerRecord,
