@@ -1,5 +1,6 @@
 //! Leases available jobs to a worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,9 +15,10 @@ use crate::error::{Answer, undecodable};
 use crate::group::Group;
 use crate::row;
 
-/// Args up to this size share one allocation a batch. Larger ones have their own, so that a long-running job does not
-/// keep its neighbours' args in memory.
+/// Args up to this size lie together in blocks, so that a job costs no allocation for them; a long-running job keeps a
+/// block in memory, no more. Larger ones have their own allocation.
 const SHARED_ARGS: usize = 4 * 1024;
+const ARGS_BLOCK: usize = 64 * 1024;
 
 pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestamp) -> Answer<FetchReply> {
     let lease = group.alive(request.worker, now)?.expires_in;
@@ -24,7 +26,7 @@ pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestam
         return group.repeat(key, request, lease);
     }
     let next_due = group.next_due()?;
-    let mut batch = Batch::default();
+    let mut batch = group.memory.batches.begin();
     let mut queues = Vec::with_capacity(request.queues.len());
     for want in &request.queues {
         let mut state = group.look(want)?;
@@ -51,23 +53,36 @@ pub(crate) struct Alive {
     pub(crate) expires_in: Duration,
 }
 
-/// What one fetch has taken so far.
-#[derive(Default)]
+/// What one fetch has taken so far: each job's spec, and its member of the claim.
 struct Batch {
-    jobs: Vec<Taken>,
+    jobs: Vec<Arc<JobSpec>>,
     members: Vec<Member>,
-    /// The small args, one after the other.
-    args: BytesMut,
 }
 
-struct Taken {
-    spec: JobSpec,
-    args: ArgsPlace,
+/// What a fetch leaves to the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Batches {
+    /// The rest of the block for small args.
+    block: BytesMut,
+    /// How many jobs the latest batch had: mostly the next one has as many.
+    latest: usize,
 }
 
-enum ArgsPlace {
-    Own(Bytes),
-    Shared { start: usize, length: usize },
+impl Batches {
+    fn begin(&self) -> Batch {
+        Batch { jobs: Vec::with_capacity(self.latest), members: Vec::with_capacity(self.latest) }
+    }
+
+    fn keep_args(&mut self, args: &[u8]) -> Args {
+        if args.len() > SHARED_ARGS {
+            return Args::from_stored(Bytes::copy_from_slice(args));
+        }
+        if self.block.capacity() < args.len() {
+            self.block = BytesMut::with_capacity(ARGS_BLOCK);
+        }
+        self.block.extend_from_slice(args);
+        Args::from_stored(self.block.split().freeze())
+    }
 }
 
 struct Look {
@@ -112,7 +127,7 @@ impl Group<'_> {
         let mut rows = select.query(params![queue, first.get(), last.get(), row::small(want.max)])?;
         let mut end = None;
         while let Some(row) = rows.next()? {
-            let facts = self.take_row(row, want.queue.clone(), queue, batch)?;
+            let facts = self.take_row(row, &want.queue, queue, batch)?;
             end = Some((facts.priority, facts.run_at.as_millis(), facts.seq));
         }
         drop(rows);
@@ -131,7 +146,7 @@ impl Group<'_> {
     fn take_row<'b>(
         &mut self,
         row: &Row<'_>,
-        name: Name,
+        name: &Name,
         queue: i64,
         batch: &'b mut Batch,
     ) -> Answer<&'b Facts> {
@@ -141,36 +156,36 @@ impl Group<'_> {
             crashes: row::count16(row, 5)?,
         };
         let kind = row.get_ref(7)?.as_str().map_err(|_| undecodable("kind"))?;
-        let mut spec = JobSpec::new(self.memory.kinds.name(kind)?, name, Args::empty());
-        spec.priority = row::priority(row.get(0)?);
+        let args = self.memory.batches.keep_args(row::blob(row, 9)?);
+        let mut spec = JobSpec::new(self.memory.kinds.name(kind)?, name.clone(), args);
+        let (priority, seq) = (row.get(0)?, row.get(2)?);
+        spec.priority = row::priority(priority);
         spec.max_attempts = row::max_attempts(row, 8)?;
-        let seq = row.get(2)?;
         if row.get(10)? {
             self.read_options(seq, &mut spec)?;
         }
-        let args = batch.keep_args(row::blob(row, 9)?);
         let facts = Facts {
             seq,
             id: row::job_id(row, 6)?,
             queue,
-            priority: row.get(0)?,
+            priority,
             run_at: row::timestamp(row, 1)?,
             max_attempts: spec.max_attempts.get(),
             is_unique: spec.unique_key.is_some(),
             retention: spec.retention.clone(),
         };
-        batch.jobs.push(Taken { spec, args });
-        batch.members.push(Member { seq: facts.seq, tally, facts: Some(facts) });
+        batch.jobs.push(Arc::new(spec));
+        batch.members.push(Member { seq, tally, facts: Some(facts) });
         Ok(batch.members.last().and_then(|member| member.facts.as_ref()).expect("it was pushed"))
     }
 
     /// Makes the claim of a batch; none for an empty one.
     fn grant(&mut self, request: &FetchRequest, now: Timestamp, batch: Batch) -> Answer<Vec<FetchedJob>> {
-        let Batch { jobs, members, args } = batch;
+        let Batch { jobs, members } = batch;
         if members.is_empty() {
             return Ok(Vec::new());
         }
-        let shared = args.freeze();
+        self.memory.batches.latest = members.len();
         let claim = self.insert_claim(Claim {
             key: 0,
             worker: request.worker,
@@ -180,13 +195,8 @@ impl Group<'_> {
             fetched_at: now,
             members,
         })?;
-        let leased = jobs.into_iter().zip(&claim.members).enumerate().map(|(place, (taken, member))| {
+        let leased = jobs.into_iter().zip(&claim.members).enumerate().map(|(place, (spec, member))| {
             let facts = member.facts.as_ref().expect("a job that was just taken is there");
-            let Taken { mut spec, args } = taken;
-            spec.args = Args::from_stored(match args {
-                ArgsPlace::Own(bytes) => bytes,
-                ArgsPlace::Shared { start, length } => shared.slice(start..start + length),
-            });
             fetched(&claim, place, facts, member.tally, spec)
         });
         Ok(leased.collect())
@@ -200,7 +210,7 @@ impl Group<'_> {
                 let member = &held.claim.members[place];
                 if let Some(facts) = &member.facts {
                     let spec = self.spec(facts)?;
-                    jobs.push(fetched(&held.claim, place, facts, member.tally, spec));
+                    jobs.push(fetched(&held.claim, place, facts, member.tally, Arc::new(spec)));
                 }
             }
         }
@@ -228,18 +238,7 @@ impl Group<'_> {
     }
 }
 
-impl Batch {
-    fn keep_args(&mut self, args: &[u8]) -> ArgsPlace {
-        if args.len() > SHARED_ARGS {
-            return ArgsPlace::Own(Bytes::copy_from_slice(args));
-        }
-        let start = self.args.len();
-        self.args.extend_from_slice(args);
-        ArgsPlace::Shared { start, length: args.len() }
-    }
-}
-
-fn fetched(claim: &Claim, place: usize, facts: &Facts, tally: Tally, spec: JobSpec) -> FetchedJob {
+fn fetched(claim: &Claim, place: usize, facts: &Facts, tally: Tally, spec: Arc<JobSpec>) -> FetchedJob {
     let lease = claim.lease(place, facts.id, tally.run);
     FetchedJob::new(lease, tally.attempt, tally.crashes, facts.run_at, spec)
 }

@@ -8,6 +8,7 @@ use rusqlite::{CachedStatement, Connection, params};
 use crate::claim::Claims;
 use crate::enqueue::Inserts;
 use crate::error::Answer;
+use crate::fetch::Batches;
 use crate::queues::{Interner, Queues};
 use crate::run::{Ends, LAST_SEQ};
 
@@ -17,6 +18,7 @@ pub(crate) struct Memory {
     pub(crate) queues: Queues,
     pub(crate) kinds: Interner,
     pub(crate) claims: Claims,
+    pub(crate) batches: Batches,
 }
 
 impl Memory {
