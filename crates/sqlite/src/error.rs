@@ -54,6 +54,11 @@ pub(crate) fn timed_out() -> BackendError {
         .with_hint("the writer is overloaded or another process holds the file")
 }
 
+/// Whether another connection is in the way, so that the same may succeed a moment later.
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 /// Says what SQLite's error means for a call. A reference, since one error may answer a whole group.
 pub(crate) fn of_sqlite(error: &rusqlite::Error) -> BackendError {
     let (kind, message, hint) = match error {
@@ -86,7 +91,11 @@ fn of_failure(
         ErrorCode::DiskFull => (Kind::Full, "the disk is full", Some("free some space; no job was lost")),
         ErrorCode::OutOfMemory => (Kind::Full, "the memory is full", None),
         ErrorCode::TooBig => (Kind::Full, "a value is larger than SQLite takes", None),
-        ErrorCode::ReadOnly => read_only(),
+        ErrorCode::ReadOnly => (
+            Kind::ReadOnly,
+            "the database can only be read",
+            Some("check that this user may write the file and its folder"),
+        ),
         ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
             (Kind::Unavailable, "access to the database is denied", Some("check the file's permissions"))
         }
@@ -113,21 +122,6 @@ fn of_failure(
         }
         _ => (Kind::Internal, "SQLite refused a statement of this library", None),
     }
-}
-
-fn read_only() -> (BackendErrorKind, &'static str, Option<&'static str>) {
-    (
-        BackendErrorKind::ReadOnly,
-        "the database can only be read",
-        Some("check that this user may write the file and its folder"),
-    )
-}
-
-/// The file may only be read: found out when it is opened.
-pub(crate) fn is_read_only() -> BackendError {
-    let (kind, message, hint) = read_only();
-    let error = BackendError::new(kind, message);
-    hint.into_iter().fold(error, BackendError::with_hint)
 }
 
 /// The same error again, as far as it tells something: SQLite's error cannot be cloned.

@@ -9,7 +9,7 @@ use crate::claim::Claims;
 use crate::enqueue::Inserts;
 use crate::error::Answer;
 use crate::fetch::Batches;
-use crate::queues::{Interner, Queues};
+use crate::names::{Interner, Queues};
 use crate::run::{Ends, LAST_SEQ};
 
 /// What the writer remembers from group to group; all of it can be read again.

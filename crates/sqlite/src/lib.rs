@@ -6,6 +6,7 @@
 
 mod backend;
 mod claim;
+mod claims;
 mod connection;
 mod diagnose;
 mod enqueue;
@@ -14,6 +15,7 @@ mod fetch;
 mod filesystem;
 mod finish;
 mod group;
+mod handle;
 mod inbox;
 mod inspect;
 mod lease;
@@ -21,6 +23,7 @@ mod list;
 mod locate;
 mod maintain;
 mod migrate;
+mod names;
 mod notify;
 mod numbers;
 mod open;
@@ -29,13 +32,12 @@ mod pause;
 mod place;
 mod progress;
 mod prune;
-mod queues;
 mod readers;
 mod row;
 mod run;
 mod task;
 mod writer;
 
-pub use backend::Sqlite;
 pub use connection::Synchronous;
+pub use handle::Sqlite;
 pub use open::SqliteBuilder;

@@ -6,7 +6,7 @@
 use gristmill_core::{BackendError, BackendErrorKind, MigrateMode, MigrationReport};
 use rusqlite::Connection;
 
-use crate::backend::Sqlite;
+use crate::handle::Sqlite;
 use crate::error::{Answer, Fail};
 
 /// `GRML`, as bytes.

@@ -3,22 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gristmill_core::{
     BackendError, BackendErrorKind, Clock, Listeners, MigrateMode, SystemClock, format_duration,
 };
 use rusqlite::Connection;
 
-use crate::backend::Sqlite;
 use crate::connection::{self, Synchronous};
-use crate::error::{Answer, is_read_only, of_sqlite};
+use crate::error::{Answer, Fail, is_busy, of_sqlite};
 use crate::filesystem;
 use crate::group::{Memory, Settings};
+use crate::handle::Sqlite;
 use crate::inbox::Inbox;
 use crate::migrate;
 use crate::readers;
 use crate::writer::{Others, Writer};
+
+/// A step of the wait for others that make the file.
+const CONNECT_STEP: Duration = Duration::from_millis(2);
 
 /// How a database file is opened. Made by [`Sqlite::builder`].
 ///
@@ -119,26 +122,36 @@ impl SqliteBuilder {
 
     /// The writer's connection, to a file that is ours and has its schema.
     fn connect(&self, path: &Path) -> Result<Connection, BackendError> {
-        let connect = || -> Answer<Connection> {
-            let connection = connection::open(path, self.busy_timeout)?;
-            if connection.is_readonly("main")? {
-                return Err(is_read_only().into());
+        let since = Instant::now();
+        loop {
+            match self.try_connect(path) {
+                // SQLite's own wait does not cover the change of the journal mode, which several processes that make the
+                // file try at once.
+                Err(Fail::Broken(error)) if is_busy(&error) && since.elapsed() < self.busy_timeout => {
+                    std::thread::park_timeout(CONNECT_STEP);
+                }
+                outcome => return outcome.map_err(BackendError::from),
             }
-            let version = migrate::version(&connection)?;
-            connection::configure(&connection, self.synchronous)?;
-            if self.migrate == MigrateMode::Up && version < migrate::latest() {
-                connection.execute_batch("BEGIN IMMEDIATE")?;
-                migrate::migrate(&connection, MigrateMode::Up)?;
-                connection.execute_batch("COMMIT")?;
-            }
-            if let Some(max_bytes) = self.max_bytes {
-                connection::bound(&connection, max_bytes)?;
-            }
-            // From here on the writer waits by itself.
-            connection.busy_timeout(Duration::ZERO)?;
-            Ok(connection)
-        };
-        connect().map_err(BackendError::from)
+        }
+    }
+
+    fn try_connect(&self, path: &Path) -> Answer<Connection> {
+        let connection = connection::open(path, self.busy_timeout)?;
+        let version = migrate::version(&connection)?;
+        // A file that may only be read is opened without a word; this is what tells.
+        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+        connection::configure(&connection, self.synchronous)?;
+        if self.migrate == MigrateMode::Up && version < migrate::latest() {
+            connection.execute_batch("BEGIN IMMEDIATE")?;
+            migrate::migrate(&connection, MigrateMode::Up)?;
+            connection.execute_batch("COMMIT")?;
+        }
+        if let Some(max_bytes) = self.max_bytes {
+            connection::bound(&connection, max_bytes)?;
+        }
+        // From here on the writer waits by itself.
+        connection.busy_timeout(Duration::ZERO)?;
+        Ok(connection)
     }
 
     fn start(self, path: &Path, connection: Connection) -> Result<Sqlite, BackendError> {

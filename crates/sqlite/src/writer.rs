@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gristmill_core::{Clock, Listeners};
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
-use crate::error::{of_sqlite, timed_out};
+use crate::error::{is_busy, of_sqlite, timed_out};
 use crate::group::{Group, Memory, Settings};
 use crate::inbox::{Inbox, Taken};
 use crate::notify;
@@ -192,8 +192,4 @@ impl Writer {
 
 fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
