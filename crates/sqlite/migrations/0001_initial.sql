@@ -22,7 +22,8 @@ CREATE TABLE queues (
 
 -- Written once on the happy path. `run_at` and `priority` always equal those of the job's row in `ready` or `waiting`,
 -- so that row is found from here without an index of its own. `retried_run` is the latest run before the last retry by
--- hand: only a later completed run means that the job is completed.
+-- hand: only a later completed run means that the job is completed. `has_options` says whether any of the columns from
+-- `unique_key` to `metadata` is set: few jobs have one, and looking at each costs every fetch.
 CREATE TABLE jobs (
     seq          INTEGER PRIMARY KEY,
     id           BLOB NOT NULL UNIQUE,
@@ -33,6 +34,7 @@ CREATE TABLE jobs (
     created_at   INTEGER NOT NULL,
     max_attempts INTEGER NOT NULL,
     retried_run  INTEGER NOT NULL DEFAULT 0,
+    has_options  INTEGER NOT NULL DEFAULT 0,
     unique_key   TEXT,
     timeout_ms   INTEGER,
     retry        TEXT,

@@ -6,9 +6,7 @@
 --   ends the scan.
 SELECT ready.priority, ready.run_at, ready.seq, ready.run, ready.attempt, ready.crashes,
     jobs.id, jobs.kind, jobs.max_attempts, jobs.args,
-    coalesce(
-        jobs.unique_key, jobs.timeout_ms, jobs.retry, jobs.retention, jobs.tags, jobs.metadata
-    ) IS NOT NULL
+    jobs.has_options
 FROM ready CROSS JOIN jobs ON jobs.seq = ready.seq
 WHERE ready.queue = ?1 AND ready.priority BETWEEN ?2 AND ?3
 ORDER BY ready.priority, ready.run_at, ready.seq

@@ -6,7 +6,7 @@
 -- Index: the primary key and the unique id of `jobs`.
 INSERT INTO jobs (
     seq, id, kind, queue, priority, run_at, created_at, max_attempts, args,
-    unique_key, timeout_ms, retry, retention, tags, metadata
+    has_options, unique_key, timeout_ms, retry, retention, tags, metadata
 )
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14, ?15)
 ON CONFLICT (id) DO NOTHING

@@ -120,7 +120,8 @@ impl Group<'_> {
     }
 
     /// Takes the first available jobs of a queue. The writer is alone and the priorities wanted are a range, so what was
-    /// selected is everything from the range's start to the last row selected: one delete for all.
+    /// selected is everything from the range's start to the last row selected. That is three ranges of the key, each
+    /// deleted without a test a row; as one comparison of rows it took half as long again.
     fn take_ready(&mut self, want: &QueueWant, queue: i64, batch: &mut Batch) -> Answer<()> {
         let (first, last) = want.priorities.unwrap_or((Priority::FIRST, Priority::LAST));
         let mut select = self.prepare(include_str!("../sql/fetch.sql"))?;
@@ -132,13 +133,15 @@ impl Group<'_> {
         }
         drop(rows);
         if let Some((priority, run_at, seq)) = end {
-            self.prepare(include_str!("../sql/delete_fetched.sql"))?.execute(params![
+            self.prepare(include_str!("../sql/delete_fetched_priorities.sql"))?.execute(params![
                 queue,
                 first.get(),
-                priority,
-                run_at,
-                seq
+                priority
             ])?;
+            self.prepare(include_str!("../sql/delete_fetched_earlier.sql"))?
+                .execute(params![queue, priority, run_at])?;
+            self.prepare(include_str!("../sql/delete_fetched_last.sql"))?
+                .execute(params![queue, priority, run_at, seq])?;
         }
         Ok(())
     }

@@ -13,8 +13,14 @@ use crate::run::{End, EndedBy, LAST_RUN, run_key};
 
 pub(crate) fn finish(group: &mut Group<'_>, request: &FinishRequest, now: Timestamp) -> Answer<FinishReply> {
     let mut claims = Claimed::default();
-    let finished =
-        request.items.iter().map(|item| group.finish_one(&mut claims, item, now)).collect::<Answer<_>>()?;
+    // In the order of their rows' keys: appending at the end of a table is what SQLite does fastest, and pages that are
+    // split in the middle are renumbered, after which each commit searches the whole page cache.
+    let mut order: Vec<usize> = (0..request.items.len()).collect();
+    order.sort_by_key(|index| placed(&request.items[*index].lease));
+    let mut finished = vec![Finished::AlreadyAccepted; order.len()];
+    for index in order {
+        finished[index] = group.finish_one(&mut claims, &request.items[index], now)?;
+    }
     for (held, _) in claims.0.iter().filter(|(_, changed)| *changed) {
         group.keep_claim(held)?;
     }

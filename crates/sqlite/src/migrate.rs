@@ -6,8 +6,8 @@
 use gristmill_core::{BackendError, BackendErrorKind, MigrateMode, MigrationReport};
 use rusqlite::Connection;
 
-use crate::handle::Sqlite;
 use crate::error::{Answer, Fail};
+use crate::handle::Sqlite;
 
 /// `GRML`, as bytes.
 const APPLICATION_ID: i64 = 0x4752_4d4c;

@@ -35,7 +35,16 @@ fn assert_plan(sql: &str, uses: &[&str]) {
 fn fetch_reads_the_line_in_its_order() {
     let line = "SEARCH ready USING PRIMARY KEY (queue=? AND priority>? AND priority<?)";
     assert_plan(include_str!("../../sql/fetch.sql"), &[line, "SEARCH jobs USING INTEGER PRIMARY KEY"]);
-    assert_plan(include_str!("../../sql/delete_fetched.sql"), &["SEARCH ready USING PRIMARY KEY (queue=?"]);
+    for (delete, range) in [
+        (include_str!("../../sql/delete_fetched_priorities.sql"), "(queue=? AND priority>? AND priority<?)"),
+        (include_str!("../../sql/delete_fetched_earlier.sql"), "(queue=? AND priority=? AND run_at<?)"),
+        (
+            include_str!("../../sql/delete_fetched_last.sql"),
+            "(queue=? AND priority=? AND run_at=? AND seq<?)",
+        ),
+    ] {
+        assert_plan(delete, &[&format!("SEARCH ready USING PRIMARY KEY {range}")]);
+    }
 }
 
 #[test]
