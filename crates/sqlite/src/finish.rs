@@ -14,9 +14,12 @@ use crate::run::{End, EndedBy, LAST_RUN, run_key};
 pub(crate) fn finish(group: &mut Group<'_>, request: &FinishRequest, now: Timestamp) -> Answer<FinishReply> {
     let mut claims = Claimed::default();
     // In the order of their rows' keys: appending at the end of a table is what SQLite does fastest, and pages that are
-    // split in the middle are renumbered, after which each commit searches the whole page cache.
+    // split in the middle are renumbered, after which each commit searches the whole page cache. Follow-up jobs keep the
+    // order of the request.
     let mut order: Vec<usize> = (0..request.items.len()).collect();
-    order.sort_by_key(|index| placed(&request.items[*index].lease));
+    if request.items.iter().all(|item| item.effects.is_empty()) {
+        order.sort_by_key(|index| placed(&request.items[*index].lease));
+    }
     let mut finished = vec![Finished::AlreadyAccepted; order.len()];
     for index in order {
         finished[index] = group.finish_one(&mut claims, &request.items[index], now)?;
@@ -80,7 +83,7 @@ impl Group<'_> {
         let (_, place) = placed(lease);
         let Some(member) = held.claim.members.get(place) else { return Ok(None) };
         let Some(job) = member.facts.as_ref().filter(|job| job.id == lease.job) else { return Ok(None) };
-        if member.tally.run != lease.run || (held.pruned && !self.is_there(job.seq)?) {
+        if member.tally.run != lease.run || ((held.pruned || self.has_erased) && !self.is_there(job.seq)?) {
             return Ok(None);
         }
         Ok(Some(place))
@@ -138,6 +141,10 @@ impl Group<'_> {
         } else if !self.end(job, tally, settled.state, now, reason)? {
             self.erase(job)?;
             held.pruned = true;
+            // Claims of earlier runs may be open, too.
+            if tally.run > 1 {
+                self.note_erased(job.seq);
+            }
         }
         Ok(Some(settled.state))
     }
