@@ -16,7 +16,7 @@ use super::plan::{Fault, Operation, Plan};
 
 /// A backend that does what another does, except that chosen calls fail, hang, or succeed and say that they failed.
 ///
-/// A fault is taken when a call is made, so the order of calls is the order of faults. Hints are passed on untouched.
+/// A fault is taken when a call is made, so the order of calls is the order of faults. Hints are passed on untouched unless it is [`deaf`](Self::deaf).
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -36,12 +36,20 @@ pub struct FaultyBackend {
     inner: Arc<dyn Backend>,
     plan: Plan,
     gate: Gate,
+    deaf: bool,
 }
 
 impl FaultyBackend {
     /// A backend that does what `inner` does, until it is told otherwise.
     pub fn new(inner: Arc<dyn Backend>) -> Self {
-        Self { inner, plan: Plan::default(), gate: Gate::default() }
+        Self { inner, plan: Plan::default(), gate: Gate::default(), deaf: false }
+    }
+
+    /// The same backend without hints: as if every notification were lost.
+    #[must_use]
+    pub fn deaf(mut self) -> Self {
+        self.deaf = true;
+        self
     }
 
     /// The next calls of an operation meet these faults, one each, behind those scripted before.
@@ -138,7 +146,7 @@ impl Backend for FaultyBackend {
     }
 
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
-        self.inner.subscribe(listener)
+        if self.deaf { Subscription::new(|| {}) } else { self.inner.subscribe(listener) }
     }
 
     delegate! {
