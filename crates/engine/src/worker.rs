@@ -14,7 +14,7 @@ mod attempt;
 pub(crate) mod builder;
 pub(crate) mod call;
 mod chunk;
-mod claims;
+pub(crate) mod claims;
 mod completer;
 mod control;
 mod drain;
@@ -39,7 +39,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use gristmill_core::Error;
+use tokio::time::Instant;
 
 pub(crate) use attempt::Ended;
 #[cfg(feature = "testing")]
@@ -61,6 +63,9 @@ use watchdog::{Watched, watch};
 
 /// How long a loop may take to notice that it shall end.
 const LOOP_ENDS_WITHIN: Duration = Duration::from_millis(50);
+/// The pause before a registration that follows upon another within a lease, and what it doubles up to.
+const FIRST_REBIRTH: Duration = Duration::from_millis(20);
+const LONGEST_REBIRTH: Duration = Duration::from_secs(5);
 
 /// Runs jobs: fetches them from its queues, runs their handlers, stores how they ended.
 ///
@@ -134,19 +139,18 @@ async fn live(shared: Arc<Shared>) -> Result<WorkerReport, Error> {
     };
     let _subscription = shared.backend().subscribe(Arc::new(HintListener(Arc::downgrade(&shared))));
     let loops = start_loops(&shared);
+    let mut trouble = Rebirth::default();
     let report = loop {
         match serve(&shared, Arc::new(incarnation)).await {
             Served::Stopped(report) => break report,
-            Served::Gone => {}
+            Served::Gone => trouble.pause(&shared).await,
         }
         match register(&shared, Attempts::Again).await {
             Ok(Some(next)) => incarnation = next,
             _ => break shutdown::without_incarnation(&shared).await,
         }
     };
-    for watched in loops.others {
-        watched.end(LOOP_ENDS_WITHIN).await;
-    }
+    join_all(loops.others.into_iter().map(|watched| watched.end(LOOP_ENDS_WITHIN))).await;
     loops.completer.end(Duration::ZERO).await;
     Ok(report)
 }
@@ -158,6 +162,31 @@ fn start_loops(shared: &Arc<Shared>) -> Loops {
         others.push(watch("drain", shared, drain::drain));
     }
     Loops { completer, others }
+}
+
+/// How soon a worker whose lease has ended starts again: a store that ends each lease at once is asked ever less often.
+struct Rebirth {
+    born: Instant,
+    pause: Duration,
+}
+
+impl Default for Rebirth {
+    fn default() -> Self {
+        Self { born: Instant::now(), pause: FIRST_REBIRTH }
+    }
+}
+
+impl Rebirth {
+    /// Waits before the next registration, at once where the last one held for a while. A stop ends the wait.
+    async fn pause(&mut self, shared: &Shared) {
+        if self.born.elapsed() >= shared.options.lease {
+            self.pause = FIRST_REBIRTH;
+        } else {
+            let _ = tokio::time::timeout(self.pause, shared.control.stopping.cancelled()).await;
+            self.pause = (self.pause * 2).min(LONGEST_REBIRTH);
+        }
+        self.born = Instant::now();
+    }
 }
 
 enum Served {

@@ -1,10 +1,12 @@
 //! Jobs fetched by hand: the guards, what dropping them does, and the heartbeat behind them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_core::{Ending, Finished, JobError, JobOptions, JobState, Verdict};
 use gristmill_engine::{Client, Leased};
 use gristmill_memory::Memory;
+use gristmill_testkit::{Fault, FaultyBackend, Operation};
 
 async fn with_jobs(count: usize) -> anyhow::Result<Client> {
     let client = Client::new(Memory::new());
@@ -106,5 +108,25 @@ async fn a_lost_lease_changes_nothing_and_the_next_fetch_starts_anew() -> anyhow
     let again = one(&client).await?;
     assert_ne!(client.workers().await?[0].id, worker);
     again.complete(&()).await?;
+    Ok(())
+}
+
+/// A heartbeat gives back what it does not list. One that was on its way when a fetch began gave back what that fetch had
+/// just brought: the job ran twice.
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_in_flight_does_not_give_back_what_is_fetched_meanwhile() -> anyhow::Result<()> {
+    let backend = Arc::new(FaultyBackend::new(Arc::new(Memory::new())));
+    let client = Client::new(backend.clone());
+    for _ in 0..2 {
+        client.enqueue_raw("k", "{}", JobOptions::new()).await?;
+    }
+    let first = one(&client).await?;
+    backend.script(Operation::Renew, [Fault::HoldRequest]);
+    let mut renewal = std::pin::pin!(first.renew());
+    assert!(futures_util::poll!(&mut renewal).is_pending());
+    let second = one(&client).await?;
+    backend.release();
+    assert!(renewal.await?);
+    assert_eq!(second.complete(&()).await?, Finished::Accepted { state: JobState::Completed });
     Ok(())
 }

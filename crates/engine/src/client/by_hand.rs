@@ -75,8 +75,8 @@ impl ByHand {
     ) -> Result<Vec<T>, Error> {
         let shared = &*self.shared;
         // Listed before the fetch is sent: a heartbeat would give it back otherwise.
-        let mut claim =
-            Claiming { shared, id: shared.held().begin_claim(), contexts: Vec::new(), answered: false };
+        let id = shared.claims.begin().await;
+        let mut claim = Claiming { shared, id, contexts: Vec::new(), answered: false };
         let request = FetchRequest::new(shared.worker, claim.id, vec![QueueWant::new(queue.clone(), max)]);
         let reply = answer(shared.deadline, "fetch", shared.backend.fetch(shared.call(), request)).await;
         match reply {
@@ -99,7 +99,7 @@ impl ByHand {
     pub(super) async fn finish(&self, item: FinishItem) -> Result<Finished, Error> {
         let lease = item.lease.clone();
         let reply = self.shared.finish(vec![item]).await?;
-        self.shared.held().forget(&lease);
+        self.shared.forget(&lease);
         let answer = reply.into_iter().next();
         answer.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "the store answered a finish without a word on it")
@@ -129,12 +129,18 @@ struct Claiming<'a> {
 
 impl Drop for Claiming<'_> {
     fn drop(&mut self) {
-        let mut held = self.shared.held();
-        let any = held.end_claim(self.id, std::mem::take(&mut self.contexts));
-        // No longer listed, so that a heartbeat gives back what may have been leased.
-        held.hurry |= !self.answered;
-        if any || held.hurry {
-            self.shared.wake.notify_one();
+        if self.answered {
+            let contexts = std::mem::take(&mut self.contexts);
+            let runs = contexts.len();
+            if runs > 0 {
+                self.shared.held().arrived(self.id, contexts);
+            }
+            self.shared.claims.granted(self.id, runs);
+        } else {
+            // No longer listed, so that a heartbeat gives back what may have been leased.
+            self.shared.claims.forget(self.id);
+            self.shared.held().hurry = true;
         }
+        self.shared.wake.notify_one();
     }
 }

@@ -3,9 +3,23 @@
 use std::time::Duration;
 
 use gristmill_core::{BackendError, BackendErrorKind, Reply};
+use tokio::time::Instant;
 
 /// The backend may answer with its own error a little after the deadline; only then it is given up.
 const SLACK: Duration = Duration::from_millis(100);
+/// Longer than any process lives, and within the reach of every clock.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Whether the error says that the store could not be reached, by others neither.
+pub(crate) fn is_outage(error: &BackendError) -> bool {
+    matches!(error.kind(), BackendErrorKind::Unavailable | BackendErrorKind::TimedOut)
+}
+
+/// The instant this much later; of a duration beyond the end of the clock, one that never comes.
+pub(crate) fn later(duration: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(duration).unwrap_or_else(|| now + NEVER)
+}
 
 /// Waits for an answer, at most a little longer than the call's deadline.
 ///
@@ -19,7 +33,7 @@ pub(crate) async fn answer<T>(
     operation: &'static str,
     reply: Reply<'_, T>,
 ) -> Result<T, BackendError> {
-    tokio::time::timeout(deadline + SLACK, reply).await.unwrap_or_else(|_| {
+    tokio::time::timeout(deadline.saturating_add(SLACK), reply).await.unwrap_or_else(|_| {
         let message = format!("`{operation}` was not answered within {deadline:?}");
         Err(BackendError::new(BackendErrorKind::TimedOut, message).maybe_stored())
     })

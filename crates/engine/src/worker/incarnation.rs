@@ -11,7 +11,7 @@ use gristmill_core::{BackendError, BackendErrorKind, Error, RegisterWorker, Work
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::call::{Trouble, answer};
+use super::call::{Trouble, answer, is_outage};
 use super::executor::give_back_unstarted;
 use super::running::{Which, stop_attempts};
 use super::shared::Shared;
@@ -54,12 +54,14 @@ impl Incarnation {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A renewal that was sent then succeeded.
-    pub(crate) fn renewed(&self, sent: Instant, length: Duration) {
+    /// A renewal that was sent then succeeded. Says whether that ended a fence.
+    pub(crate) fn renewed(&self, sent: Instant, length: Duration) -> bool {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = LocalLease { renewed: sent, length };
-        if self.fenced.swap(false, Ordering::SeqCst) {
+        let was_fenced = self.fenced.swap(false, Ordering::SeqCst);
+        if was_fenced {
             tracing::info!(name: "lease_regained", target: "gristmill::worker", "the lease is renewed again");
         }
+        was_fenced
     }
 
     /// When the worker has to stop believing in its lease.
@@ -120,10 +122,19 @@ pub(crate) async fn register(shared: &Shared, attempts: Attempts) -> Result<Opti
     while !shared.control.stopping.is_cancelled() {
         let sent = Instant::now();
         let call = shared.backend().register_worker(shared.call(), request(shared, id));
-        let error = match answer(shared.call_deadline(), "register_worker", call).await {
+        let answered = tokio::select! {
+            answered = answer(shared.call_deadline(), "register_worker", call) => answered,
+            // A registration that is stored all the same holds nothing, and ends with its lease.
+            () = shared.control.stopping.cancelled() => break,
+        };
+        let error = match answered {
             Ok(()) => return Ok(Some(Incarnation::new(id, sent, shared.options.lease))),
             Err(error) => error,
         };
+        if is_outage(&error) {
+            // The others could not reach the store either, and shall have their chance to renew.
+            shared.outage.store(true, Ordering::SeqCst);
+        }
         if attempts == Attempts::FirstStart && is_final(&error) {
             return Err(error.into());
         }

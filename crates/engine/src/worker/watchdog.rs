@@ -14,6 +14,8 @@ use super::shared::Shared;
 
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
+/// How long an aborted loop may take to leave the await it stands at.
+const ABORTED_WITHIN: Duration = Duration::from_millis(50);
 
 /// A running loop. Its owner ends it with [`Watched::end`]; dropping it aborts the loop.
 #[derive(Debug)]
@@ -53,8 +55,14 @@ impl Watched {
         if tokio::time::timeout(patience, &mut self.task).await.is_err() {
             tracing::debug!(target: "gristmill::worker", name = self.name, "a loop is aborted");
             self.task.abort();
-            // Its code has ended when this returns; what it came to does not matter.
-            let _ = (&mut self.task).await;
+            // Its code has ended when this returns, unless a hook or the backend blocks its thread; what it came to does
+            // not matter.
+            if tokio::time::timeout(ABORTED_WITHIN, &mut self.task).await.is_err() {
+                tracing::error!(
+                    name: "loop_blocked", target: "gristmill::worker", loop_name = self.name,
+                    "a loop of the worker blocks its thread and is left behind"
+                );
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gristmill_core::{
-    Backend, BackendErrorKind, Call, ClaimId, Error, FinishItem, FinishRequest, Finished, Lease, RenewReply,
+    Backend, BackendErrorKind, Call, Error, FinishItem, FinishRequest, Finished, Lease, RenewReply,
     RenewRequest, WorkerId,
 };
 use tokio::sync::Notify;
@@ -16,6 +16,7 @@ use super::held::Held;
 use crate::JobContext;
 use crate::context::StopWhy;
 use crate::worker::call::answer;
+use crate::worker::claims::{Claims, Listed};
 
 /// The most items of one call.
 const BATCH: usize = 1_000;
@@ -26,7 +27,11 @@ pub(super) struct Shared {
     /// Of every call.
     pub(super) deadline: Duration,
     pub(super) worker: WorkerId,
+    /// What every heartbeat lists.
+    pub(super) claims: Claims,
     held: Mutex<Held>,
+    /// Held by the heartbeat in flight.
+    renewing: tokio::sync::Mutex<()>,
     /// Something was fetched or dropped: the task looks again at what it has to do.
     pub(super) wake: Notify,
     /// The store does not know the worker any more.
@@ -39,7 +44,9 @@ impl Shared {
             backend,
             deadline,
             worker,
+            claims: Claims::default(),
             held: Mutex::new(Held::new()),
+            renewing: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             gone: CancellationToken::new(),
         }
@@ -51,6 +58,13 @@ impl Shared {
 
     pub(super) fn call(&self) -> Call {
         Call::new().within(self.deadline)
+    }
+
+    /// A run has its end; a claim without runs is no longer listed.
+    pub(super) fn forget(&self, lease: &Lease) {
+        if self.held().forget(lease) {
+            self.claims.closed([lease.claim]);
+        }
     }
 
     pub(super) async fn finish(&self, items: Vec<FinishItem>) -> Result<Vec<Finished>, Error> {
@@ -67,15 +81,17 @@ impl Shared {
     /// One heartbeat.
     pub(super) async fn renew(&self) -> Result<(), Error> {
         let sent = Instant::now();
-        let (known, arrived) = self.held().listed();
+        // Heartbeats may overlap, of the task and of a user's renewal: one at a time, so that fetches know which list counts.
+        let _one = self.renewing.lock().await;
+        let renewing = Renewing::begin(&self.claims);
         // Given up early enough for another one before the lease ends.
         let deadline = self.deadline.min(LEASE / 4);
         let call = Call::new().within(deadline);
-        let reply = self.backend.renew(call, RenewRequest::new(self.worker, known));
+        let reply = self.backend.renew(call, RenewRequest::new(self.worker, renewing.listed.known.clone()));
         match answer(deadline, "renew", reply).await {
             Ok(reply) => {
                 self.held().renewed = sent;
-                self.obey(&reply, &arrived);
+                self.obey(&reply, &renewing.listed);
                 Ok(())
             }
             Err(error) => {
@@ -87,9 +103,10 @@ impl Shared {
         }
     }
 
-    fn obey(&self, reply: &RenewReply, arrived: &[ClaimId]) {
-        for claim in reply.lost.iter().filter(|claim| arrived.contains(claim)) {
-            let lost = self.held().take(*claim);
+    fn obey(&self, reply: &RenewReply, listed: &Listed) {
+        for claim in listed.lost(&reply.lost) {
+            self.claims.forget(claim);
+            let lost = self.held().take(claim);
             stop(&lost, StopWhy::LeaseLost);
         }
         let cancelled = self.held().find(&reply.cancels);
@@ -99,6 +116,7 @@ impl Shared {
     /// The store does not know the worker any more.
     pub(super) fn lose_all(&self) {
         self.gone.cancel();
+        self.claims.forget_all();
         let lost = self.held().take_all();
         stop(&lost, StopWhy::LeaseLost);
     }
@@ -122,11 +140,28 @@ impl Shared {
                 self.held().dropped.extend(leases);
                 return;
             }
-            let mut held = self.held();
             for lease in &leases {
-                held.forget(lease);
+                self.forget(lease);
             }
         }
+    }
+}
+
+/// A heartbeat in flight, and what it lists.
+struct Renewing<'a> {
+    claims: &'a Claims,
+    listed: Listed,
+}
+
+impl<'a> Renewing<'a> {
+    fn begin(claims: &'a Claims) -> Self {
+        Self { claims, listed: claims.begin_renewal() }
+    }
+}
+
+impl Drop for Renewing<'_> {
+    fn drop(&mut self) {
+        self.claims.end_renewal();
     }
 }
 
