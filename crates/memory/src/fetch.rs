@@ -48,7 +48,7 @@ impl Store {
     /// The worker, if it is known and its lease holds.
     pub(crate) fn alive(&self, worker: WorkerId, now: Timestamp) -> Result<&Worker, BackendError> {
         match self.workers.get(&worker) {
-            Some(known) if known.record.lease_expires_at > now => Ok(known),
+            Some(known) if !known.dead && known.record.lease_expires_at > now => Ok(known),
             _ => Err(BackendError::worker_gone(worker)),
         }
     }

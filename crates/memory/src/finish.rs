@@ -24,7 +24,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<FinishReply, BackendError> {
         let items = request.items.into_iter().map(|item| self.finish_one(item, now)).collect();
-        let fetched = request.then_fetch.map(|fetch| self.fetch(fetch, now)).transpose()?;
+        let fetched = request.then_fetch.map(|fetch| self.fetch(fetch, now)).transpose();
+        // The finishes stand, whatever becomes of the fetch behind them.
+        let fetched = fetched.map_err(BackendError::maybe_stored)?;
         Ok(FinishReply::new(items, fetched))
     }
 

@@ -46,6 +46,9 @@ impl Store {
             (Order::NewestFirst, Some(Cursor(id))) => Box::new(self.by_id.range(..id).rev()),
         };
         let mut page = Page { items: Vec::new(), next: None };
+        if limit == 0 {
+            return page;
+        }
         for (looked_at, (id, slot)) in rows.by_ref().enumerate() {
             if matches(filter, self.job(*slot)) {
                 page.items.push(*slot);
@@ -83,8 +86,7 @@ impl Store {
 
     pub(crate) fn list_workers(&self) -> Vec<WorkerRecord> {
         let mut workers: Vec<WorkerRecord> = self
-            .workers
-            .values()
+            .living()
             .map(|worker| {
                 let mut record = worker.record.clone();
                 record.running = worker.claims.values().map(|claim| claim.open as u64).sum();

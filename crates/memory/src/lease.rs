@@ -32,7 +32,7 @@ impl Store {
             }
             None => BTreeMap::new(),
         };
-        self.workers.insert(record.id, Worker { record, claims });
+        self.workers.insert(record.id, Worker { record, dead: false, claims });
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use gristmill_core::{
 
 use crate::finish::Said;
 use crate::job::EndedBy;
-use crate::store::Store;
+use crate::store::{Store, Worker};
 
 impl Store {
     pub(crate) fn promote(&mut self, limit: usize, now: Timestamp) -> Maintained {
@@ -29,23 +29,31 @@ impl Store {
 
     pub(crate) fn rescue(&mut self, limit: usize, now: Timestamp) -> RescueReply {
         let mut reply = RescueReply::default();
-        for (worker, claim) in self.expired_claims(now) {
+        for worker in self.workers.values_mut() {
+            worker.dead |= worker.record.lease_expires_at <= now;
+        }
+        for (worker, claim) in self.claims_of_the_dead() {
             if reply.jobs.len() >= limit {
                 reply.more = true;
-                return reply;
+                break;
             }
             for slot in self.open_members(worker, claim) {
                 reply.jobs.push(self.rescue_one(slot, now));
             }
         }
-        self.workers.retain(|_, worker| worker.record.lease_expires_at > now);
-        reply.next_due = self.workers.values().map(|worker| worker.record.lease_expires_at).min();
+        self.workers.retain(|_, worker| !worker.dead || !worker.claims.is_empty());
+        reply.next_due = self.living().map(|worker| worker.record.lease_expires_at).min();
         reply
     }
 
-    fn expired_claims(&self, now: Timestamp) -> Vec<(WorkerId, ClaimId)> {
-        let expired = self.workers.iter().filter(|(_, worker)| worker.record.lease_expires_at <= now);
-        expired.flat_map(|(id, worker)| worker.claims.keys().map(|claim| (*id, *claim))).collect()
+    fn claims_of_the_dead(&self) -> Vec<(WorkerId, ClaimId)> {
+        let dead = self.workers.iter().filter(|(_, worker)| worker.dead);
+        dead.flat_map(|(id, worker)| worker.claims.keys().map(|claim| (*id, *claim))).collect()
+    }
+
+    /// The workers nobody has declared dead.
+    pub(crate) fn living(&self) -> impl Iterator<Item = &Worker> {
+        self.workers.values().filter(|worker| !worker.dead)
     }
 
     fn rescue_one(&mut self, slot: usize, now: Timestamp) -> Rescued {

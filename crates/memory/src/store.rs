@@ -62,6 +62,9 @@ impl Queue {
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) record: WorkerRecord,
+    /// A rescue has found its lease expired. Nothing revives it, not even a clock that goes back; it stays only as long
+    /// as its claims do.
+    pub(crate) dead: bool,
     pub(crate) claims: BTreeMap<ClaimId, Claim>,
 }
 
