@@ -104,7 +104,11 @@ pub struct IdContext {
 /// * **Crash in the middle.** After a restart each job is in exactly one place: waiting, available, held by a claim, or
 ///   ended.
 /// * **Time is the store's.** [`Call::now`] replaces it in tests; durations of a request are added to it.
-/// * **Everything is bounded.** Batches are cut at a thousand items by the caller, pages and rounds by their limit.
+/// * **Everything is bounded.** Batches are cut at a thousand items by the caller, pages and rounds by their limit; a limit
+///   of zero does nothing. A larger batch is done whole or refused whole
+///   ([`Refused`](crate::BackendErrorKind::Refused)), never cut in silence.
+/// * **Clocks may jump.** What is available stays so when the store's clock goes back; what waits comes no earlier than
+///   that clock says.
 /// * **Cancel safety.** Dropping the future of a call leaves it done or not done, like a lost reply.
 pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// A short, stable name: `memory`, `sqlite`, ….
@@ -163,7 +167,7 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// is gone since. A wrong token on an ended run is a lost lease. A stale finish changes nothing, is counted and becomes
     /// an event of the job. An effect whose id or unique key is there is not stored and does not spoil the finish;
     /// the job's own key is free by then. The store's reason stands before the handler's. A `then_fetch` that is refused
-    /// leaves the finishes accepted.
+    /// leaves the finishes accepted, and the error says [`MaybeStored`](crate::Certainty::MaybeStored).
     fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply>;
 
     /// Keeps progress, checkpoint and log lines of a running attempt if its token holds.
@@ -199,10 +203,10 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// Makes due scheduled and retryable jobs available, at most `limit`, the longest due first.
     fn promote(&self, call: Call, limit: usize) -> Reply<'_, Maintained>;
 
-    /// Takes back the jobs of workers whose lease has expired, at most about `limit`: first marks the worker dead, then
-    /// ends its runs as crashed and puts back only what it itself ended. A claim whose worker is unknown counts as
-    /// expired. Any worker may call it; two at once do it once. A dead worker is forgotten with its last claim. A round may
-    /// pass its limit by the rest of a claim.
+    /// Takes back the jobs of workers whose lease has expired, at most about `limit`: first marks the workers dead, then
+    /// ends their runs as crashed and puts back only what it itself ended. A dead worker is no longer listed, and nothing
+    /// revives it, not even a clock that goes back. A claim whose worker is unknown counts as expired. Any worker may call
+    /// it; two at once do it once. A round may pass its limit by the rest of a claim; one of zero only marks.
     fn rescue(&self, call: Call, limit: usize) -> Reply<'_, RescueReply>;
 
     /// Deletes terminal jobs past their retention, at most `limit`. Never touches another.

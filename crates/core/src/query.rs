@@ -116,7 +116,7 @@ pub struct ListRequest {
     pub cursor: Option<Cursor>,
     /// In which order.
     pub order: Order,
-    /// How many at most; a backend gives at most [`Self::MAX_LIMIT`].
+    /// How many at most; a backend gives at most [`Self::MAX_LIMIT`]. Zero gives nothing, and no cursor.
     pub limit: usize,
 }
 

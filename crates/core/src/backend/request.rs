@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct EnqueueRequest {
-    /// In the order they shall stand.
+    /// In the order they shall stand, their ids ascending, as an [`IdSource`](crate::IdSource) makes them.
     pub jobs: Vec<NewJob>,
 }
 
@@ -32,7 +32,7 @@ impl EnqueueRequest {
 pub struct QueueWant {
     /// The queue.
     pub queue: Name,
-    /// At most this many jobs.
+    /// At most this many jobs; zero is a look at the queue.
     pub max: usize,
     /// Only these priorities, both ends included; for lanes reserved for some jobs.
     pub priorities: Option<(Priority, Priority)>,
@@ -158,9 +158,10 @@ impl FinishRequest {
 pub struct RecordRequest {
     /// Which run.
     pub lease: Lease,
-    /// How far it is, in per cent.
+    /// How far it is, in per cent; more than 100 counts as 100.
     pub progress: Option<u8>,
-    /// Bytes the next attempt may start from; the last ones are kept.
+    /// Bytes the next attempt may start from; the last ones are kept. Those above [`RecordRequest::MAX_CHECKPOINT_BYTES`]
+    /// are not, and the ones before stay.
     pub checkpoint: Option<Bytes>,
     /// Lines to add to its log; the newest [`RecordRequest::MAX_LOG_LINES`] of a run are kept.
     pub log: Vec<LogLine>,
@@ -215,7 +216,7 @@ pub enum Select {
         filter: JobFilter,
         /// Behind which job to begin.
         cursor: Option<Cursor>,
-        /// How many jobs at most.
+        /// How many jobs at most; zero means none.
         limit: usize,
     },
 }
