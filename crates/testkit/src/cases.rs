@@ -1,9 +1,12 @@
 //! The table of all cases, one module an area.
 
 mod audit;
+mod bounds;
 mod cancel;
+mod clock;
 mod contention;
 mod crash;
+mod deadline;
 mod delete;
 mod enqueue;
 mod fetch;
@@ -11,8 +14,10 @@ mod finish;
 mod hold;
 mod inspect;
 mod lease;
+mod load;
 mod notify;
 mod pause;
+mod poison;
 mod priority;
 mod promote;
 mod prune;
@@ -36,6 +41,7 @@ const AREAS: &[&[Case]] = &[
     cancel::CASES,
     promote::CASES,
     rescue::CASES,
+    poison::CASES,
     prune::CASES,
     pause::CASES,
     inspect::CASES,
@@ -47,6 +53,10 @@ const AREAS: &[&[Case]] = &[
     notify::CASES,
     worker::CASES,
     contention::CASES,
+    load::CASES,
+    bounds::CASES,
+    clock::CASES,
+    deadline::CASES,
     crash::CASES,
 ];
 

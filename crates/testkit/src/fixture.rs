@@ -95,6 +95,11 @@ impl Fixture {
         self.clock.advance(by);
     }
 
+    /// Sets the clock back.
+    pub fn go_back(&self, by: Duration) {
+        self.clock.set(self.now() - by);
+    }
+
     /// Moves the clock forward to the last millisecond before `by` has passed.
     pub fn advance_just_below(&self, by: Duration) {
         self.advance(by.saturating_sub(Duration::from_millis(1)));

@@ -19,6 +19,7 @@ cases! { "cancel":
     cancel_requested_survives_the_workers_death,
     cancel_requested_survives_the_workers_retirement,
     cancel_requested_survives_a_lost_fetch_reply,
+    cancel_between_fetch_and_start_is_final,
     cancel_requested_keeps_the_effects_of_the_finish,
     cancel_of_an_ended_job_changes_nothing,
     cancel_of_no_job_is_not_found,
@@ -139,6 +140,20 @@ fn cancel_requested_survives_a_lost_fetch_reply(t: &Fixture) {
     t.renew(worker, &[]);
 
     assert_eq!(t.state(id), JobState::Cancelled);
+}
+
+/// The job is with a worker that has not begun it: it learns of the cancel, gives the job back, and nobody runs it.
+fn cancel_between_fetch_and_start_is_final(t: &Fixture) {
+    let (worker, id) = (t.worker(), t.put(t.job()));
+    let (claim, other) = (t.next_claim(), t.worker());
+    let lease = t.fetch_claim(worker, claim, Fixture::QUEUE, 1).jobs.remove(0).lease;
+    t.cancel(id);
+
+    assert_eq!(t.renew(worker, &[claim]).cancels, [(id, lease.run)]);
+    assert_eq!(t.give_back(&lease), CANCELLED);
+
+    assert_eq!((t.state(id), t.fetch(other, 1).len()), (JobState::Cancelled, 0));
+    assert_eq!(t.runs(id)[0].started_at, None);
 }
 
 fn cancel_requested_keeps_the_effects_of_the_finish(t: &Fixture) {

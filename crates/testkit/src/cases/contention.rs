@@ -112,18 +112,20 @@ fn contention_of_producers_and_consumers_runs_each_job_once(t: &Fixture) {
 /// Two source designs looked for the key first and inserted then; two producers at once stored two jobs.
 fn contention_for_a_unique_key_stores_one_job(t: &Fixture) {
     for round in 0..ROUNDS {
-        let replies = race(|_| t.enqueue(vec![t.job().key(&format!("key {round}"))]).remove(0));
+        let replies = race_of(2 * THREADS, |_| {
+            let job = t.job().key(&format!("key {round}"));
+            (job.id, t.enqueue(vec![job]).remove(0))
+        });
 
-        let created = replies.iter().filter(|reply| **reply == Enqueued::Created).count();
-        assert_eq!(created, 1, "{replies:?}");
-        let winners: BTreeSet<JobId> = replies
-            .iter()
-            .filter_map(|reply| match reply {
-                Enqueued::Existing { id, by: ExistingBy::UniqueKey } => Some(*id),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(winners.len(), 1, "all others learn the one winner: {replies:?}");
+        let created: Vec<JobId> =
+            replies.iter().filter(|(_, reply)| *reply == Enqueued::Created).map(|(id, _)| *id).collect();
+        assert_eq!(created.len(), 1, "{replies:?}");
+        let learned = Enqueued::Existing { id: created[0], by: ExistingBy::UniqueKey };
+        let others = replies.iter().filter(|(id, _)| *id != created[0]);
+        assert!(
+            others.into_iter().all(|(_, reply)| *reply == learned),
+            "all learn the one winner: {replies:?}"
+        );
     }
     assert_eq!(t.count(JobFilter::new()), ROUNDS as u64);
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use gristmill_core::{
-    BackendErrorKind, FetchRequest, FinishItem, FinishRequest, Finished, JobState, QueueWant, WorkerId,
+    BackendErrorKind, Certainty, FetchRequest, FinishItem, FinishRequest, Finished, JobState, QueueWant,
+    WorkerId,
 };
 
 use crate::case::cases;
@@ -335,9 +336,13 @@ fn fetch_behind_a_finish_that_is_refused_leaves_the_finish_accepted(t: &Fixture)
 
     let reply = t.ask(|backend, call| backend.finish(call, request));
 
-    if let Ok(reply) = reply {
-        assert_eq!(reply.items, [Finished::Accepted { state: JobState::Completed }]);
-        assert!(reply.fetched.is_none_or(|fetched| fetched.jobs.is_empty()));
+    match reply {
+        Ok(reply) => {
+            assert_eq!(reply.items, [Finished::Accepted { state: JobState::Completed }]);
+            assert!(reply.fetched.is_none_or(|fetched| fetched.jobs.is_empty()));
+        }
+        // An error speaks for the whole call: it must not say that nothing was stored.
+        Err(error) => assert_eq!(error.certainty(), Certainty::MaybeStored, "{error:?}"),
     }
     assert_eq!((t.state(id), t.complete(&lease)), (JobState::Completed, Finished::AlreadyAccepted));
 }

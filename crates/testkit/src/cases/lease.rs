@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use gristmill_core::{
-    BackendErrorKind, FinishItem, Finished, JobState, LeaseToken, LostWhy, RenewRequest, WorkerId,
+    BackendErrorKind, Decision, Ending, FinishItem, Finished, JobState, LeaseToken, LostWhy, RenewRequest,
+    WorkerId,
 };
 
 use crate::Fixture;
@@ -20,6 +21,7 @@ cases! { "lease":
     lease_of_the_next_run_holds_after_a_stale_finish,
     lease_run_numbers_are_never_reset,
     lease_finished_after_a_rescue_is_lost,
+    lease_that_was_lost_refuses_every_decision,
     lease_finished_after_the_worker_retired_is_lost,
     lease_of_a_deleted_job_is_unknown,
     lease_stale_finishes_are_counted_and_noted,
@@ -166,6 +168,29 @@ fn lease_finished_after_a_rescue_is_lost(t: &Fixture) {
     assert_eq!(t.complete(&lease), RESCUED);
 
     assert_eq!(t.look(id), before);
+}
+
+fn lease_that_was_lost_refuses_every_decision(t: &Fixture) {
+    let id = t.put(t.job());
+    let stale = t.take(t.worker()).lease;
+    t.crash();
+    let fresh = t.take(t.worker()).lease;
+    let (before, runs) = (t.look(id), t.runs(id));
+    let decisions = [
+        Decision::Complete,
+        Decision::RetryAfter(Duration::ZERO),
+        Decision::SnoozeAfter(Duration::ZERO),
+        Decision::Cancel,
+        Decision::Discard,
+        Decision::GiveBackAfter(Duration::ZERO),
+    ];
+
+    for (count, decision) in (1..).zip(decisions) {
+        let answer = t.finish(FinishItem::new(stale.clone(), decision, Ending::Completed));
+        assert_eq!((answer, t.stats().stale_finishes), (RESCUED, count), "{decision:?}");
+        assert_eq!((t.look(id), t.runs(id)), (before.clone(), runs.clone()), "{decision:?}");
+    }
+    assert_eq!(t.complete(&fresh), COMPLETED);
 }
 
 fn lease_finished_after_the_worker_retired_is_lost(t: &Fixture) {

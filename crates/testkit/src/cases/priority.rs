@@ -19,6 +19,8 @@ cases! { "priority":
     priority_of_retried_jobs_counts,
     priority_range_limits_a_fetch,
     priority_range_includes_both_ends,
+    priority_range_is_exhausted_for_itself,
+    priority_ranges_are_lanes_of_one_fetch,
     priority_order_survives_reopening needs Durable,
 }
 
@@ -114,6 +116,31 @@ fn priority_range_includes_both_ends(t: &Fixture) {
     let [_, first, last, _] = [-4, -3, 2, 3].map(|priority| t.put(t.job().priority(priority)));
 
     assert_eq!(fetch_range(t, -3, 2), [first, last]);
+}
+
+fn priority_range_is_exhausted_for_itself(t: &Fixture) {
+    t.put_many(3);
+    let [urgent, _] = [-5, -4].map(|priority| t.put(t.job().priority(priority)));
+    let mut want = QueueWant::new(name(Fixture::QUEUE), 2);
+    want.priorities = Some((Priority::FIRST, Priority::new(-5).unwrap_or_default()));
+
+    let reply = t.fetch_wants(t.worker(), t.next_claim(), vec![want]);
+
+    assert_eq!((ids(&reply.jobs), reply.queues[0].exhausted), (vec![urgent], true));
+}
+
+/// Slots that are kept for urgent jobs, and slots for everybody, in one request.
+fn priority_ranges_are_lanes_of_one_fetch(t: &Fixture) {
+    let usual = t.put_many(3);
+    let urgent = [-5, -5, -5].map(|priority| t.put(t.job().priority(priority)));
+    let mut lane = QueueWant::new(name(Fixture::QUEUE), 1);
+    lane.priorities = Some((Priority::FIRST, Priority::new(-1).unwrap_or_default()));
+    let everybody = QueueWant::new(name(Fixture::QUEUE), 3);
+
+    let reply = t.fetch_wants(t.worker(), t.next_claim(), vec![lane, everybody]);
+
+    assert_eq!(ids(&reply.jobs), [urgent[0], urgent[1], urgent[2], usual[0]]);
+    assert_eq!(reply.queues.iter().map(|queue| queue.exhausted).collect::<Vec<_>>(), [false, false]);
 }
 
 fn priority_order_survives_reopening(t: &Fixture) {

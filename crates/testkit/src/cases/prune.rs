@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gristmill_core::{FinishItem, JobState, Retention};
+use gristmill_core::{FinishItem, JobId, JobState, Retention};
 
 use crate::case::cases;
 use crate::{Fixture, Shape};
@@ -12,7 +12,9 @@ cases! { "prune":
     prune_keeps_ended_jobs_within_their_retention,
     prune_follows_each_jobs_own_retention,
     prune_follows_the_default_retention,
+    prune_follows_the_retention_of_each_end,
     prune_never_touches_a_job_that_has_not_ended,
+    prune_and_all_maintenance_leave_ended_jobs_as_they_are,
     prune_deletes_runs_and_events_with_the_job,
     prune_takes_at_most_its_limit,
     prune_says_whether_more_is_past_its_retention,
@@ -100,6 +102,54 @@ fn prune_never_touches_a_job_that_has_not_ended(t: &Fixture) {
     assert_eq!(t.prune().done, 0);
 
     assert_eq!(t.find_all(&ids), before);
+}
+
+/// A completed, a cancelled and a discarded job.
+fn ended(t: &Fixture, retention: Retention) -> [JobId; 3] {
+    let worker = t.worker();
+    let job = |attempts: u16| {
+        let mut job = t.job().attempts(attempts);
+        job.spec.retention = Some(Box::new(retention));
+        t.put(job)
+    };
+    let completed = job(2);
+    t.complete(&t.take(worker).lease);
+    let discarded = job(1);
+    t.fail(&t.take(worker).lease, HOUR);
+    let cancelled = job(2);
+    t.cancel(cancelled);
+    [completed, cancelled, discarded]
+}
+
+fn prune_follows_the_retention_of_each_end(t: &Fixture) {
+    let mut retention = Retention::all(3 * HOUR);
+    (retention.completed, retention.cancelled) = (2 * HOUR, HOUR);
+    let ids = ended(t, retention);
+    let left = |t: &Fixture| t.find_all(&ids).iter().map(Option::is_some).collect::<Vec<_>>();
+
+    let after = [[true, false, true], [false, false, true], [false, false, false]];
+    for expected in after {
+        t.advance(HOUR + MOMENT);
+        assert_eq!(t.prune().done, 1);
+        assert_eq!(left(t), expected);
+    }
+}
+
+/// One source design's rescue touched ended rows each time it ran, so their retention never passed.
+fn prune_and_all_maintenance_leave_ended_jobs_as_they_are(t: &Fixture) {
+    let ids = ended(t, Retention::default());
+    let histories = |t: &Fixture| ids.map(|id| (t.look(id), t.runs(id), t.events(id)));
+    let before = histories(t);
+
+    for _ in 0..3 {
+        t.crash();
+        t.promote();
+        t.prune();
+        t.must(|backend, call| backend.audit(call, None, 100));
+        t.worker();
+    }
+
+    assert_eq!(histories(t), before);
 }
 
 fn prune_deletes_runs_and_events_with_the_job(t: &Fixture) {

@@ -26,6 +26,8 @@ cases! { "unique":
     unique_key_in_other_hands_forbids_a_retry_by_hand,
     unique_key_passes_to_an_effect_of_the_run_that_frees_it,
     unique_key_still_held_forbids_an_effect_but_not_the_finish,
+    unique_key_of_two_effects_stores_the_first,
+    unique_key_may_stand_on_many_ended_jobs,
     unique_key_of_a_refused_job_is_not_taken,
     unique_key_survives_reopening needs Durable,
 }
@@ -209,6 +211,38 @@ fn unique_key_still_held_forbids_an_effect_but_not_the_finish(t: &Fixture) {
     t.finish(end);
 
     assert_eq!((t.state(job), t.find(id)), (JobState::Completed, None));
+}
+
+fn unique_key_of_two_effects_stores_the_first(t: &Fixture) {
+    let worker = t.worker();
+    t.put(t.job());
+    let mut end = FinishItem::complete(t.take(worker).lease);
+    let effects = [t.job().key("k"), t.job().key("k"), t.job()];
+    let ids = effects.each_ref().map(|effect| effect.id);
+    end.effects = effects.to_vec();
+
+    t.finish(end);
+
+    assert_eq!(t.find_all(&ids).iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(second(t, "k"), existing(ids[0]));
+}
+
+/// One source design's archive inherited the unique index of the hot table: the second job with a key could not be
+/// archived, and nothing after it either.
+fn unique_key_may_stand_on_many_ended_jobs(t: &Fixture) {
+    let worker = t.worker();
+    let mut ended = Vec::new();
+    for _ in 0..3 {
+        ended.push(t.put(t.job().key("k")));
+        t.complete(&t.take(worker).lease);
+        ended.push(t.put(t.job().key("k")));
+        t.cancel(ended[ended.len() - 1]);
+    }
+
+    t.advance(Duration::from_secs(40 * 24 * 3600));
+
+    assert_eq!(t.prune().done, 6);
+    assert!(t.find_all(&ended).iter().all(Option::is_none));
 }
 
 fn unique_key_of_a_refused_job_is_not_taken(t: &Fixture) {
