@@ -90,14 +90,14 @@ const fn product(figure: Figure, arguments: &'static str) -> Side {
 pub(crate) const COMPARISONS: &[Comparison] = &[
     Comparison {
         name: "sqlite normal, drain",
-        jobs: 200_000,
+        jobs: 1_000_000,
         subject: product(DrainPerSecond, "--db sqlite:{db}?synchronous=normal --mode drain --jobs {jobs}"),
         reference: Some(floor(DrainPerSecond, "sqlite drain --dir {dir} --jobs {jobs} --sync normal")),
         bound: RatioAtLeast(0.55),
     },
     Comparison {
         name: "sqlite full, drain",
-        jobs: 200_000,
+        jobs: 1_000_000,
         subject: product(DrainPerSecond, "--db sqlite:{db}?synchronous=full --mode drain --jobs {jobs}"),
         reference: Some(floor(DrainPerSecond, "sqlite drain --dir {dir} --jobs {jobs} --sync full")),
         bound: RatioAtLeast(0.55),
@@ -158,7 +158,7 @@ pub(crate) const COMPARISONS: &[Comparison] = &[
     },
     Comparison {
         name: "sqlite normal, drain on a backlog of 1 M",
-        jobs: 200_000,
+        jobs: 500_000,
         subject: product(
             DrainPerSecond,
             "--db sqlite:{db}?synchronous=normal --mode drain --jobs {jobs} --backlog 1000000",
@@ -167,6 +167,26 @@ pub(crate) const COMPARISONS: &[Comparison] = &[
             DrainPerSecond,
             "--db sqlite:{db}?synchronous=normal --mode drain --jobs {jobs}",
         )),
+        bound: RatioAtLeast(0.8),
+    },
+    Comparison {
+        name: "sqlite full, drain on a backlog of 1 M",
+        jobs: 500_000,
+        subject: product(
+            DrainPerSecond,
+            "--db sqlite:{db}?synchronous=full --mode drain --jobs {jobs} --backlog 1000000",
+        ),
+        reference: Some(product(
+            DrainPerSecond,
+            "--db sqlite:{db}?synchronous=full --mode drain --jobs {jobs}",
+        )),
+        bound: RatioAtLeast(0.8),
+    },
+    Comparison {
+        name: "memory, drain on a backlog of 1 M",
+        jobs: 1_000_000,
+        subject: product(DrainPerSecond, "--db memory: --mode drain --jobs {jobs} --backlog 1000000"),
+        reference: Some(product(DrainPerSecond, "--db memory: --mode drain --jobs {jobs}")),
         bound: RatioAtLeast(0.8),
     },
 ];
