@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Client;
+use crate::worker::call::later;
 
 /// The first look after one that found the job unfinished; each further one waits twice as long.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -47,7 +48,7 @@ impl Client {
     pub async fn wait(&self, id: JobId, timeout: Duration) -> Result<JobRecord, Error> {
         let notify = Arc::new(Notify::new());
         let _subscription = self.0.backend.subscribe(Arc::new(Ended { job: id, notify: notify.clone() }));
-        let end = Instant::now() + timeout;
+        let end = later(timeout);
         let mut pause = FIRST_LOOK;
         loop {
             match self.job(id).await? {

@@ -98,13 +98,18 @@ impl JobContext {
     /// # Cancel safety
     /// Dropped, the lines on their way may be lost.
     pub async fn flush_log(&self) {
-        if self.lines().is_empty() {
+        if !self.has_logged() {
             return;
         }
         let request = self.record_request();
         if let Err(error) = self.record(request).await {
             tracing::warn!(job = %self.id(), %error, "log lines of a job were lost");
         }
+    }
+
+    /// Whether there are lines that have not been stored.
+    pub(crate) fn has_logged(&self) -> bool {
+        !self.lines().is_empty()
     }
 
     /// A request that takes the log lines along.

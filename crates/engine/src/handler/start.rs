@@ -29,9 +29,8 @@ impl<R: Run> Start for Erased<R> {
         let run = self.0.clone();
         let span = span(&context);
         let attempt = async move {
-            // Caught here so that the lines a handler logged before it panicked are stored, too.
+            // Caught here so that middleware sees a panic as the outcome that it is.
             let attempted = AssertUnwindSafe(run.run(&context)).catch_unwind().await;
-            context.flush_log().await;
             attempted.unwrap_or_else(|panic| panicked(&*panic))
         };
         Box::pin(attempt.instrument(span))

@@ -190,6 +190,7 @@ impl<'a> Session<'a> {
         let context = JobContext::new(job, client.clone(), client.now(), None);
         let attempt = AssertUnwindSafe(route.start.start(context.clone())).catch_unwind();
         let attempted = attempt.await.unwrap_or_else(|panic| panicked(&*panic));
+        context.flush_log().await;
         let Attempted { outcome, ending } = attempted.clone();
         let state = self.finish(Ended::of(0, &context, attempted).item).await?;
         Ok(Performed { id, kind, outcome, ending, state })

@@ -34,12 +34,6 @@ struct End {
     said: Option<Attempted>,
 }
 
-impl End {
-    fn say(mut self, attempted: Attempted) {
-        self.said = Some(attempted);
-    }
-}
-
 impl Drop for End {
     fn drop(&mut self) {
         let Self { shared, lane, context, said, .. } = self;
@@ -66,8 +60,10 @@ pub(crate) fn spawn(shared: &Arc<Shared>, mut driven: Driven) {
     let (context, mode) = (driven.end.context.clone(), driven.end.kind.route.mode);
     shared.running.enter(context, mode, || {
         let task = async move {
-            let attempted = driven.run().await;
-            driven.finish(attempted);
+            if driven.end.said.is_none() {
+                driven.end.said = Some(driven.run().await);
+            }
+            driven.finish().await;
         };
         shared.tasks.spawn(task).abort_handle()
     });
@@ -91,9 +87,24 @@ impl Driven {
         Self { attempting: Some(attempting), ..Self::new(shared, kind, lane, context) }
     }
 
-    fn finish(mut self, attempted: Attempted) {
+    /// An attempt that has ended but for the lines it logged.
+    pub(crate) fn ended(
+        shared: &Arc<Shared>,
+        kind: &Arc<Kind>,
+        lane: usize,
+        context: JobContext,
+        attempted: Attempted,
+    ) -> Self {
+        let mut driven = Self::new(shared, kind, lane, context);
+        driven.end.said = Some(attempted);
+        driven
+    }
+
+    /// Stores what the handler logged. What it said stands by now: a store that hangs does not turn a success into a
+    /// timeout.
+    async fn finish(mut self) {
         self.attempting = None;
-        self.end.say(attempted);
+        self.end.context.flush_log().await;
     }
 
     async fn run(&mut self) -> Attempted {
@@ -122,8 +133,6 @@ impl Driven {
                 tokio::time::timeout(cooperation, rest).await.ok()
             }
         };
-        // What the handler logged says where it hung.
-        context.flush_log().await;
         attempt::timed_out(timeout, said)
     }
 

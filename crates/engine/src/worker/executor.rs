@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use gristmill_core::{Event, EventKind, Timestamp};
 
 use super::attempt::{self, Ended, Ready};
+use super::call::later;
 use super::chunk::Chunk;
 use super::driven::{self, Driven};
 use super::pace::Kind;
@@ -156,7 +157,7 @@ fn no_handler(shared: &Shared, ready: Ready) -> Ended {
 fn context(shared: &Shared, ready: Ready, started_at: Timestamp) -> (usize, JobContext) {
     let Ready { lane, job } = ready;
     let timeout = job.spec.timeout.or(shared.options.timeout);
-    let deadline = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
+    let deadline = timeout.map(later);
     let context = JobContext::new(job, shared.client.clone(), started_at, deadline);
     if !shared.hooks.is_empty() {
         let mut event = Event::new(EventKind::Started, context.id());
@@ -182,6 +183,10 @@ fn in_place(shared: &Arc<Shared>, kind: &Arc<Kind>, ready: Ready, clock: &mut St
     };
     kind.pace.observe(clock.tick().duration_since(began), ended.is_ok());
     match ended {
+        Ok(attempted) if context.has_logged() => {
+            driven::spawn(shared, Driven::ended(shared, kind, lane, context, attempted));
+            None
+        }
         Ok(attempted) => Some(Ended::of(lane, &context, attempted)),
         Err(attempting) => {
             driven::spawn(shared, Driven::going_on(shared, kind, lane, context, attempting));

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use gristmill_core::{Ending, EventKind, JobError, JobOptions, JobState, RetryPolicy};
 use gristmill_engine::JobContext;
+use gristmill_testkit::{Fault, Operation};
 
-use crate::fixture::{Fixture, MILLI, SECOND, run};
+use crate::fixture::{Fixture, MILLI, SECOND, eventually, run};
 
 type Done = Result<(), JobError>;
 
@@ -189,4 +190,38 @@ async fn a_paused_queue_is_not_fetched_until_it_is_resumed() {
     t.client.queues().resume("default").await.unwrap();
     assert!(t.until(id, JobState::Completed).await <= SECOND + 5 * MILLI);
     worker.stop().await;
+}
+
+/// A deadline beyond the end of the clock was a panic in the task of the whole batch, whose jobs were then stranded.
+#[tokio::test(start_paused = true)]
+async fn durations_without_end_are_taken_as_such() {
+    let t = Fixture::new();
+    let long = Duration::MAX;
+    let client = gristmill_engine::Client::builder(t.backend.clone()).call_deadline(long).build();
+    let id = client.enqueue_raw("k", "{}", JobOptions::new().timeout(long)).await.unwrap().id;
+    let builder = gristmill_engine::Worker::builder(client.clone()).grace(long).timeout(long);
+    let worker = run(builder.handle_raw("k", async |ctx: JobContext| {
+        assert!(ctx.deadline().is_some());
+        Ok::<_, JobError>(())
+    }));
+    assert_eq!(client.wait(id, long).await.unwrap().state, JobState::Completed);
+    assert!(worker.stop().await.is_clean());
+}
+
+/// The last log lines hung at the store, the attempt's timeout passed meanwhile, and what had succeeded ran again.
+#[tokio::test(start_paused = true)]
+async fn what_succeeded_is_completed_although_its_log_cannot_be_stored() {
+    let t = Fixture::new();
+    let id = t.enqueue_with("k", JobOptions::new().timeout(SECOND)).await;
+    t.backend.script(Operation::Record, [Fault::HoldRequest; 10]);
+    let worker = run(t.worker().handle_raw("k", async |ctx: JobContext| {
+        ctx.log("a line");
+        Ok::<_, JobError>(())
+    }));
+    t.until(id, JobState::Completed).await;
+    let id = t.enqueue("k").await;
+    eventually(|| t.backend.calls(Operation::Record) > 1).await;
+    let report = worker.stop().await;
+    assert_eq!((report.stats.failed, report.stats.released), (0, 0));
+    assert_eq!(t.job(id).await.state, JobState::Completed);
 }
