@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::call::later;
 use super::executor::give_back_unstarted;
 use super::incarnation::Incarnation;
 use super::report::WorkerReport;
@@ -19,7 +20,7 @@ use super::watchdog::Watched;
 use crate::context::StopWhy;
 
 /// How long a fetch in flight is waited for.
-const LAST_FETCH: Duration = Duration::from_millis(500);
+const LAST_FETCH: Duration = Duration::from_millis(400);
 /// How long a cooperative handler has after the grace.
 const COOPERATION: Duration = Duration::from_millis(150);
 /// Everything after the grace: the moment above, blocking handlers that are about to return, the last calls.
@@ -33,8 +34,24 @@ pub(crate) async fn shut_down(
     incarnation: &Incarnation,
     fetcher: Watched,
 ) -> WorkerReport {
-    let grace_ends = Instant::now() + shared.options.grace;
-    fetcher.end(LAST_FETCH).await;
+    // The grace counts from here for everything that runs, whatever the fetch in flight does.
+    let last_fetch = async {
+        fetcher.end(LAST_FETCH).await;
+        give_back_unstarted(shared);
+    };
+    let (all_over, ()) = tokio::join!(stop_handlers(shared, incarnation), last_fetch);
+    let _ = tokio::time::timeout_at(all_over - LAST_CALLS / 2, shared.finishes.emptied()).await;
+    let mut report = report(shared);
+    if report.is_clean() {
+        retire(shared, incarnation, all_over).await;
+    }
+    report.stats = shared.counters.snapshot();
+    report
+}
+
+/// Gives back what has not started and lets the rest run within the grace; then stops it. Says when the worker leaves.
+async fn stop_handlers(shared: &Arc<Shared>, incarnation: &Incarnation) -> Instant {
+    let grace_ends = later(shared.options.grace);
     give_back_unstarted(shared);
     tokio::select! {
         () = all_ended(shared) => {}
@@ -44,13 +61,7 @@ pub(crate) async fn shut_down(
     }
     let all_over = Instant::now() + AFTER_GRACE;
     stop_the_rest(shared, all_over - LAST_CALLS).await;
-    let _ = tokio::time::timeout_at(all_over - LAST_CALLS / 2, shared.finishes.emptied()).await;
-    let mut report = report(shared);
-    if report.is_clean() {
-        retire(shared, incarnation, all_over).await;
-    }
-    report.stats = shared.counters.snapshot();
-    report
+    all_over
 }
 
 /// Stops what is left of a worker that the store no longer knows.

@@ -274,3 +274,52 @@ async fn jobs_behind_a_handler_that_blocks_are_run_elsewhere() {
     t.until(ids[0], JobState::Completed).await;
     worker.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_a_registration_hangs_ends_the_start() {
+    let t = Fixture::new();
+    t.backend.script(Operation::RegisterWorker, [Fault::HoldRequest; 10]);
+    let builder = t.worker().grace(Duration::ZERO);
+    let worker = run(builder.handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
+    eventually(|| t.backend.calls(Operation::RegisterWorker) > 0).await;
+    let began = Instant::now();
+    worker.stop().await;
+    assert!(began.elapsed() <= SECOND, "{:?}", began.elapsed());
+}
+
+/// Everything hangs: the fetch, the finishes, the heartbeat, the maintenance.
+#[tokio::test(start_paused = true)]
+async fn a_stop_without_grace_while_the_store_hangs_ends_within_a_second() {
+    let t = Fixture::new();
+    let id = t.enqueue("k").await;
+    let worker = run(t
+        .worker()
+        .grace(Duration::ZERO)
+        .handle_raw("k", async |_: JobContext| future::pending::<Done>().await));
+    t.until(id, JobState::Running).await;
+    t.backend.randomly(1, 1_000, vec![Fault::HoldRequest]);
+    tokio::time::sleep(7 * SECOND).await;
+    let began = Instant::now();
+    let report = worker.stop().await;
+    assert!(began.elapsed() <= SECOND, "{:?}", began.elapsed());
+    assert_eq!((report.left_running, report.unrecorded), (0, 1));
+}
+
+/// The grace began to count for the handlers only when the fetch in flight was given up.
+#[tokio::test(start_paused = true)]
+async fn handlers_are_stopped_in_time_while_a_fetch_hangs() {
+    let t = Fixture::new();
+    let id = t.enqueue("k").await;
+    let worker = run(t
+        .worker()
+        .grace(Duration::ZERO)
+        .handle_raw("k", async |_: JobContext| future::pending::<Done>().await));
+    t.until(id, JobState::Running).await;
+    t.backend.script(Operation::Fetch, [Fault::HoldRequest; 10]);
+    eventually(|| t.backend.faults(Operation::Fetch) > 0).await;
+    let began = Instant::now();
+    let report = worker.stop().await;
+    assert!(began.elapsed() <= SECOND, "{:?}", began.elapsed());
+    assert!(report.is_clean());
+    assert_eq!(t.job(id).await.state, JobState::Available);
+}
