@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use gristmill_core::{BackendErrorKind, Event, EventKind, JobState, RescueReply};
+use gristmill_core::{Event, EventKind, JobState, RescueReply};
 
 use super::ROUND;
-use crate::worker::call::{Trouble, answer};
+use crate::worker::call::{Trouble, answer, is_outage};
 use crate::worker::shared::Shared;
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(250);
@@ -55,7 +55,7 @@ async fn round(shared: &Shared, trouble: &mut Trouble) -> Duration {
             if reply.more { Duration::ZERO } else { pause(shared, &reply) }
         }
         Err(error) => {
-            if matches!(error.kind(), BackendErrorKind::Unavailable | BackendErrorKind::TimedOut) {
+            if is_outage(&error) {
                 shared.outage.store(true, Ordering::SeqCst);
             }
             trouble.failed(&error)

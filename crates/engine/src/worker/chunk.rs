@@ -7,6 +7,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec;
 
+use gristmill_core::ClaimId;
+
 use super::attempt::{Ended, Ready};
 
 /// One part.
@@ -79,6 +81,20 @@ impl Chunks {
     /// Takes every job that has not started.
     pub(crate) fn take_unstarted(&self) -> Vec<Ready> {
         self.all().iter().flat_map(|chunk| chunk.take_rest()).collect()
+    }
+
+    /// Takes the jobs of these claims that have not started.
+    pub(crate) fn take_unstarted_of(&self, claims: &[ClaimId]) -> Vec<Ready> {
+        let mut taken = Vec::new();
+        for chunk in self.all() {
+            let mut inside = chunk.inside();
+            let rest = std::mem::replace(&mut inside.rest, Vec::new().into_iter());
+            let (of_claims, others): (Vec<_>, Vec<_>) =
+                rest.partition(|ready| claims.contains(&ready.job.lease.claim));
+            inside.rest = others.into_iter();
+            taken.extend(of_claims);
+        }
+        taken
     }
 
     /// Takes ends and rests of the chunks that have not moved since the last call: something holds their task up.

@@ -16,8 +16,8 @@ use super::running::{Which, stop_attempts};
 use super::shared::Shared;
 use crate::context::StopWhy;
 
-/// Cancels reach their handlers within a second.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
+/// Cancels reach their handlers within a second, the call and the handler's waking included.
+const LONGEST_INTERVAL: Duration = Duration::from_millis(900);
 /// However many hints come, renewals keep this distance.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a cancelled handler may take to come to its end by itself.
@@ -42,10 +42,13 @@ pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
             incarnation.fence(&shared);
         }
         let sent = Instant::now();
-        next = match renew(&shared, &incarnation).await {
+        next = match renew_or_fence(&shared, &incarnation).await {
             Ok((reply, listed)) => {
                 trouble.over();
-                incarnation.renewed(sent, reply.expires_in);
+                if incarnation.renewed(sent, reply.expires_in) {
+                    // The fetcher held still; what it was told meanwhile is worth a look now.
+                    shared.appetite.wake_all();
+                }
                 obey(&shared, &reply, &listed);
                 sent + interval
             }
@@ -56,6 +59,22 @@ pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
             Err(error) => Instant::now() + trouble.failed(&error).min(interval),
         };
     }
+}
+
+/// One renewal. The lease may run out while the store keeps it waiting: the fence does not wait for its answer.
+async fn renew_or_fence(
+    shared: &Arc<Shared>,
+    incarnation: &Incarnation,
+) -> Result<(RenewReply, Listed), BackendError> {
+    let mut renewal = std::pin::pin!(renew(shared, incarnation));
+    if !incarnation.is_fenced() {
+        tokio::select! {
+            biased;
+            answer = &mut renewal => return answer,
+            () = tokio::time::sleep_until(incarnation.fence_at()) => incarnation.fence(shared),
+        }
+    }
+    renewal.await
 }
 
 /// One renewal. It is given up early enough for another one before the lease ends.
@@ -83,6 +102,8 @@ fn obey(shared: &Arc<Shared>, reply: &RenewReply, listed: &Listed) {
         for claim in &lost {
             shared.claims.forget(*claim);
         }
+        // What has not started of them only frees its slots.
+        executor::give_back(shared, shared.chunks.take_unstarted_of(&lost));
         stop_attempts(shared, Which::Claims(lost), StopWhy::LeaseLost, Duration::ZERO);
     }
     if !reply.cancels.is_empty() {

@@ -37,6 +37,15 @@ impl Fixture {
         Self { backend, client }
     }
 
+    /// A store whose hints nobody hears.
+    pub(crate) fn deaf() -> Self {
+        let clock = Arc::new(TokioClock(Instant::now()));
+        let backend = FaultyBackend::new(Arc::new(Memory::with_clock(clock.clone())));
+        let backend = Arc::new(backend.deaf());
+        let client = Client::with_clock(backend.clone(), clock);
+        Self { backend, client }
+    }
+
     /// A worker of the queue `default` with ten slots.
     pub(crate) fn worker(&self) -> WorkerBuilder<()> {
         Worker::builder(self.client.clone()).queue("default", 10)

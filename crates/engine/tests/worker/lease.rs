@@ -13,7 +13,7 @@ use gristmill_engine::JobContext;
 use gristmill_testkit::{Fault, Operation};
 use tokio::time::Instant;
 
-use crate::fixture::{Fixture, SECOND, eventually, run};
+use crate::fixture::{Fixture, MILLI, SECOND, eventually, run};
 
 type Done = Result<(), JobError>;
 
@@ -149,5 +149,91 @@ async fn after_an_outage_nobody_is_rescued_for_one_lease() {
     let worker = run(t.worker().lease(lease).handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
     let took = t.until(id, JobState::Available).await;
     assert!((lease..lease + SECOND).contains(&took), "{took:?}");
+    worker.stop().await;
+}
+
+/// A renewal that hangs is not an error yet: handlers ran on until it was given up, beyond the lease's end. The fence
+/// has a timer of its own.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_hangs_does_not_keep_handlers_beyond_the_lease() {
+    let t = Fixture::new();
+    let id = t.enqueue("k").await;
+    let lease = 30 * SECOND;
+    let worker =
+        run(t.worker().lease(lease).handle_raw("k", async |_: JobContext| future::pending::<Done>().await));
+    t.until(id, JobState::Running).await;
+    let began = Instant::now();
+    t.backend.script(Operation::Renew, [Fault::HoldRequest; 100]);
+    eventually(|| worker.handle.in_hand() == 0).await;
+    assert!(began.elapsed() < lease, "{:?}", began.elapsed());
+    t.backend.heal();
+    worker.stop().await;
+}
+
+/// The fetcher slept through the end of the fence until its next poll, a minute later.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_regains_its_lease_fetches_at_once() {
+    let t = Fixture::new();
+    let builder = t.worker().lease(10 * SECOND).poll_interval(60 * SECOND);
+    let worker = run(builder.handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
+    eventually(|| t.backend.calls(Operation::Renew) > 0).await;
+    t.backend.script(Operation::Renew, [Fault::Fail(BackendErrorKind::Unavailable); 500]);
+    tokio::time::sleep(9 * SECOND).await;
+    let id = t.enqueue("k").await;
+    t.backend.heal();
+    let took = t.until(id, JobState::Completed).await;
+    assert!(took <= 5 * SECOND, "{took:?}");
+    assert_eq!(worker.stop().await.stats.incarnations_lost, 0);
+}
+
+/// A worker that starts while the store comes back saw the others' leases end with its own eyes closed: they could not
+/// renew either.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_could_not_register_rescues_nobody_for_one_lease() {
+    let t = Fixture::new();
+    let id = t.enqueue_with("k", JobOptions::new().queue("elsewhere")).await;
+    let ghost = WorkerId::random();
+    t.backend.register_worker(Call::new(), RegisterWorker::new(ghost, "ghost", SECOND)).await.unwrap();
+    let want = vec![QueueWant::new(Name::new("elsewhere").unwrap(), 1)];
+    t.backend.fetch(Call::new(), FetchRequest::new(ghost, ClaimId(1), want)).await.unwrap();
+    tokio::time::sleep(2 * SECOND).await;
+    t.backend.script(Operation::RegisterWorker, [Fault::Fail(BackendErrorKind::Unavailable)]);
+    let lease = Duration::from_secs(20);
+    let worker = run(t.worker().lease(lease).handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
+    let took = t.until(id, JobState::Available).await;
+    assert!((lease..lease + SECOND).contains(&took), "{took:?}");
+    worker.stop().await;
+}
+
+/// Each registration was refused at the first fetch, and the next one followed at once, for ever.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_forgets_the_worker_again_and_again_is_asked_ever_less_often() {
+    let t = Fixture::new();
+    t.backend
+        .script(Operation::Fetch, std::iter::repeat_n(Fault::Fail(BackendErrorKind::WorkerGone), 100_000));
+    let worker = run(t.worker().handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
+    tokio::time::sleep(60 * SECOND).await;
+    let registered = t.backend.calls(Operation::RegisterWorker);
+    assert!((5..40).contains(&registered), "{registered} registrations");
+    t.backend.heal();
+    let id = t.enqueue("k").await;
+    t.until(id, JobState::Completed).await;
+    worker.stop().await;
+}
+
+/// Without hints the heartbeat alone brings a cancel.
+#[tokio::test(start_paused = true)]
+async fn a_cancel_reaches_its_handler_within_a_second_of_a_deaf_worker() {
+    let t = Fixture::deaf();
+    let id = t.enqueue("k").await;
+    let worker = run(t.worker().handle_raw("k", async |ctx: JobContext| {
+        ctx.cancellation().cancelled().await;
+        Ok::<_, JobError>(())
+    }));
+    t.until(id, JobState::Running).await;
+    tokio::time::sleep(1_234 * MILLI).await;
+    t.client.cancel(id).await.unwrap();
+    let took = t.until(id, JobState::Cancelled).await;
+    assert!(took <= SECOND, "{took:?}");
     worker.stop().await;
 }
