@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gristmill_core::{ClaimId, FetchedJob, QueueWant};
 
-use super::attempt::Ready;
+use super::attempt::{Ended, Ready};
 use super::shared::Shared;
 
 /// Slots taken for a fetch. What is not assigned to a job is free again when the plan is dropped.
@@ -44,8 +44,10 @@ impl Plan {
         self.lanes.iter().map(want).collect()
     }
 
-    /// Gives each job a slot of the lane it was fetched for; frees the rest.
+    /// Gives each job a slot of the lane it was fetched for; frees the rest. A job that nobody asked for is given back: its
+    /// lease would be renewed with its claim for as long as the worker lives.
     pub(crate) fn assign(mut self, jobs: Vec<FetchedJob>) -> Vec<Ready> {
+        let mut unwanted = Vec::new();
         let mut ready = Vec::with_capacity(jobs.len());
         let mut at = 0;
         for job in jobs {
@@ -56,14 +58,18 @@ impl Plan {
             let Some(index) = found else {
                 tracing::error!(
                     name: "unwanted_job", target: "gristmill::worker", job = %job.lease.job,
-                    "the backend leased a job that was not asked for; its lease is left to end"
+                    "the backend leased a job that was not asked for; it is given back"
                 );
+                unwanted.push(Ended::not_started(Ready { lane: 0, job }));
                 continue;
             };
             at = index;
             let (lane, left) = &mut self.lanes[index];
             *left -= 1;
             ready.push(Ready { lane: *lane, job });
+        }
+        if !unwanted.is_empty() {
+            self.shared.finishes.push_all(unwanted);
         }
         ready
     }
