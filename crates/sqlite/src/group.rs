@@ -1,6 +1,6 @@
 //! One transaction of the writer, and what its operations sum up until the commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use gristmill_core::{BackendError, BackendErrorKind, Hint, JobId, JobState, Name, Timestamp};
 use rusqlite::{CachedStatement, Connection, params};
@@ -38,6 +38,10 @@ pub(crate) struct Group<'c> {
     pub(crate) inserts: Option<Inserts<'c>>,
     pub(crate) ends: Option<Ends<'c>>,
     earliest_due: Option<Timestamp>,
+    /// A job was erased in this transaction: what an operation knows of its claims may be out of date.
+    pub(crate) has_erased: bool,
+    /// Erased jobs that claims may list.
+    pub(crate) erased: HashSet<i64>,
     counts: Vec<(i64, [i64; 8])>,
     expiries: BTreeMap<i64, Vec<u8>>,
     next_seq: Option<i64>,
@@ -64,6 +68,8 @@ impl<'c> Group<'c> {
             inserts: None,
             ends: None,
             earliest_due: None,
+            has_erased: false,
+            erased: HashSet::new(),
             counts: Vec::new(),
             expiries: BTreeMap::new(),
             next_seq: None,
@@ -169,6 +175,7 @@ impl<'c> Group<'c> {
 
     /// Writes what was summed up: the last act before the commit.
     pub(crate) fn flush(&mut self) -> rusqlite::Result<()> {
+        self.mark_pruned()?;
         if let Some(next_seq) = self.next_seq {
             self.prepare("UPDATE meta SET value = ?1 WHERE name = 'next_seq'")?.execute([next_seq])?;
         }

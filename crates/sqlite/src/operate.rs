@@ -1,7 +1,5 @@
 //! The operator's acts: cancel, retry, delete, update, release.
 
-use std::collections::HashSet;
-
 use gristmill_core::{
     Cursor, Hint, JobId, JobPatch, JobState, Order, Select, Timestamp, Verb, VerbReply, VerbRequest, Verdict,
     When,
@@ -167,7 +165,10 @@ impl Group<'_> {
     fn erase_one(&mut self, job: &Located) -> Answer<()> {
         self.erase(&job.facts)?;
         // Only a job that has run can be in a claim.
-        if job.tally.run > 0 { self.mark_pruned(&HashSet::from([job.facts.seq])) } else { Ok(()) }
+        if job.tally.run > 0 {
+            self.note_erased(job.facts.seq);
+        }
+        Ok(())
     }
 
     fn patch(&mut self, job: &Located, patch: &JobPatch) -> Answer<()> {

@@ -1,7 +1,5 @@
 //! The one way a job moves: out of its place, into another, its queue's numbers kept in step.
 
-use std::collections::HashSet;
-
 use gristmill_core::{JobEvent, JobId, JobState, Retention, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
@@ -111,6 +109,7 @@ impl Group<'_> {
 
     /// Deletes a job that is nowhere, with all that is kept of it.
     pub(crate) fn erase(&mut self, job: &Facts) -> Answer<()> {
+        self.has_erased = true;
         self.free_unique(job)?;
         for sql in [
             "DELETE FROM jobs WHERE seq = ?1",
@@ -126,9 +125,15 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Marks the claims that list one of these erased jobs: with its run's row gone, a repeated finish has to look whether
+    /// Notes that claims may list runs of an erased job: with the run's row gone, a repeated finish has to look whether
     /// the job is there.
-    pub(crate) fn mark_pruned(&mut self, erased: &HashSet<i64>) -> Answer<()> {
+    pub(crate) fn note_erased(&mut self, seq: i64) {
+        self.erased.insert(seq);
+    }
+
+    /// Marks the claims that list an erased job; once a group, since it reads every claim.
+    pub(crate) fn mark_pruned(&mut self) -> rusqlite::Result<()> {
+        let erased = std::mem::take(&mut self.erased);
         if erased.is_empty() {
             return Ok(());
         }
@@ -136,7 +141,7 @@ impl Group<'_> {
         let mut rows = select.query([])?;
         let mut marked: Vec<i64> = Vec::new();
         while let Some(row) = rows.next()? {
-            if members(row::blob(row, 1)?).any(|(seq, _)| erased.contains(&seq)) {
+            if members(row.get_ref(1)?.as_blob()?).any(|(seq, _)| erased.contains(&seq)) {
                 marked.push(row.get(0)?);
             }
         }

@@ -1,7 +1,5 @@
 //! Deletes ended jobs past their retention.
 
-use std::collections::HashSet;
-
 use gristmill_core::{JobState, Maintained, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
@@ -17,26 +15,26 @@ const SEQ_BYTES: usize = 8;
 const LOOKS_A_JOB: usize = 4;
 
 pub(crate) fn prune(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<Maintained> {
-    let mut erased = HashSet::new();
+    let mut erased = 0;
     let mut looks = limit.saturating_mul(LOOKS_A_JOB);
-    while erased.len() < limit && looks > 0 {
+    while erased < limit && looks > 0 {
         let Some(mut expiry) = group.next_expiry(now)? else { break };
         let before = expiry.seqs.len();
-        while erased.len() < limit && looks > 0 {
+        while erased < limit && looks > 0 {
             let Some(seq) = expiry.seqs.pop() else { break };
             looks -= 1;
             if let Some(job) = group.past_retention(seq, now)? {
                 group.take_out(&job.facts, job.state)?;
                 group.erase(&job.facts)?;
-                erased.insert(seq);
+                group.note_erased(seq);
+                erased += 1;
             }
         }
         group.keep_expiry(&expiry, before)?;
     }
-    group.mark_pruned(&erased)?;
     let next_due: Option<i64> =
         group.prepare("SELECT min(delete_at) FROM expiries")?.query_row([], |row| row.get(0))?;
-    Ok(maintained(erased.len(), next_due.map(Timestamp::from_millis), now))
+    Ok(maintained(erased, next_due.map(Timestamp::from_millis), now))
 }
 
 /// Jobs whose retention passes at one time; the earliest is last.

@@ -1,6 +1,7 @@
 //! What is true of SQLite alone: files, processes, crashes, plans. What every backend means is in `conformance.rs`.
 
 mod crash;
+mod erase;
 mod file;
 mod fixture;
 mod plan;
