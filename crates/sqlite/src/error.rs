@@ -130,6 +130,25 @@ fn copy(error: &rusqlite::Error) -> Box<dyn std::error::Error + Send + Sync> {
         rusqlite::Error::SqliteFailure(failure, text) => {
             rusqlite::Error::SqliteFailure(*failure, text.clone()).into()
         }
+        // Its own text holds the whole statement, header and all; what is wrong with it stands before.
+        rusqlite::Error::SqlInputError { error, msg, .. } => {
+            rusqlite::Error::SqliteFailure(*error, Some(msg.clone())).into()
+        }
         other => other.to_string().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::of_sqlite;
+
+    #[test]
+    fn an_error_tells_what_is_wrong_and_not_the_whole_statement() {
+        let connection = rusqlite::Connection::open_in_memory().expect("it opens");
+        let error = connection.prepare("-- a header\nSELECT nothing").expect_err("there is no such column");
+        let told = of_sqlite(&error).source().expect("SQLite's error").to_string();
+        assert_eq!(told, "no such column: nothing");
     }
 }
