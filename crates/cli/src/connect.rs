@@ -139,16 +139,16 @@ impl File {
             builder = builder.busy_timeout(busy_timeout);
         }
         let migrate = if absent == Absent::Create { MigrateMode::Up } else { MigrateMode::Status };
-        Ok(builder.migrate(migrate).open()?)
+        builder.migrate(migrate).open().map_err(|error| Failure::from(error).about(self.path.display()))
     }
 
     fn option(&mut self, name: &str, value: &str) -> Result<()> {
         match name {
             "synchronous" => {
                 self.synchronous = Some(match value {
-                    "off" => Synchronous::Off,
-                    "normal" => Synchronous::Normal,
-                    "full" => Synchronous::Full,
+                    "off" | "OFF" => Synchronous::Off,
+                    "normal" | "NORMAL" => Synchronous::Normal,
+                    "full" | "FULL" => Synchronous::Full,
                     other => {
                         let message = format!("`synchronous={}` is not known", other.escape_debug());
                         return Err(Failure::usage(message).hint("use off, normal or full"));

@@ -59,6 +59,15 @@ impl Failure {
         self
     }
 
+    /// The same failure, naming what it is about unless it does already.
+    pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
+        let what = what.to_string();
+        if !self.message.contains(&what) {
+            self.message = format!("{what}: {}", self.message);
+        }
+        self
+    }
+
     /// An error of the operating system about a named thing.
     pub(crate) fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
         Self::failed(format!("{what}: {error}"))
@@ -88,14 +97,24 @@ impl From<Error> for Failure {
             ErrorKind::Backend(kind) => code_of(kind),
             _ => Code::Failed,
         };
-        Self { code, message: chain(&error), hint: error.hint().map(str::to_owned) }
+        let hint = match error.kind() {
+            ErrorKind::Backend(kind) => remedy_of(kind).or(error.hint()),
+            _ => error.hint(),
+        };
+        Self { code, message: chain(&error), hint: hint.map(str::to_owned) }
     }
 }
 
 impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
-        Self { code: code_of(error.kind()), message: chain(&error), hint: error.hint().map(str::to_owned) }
+        let hint = remedy_of(error.kind()).or(error.hint());
+        Self { code: code_of(error.kind()), message: chain(&error), hint: hint.map(str::to_owned) }
     }
+}
+
+/// What is done about it with this program, where the library can only name it.
+fn remedy_of(kind: BackendErrorKind) -> Option<&'static str> {
+    (kind == BackendErrorKind::SchemaOld).then_some("run `gristmill migrate`")
 }
 
 fn code_of(kind: BackendErrorKind) -> Code {
@@ -114,7 +133,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut next = error.source();
     while let Some(source) = next {
         let text = source.to_string();
-        if !message.contains(&text) {
+        // SQLite's number for what was said before in words.
+        if !message.contains(&text) && !text.starts_with("Error code ") {
             message.push_str(": ");
             message.push_str(&text);
         }

@@ -11,6 +11,7 @@ pub(crate) use source::Source;
 
 use gristmill::{Client, JobOptions, NewJob};
 
+use crate::failure::Result;
 use crate::wire::{Line, LineError};
 
 /// What a line does not say.
@@ -21,8 +22,15 @@ pub(crate) struct Defaults {
 }
 
 impl Defaults {
+    /// What is wrong on the command line is told once, not of every line.
+    pub(crate) fn check(&self, client: &Client) -> Result<()> {
+        let kind = self.kind.as_deref().unwrap_or("any");
+        client.prepare_raw(kind, "{}", self.options.clone())?;
+        Ok(())
+    }
+
     /// The job of a line. Its id is minted here, once, so that whatever becomes of the enqueue it can be repeated.
-    fn job(&self, client: &Client, line: &[u8]) -> Result<NewJob, LineError> {
+    fn job(&self, client: &Client, line: &[u8]) -> std::result::Result<NewJob, LineError> {
         Line::parse(line, self.kind.as_deref(), &self.options)?.prepare(client.mint_id())
     }
 }

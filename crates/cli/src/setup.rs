@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use gristmill::Client;
+use gristmill::{Client, did_you_mean};
 
 use crate::config::{self, WorkConfig};
 use crate::connect::{Absent, DEFAULT_URL, Url};
@@ -55,6 +55,10 @@ impl Setup {
         let found = config::load(global.config.as_deref(), &here)?;
         start_log(global.log.as_deref().or(found.config.log.as_deref()).unwrap_or(quiet))?;
         let url = match (&global.db, &found.config.db) {
+            (Some(url), _) if url.is_empty() => {
+                return Err(Failure::usage("the store's URL is empty")
+                    .hint("leave --db out and unset GRISTMILL_DB for `sqlite:jobs.db`"));
+            }
             (Some(url), _) => Url::parse(url, None)?,
             // A path in the file means the same wherever below it the command is started.
             (None, Some(url)) => Url::parse(url, found.folder.as_deref())?,
@@ -70,13 +74,31 @@ impl Setup {
     }
 }
 
+/// A word that is no level would be taken for a part of the program, of which nothing is ever heard.
+fn check_levels(filter: &str) -> Result<()> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    for word in filter.split(',').map(str::trim).filter(|word| !word.is_empty() && !word.contains('=')) {
+        if !LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level)) {
+            let failure = Failure::usage(format!("`{word}` is not a level of the log"));
+            return Err(match did_you_mean(word, LEVELS) {
+                Some(level) => failure.hint(format!("did you mean `{level}`?")),
+                None => failure.hint(LOG_HINT),
+            });
+        }
+    }
+    Ok(())
+}
+
+const LOG_HINT: &str =
+    "write a level such as `info`, or levels of parts such as `warn,gristmill::worker=debug`";
+
 /// Starts the log on stderr.
 pub(crate) fn start_log(filter: &str) -> Result<()> {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
-        Failure::usage(format!("the log filter is not valid: {error}"))
-            .hint("write a level such as `info`, or `gristmill_engine=debug,warn`")
-    })?;
+    check_levels(filter)?;
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|error| Failure::usage(format!("the log filter is not valid: {error}")).hint(LOG_HINT))?;
     let colours =
         crate::output::talks_to_a_person() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();

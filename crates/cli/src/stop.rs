@@ -1,10 +1,16 @@
 //! SIGINT and SIGTERM: the first asks to stop, the second to stop at once.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Result};
 use crate::output::say;
+
+/// A signal that comes this soon after the first is taken for the same: `timeout` signals the process and then its whole
+/// group, and so does a shell whose terminal is shared.
+const SAME_SIGNAL: Duration = Duration::from_millis(250);
 
 /// The two stages of being told to stop.
 #[derive(Debug, Clone)]
@@ -28,14 +34,21 @@ impl Stop {
 }
 
 async fn tell(stop: Stop, mut interrupt: Signal, mut terminate: Signal) {
-    for stage in [&stop.gently, &stop.at_once] {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+    either(&mut interrupt, &mut terminate).await;
+    stop.gently.cancel();
+    say("stopping; a second signal stops at once");
+    let deaf_until = tokio::time::Instant::now() + SAME_SIGNAL;
+    loop {
+        either(&mut interrupt, &mut terminate).await;
+        if tokio::time::Instant::now() >= deaf_until {
+            return stop.at_once.cancel();
         }
-        stage.cancel();
-        if !stop.at_once.is_cancelled() {
-            say("stopping; a second signal stops at once");
-        }
+    }
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }

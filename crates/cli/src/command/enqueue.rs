@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use gristmill::Client;
 
-use crate::connect::Absent;
+use crate::connect::{Absent, Url};
 use crate::failure::{Failure, Result};
 use crate::intake::{self, Checked, Defaults, Source};
 use crate::output::{Output, escape, say};
@@ -62,6 +62,9 @@ impl Enqueue {
         let file = self.file.take();
         let defaults = Defaults { kind: self.kind.take(), options: self.options.job_options() };
         let client = setup.connect(Absent::Create).await?;
+        if setup.url == Url::Memory && !self.dry_run {
+            say("`memory:` ends with this process, and what is enqueued with it");
+        }
         match file {
             None => self.one(&client, defaults).await,
             Some(path) => self.stream(&client, defaults, Source::from(path)).await,
@@ -90,6 +93,7 @@ impl Enqueue {
     }
 
     async fn stream(self, client: &Client, defaults: Defaults, source: Source) -> Result<()> {
+        defaults.check(client)?;
         let mut output = Output::stdout();
         let (input, total) = if self.skip_invalid && !self.dry_run {
             (Err(source), None)

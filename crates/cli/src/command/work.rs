@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use gristmill::{JobContext, Worker, parse_duration};
+use gristmill::{JobContext, Worker, WorkerStats, parse_duration};
 
 use crate::config::{CommandLine, WorkConfig};
 use crate::connect::Absent;
@@ -102,7 +102,9 @@ impl Work {
         let worker = builder.build()?;
         say(format_args!("working on {} for {}", setup.url.shown(), kinds.join(", ")));
         let ended = tokio::select! {
-            ended = worker.run_until(stop.gently.cancelled()) => ended.map(drop).map_err(Failure::from),
+            ended = worker.run_until(stop.gently.cancelled()) => {
+                ended.map(|report| say(summary(&report.stats))).map_err(Failure::from)
+            }
             () = stop.at_once.cancelled() => Err(Failure::failed("stopped at once")
                 .hint("jobs that were running come back when the lease of this worker has expired")),
         };
@@ -150,6 +152,24 @@ impl Work {
         }
         Ok(programs)
     }
+}
+
+/// What the worker did, leaving out what did not happen.
+fn summary(stats: &WorkerStats) -> String {
+    let counts = [
+        (stats.completed, "completed"),
+        (stats.failed, "to be tried again"),
+        (stats.snoozed, "snoozed"),
+        (stats.cancelled, "cancelled"),
+        (stats.discarded, "discarded"),
+        (stats.released, "given back"),
+    ];
+    let told: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if told.is_empty() { "ended: nothing was run".to_owned() } else { format!("ended: {}", told.join(", ")) }
 }
 
 fn kind_command(text: &str) -> std::result::Result<(String, String), String> {

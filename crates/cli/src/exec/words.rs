@@ -1,5 +1,6 @@
 //! A command line into words, and a program to its file.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
@@ -8,27 +9,39 @@ use crate::failure::{Failure, Result};
 /// `sh -c '…'`.
 pub(crate) fn split(text: &str) -> Result<Vec<String>> {
     match shlex::split(text) {
-        None => Err(Failure::usage(format!("a quote is not closed in `{}`", text.escape_debug()))),
-        Some(words) if words.is_empty() => Err(Failure::usage("the command is empty")),
+        None => Err(Failure::usage(format!("a quote is not closed in `{text}`"))),
+        Some(words) if words.first().is_none_or(String::is_empty) => {
+            Err(Failure::usage("the command is empty")
+                .hint("write it as KIND=CMD, as in `checksum=sha256sum`"))
+        }
         Some(words) => Ok(words),
     }
 }
 
 /// The file of a program, so that a missing one is told before any job is fetched.
 pub(crate) fn find(program: &str) -> Result<PathBuf> {
-    let missing = || {
-        Failure::usage(format!("there is no program `{}`", program.escape_debug()))
-            .hint("give a path, or a name that is found in PATH; for a shell's syntax write `sh -c '…'`")
-    };
     let path = Path::new(program);
-    if program.contains('/') {
-        return if path.is_file() { Ok(path.to_owned()) } else { Err(missing()) };
+    if program.contains('/') && path.is_file() {
+        return if may_run(path) {
+            Ok(path.to_owned())
+        } else {
+            Err(Failure::usage(format!("`{program}` may not be executed"))
+                .hint(format!("run `chmod +x {program}`, or name its interpreter, as in `sh {program}`")))
+        };
     }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::var_os("PATH").filter(|_| !program.contains('/')).unwrap_or_default();
     std::env::split_paths(&folders)
         .map(|folder| folder.join(path))
-        .find(|file| file.is_file())
-        .ok_or_else(missing)
+        .find(|file| file.is_file() && may_run(file))
+        .ok_or_else(|| {
+            Failure::usage(format!("there is no program `{program}`"))
+                .hint("give a path, or a name that is found in PATH; for a shell's syntax write `sh -c '…'`")
+        })
+}
+
+/// Whether anybody may run it; whether this user may is told by the attempt.
+fn may_run(file: &Path) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -44,6 +57,9 @@ mod tests {
     #[test]
     fn a_missing_program_is_told() {
         assert!(find("sh").is_ok());
+        assert!(
+            find("/etc/passwd").is_err_and(|failure| failure.to_string().contains("may not be executed"))
+        );
         assert!(find("no-such-program-at-all").is_err() && find("./no/such").is_err());
     }
 }

@@ -4,8 +4,8 @@ use gristmill::Client;
 
 use super::Defaults;
 use super::lines::{Lines, MAX_LINE_BYTES, Read};
-use super::source::{Source, Spool};
-use crate::failure::{Failure, Result};
+use super::source::{Source, Spool, interrupted};
+use crate::failure::Result;
 use crate::wire::LineError;
 
 /// The most invalid lines that are told one by one.
@@ -26,9 +26,7 @@ pub(crate) fn check(source: &Source, client: &Client, defaults: &Defaults) -> Re
     let (input, again) = source.open_twice()?;
     let mut checked = Checked { valid: 0, invalid: 0, told: Vec::new(), again };
     let mut lines = Lines::new(input);
-    while let Some((number, line)) =
-        lines.next().map_err(|error| Failure::io("cannot read the stream", &error))?
-    {
+    while let Some((number, line)) = lines.next().map_err(|error| interrupted(&error))? {
         match read(line).and_then(|line| defaults.job(client, line)) {
             Ok(_) => checked.valid += 1,
             Err(error) => {

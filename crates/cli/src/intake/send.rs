@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::check::{Checked, read};
 use super::lines::Lines;
+use super::source::interrupted;
 use super::{Defaults, Source};
 use crate::failure::{Failure, Result};
 use crate::wire::{LineError, LineResult};
@@ -80,9 +81,7 @@ fn read_all(
     batches: &mpsc::Sender<Batch>,
 ) -> Result<()> {
     let mut batch = Batch { lines: Vec::new(), jobs: Vec::new() };
-    while let Some((number, line)) =
-        lines.next().map_err(|error| Failure::io("cannot read the stream", &error))?
-    {
+    while let Some((number, line)) = lines.next().map_err(|error| interrupted(&error))? {
         match read(line).and_then(|line| defaults.job(client, line)) {
             Ok(job) => {
                 batch.lines.push((number, None));
@@ -118,7 +117,9 @@ async fn call(client: &Client, batch: Batch) -> std::result::Result<Answered, Er
                 return Ok((batch.lines, receipts));
             }
             Err(partly) if partly.error.is_retryable() && tries_left > 0 => {
-                tracing::warn!(error = %partly.error, "the enqueue is tried again");
+                if tries_left == TRIES - 1 {
+                    tracing::warn!(error = %partly.error, "the enqueue is tried again");
+                }
                 receipts.extend(partly.receipts);
                 jobs = partly.rest;
                 tokio::time::sleep(pause).await;
@@ -174,13 +175,21 @@ fn result_of(receipt: &Receipt) -> std::result::Result<&'static str, String> {
     }
 }
 
+/// Those that were answered are stored. Of the calls in flight nobody knows.
 fn unsent(error: Error, sent: Sent) -> Failure {
     let stored = sent.created + sent.existing;
     let failure = Failure::from(error);
-    match (stored, failure.remedy()) {
-        (0, _) | (_, Some(_)) => failure,
-        _ => {
-            failure.hint(format!("the first {stored} jobs of the stream are stored, those after them may be"))
-        }
+    if stored == 0 {
+        return failure;
     }
+    let rest = format!(
+        "the first {stored} jobs of the stream are stored, up to {} after them may be; \
+         a unique_key on each line makes it safe to send the stream again",
+        IN_FLIGHT * BATCH
+    );
+    let hint = match failure.remedy() {
+        Some(remedy) => format!("{remedy}; {rest}"),
+        None => rest,
+    };
+    failure.hint(hint)
 }

@@ -37,11 +37,8 @@ impl Source {
                 return Ok((Box::new(BufReader::new(file)), Spool(again)));
             }
         }
-        let copy = tempfile::tempfile().map_err(|error| {
-            Failure::io("cannot make a temporary file for the stream", &error).hint(
-                "name a folder with room in TMPDIR, or give a file instead of a pipe, or use --skip-invalid",
-            )
-        })?;
+        let copy = tempfile::tempfile()
+            .map_err(|error| Failure::io("cannot make a temporary file for the stream", &error).hint(ROOM))?;
         let kept =
             copy.try_clone().map_err(|error| Failure::io("the temporary file of the stream", &error))?;
         let tee = Tee { input: self.open()?, copy: BufWriter::new(copy) };
@@ -63,8 +60,38 @@ impl Spool {
 }
 
 fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))
+    let unreadable =
+        |why: &dyn std::fmt::Display| Failure::usage(format!("cannot read {}: {why}", path.display()));
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    // A folder can be opened; only reading it fails.
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(unreadable(&"it is a folder"));
+    }
+    Ok(file)
 }
+
+/// The stream could be read, but not kept.
+#[derive(Debug)]
+struct Uncopied(io::Error);
+
+impl std::error::Error for Uncopied {}
+
+impl std::fmt::Display for Uncopied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot keep the stream in a temporary file: {}", self.0)
+    }
+}
+
+/// Tells why a stream could not be read to its end.
+pub(super) fn interrupted(error: &io::Error) -> Failure {
+    match error.get_ref().filter(|error| error.is::<Uncopied>()) {
+        Some(uncopied) => Failure::failed(uncopied.to_string()).hint(ROOM),
+        None => Failure::io("cannot read the stream", error),
+    }
+}
+
+const ROOM: &str =
+    "name a folder with room in TMPDIR, or give a file instead of a pipe, or use --skip-invalid";
 
 /// Copies what is read.
 struct Tee {
@@ -75,10 +102,8 @@ struct Tee {
 impl Read for Tee {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.input.read(buffer)?;
-        if length == 0 {
-            self.copy.flush()?;
-        }
-        self.copy.write_all(&buffer[..length])?;
-        Ok(length)
+        let copied = self.copy.write_all(&buffer[..length]);
+        let copied = if length == 0 { copied.and_then(|()| self.copy.flush()) } else { copied };
+        copied.map(|()| length).map_err(|error| io::Error::new(error.kind(), Uncopied(error)))
     }
 }

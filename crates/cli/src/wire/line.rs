@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use gristmill::{Args, JobId, JobOptions, NewJob, Timestamp, did_you_mean, parse_duration};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -121,10 +121,15 @@ impl Members<'_> {
 }
 
 fn members(text: &[u8]) -> Result<Members<'_>, LineError> {
-    let members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(text).map_err(|error| {
+    let Unique(members) = serde_json::from_slice(text).map_err(|error| {
         LineError(match error.classify() {
+            _ if text.starts_with(b"\xef\xbb\xbf") => {
+                "it begins with a byte order mark; store the file as UTF-8 without one".to_owned()
+            }
+            serde_json::error::Category::Data if text.first() == Some(&b'{') => without_position(&error),
             serde_json::error::Category::Data => "not a JSON object".to_owned(),
-            _ => format!("not valid JSON: {error}"),
+            // serde counts lines of its own, and a line of the stream is always its first.
+            _ => format!("not valid JSON: {}", error.to_string().replace(" line 1 column ", " column ")),
         })
     })?;
     for name in members.keys() {
@@ -140,12 +145,69 @@ fn members(text: &[u8]) -> Result<Members<'_>, LineError> {
     Ok(Members(members))
 }
 
-/// serde's position counts within the member, which would mislead.
+/// serde's position counts within the member, which would mislead, and its words are Rust's.
 fn within(member: &str, error: &dyn fmt::Display) -> LineError {
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    LineError(format!("{member}: {text}"))
+    let text = without_position(error);
+    let Some((found, _)) = text.strip_prefix("invalid ").and_then(|text| text.split_once(", expected "))
+    else {
+        return LineError(format!("{member}: {text}"));
+    };
+    let found = found.split_once(": ").map_or(found, |(_, found)| found);
+    let found = match found {
+        "map" => "an object",
+        "sequence" => "a list",
+        other => other,
+    };
+    let wanted = match member {
+        "priority" => "a whole number from -10 to 10",
+        "max_attempts" => "a whole number from 1 to 65535",
+        "delay" | "timeout" => "a duration in quotes, as in \"30s\"",
+        "run_at" => "a time in quotes, as in \"2026-11-22T10:00:00Z\"",
+        "tags" => "a list of texts, as in [\"nightly\"]",
+        "metadata" => "an object, as in {\"tenant\":\"acme\"}",
+        _ => "a text",
+    };
+    LineError(format!("{member}: {found} is given; write {wanted}"))
 }
+
+fn without_position(error: &dyn fmt::Display) -> String {
+    error.to_string().split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+/// The members of an object, of which none may stand there twice: one of them would be lost without a word.
+struct Unique<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Unique<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = BTreeMap<Cow<'de, str>, &'de RawValue>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members: Self::Value = BTreeMap::new();
+                while let Some(Name(name)) = map.next_key()? {
+                    if let Some((twice, _)) = members.remove_entry(&name) {
+                        let twice: String = twice.chars().take(64).collect();
+                        return Err(Error::custom(format!("`{}` stands twice", twice.escape_debug())));
+                    }
+                    members.insert(name, map.next_value()?);
+                }
+                Ok(members)
+            }
+        }
+
+        deserializer.deserialize_map(Reader).map(Self)
+    }
+}
+
+/// Borrowed unless it holds an escape; a bare `Cow` would always be copied.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A line of `enqueue --json`: `{"line":1,"result":"created","id":"…"}`.
 #[derive(Debug, Serialize)]
@@ -194,7 +256,24 @@ mod tests {
             (r#"{"kind":"k","priorty":1}"#, "did you mean `priority`?"),
             (r#"{"kind":"k","colour":1}"#, "known are kind, args"),
             (r#"{"kind":"k","delay":"1s","run_at":"2026-11-22T10:00:00Z"}"#, "exclude each other"),
-            (r#"{"kind":"k","delay":5}"#, "delay: invalid type: integer `5`, expected a string"),
+            (
+                r#"{"kind":"k","delay":5}"#,
+                "delay: integer `5` is given; write a duration in quotes, as in \"30s\"",
+            ),
+            (
+                r#"{"kind":"k","priority":1.5}"#,
+                "priority: floating point `1.5` is given; write a whole number from -10",
+            ),
+            (
+                r#"{"kind":"k","max_attempts":70000}"#,
+                "max_attempts: integer `70000` is given; write a whole number",
+            ),
+            (r#"{"kind":"k","tags":"t"}"#, "tags: string \"t\" is given; write a list of texts"),
+            (r#"{"kind":"k","metadata":[]}"#, "metadata: a list is given; write an object"),
+            (r#"{"kind":"k","run_at":"soon"}"#, "run_at: `soon` is not a time"),
+            (r#"{"kind":"a","kind":"b"}"#, "`kind` stands twice"),
+            (r#"{"kind":"k"} x"#, "not valid JSON: trailing characters at column 14"),
+            ("\u{feff}{\"kind\":\"k\"}", "byte order mark"),
             (r#"{"kind":"k","timeout":"soon"}"#, "timeout: `soon` is not a duration"),
             (r#"{"kind":"k","args":["a\u0000"]}"#, "args: a string holds NUL"),
             (r#"{"kind":"two words","queue":"ä"}"#, "; queue:"),

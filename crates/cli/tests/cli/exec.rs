@@ -1,5 +1,6 @@
 //! Programs as handlers.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -80,7 +81,10 @@ fn a_program_that_reads_nothing_says_much_or_is_missing_harms_nobody() {
     let message = job["errors"][0]["message"].as_str().expect("a message");
     assert!(message.len() < 16_000 && message.starts_with("exit code 1: "), "{message}");
 
-    let job = job_of("{}", "/etc/passwd");
+    let home = Home::new();
+    let broken = home.write("broken.sh", "#!/no/such/interpreter\n");
+    std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o700)).expect("ours");
+    let job = job_of("{}", &broken);
     assert!(job["errors"][0]["message"].as_str().is_some_and(|text| text.contains("cannot run")), "{job}");
 }
 
@@ -146,9 +150,32 @@ fn a_second_sigterm_stops_at_once_and_leaves_no_program_behind() {
     let (mut worker, program) = slow_worker(&home, "10m");
     terminate(&worker);
     wait_until(|| said(&home).contains("a second signal stops at once"));
-    terminate(&worker);
-    assert_eq!(worker.wait().expect("it ends").code(), Some(1));
+    // One that comes at once is taken for the first.
+    let mut ended = None;
+    wait_until(|| {
+        terminate(&worker);
+        ended = worker.try_wait().expect("it is ours");
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|status| status.code()), Some(1));
     assert!(said(&home).contains("error: stopped at once"));
+    wait_until(|| !runs(&program));
+}
+
+/// `timeout` and many supervisors signal the process and then its whole group: the worker hears the same signal twice,
+/// and once took that for a person who is impatient.
+#[test]
+fn two_signals_at_once_are_one() {
+    let home = Home::new();
+    let id = home.enqueue(&["k"]);
+    let (mut worker, program) = slow_worker(&home, "300ms");
+    for _ in 0..3 {
+        terminate(&worker);
+    }
+    assert!(worker.wait().expect("it ends").success(), "{}", said(&home));
+    assert!(said(&home).contains("ended: 1 given back"), "{}", said(&home));
+    let job = home.job(&id);
+    assert_eq!((&job["state"], &job["attempt"]), (&json!("available"), &json!(0)), "{job}");
     wait_until(|| !runs(&program));
 }
 

@@ -10,9 +10,44 @@ fn a_file_of_another_sort_is_refused_and_not_changed() {
     for words in [&["stats"][..], &["enqueue", "k"], &["migrate"], &["doctor"]] {
         let ran = home.run(words);
         assert!(matches!(ran.code, 1 | 5), "{words:?}: {} {}", ran.code, ran.stderr);
-        assert!(ran.stderr.starts_with("error: ") && !ran.stderr.contains("panic"), "{}", ran.stderr);
+        assert_eq!(
+            ran.stderr,
+            "error: jobs.db: the file is not an SQLite database: file is not a database\n\
+             hint: name another file; this one was not changed\n"
+        );
     }
     assert_eq!(std::fs::read(home.path("jobs.db")).expect("it is there"), text);
+}
+
+/// Where the header of an SQLite file keeps two of its numbers: <https://www.sqlite.org/fileformat.html#the_database_header>.
+const USER_VERSION: usize = 60;
+const APPLICATION_ID: usize = 68;
+
+#[test]
+fn a_database_of_another_program_or_version_is_refused() {
+    let home = Home::new();
+    for (file, offset, value) in [("foreign.db", APPLICATION_ID, 0_u32), ("newer.db", USER_VERSION, 99)] {
+        home.ok(&["migrate", "--db", &format!("sqlite:{file}")]);
+        let mut bytes = std::fs::read(home.path(file)).expect("it is there");
+        bytes[offset..offset + 4].copy_from_slice(&value.to_be_bytes());
+        home.write(file, bytes);
+    }
+    home.write("empty.db", "");
+    for (file, words, error, hint) in [
+        ("foreign.db", &["enqueue", "k"][..], "a database of another program", "this one was not changed"),
+        ("foreign.db", &["migrate"], "a database of another program", "this one was not changed"),
+        ("newer.db", &["stats"], "the schema has version 99", "upgrade this program"),
+        ("newer.db", &["migrate"], "the schema has version 99", "upgrade this program"),
+        ("empty.db", &["stats"], "the database has no schema", "run `gristmill migrate`"),
+    ] {
+        let url = format!("sqlite:{file}");
+        let ran = home.run(&[words, &["--db", &url]].concat());
+        assert_eq!(ran.code, 1, "{file} {words:?}: {}", ran.stderr);
+        assert!(ran.stderr.starts_with("error: ") && !ran.stderr.contains("Error code"), "{}", ran.stderr);
+        assert!(file == "empty.db" || ran.stderr.contains(file), "{}", ran.stderr);
+        assert!(ran.stderr.contains(error) && ran.stderr.contains("\nhint: "), "{}", ran.stderr);
+        assert!(ran.stderr.contains(hint) && ran.stdout.is_empty(), "{}", ran.stderr);
+    }
 }
 
 #[test]

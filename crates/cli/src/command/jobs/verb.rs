@@ -160,10 +160,17 @@ impl Report {
                 }
                 _ => "the state they are in forbids it",
             };
-            return Err(Failure::refused(format!("{refused} jobs were refused")).hint(why));
+            return Err(Failure::refused(match refused {
+                1 => "1 job was refused".to_owned(),
+                more => format!("{more} jobs were refused"),
+            })
+            .hint(why));
         }
         if not_found > 0 {
-            return Err(Failure::not_found(format!("{not_found} jobs are not there")));
+            return Err(Failure::not_found(match not_found {
+                1 => "1 job is not there".to_owned(),
+                more => format!("{more} jobs are not there"),
+            }));
         }
         Ok(())
     }
