@@ -147,8 +147,8 @@ mod tests {
     #[test]
     fn an_error_tells_what_is_wrong_and_not_the_whole_statement() {
         let connection = rusqlite::Connection::open_in_memory().expect("it opens");
-        let error = connection.prepare("-- a header\nSELECT nothing").expect_err("there is no such column");
+        let error = connection.prepare("-- a header\nSELECT missing").expect_err("there is no such column");
         let told = of_sqlite(&error).source().expect("SQLite's error").to_string();
-        assert_eq!(told, "no such column: nothing");
+        assert_eq!(told, "no such column: missing");
     }
 }
