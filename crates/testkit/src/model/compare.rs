@@ -1,6 +1,6 @@
 //! What can be seen of the store must be what the model says.
 
-use gristmill_core::{JobId, JobRecord, JobState, RunFailure};
+use gristmill_core::{JobEvent, JobId, JobRecord, JobState, RunFailure};
 
 use super::shape::QUEUES;
 use super::state::{Due, Job, Model, Why};
@@ -19,11 +19,22 @@ pub(super) fn compare(t: &Fixture, model: &mut Model, ids: &[JobId], stale_finis
     compare_stats(t, model, stale_finishes);
 }
 
-/// Compares the timelines of all jobs.
-pub(super) fn compare_runs(t: &Fixture, model: &Model) {
-    for job in model.jobs.values() {
+/// Compares the histories of all jobs that were ever named: runs, events, checkpoints.
+pub(super) fn compare_histories(t: &Fixture, model: &Model, ids: &[JobId]) {
+    for id in ids {
+        let (runs, events) = (t.runs(*id), t.events(*id));
+        let events: Vec<_> = events.iter().map(|it| (it.at, it.what.as_str(), it.actor.as_deref())).collect();
+        let checkpoint = t.must(|backend, call| backend.checkpoint(call, *id));
+        let Some(job) = model.jobs.get(id) else {
+            assert!(runs.is_empty() && events.is_empty(), "job {id} is gone and has a history");
+            assert_eq!(checkpoint, None, "job {id} is gone and has a checkpoint");
+            continue;
+        };
         let expected: Vec<_> = job.runs.iter().map(|run| run.record.clone()).collect();
-        assert_eq!(t.runs(job.id), expected, "the runs of job {}", job.id);
+        assert_eq!(runs, expected, "the runs of job {id}");
+        let newest = job.events.len().saturating_sub(JobEvent::KEPT);
+        assert_eq!(events, job.events[newest..], "the events of job {id}");
+        assert_eq!(checkpoint, job.checkpoint, "the checkpoint of job {id}");
     }
 }
 

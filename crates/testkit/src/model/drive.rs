@@ -1,21 +1,22 @@
 //! Does one history to a backend and to the model.
 
 mod lease;
+mod look;
+mod maintain;
 
 use std::time::Duration;
 
 use gristmill_core::{
-    Enqueued, FinishItem, JobFilter, JobId, Lease, NewJob, Order, Verb, VerbReply, VerbRequest, Verdict,
+    Enqueued, FinishItem, JobFilter, JobId, JobPatch, Lease, NewJob, Verb, VerbReply, VerbRequest, Verdict,
     WorkerId,
 };
 
-use super::compare::{compare, compare_runs};
+use super::compare::{compare, compare_histories};
 use super::op::{Op, SLOTS};
-use super::shape::{JobShape, Pick, kind, queue};
-use super::state::Model;
+use super::shape::{FilterShape, JobShape, Pick, kind, queue};
+use super::state::{ACTOR, Model};
 use crate::Fixture;
 use crate::fixture::act::ALL;
-use crate::fixture::name;
 
 /// The length of a worker's leases in a history: never a whole ten milliseconds, see [`super::shape::when`].
 const LEASE: Duration = Duration::from_millis(30_005);
@@ -59,26 +60,22 @@ impl<'a> Drive<'a> {
             Op::Fetch(shape) => self.fetch(shape),
             Op::FetchAgain(pick) => self.fetch_again(*pick),
             Op::Finish { items, then_fetch } => self.finish(items, then_fetch.as_ref()),
-            Op::Record(target, percent) => self.record(*target, *percent),
+            Op::Record(target, shape) => self.record(*target, *shape),
             Op::Renew { slot, forget } => self.renew(*slot, *forget),
             Op::Retire { slot } => self.retire(*slot),
             Op::Verb(verb, picks) => self.act(*verb, picks),
-            Op::Update(picks, patch) => {
-                let now = self.t.now();
-                let expected = self.verdicts(picks, |model, id| model.update(id, patch, now));
-                let request = VerbRequest::ids(expected.iter().map(|(id, _)| *id).collect());
-                let reply = self.t.must(|backend, call| backend.update(call, request, patch.clone()));
-                assert_eq!(reply.jobs, expected);
-            }
+            Op::Everywhere { verb, filter, limit } => self.act_everywhere(*verb, filter, *limit),
+            Op::Update(picks, patch) => self.update(picks, patch),
             Op::Pause(second) => self.pause(*second),
             Op::Resume(second) => {
                 self.t.resume(queue(*second).as_str());
                 self.model.paused.retain(|paused| *paused != queue(*second));
             }
             Op::Advance(by) => self.t.advance(*by),
-            Op::Promote => assert_eq!(self.t.promote().done, self.model.promote(self.t.now())),
-            Op::Rescue => self.rescue(),
-            Op::Prune => assert_eq!(self.t.prune().done, self.model.prune(self.t.now())),
+            Op::GoBack(by) => self.t.go_back(*by),
+            Op::Promote { limit } => self.promote(*limit),
+            Op::Rescue { limit } => self.rescue(*limit),
+            Op::Prune { limit } => self.prune(*limit),
             Op::Audit => {
                 let reply = self.t.must(|backend, call| backend.audit(call, None, ALL));
                 assert!(reply.repaired.is_empty(), "the audit found jobs in no place: {reply:?}");
@@ -92,7 +89,9 @@ impl<'a> Drive<'a> {
 
     /// Compares what only the end shows, and leaves the store as empty as it was.
     pub(super) fn end(self) {
-        compare_runs(self.t, &self.model);
+        compare_histories(self.t, &self.model, &self.ids);
+        // What dead workers left lies with nobody who could retire.
+        self.t.rescue();
         for worker in self.t.workers() {
             self.t.retire(worker.id);
         }
@@ -138,11 +137,9 @@ impl<'a> Drive<'a> {
     fn retire(&mut self, slot: usize) {
         let Some(worker) = self.slots[slot].take() else { return };
         self.t.retire(worker);
-        if self.model.workers.contains_key(&worker) {
-            let open = self.model.open_claims(worker);
-            self.model.give_back(worker, &open, self.t.now());
-            self.model.workers.remove(&worker);
-        }
+        let open = self.model.open_claims(worker);
+        self.model.give_back(worker, &open, self.t.now());
+        self.model.workers.remove(&worker);
     }
 
     /// The verdicts the model gives on the chosen jobs, one after the other.
@@ -158,14 +155,33 @@ impl<'a> Drive<'a> {
     fn act(&mut self, verb: Verb, picks: &[Pick]) {
         let now = self.t.now();
         let expected = self.verdicts(picks, |model, id| model.act(verb, id, now));
-        let request = VerbRequest::ids(expected.iter().map(|(id, _)| *id).collect());
-        let reply: VerbReply = self.t.must(|backend, call| match verb {
-            Verb::Cancel => backend.cancel(call, request),
-            Verb::Retry => backend.retry(call, request),
-            Verb::Delete => backend.delete(call, request),
-            _ => backend.release_hold(call, request),
-        });
+        let request = VerbRequest::ids(expected.iter().map(|(id, _)| *id).collect()).by(ACTOR);
+        assert_eq!(ask(self.t, verb, request).jobs, expected);
+        self.note_acts(verb, &expected);
+    }
+
+    fn act_everywhere(&mut self, verb: Verb, filter: &FilterShape, limit: usize) {
+        let (now, filter) = (self.t.now(), self.filter(filter));
+        let ids = self.matching(&filter);
+        let expected: Vec<_> = ids.into_iter().map(|id| (id, self.model.act(verb, id, now))).collect();
+        let verdicts = self.t.everywhere(&filter, limit, |t, request| ask(t, verb, request.by(ACTOR)));
+        assert_eq!(verdicts, expected, "the verdicts on all that match");
+        self.note_acts(verb, &expected);
+    }
+
+    fn update(&mut self, picks: &[Pick], patch: &JobPatch) {
+        let now = self.t.now();
+        let expected = self.verdicts(picks, |model, id| model.update(id, patch, now));
+        let request = VerbRequest::ids(expected.iter().map(|(id, _)| *id).collect()).by(ACTOR);
+        let reply = self.t.must(|backend, call| backend.update(call, request, patch.clone()));
         assert_eq!(reply.jobs, expected);
+        self.note_acts(Verb::Update, &expected);
+    }
+
+    fn note_acts(&mut self, verb: Verb, verdicts: &[(JobId, Verdict)]) {
+        for (id, verdict) in verdicts {
+            self.model.note_act(*id, verb, verdict, self.t.now());
+        }
     }
 
     fn pause(&mut self, second: bool) {
@@ -174,58 +190,13 @@ impl<'a> Drive<'a> {
             self.model.paused.push(queue(second));
         }
     }
+}
 
-    fn rescue(&mut self) {
-        let reply = self.t.rescue();
-        let mut rescued: Vec<_> = reply.jobs.iter().map(|job| (job.id, job.state)).collect();
-        rescued.sort();
-        assert_eq!(rescued, self.model.rescue(self.t.now()), "the rescued jobs");
-        assert!(!reply.more, "a round without a bound is the last one");
-        let next = self.model.workers.values().map(super::state::Worker::expires_at).min();
-        assert_eq!(reply.next_due, next, "when the next lease ends");
-    }
-
-    /// The ids of the jobs that match, by the model's own reading of the filter.
-    fn matching(&self, filter: &JobFilter) -> Vec<JobId> {
-        let matches = |job: &&super::state::Job| {
-            (filter.states.is_empty() || filter.states.contains(&job.state))
-                && (filter.queues.is_empty() || filter.queues.contains(&job.spec.queue))
-                && (filter.kinds.is_empty() || filter.kinds.contains(&job.spec.kind))
-        };
-        self.model.jobs.values().filter(matches).map(|job| job.id).collect()
-    }
-
-    fn list(&self, filter: &JobFilter, newest_first: bool, limit: usize) {
-        let mut expected = self.matching(filter);
-        let order = if newest_first { Order::NewestFirst } else { Order::OldestFirst };
-        if newest_first {
-            expected.reverse();
-        }
-        assert_eq!(self.t.list(filter, order, limit), expected, "the list");
-    }
-
-    fn count(&self, filter: &JobFilter, cap: u64) {
-        let expected = self.matching(filter).len() as u64;
-        assert_eq!(self.t.count(filter.clone()), expected, "the count");
-        let count = self.t.count_up_to(filter.clone(), cap);
-        assert_eq!(count.value, expected.min(cap), "the count up to {cap}");
-        assert!(count.capped == (expected > cap) || expected == cap, "whether {expected} is capped at {cap}");
-    }
-
-    fn workers(&self) {
-        let mut seen = self.t.workers();
-        seen.sort_by_key(|record| record.id);
-        assert_eq!(seen.len(), self.model.workers.len(), "the workers {seen:?}");
-        for (record, (id, known)) in seen.iter().zip(&self.model.workers) {
-            assert_eq!((record.id, &record.kinds), (*id, &known.kinds));
-            let times = (record.started_at, record.heartbeat_at, record.lease_expires_at);
-            assert_eq!(times, (known.started_at, known.heartbeat_at, known.expires_at()), "worker {id}");
-            assert_eq!(record.running, self.model.running(*id).count() as u64, "what worker {id} runs");
-        }
-        let queues = self.t.must(|backend, call| backend.list_queues(call));
-        for paused in &self.model.paused {
-            let found = queues.iter().find(|queue| queue.name == name(paused.as_str()));
-            assert!(found.is_some_and(gristmill_core::QueueRecord::is_paused), "queue {paused}");
-        }
-    }
+fn ask(t: &Fixture, verb: Verb, request: VerbRequest) -> VerbReply {
+    t.must(|backend, call| match verb {
+        Verb::Cancel => backend.cancel(call, request),
+        Verb::Retry => backend.retry(call, request),
+        Verb::Delete => backend.delete(call, request),
+        _ => backend.release_hold(call, request),
+    })
 }

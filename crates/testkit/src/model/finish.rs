@@ -15,6 +15,7 @@ pub(super) struct Said {
     output: Option<Output>,
     error: Option<RunError>,
     reason: Option<String>,
+    started_at: Option<Timestamp>,
 }
 
 impl Model {
@@ -26,34 +27,36 @@ impl Model {
 
     /// Ends a run if its lease holds, and gives the answers the contract allows.
     pub(super) fn finish(&mut self, item: FinishItem, now: Timestamp) -> Vec<Finished> {
-        let lease = item.lease;
+        let FinishItem { lease, decision, ending, output, error, reason, started_at, effects, .. } = item;
         if !self.holds(&lease) {
-            return self.refuse(&lease);
+            return self.refuse(&lease, now);
         }
-        let settled = settle(item.decision, item.ending, self.jobs[&lease.job].facts());
-        let said = Said { output: item.output, error: item.error, reason: item.reason };
+        let settled = settle(decision, ending, self.jobs[&lease.job].facts());
+        let said = Said { output, error, reason, started_at };
         self.end(lease.job, settled, By::Worker, said, now);
         self.accepted.push((lease.job, lease.run, lease.token));
-        for effect in item.effects {
+        for effect in effects {
             self.enqueue(effect, now);
         }
         vec![Finished::Accepted { state: settled.state }]
     }
 
-    fn refuse(&self, lease: &Lease) -> Vec<Finished> {
+    fn refuse(&mut self, lease: &Lease, now: Timestamp) -> Vec<Finished> {
         let unknown = Finished::LeaseLost { why: LostWhy::Unknown };
-        let Some(job) = self.jobs.get(&lease.job) else {
+        let Some(job) = self.jobs.get_mut(&lease.job) else {
             // The job is gone; a store may or may not remember the run.
             let accepted = self.accepted.contains(&(lease.job, lease.run, lease.token));
             return if accepted { vec![unknown, Finished::AlreadyAccepted] } else { vec![unknown] };
         };
         let ended = job.runs.iter().find(|run| run.record.run == lease.run && run.token == lease.token);
-        vec![match ended.map(|run| run.by) {
-            Some(By::Worker) => Finished::AlreadyAccepted,
+        let answer = match ended.map(|run| run.by) {
+            Some(By::Worker) => return vec![Finished::AlreadyAccepted],
             Some(By::Rescue) => Finished::LeaseLost { why: LostWhy::Rescued },
             Some(By::GiveBack) => Finished::LeaseLost { why: LostWhy::GivenBack },
             None => unknown,
-        }]
+        };
+        job.events.push((now, "stale finish", None));
+        vec![answer]
     }
 
     /// Gives back, refunded, what a worker runs under these claims.
@@ -83,6 +86,8 @@ impl Model {
         );
         record.reason.clone_from(&reason);
         record.error = said.error;
+        record.started_at = said.started_at;
+        record.log = std::mem::take(&mut job.log);
         job.runs.push(Run { record, token: held.lease.token, by });
         job.no_handler = settled.ending == Ending::UnknownKind;
         job.state = settled.state;

@@ -3,12 +3,13 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use gristmill_core::{Args, Decision, Ending, JobFilter, JobPatch, Verb};
+use gristmill_core::{Args, Decision, Ending, JobPatch, Verb};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::{option, prop_oneof};
 
-use super::shape::{JobShape, Pick, filter, priority, when};
+use super::shape::{FilterShape, JobShape, Pick, priority, when};
+use crate::fixture::act::ALL;
 
 /// How many workers a history has at most at once.
 pub(super) const SLOTS: usize = 2;
@@ -21,20 +22,22 @@ pub(super) enum Op {
     Fetch(FetchShape),
     FetchAgain(Pick),
     Finish { items: Vec<FinishShape>, then_fetch: Option<FetchShape> },
-    Record(Target, u8),
+    Record(Target, RecordShape),
     Renew { slot: usize, forget: Option<Pick> },
     Retire { slot: usize },
     Verb(Verb, Vec<Pick>),
+    Everywhere { verb: Verb, filter: FilterShape, limit: usize },
     Update(Vec<Pick>, JobPatch),
     Pause(bool),
     Resume(bool),
     Advance(Duration),
-    Promote,
-    Rescue,
-    Prune,
+    GoBack(Duration),
+    Promote { limit: usize },
+    Rescue { limit: usize },
+    Prune { limit: usize },
     Audit,
-    List { filter: JobFilter, newest_first: bool, limit: usize },
-    Count { filter: JobFilter, cap: u64 },
+    List { filter: FilterShape, newest_first: bool, limit: usize },
+    Count { filter: FilterShape, cap: u64 },
     Workers,
 }
 
@@ -53,6 +56,16 @@ pub(super) struct FinishShape {
     pub(super) decision: Decision,
     pub(super) ending: Ending,
     pub(super) effects: Vec<JobShape>,
+    /// Whether its handler was started.
+    pub(super) started: bool,
+}
+
+/// What a random attempt wants kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RecordShape {
+    pub(super) percent: Option<u8>,
+    pub(super) checkpoint: Option<u8>,
+    pub(super) lines: u8,
 }
 
 /// Which lease a worker shows.
@@ -78,7 +91,7 @@ pub(super) fn any_op() -> impl Strategy<Value = Op> + Clone {
         2 => Pick::any().prop_map(Op::FetchAgain),
         12 => (vec(any_finish(), 1..4), option::weighted(0.3, any_fetch()))
             .prop_map(|(items, then_fetch)| Op::Finish { items, then_fetch }),
-        1 => (any_target(), 0..=100_u8).prop_map(|(target, percent)| Op::Record(target, percent)),
+        2 => (any_target(), any_record()).prop_map(|(target, shape)| Op::Record(target, shape)),
         3 => (slot.clone(), option::weighted(0.4, Pick::any()))
             .prop_map(|(slot, forget)| Op::Renew { slot, forget }),
         1 => slot.prop_map(|slot| Op::Retire { slot }),
@@ -86,20 +99,38 @@ pub(super) fn any_op() -> impl Strategy<Value = Op> + Clone {
         3 => (Just(Verb::Retry), picks.clone()).prop_map(|(verb, picks)| Op::Verb(verb, picks)),
         1 => (Just(Verb::Delete), picks.clone()).prop_map(|(verb, picks)| Op::Verb(verb, picks)),
         1 => (Just(Verb::ReleaseHold), picks.clone()).prop_map(|(verb, picks)| Op::Verb(verb, picks)),
+        1 => (any_verb(), FilterShape::any(), 1..5_usize)
+            .prop_map(|(verb, filter, limit)| Op::Everywhere { verb, filter, limit }),
         1 => (picks, any_patch()).prop_map(|(picks, patch)| Op::Update(picks, patch)),
         1 => any::<bool>().prop_map(Op::Pause),
         1 => any::<bool>().prop_map(Op::Resume),
         5 => prop_oneof![3 => Just(10_u64), 3 => Just(1_000), 2 => Just(20_000), 1 => Just(40_000), 1 => Just(3_600_000)]
             .prop_map(|ms| Op::Advance(Duration::from_millis(ms))),
-        3 => Just(Op::Promote),
-        3 => Just(Op::Rescue),
-        1 => Just(Op::Prune),
+        1 => prop_oneof![Just(3_000_u64), Just(3_600_000)].prop_map(|ms| Op::GoBack(Duration::from_millis(ms))),
+        3 => any_limit().prop_map(|limit| Op::Promote { limit }),
+        3 => any_limit().prop_map(|limit| Op::Rescue { limit }),
+        1 => any_limit().prop_map(|limit| Op::Prune { limit }),
         1 => Just(Op::Audit),
-        1 => (filter(), any::<bool>(), 1..5_usize)
+        1 => (FilterShape::any(), any::<bool>(), 1..5_usize)
             .prop_map(|(filter, newest_first, limit)| Op::List { filter, newest_first, limit }),
-        1 => (filter(), 0..5_u64).prop_map(|(filter, cap)| Op::Count { filter, cap }),
+        1 => (FilterShape::any(), 0..5_u64).prop_map(|(filter, cap)| Op::Count { filter, cap }),
         1 => Just(Op::Workers),
     ]
+}
+
+/// How much a round of maintenance may do: mostly all there is.
+fn any_limit() -> impl Strategy<Value = usize> + Clone {
+    prop_oneof![3 => Just(ALL), 1 => 0..3_usize]
+}
+
+fn any_verb() -> impl Strategy<Value = Verb> + Clone {
+    prop_oneof![3 => Just(Verb::Cancel), 3 => Just(Verb::Retry), 1 => Just(Verb::Delete), 1 => Just(Verb::ReleaseHold)]
+}
+
+fn any_record() -> impl Strategy<Value = RecordShape> + Clone {
+    let percent = option::of(0..=100_u8);
+    (percent, option::weighted(0.3, any::<u8>()), 0..3_u8)
+        .prop_map(|(percent, checkpoint, lines)| RecordShape { percent, checkpoint, lines })
 }
 
 fn any_fetch() -> impl Strategy<Value = FetchShape> + Clone {
@@ -134,8 +165,15 @@ fn any_finish() -> impl Strategy<Value = FinishShape> + Clone {
         1 => Just((Decision::GiveBackAfter(LATER), Ending::Limited)),
         2 => Just((Decision::GiveBackAfter(60 * LATER), Ending::UnknownKind)),
     ];
-    (any_target(), ends, vec(JobShape::any(), 0..2))
-        .prop_map(|(target, (decision, ending), effects)| FinishShape { target, decision, ending, effects })
+    (any_target(), ends, vec(JobShape::any(), 0..2), any::<bool>()).prop_map(
+        |(target, (decision, ending), effects, started)| FinishShape {
+            target,
+            decision,
+            ending,
+            effects,
+            started,
+        },
+    )
 }
 
 fn any_patch() -> impl Strategy<Value = JobPatch> + Clone {

@@ -73,6 +73,9 @@ where
     }
 }
 
+/// Longer than any history goes back.
+const BETWEEN_HISTORIES: Duration = Duration::from_secs(200 * 3_600);
+
 /// The store histories run on.
 struct Bench<F> {
     fresh: F,
@@ -87,7 +90,7 @@ impl<S: Into<Store>, F: Fn() -> S> Bench<F> {
         let reusable = self.open.take().filter(|(_, used)| *used < HISTORIES_A_STORE && !self.failed);
         let (fixture, used) = reusable.unwrap_or_else(|| (Fixture::new((self.fresh)().into()), 0));
         // Whatever the last history left waiting lies in the past.
-        fixture.advance(Duration::from_secs(3_600));
+        fixture.advance(BETWEEN_HISTORIES);
         let mut step = 0;
         let result = caught(|| {
             let mut drive = Drive::new(&fixture);

@@ -14,6 +14,8 @@ use crate::fixture::name;
 
 /// The queues of every history.
 pub(super) const QUEUES: [&str; 2] = ["a", "b"];
+/// The tag half of the jobs carry.
+const TAG: &str = "red";
 const KINDS: [&str; 2] = ["k", "l"];
 /// The delay of the retry policy that jobs carry.
 const RETRY: Duration = Duration::from_secs(20);
@@ -48,6 +50,7 @@ pub(super) struct JobShape {
     key: Option<u8>,
     max_attempts: u16,
     retention: Option<Duration>,
+    tag: bool,
     /// Enqueue this job's id again instead of a new one.
     pub(super) repeat: Option<Pick>,
 }
@@ -64,16 +67,10 @@ impl JobShape {
             prop_oneof![Just(1), Just(2), Just(20)],
             retention,
             option::weighted(0.1, Pick::any()),
+            any::<bool>(),
         )
-            .prop_map(|(queue, kind, priority, when, key, max_attempts, retention, repeat)| Self {
-                queue,
-                kind,
-                priority,
-                when,
-                key,
-                max_attempts,
-                retention,
-                repeat,
+            .prop_map(|(queue, kind, priority, when, key, max_attempts, retention, repeat, tag)| {
+                Self { queue, kind, priority, when, key, max_attempts, retention, tag, repeat }
             })
     }
 
@@ -89,6 +86,9 @@ impl JobShape {
             .map(|key| UniqueKey::new(format!("key-{key}")).unwrap_or_else(|error| panic!("{error}")));
         spec.max_attempts = NonZeroU16::new(self.max_attempts).expect("a job runs at least once");
         spec.retention = self.retention.map(|retention| Box::new(Retention::all(retention)));
+        if self.tag {
+            spec.tags.push(name(TAG));
+        }
         spec.retry = Some(Box::new(RetryPolicy::fixed(RETRY).without_jitter()));
         spec
     }
@@ -108,6 +108,9 @@ impl fmt::Debug for JobShape {
         }
         if let Some(key) = self.key {
             write!(f, ", key {key}")?;
+        }
+        if self.tag {
+            write!(f, ", tag {TAG}")?;
         }
         if self.max_attempts != 20 {
             write!(f, ", {} attempts", self.max_attempts)?;
@@ -142,19 +145,44 @@ pub(super) fn priority(number: i64) -> Priority {
     Priority::new(number).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A random filter.
-pub(super) fn filter() -> impl Strategy<Value = JobFilter> + Clone {
+/// A random filter; what it names of the store is chosen when it is reached.
+#[derive(Debug, Clone)]
+pub(super) struct FilterShape {
+    /// States, queues, kinds and tags.
+    pub(super) fixed: JobFilter,
+    /// This job's id, and one more.
+    pub(super) ids: Option<(Pick, Pick)>,
+    /// The worker that runs, or ran last, this job.
+    pub(super) worker_of: Option<Pick>,
+    /// Stored with this job or later.
+    pub(super) from: Option<Pick>,
+    /// Stored before this job.
+    pub(super) before: Option<Pick>,
+}
+
+impl FilterShape {
+    pub(super) fn any() -> impl Strategy<Value = Self> + Clone {
+        let rarely = || option::weighted(0.15, Pick::any());
+        let ids = option::weighted(0.15, (Pick::any(), Pick::any()));
+        (fixed_filter(), ids, rarely(), rarely(), rarely())
+            .prop_map(|(fixed, ids, worker_of, from, before)| Self { fixed, ids, worker_of, from, before })
+    }
+}
+
+fn fixed_filter() -> impl Strategy<Value = JobFilter> + Clone {
     (
         option::weighted(0.6, 0..JobState::ALL.len()),
         option::weighted(0.2, 0..JobState::ALL.len()),
         option::weighted(0.4, any::<bool>()),
         option::weighted(0.3, any::<bool>()),
+        any::<bool>(),
     )
-        .prop_map(|(state, other, in_queue, of_kind)| {
+        .prop_map(|(state, other, in_queue, of_kind, tagged)| {
             let mut filter = JobFilter::new();
             filter.states = state.into_iter().chain(other).map(|index| JobState::ALL[index]).collect();
             filter.queues = in_queue.into_iter().map(queue).collect();
             filter.kinds = of_kind.into_iter().map(kind).collect();
+            filter.tags = tagged.then(|| name(TAG)).into_iter().collect();
             filter
         })
 }

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gristmill_core::{
-    ClaimId, Enqueued, ExistingBy, JobId, JobPatch, JobSpec, JobState, Lease, LeaseToken, Name, NewJob,
-    Output, QueueWant, RunFacts, RunRecord, Timestamp, Verb, Verdict, When, WorkerId, settle_crash,
+    ClaimId, Enqueued, ExistingBy, JobId, JobPatch, JobSpec, JobState, Lease, LeaseToken, LogLine, Name,
+    NewJob, Output, QueueWant, RunFacts, RunRecord, Timestamp, Verb, Verdict, When, WorkerId, settle_crash,
 };
+
+/// Who does the operator's acts of a history.
+pub(super) const ACTOR: &str = "ada";
 
 /// All that the contract says a store knows.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) jobs: BTreeMap<JobId, Job>,
-    /// Workers that were not retired; those whose lease has expired stay until a rescue.
+    /// Workers that were not retired; those whose lease has expired stay until a rescue marks them dead.
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) paused: Vec<Name>,
     /// Claims that a renewal gave back.
@@ -52,7 +56,12 @@ pub(super) struct Job {
     pub(super) reason: Why,
     pub(super) output: Option<Output>,
     pub(super) progress: Option<u8>,
+    pub(super) checkpoint: Option<Bytes>,
+    /// What the present run has logged.
+    pub(super) log: Vec<LogLine>,
     pub(super) runs: Vec<Run>,
+    /// When, what and who of each event.
+    pub(super) events: Vec<(Timestamp, &'static str, Option<&'static str>)>,
 }
 
 /// What the record must say of why a job is where it is.
@@ -146,7 +155,10 @@ impl Model {
             reason: Why::Said(None),
             output: None,
             progress: None,
+            checkpoint: None,
+            log: Vec::new(),
             runs: Vec::new(),
+            events: Vec::new(),
         };
         self.jobs.insert(job.id, job);
         Enqueued::Created
@@ -219,47 +231,61 @@ impl Model {
         claims
     }
 
-    pub(super) fn promote(&mut self, now: Timestamp) -> u64 {
-        let mut done = 0;
-        for job in self.jobs.values_mut() {
-            if matches!(job.state, JobState::Scheduled | JobState::Retryable) && job.run_at() <= now {
-                job.make_available(job.run_at());
-                done += 1;
-            }
-        }
-        done
+    /// Waiting jobs whose time has come.
+    pub(super) fn due(&self, now: Timestamp) -> Vec<JobId> {
+        let due = |job: &&Job| {
+            matches!(job.state, JobState::Scheduled | JobState::Retryable) && job.run_at() <= now
+        };
+        self.jobs.values().filter(due).map(|job| job.id).collect()
     }
 
-    /// Ends the runs of every worker whose lease has expired, and gives each job with the state it went to.
-    pub(super) fn rescue(&mut self, now: Timestamp) -> Vec<(JobId, JobState)> {
-        let dead: Vec<WorkerId> =
-            self.workers.keys().copied().filter(|id| !self.is_alive(*id, now)).collect();
-        let mut rescued = Vec::new();
-        for worker in dead {
-            let ids: Vec<JobId> = self.running(worker).map(|(job, _)| job.id).collect();
-            for id in ids {
-                let job = &self.jobs[&id];
-                let was_due = job.run_at();
-                let settled = settle_crash(&job.spec.retry_policy(), job.facts(), 1.0);
-                rescued.push((id, settled.state));
-                self.end(id, settled, By::Rescue, super::finish::Said::default(), now);
-                if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.state == JobState::Retryable) {
-                    job.due = Due::Between(was_due.min(now), now + settled.after);
-                }
-            }
-            self.workers.remove(&worker);
-        }
-        rescued.sort();
-        rescued
+    /// When the next waiting job is due.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let waiting = |job: &&Job| matches!(job.state, JobState::Scheduled | JobState::Retryable);
+        self.jobs.values().filter(waiting).map(Job::run_at).min()
     }
 
-    pub(super) fn prune(&mut self, now: Timestamp) -> u64 {
-        let before = self.jobs.len();
-        self.jobs.retain(|_, job| {
+    pub(super) fn promote(&mut self, id: JobId) {
+        let job = self.job(id);
+        job.make_available(job.run_at());
+    }
+
+    /// Marks the workers dead whose lease has expired, and gives the jobs a rescue may take: those nobody living holds.
+    pub(super) fn declare_dead(&mut self, now: Timestamp) -> Vec<(WorkerId, ClaimId, JobId)> {
+        self.workers.retain(|_, worker| worker.expires_at() > now);
+        let held = self.jobs.values().filter_map(|job| Some((job.held.as_ref()?, job.id)));
+        let orphaned = held.filter(|(held, _)| !self.workers.contains_key(&held.worker));
+        orphaned.map(|(held, id)| (held.worker, held.lease.claim, id)).collect()
+    }
+
+    /// Ends a job's run as crashed, and gives the state it went to.
+    pub(super) fn crash(&mut self, id: JobId, now: Timestamp) -> JobState {
+        let job = &self.jobs[&id];
+        let was_due = job.run_at();
+        let settled = settle_crash(&job.spec.retry_policy(), job.facts(), 1.0);
+        self.end(id, settled, By::Rescue, super::finish::Said::default(), now);
+        if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.state == JobState::Retryable) {
+            job.due = Due::Between(was_due.min(now), now + settled.after);
+        }
+        settled.state
+    }
+
+    /// Ended jobs whose retention has passed.
+    pub(super) fn past_retention(&self, now: Timestamp) -> Vec<JobId> {
+        let is_past = |job: &&Job| {
             let retention = job.spec.retention().of(job.state);
-            !matches!((job.finished_at, retention), (Some(at), Some(retention)) if at + retention <= now)
-        });
-        (before - self.jobs.len()) as u64
+            matches!((job.finished_at, retention), (Some(at), Some(retention)) if at + retention <= now)
+        };
+        self.jobs.values().filter(is_past).map(|job| job.id).collect()
+    }
+
+    /// An operator's act leaves an event where it did something.
+    pub(super) fn note_act(&mut self, id: JobId, verb: Verb, verdict: &Verdict, now: Timestamp) {
+        if matches!(verdict, Verdict::Done | Verdict::Requested)
+            && let Some(job) = self.jobs.get_mut(&id)
+        {
+            job.events.push((now, verb.as_str(), Some(ACTOR)));
+        }
     }
 
     pub(super) fn act(&mut self, verb: Verb, id: JobId, now: Timestamp) -> Verdict {

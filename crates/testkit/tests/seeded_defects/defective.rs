@@ -15,62 +15,7 @@ use gristmill_core::{
 };
 use gristmill_memory::Memory;
 
-/// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Defect {
-    /// A finish names its job, and whoever runs it now is finished.
-    FinishesById,
-    /// A rescue acts on what the worker once fetched, finished or not.
-    RescuesFinishedJobs,
-    /// The unique key is looked for before the call, not within it.
-    SkipsUniqueWithinACall,
-    /// The unique key is looked for first and stored then, without a lock in between.
-    ChecksUniqueThenInserts,
-    /// A repeated give-back refunds once more.
-    RefundsTwice,
-    /// Pause is a note for people.
-    IgnoresPause,
-    /// A cancel of a running job is answered and forgotten, so a late completion overwrites it.
-    ForgetsCancelOfRunningJobs,
-    /// Follow-up jobs are stored before the token is looked at.
-    StoresEffectsOfStaleFinishes,
-    /// Due times are rounded down to the second.
-    PromotesEarly,
-    /// A lease holds for ever.
-    NeverExpiresLeases,
-    /// The claim number is not kept: a repeated fetch is a new one.
-    ForgetsClaims,
-    /// A stale finish leaves no trace.
-    HidesStaleFinishes,
-    /// A heartbeat renews what it does not list.
-    KeepsForgottenClaims,
-    /// A batch is stored in the reverse order.
-    ReversesBatches,
-}
-
-impl Defect {
-    pub(crate) const ALL: [Self; 14] = [
-        Self::FinishesById,
-        Self::RescuesFinishedJobs,
-        Self::SkipsUniqueWithinACall,
-        Self::ChecksUniqueThenInserts,
-        Self::RefundsTwice,
-        Self::IgnoresPause,
-        Self::ForgetsCancelOfRunningJobs,
-        Self::StoresEffectsOfStaleFinishes,
-        Self::PromotesEarly,
-        Self::NeverExpiresLeases,
-        Self::ForgetsClaims,
-        Self::HidesStaleFinishes,
-        Self::KeepsForgottenClaims,
-        Self::ReversesBatches,
-    ];
-
-    /// Whether it shows only where two threads meet.
-    pub(crate) fn needs_threads(self) -> bool {
-        self == Self::ChecksUniqueThenInserts
-    }
-}
+use crate::defect::Defect;
 
 /// A sound backend with a defect in front of it.
 #[derive(Debug)]
@@ -329,6 +274,33 @@ impl Backend for Defective {
         })
     }
 
+    fn list_events(&self, call: Call, id: JobId) -> Reply<'_, Vec<JobEvent>> {
+        if self.has(Defect::HidesEvents) {
+            return Box::pin(async { Ok(Vec::new()) });
+        }
+        self.inner.list_events(call, id)
+    }
+
+    fn checkpoint(&self, call: Call, id: JobId) -> Reply<'_, Option<bytes::Bytes>> {
+        Box::pin(async move {
+            let job = self.inner.get(call, vec![id]).await?.remove(0);
+            let runs = job.is_some_and(|job| job.state == JobState::Running && job.attempt == 1);
+            if self.has(Defect::LosesCheckpoints) && !runs {
+                return Ok(None);
+            }
+            self.inner.checkpoint(call, id).await
+        })
+    }
+
+    fn list(&self, call: Call, mut request: ListRequest) -> Reply<'_, Page<JobRecord>> {
+        if self.has(Defect::ListsByPlaceAlone) {
+            let JobFilter { states, queues, .. } = request.filter;
+            request.filter = JobFilter::new();
+            (request.filter.states, request.filter.queues) = (states, queues);
+        }
+        self.inner.list(call, request)
+    }
+
     fn pause(&self, call: Call, request: PauseRequest) -> Reply<'_, ()> {
         self.notes().paused.push(request.clone());
         self.inner.pause(call, request)
@@ -352,10 +324,7 @@ impl Backend for Defective {
         prune(limit: usize) -> Maintained;
         audit(cursor: Option<Cursor>, limit: usize) -> AuditReply;
         get(ids: Vec<JobId>) -> Vec<Option<JobRecord>>;
-        list(request: ListRequest) -> Page<JobRecord>;
         list_runs(id: JobId, limit: usize) -> Vec<RunRecord>;
-        list_events(id: JobId) -> Vec<JobEvent>;
-        checkpoint(id: JobId) -> Option<bytes::Bytes>;
         list_queues() -> Vec<QueueRecord>;
         list_workers() -> Vec<WorkerRecord>;
         count(filter: JobFilter, cap: Option<u64>) -> Count;

@@ -2,11 +2,13 @@
 //!
 //! A defect that nobody notices fails here, for then a backend could have it, too.
 
+mod defect;
 mod defective;
 
 use std::sync::Arc;
 
-use defective::{Defect, Defective};
+use defect::Defect;
+use defective::Defective;
 use gristmill_core::Backend;
 use gristmill_memory::Memory;
 use gristmill_testkit::{Store, all_cases, run_case, try_histories};

@@ -1,13 +1,15 @@
 //! What workers do: fetch, finish, record, renew.
 
+use std::time::Duration;
+
 use gristmill_core::{
     BackendError, BackendErrorKind, ClaimId, Ending, FetchReply, FetchRequest, FetchedJob, FinishItem,
-    FinishRequest, Finished, JobId, Lease, LeaseToken, Output, QueueWant, RecordRequest, Recorded,
+    FinishRequest, Finished, JobId, Lease, LeaseToken, LogLine, Output, QueueWant, RecordRequest, Recorded,
     RenewRequest, RunError, WorkerId,
 };
 
 use super::{Drive, LEASE};
-use crate::model::op::{FetchShape, FinishShape, Target};
+use crate::model::op::{FetchShape, FinishShape, RecordShape, Target};
 use crate::model::shape::{Pick, priority, queue};
 
 impl Drive<'_> {
@@ -128,6 +130,7 @@ impl Drive<'_> {
             Ending::Failed | Ending::Timeout => item.error = Some(RunError::new("it broke")),
             _ => {}
         }
+        item.started_at = shape.started.then(|| self.t.now() - Duration::from_millis(3));
         item.effects = shape.effects.iter().map(|effect| self.new_job(effect)).collect();
         Some(item)
     }
@@ -153,12 +156,18 @@ impl Drive<'_> {
         }
     }
 
-    pub(super) fn record(&mut self, target: Target, percent: u8) {
+    pub(super) fn record(&mut self, target: Target, shape: RecordShape) {
         let Some(lease) = self.target(target) else { return };
+        let at = self.t.now();
         let mut request = RecordRequest::new(lease.clone());
-        request.progress = Some(percent);
+        request.progress = shape.percent;
+        request.checkpoint = shape.checkpoint.map(|byte| vec![byte; 3].into());
+        request.log = (0..shape.lines).map(|line| LogLine { at, text: format!("line {line}") }).collect();
         let expected = if self.model.holds(&lease) {
-            self.model.job(lease.job).progress = Some(percent);
+            let job = self.model.job(lease.job);
+            job.progress = request.progress.or(job.progress);
+            job.checkpoint = request.checkpoint.clone().or(job.checkpoint.take());
+            job.log.extend(request.log.iter().cloned());
             Recorded::Accepted
         } else {
             Recorded::LeaseLost

@@ -1,0 +1,67 @@
+//! What can be wrong with a backend.
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Defect {
+    /// A finish names its job, and whoever runs it now is finished.
+    FinishesById,
+    /// A rescue acts on what the worker once fetched, finished or not.
+    RescuesFinishedJobs,
+    /// The unique key is looked for before the call, not within it.
+    SkipsUniqueWithinACall,
+    /// The unique key is looked for first and stored then, without a lock in between.
+    ChecksUniqueThenInserts,
+    /// A repeated give-back refunds once more.
+    RefundsTwice,
+    /// Pause is a note for people.
+    IgnoresPause,
+    /// A cancel of a running job is answered and forgotten, so a late completion overwrites it.
+    ForgetsCancelOfRunningJobs,
+    /// Follow-up jobs are stored before the token is looked at.
+    StoresEffectsOfStaleFinishes,
+    /// Due times are rounded down to the second.
+    PromotesEarly,
+    /// A lease holds for ever.
+    NeverExpiresLeases,
+    /// The claim number is not kept: a repeated fetch is a new one.
+    ForgetsClaims,
+    /// A stale finish leaves no trace.
+    HidesStaleFinishes,
+    /// A heartbeat renews what it does not list.
+    KeepsForgottenClaims,
+    /// A batch is stored in the reverse order.
+    ReversesBatches,
+    /// Operators act without a trace.
+    HidesEvents,
+    /// A checkpoint is thrown away with its run.
+    LosesCheckpoints,
+    /// A list looks at states and queues, and forgets the rest of its filter.
+    ListsByPlaceAlone,
+}
+
+impl Defect {
+    pub(crate) const ALL: [Self; 17] = [
+        Self::FinishesById,
+        Self::RescuesFinishedJobs,
+        Self::SkipsUniqueWithinACall,
+        Self::ChecksUniqueThenInserts,
+        Self::RefundsTwice,
+        Self::IgnoresPause,
+        Self::ForgetsCancelOfRunningJobs,
+        Self::StoresEffectsOfStaleFinishes,
+        Self::PromotesEarly,
+        Self::NeverExpiresLeases,
+        Self::ForgetsClaims,
+        Self::HidesStaleFinishes,
+        Self::KeepsForgottenClaims,
+        Self::ReversesBatches,
+        Self::HidesEvents,
+        Self::LosesCheckpoints,
+        Self::ListsByPlaceAlone,
+    ];
+
+    /// Whether it shows only where two threads meet.
+    pub(crate) fn needs_threads(self) -> bool {
+        self == Self::ChecksUniqueThenInserts
+    }
+}
