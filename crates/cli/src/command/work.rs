@@ -23,7 +23,8 @@ use crate::stop::Stop;
 ///
 /// Exit code 0 completes the job, 75 asks for a retry, 65 discards it, 77 cancels it, 69 runs it again 30 s later
 /// without spending an attempt; any other one fails the attempt. On a cancel or a timeout the process group gets
-/// SIGTERM, and SIGKILL after the grace.
+/// SIGTERM, and SIGKILL after the grace: on a cancel after 1 s at most, and after a timeout of the job's own after a tenth
+/// of that, 1 s at most.
 ///
 /// SIGTERM and SIGINT stop gently: nothing new is fetched, what runs has the grace to end. A second one stops at once.
 #[derive(Debug, Args)]
