@@ -1,7 +1,8 @@
-//! What any worker does for all: promote, rescue, prune.
+//! What any worker does for all: promote, rescue, prune, audit.
 //!
 //! No leader is needed: each round is idempotent and safe beside others. Every loop ends when the worker stops.
 
+mod auditor;
 pub(crate) mod due;
 mod promoter;
 mod pruner;
@@ -24,5 +25,6 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Vec<Watched> {
         watch("promoter", shared, promoter::promote),
         watch("rescuer", shared, rescuer::rescue),
         watch("pruner", shared, pruner::prune),
+        watch("auditor", shared, auditor::audit),
     ]
 }

@@ -6,7 +6,7 @@
 //! | `executor` | runs them: `chunk` (quick ones together), `driven` (a task each), `running` (how to stop them) |
 //! | `completer` | stores how they ended; `settled` tells who wants to know |
 //! | `heartbeat` | renews the leases; brings cancels |
-//! | `maintenance` | promotes, rescues, prunes |
+//! | `maintenance` | promotes, rescues, prunes, audits |
 //! | `shutdown` | ends all that |
 
 mod appetite;

@@ -35,7 +35,7 @@ pub(crate) struct WorkerOptions {
     pub(crate) call_deadline: Duration,
     /// Ends by itself when nothing is left to run in its queues.
     pub(crate) drain: bool,
-    /// Whether it promotes, rescues and prunes.
+    /// Whether it promotes, rescues, prunes and audits.
     pub(crate) maintenance: bool,
 }
 

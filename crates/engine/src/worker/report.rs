@@ -46,6 +46,8 @@ counters! {
     refused_finishes,
     /// Jobs of dead workers that this one took back.
     rescued,
+    /// Jobs that an audit found in no place and made available again. Anything but 0 is a defect.
+    repaired,
     /// Loops of the worker that died of a panic and were started again.
     restarts,
     /// Times the worker had to start again with a new id, because its lease had ended.

@@ -92,3 +92,15 @@ async fn a_store_that_fails_at_random_loses_and_doubles_nothing() {
         assert!(runs.lock().unwrap().values().all(|runs| *runs <= 2), "seed {seed}");
     }
 }
+
+/// A slice a minute, whatever the answers were.
+#[tokio::test(start_paused = true)]
+async fn the_store_is_audited_every_minute() {
+    let t = Fixture::new();
+    t.backend.script(Operation::Audit, [Fault::Fail(BackendErrorKind::Busy), Fault::HoldReply]);
+    let worker = run(t.worker().handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
+    tokio::time::sleep(std::time::Duration::from_secs(600)).await;
+    let audits = t.backend.calls(Operation::Audit);
+    assert!((8..=12).contains(&audits), "{audits} audits");
+    assert_eq!(worker.stop().await.stats.repaired, 0);
+}

@@ -82,7 +82,7 @@ impl<S> WorkerBuilder<S> {
         self
     }
 
-    /// Whether the worker promotes, rescues and prunes. Default yes; at least one worker of a store has to.
+    /// Whether the worker promotes, rescues, prunes and audits. Default yes; at least one worker of a store has to.
     pub fn maintenance(mut self, maintenance: bool) -> Self {
         self.options.maintenance = maintenance;
         self
