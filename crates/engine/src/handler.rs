@@ -4,6 +4,7 @@
 //! compiler always finds exactly one implementation, infers the argument types, and names the argument at fault.
 
 pub(crate) mod args;
+pub(crate) mod backtrace;
 pub(crate) mod decode;
 pub(crate) mod extract;
 pub(crate) mod function;
@@ -14,6 +15,7 @@ pub(crate) mod route;
 pub(crate) mod start;
 
 pub use args::{HandlerArgs, RawHandlerArgs};
+pub use backtrace::capture_backtraces;
 pub use decode::Undecodable;
 pub use extract::{Attempt, FromJob, FromRef, Meta, State};
 pub use function::{BlockingFn, HandlerFn};

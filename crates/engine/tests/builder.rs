@@ -106,3 +106,13 @@ fn a_raw_kind_is_a_name() {
     let said = faults(builder().handle_raw("no name", async |_: gristmill_core::Args| {}));
     assert!(said.contains("kind: `no name` is not a name"), "{said}");
 }
+
+#[test]
+fn a_delay_belongs_to_a_handler_and_there_is_one_a_kind() {
+    let second = |_: u16, _: &gristmill_core::RunError| Duration::from_secs(1);
+    let handled = builder().handle(report).retry_with("reprot", second);
+    let said = faults(handled.retry_with("report", second).retry_with("report", second));
+    for part in ["no handler of kind `reprot`: did you mean `report`?", "kind `report` has two functions"] {
+        assert!(said.contains(part), "{part} is missing in: {said}");
+    }
+}

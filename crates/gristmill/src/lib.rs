@@ -24,7 +24,7 @@ pub use gristmill_engine::{
     AnyOutput, Attempt, Attempted, BlockingFn, BoxError, Client, ClientBuilder, EnqueueMiddleware, FromJob,
     FromRef, Handler, HandlerArgs, HandlerFn, IntoBackend, IntoOutcome, JobContext, Leased, Meta, Middleware,
     PartlyEnqueued, Queues, RawHandlerArgs, Receipt, State, Tally, Undecodable, Worker, WorkerBuilder,
-    WorkerHandle, WorkerReport, WorkerStats, middleware,
+    WorkerHandle, WorkerReport, WorkerStats, capture_backtraces, middleware,
 };
 #[cfg(feature = "testing")]
 pub use gristmill_engine::{assert_enqueued, refute_enqueued};

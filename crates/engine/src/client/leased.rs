@@ -192,7 +192,7 @@ impl Leased {
     /// Dropped, the outcome is stored, or the job is given back.
     pub async fn finish(mut self, outcome: Outcome) -> Result<Finished, Error> {
         self.context.flush_log().await;
-        let ended = Ended::of(0, &self.context, Attempted::from(outcome));
+        let ended = Ended::of(0, &self.context, Attempted::from(outcome), None);
         self.store(ended.item).await
     }
 

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
-use gristmill_core::{BoxFuture, Ending, Name, Outcome};
+use gristmill_core::{BoxFuture, Ending, Name, Outcome, RunError};
 
 use crate::JobContext;
 
@@ -39,10 +41,36 @@ pub(crate) trait Start: Send + Sync + 'static {
     fn start(&self, context: JobContext) -> BoxFuture<'static, Attempted>;
 }
 
+type DelayFn = dyn Fn(u16, &RunError) -> Duration + Send + Sync;
+
+/// When a failed attempt is tried again, by the user's own function of its number and error.
+#[derive(Clone)]
+pub(crate) struct RetryDelay(Arc<DelayFn>);
+
+impl RetryDelay {
+    pub(crate) fn new(delay: impl Fn(u16, &RunError) -> Duration + Send + Sync + 'static) -> Self {
+        Self(Arc::new(delay))
+    }
+
+    /// What the function says; nothing where it panics, so that the job's own policy decides.
+    pub(crate) fn after(&self, attempt: u16, error: &RunError) -> Option<Duration> {
+        let asked = catch_unwind(AssertUnwindSafe(|| (self.0)(attempt, error)));
+        if asked.is_err() {
+            tracing::error!(
+                name: "retry_delay_panicked", target: "gristmill::worker", attempt,
+                "a function of `retry_with` panicked: the job's own retry policy decides"
+            );
+        }
+        asked.ok()
+    }
+}
+
 /// One registered handler.
 pub(crate) struct Route {
     pub(crate) start: Box<dyn Start>,
     pub(crate) mode: Mode,
+    /// The user's own delay after a failed attempt.
+    pub(crate) delay: Option<RetryDelay>,
     /// The user's type, for messages about duplicates.
     pub(crate) job_type: &'static str,
 }

@@ -124,11 +124,12 @@ where
         };
         let (function, span) = (self.function.clone(), Span::current());
         let call = move || span.in_scope(|| function.call(args).into_outcome());
-        // The panic is caught on the thread itself, where its value is still at hand.
-        let thread = tokio::task::spawn_blocking(|| catch_unwind(AssertUnwindSafe(call)));
+        // The panic is caught on the thread itself, where its value and its backtrace are still at hand.
+        let thread = tokio::task::spawn_blocking(|| {
+            catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| panicked(&*panic))
+        });
         match thread.await {
-            Ok(Ok(attempted)) => attempted,
-            Ok(Err(panic)) => panicked(&*panic),
+            Ok(attempted) => attempted,
             Err(_) => Outcome::Failed {
                 error: RunError::new("the runtime was shut down before a thread took the job"),
                 after: None,

@@ -192,7 +192,7 @@ impl<'a> Session<'a> {
         let attempted = attempt.await.unwrap_or_else(|panic| panicked(&*panic));
         context.flush_log().await;
         let Attempted { outcome, ending } = attempted.clone();
-        let state = self.finish(Ended::of(0, &context, attempted).item).await?;
+        let state = self.finish(Ended::of(0, &context, attempted, route.delay.as_ref()).item).await?;
         Ok(Performed { id, kind, outcome, ending, state })
     }
 

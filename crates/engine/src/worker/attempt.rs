@@ -12,6 +12,7 @@ use gristmill_core::{
 use super::pace::Kind;
 use crate::context::StopWhy;
 use crate::handler::panicked::panicked;
+use crate::handler::route::RetryDelay;
 use crate::{Attempted, JobContext};
 
 /// A job's longest wait for a worker that has a handler for its kind.
@@ -64,8 +65,14 @@ pub(crate) fn timed_out(timeout: Duration, said: Option<Attempted>) -> Attempted
 impl Ended {
     /// What the handler's outcome means for the store.
     ///
-    /// An attempt that failed after the worker told it to stop is given back: it failed because of that.
-    pub(crate) fn of(lane: usize, context: &JobContext, attempted: Attempted) -> Self {
+    /// An attempt that failed after the worker told it to stop is given back: it failed because of that. When another one
+    /// comes says the error itself, else the user's own `delay`, else the job's policy.
+    pub(crate) fn of(
+        lane: usize,
+        context: &JobContext,
+        attempted: Attempted,
+        delay: Option<&RetryDelay>,
+    ) -> Self {
         let attempt = context.attempt_state();
         let Attempted { outcome, ending } = attempted;
         let stopped = matches!(attempt.cancel.why(), Some(StopWhy::Shutdown | StopWhy::LeaseLost));
@@ -73,9 +80,11 @@ impl Ended {
             return Self::stopped(lane, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released);
         }
         let decision = match &outcome {
-            Outcome::Failed { .. } => {
-                let spec = &attempt.job.spec;
-                outcome.decide(&spec.retry_policy(), attempt.job.attempt, fastrand::f64())
+            Outcome::Failed { error, after } => {
+                let number = attempt.job.attempt;
+                let own = || delay.and_then(|delay| delay.after(number, error));
+                let policy = || attempt.job.spec.retry_policy().delay(number, fastrand::f64());
+                Decision::RetryAfter(after.or_else(own).unwrap_or_else(policy))
             }
             _ => outcome.decide(&gristmill_core::RetryPolicy::default(), 1, 0.0),
         };
@@ -107,9 +116,16 @@ impl Ended {
     }
 
     /// The end of an attempt whose code was dropped.
-    pub(crate) fn dropped(lane: usize, context: &JobContext, timeout: Option<Duration>) -> Self {
+    pub(crate) fn dropped(
+        lane: usize,
+        context: &JobContext,
+        timeout: Option<Duration>,
+        delay: Option<&RetryDelay>,
+    ) -> Self {
         match context.attempt_state().cancel.why() {
-            Some(StopWhy::Timeout) => Self::of(lane, context, timed_out(timeout.unwrap_or_default(), None)),
+            Some(StopWhy::Timeout) => {
+                Self::of(lane, context, timed_out(timeout.unwrap_or_default(), None), delay)
+            }
             Some(StopWhy::Cancelled) => {
                 let mut ended = Self::stopped(lane, context, Decision::Cancel, Ending::Cancelled);
                 ended.item.reason = Some("cancelled while it ran".to_owned());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gristmill_core::{Error, Name};
 
 use crate::handler::Undecodable;
-use crate::handler::route::{Mode, Routes, Start};
+use crate::handler::route::{Mode, RetryDelay, Routes, Start};
 use crate::hooks::Hooks;
 use crate::middleware::{self, Middleware};
 use crate::worker::options::WorkerOptions;
@@ -53,6 +53,8 @@ pub struct WorkerBuilder<S> {
     layers: Vec<Arc<dyn Middleware>>,
     undecodable: Undecodable,
     hooks: Hooks,
+    /// By kind, as they were given.
+    delays: Vec<(String, RetryDelay)>,
 }
 
 /// A queue as it was asked for, not checked yet.
@@ -72,8 +74,10 @@ struct Registration {
     queue: Option<Name>,
     /// What is wrong with the options of its jobs.
     faults: Vec<String>,
-    make: Box<dyn FnOnce(Undecodable) -> Box<dyn Start> + Send>,
+    make: Make,
 }
+
+type Make = Box<dyn FnOnce(Undecodable) -> Box<dyn Start> + Send>;
 
 /// What a builder comes to.
 pub(crate) struct Parts {
@@ -96,6 +100,7 @@ impl Worker {
             layers: Vec::new(),
             undecodable: Undecodable::default(),
             hooks: Hooks::default(),
+            delays: Vec::new(),
         }
     }
 }
@@ -128,8 +133,9 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         }
         let layers: Arc<[_]> = self.layers.into();
         let undecodable = self.undecodable;
-        let routes =
-            check::routes(self.handlers, &mut faults, |make| middleware::wrap(&layers, make(undecodable)));
+        let delays = check::delays(self.delays, &self.handlers, &mut faults);
+        let wrap = |make: Make| middleware::wrap(&layers, make(undecodable));
+        let routes = check::routes(self.handlers, delays, &mut faults, wrap);
         if !faults.is_empty() {
             return Err(Error::invalid(format!("worker is not valid: {}", faults.join("; "))));
         }

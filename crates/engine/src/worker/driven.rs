@@ -36,11 +36,12 @@ struct End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let Self { shared, lane, context, said, .. } = self;
+        let Self { shared, kind, lane, context, said } = self;
+        let delay = kind.route.delay.as_ref();
         shared.running.leave(key(context));
         let ended = match said.take() {
-            Some(attempted) => Ended::of(*lane, context, attempted),
-            None => Ended::dropped(*lane, context, timeout(shared, context)),
+            Some(attempted) => Ended::of(*lane, context, attempted, delay),
+            None => Ended::dropped(*lane, context, timeout(shared, context), delay),
         };
         // What is known to be lost is not given back: it would only be counted as stale.
         if ended.is_give_back() && !shared.claims.holds(ended.item.lease.claim) {

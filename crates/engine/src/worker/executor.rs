@@ -187,7 +187,7 @@ fn in_place(shared: &Arc<Shared>, kind: &Arc<Kind>, ready: Ready, clock: &mut St
             driven::spawn(shared, Driven::ended(shared, kind, lane, context, attempted));
             None
         }
-        Ok(attempted) => Some(Ended::of(lane, &context, attempted)),
+        Ok(attempted) => Some(Ended::of(lane, &context, attempted, kind.route.delay.as_ref())),
         Err(attempting) => {
             driven::spawn(shared, Driven::going_on(shared, kind, lane, context, attempting));
             None

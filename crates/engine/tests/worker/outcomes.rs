@@ -225,3 +225,30 @@ async fn what_succeeded_is_completed_although_its_log_cannot_be_stored() {
     assert_eq!((report.stats.failed, report.stats.released), (0, 0));
     assert_eq!(t.job(id).await.state, JobState::Completed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_function_of_the_users_says_when_a_failed_attempt_is_tried_again() {
+    let t = Fixture::new();
+    let failing = async |ctx: JobContext| match ctx.attempt() {
+        1 => Err(std::io::Error::other(JobError::retry_after(SECOND, "by the error"))),
+        2 => Err(std::io::Error::other("busy")),
+        3 => Err(std::io::Error::other("broken")),
+        _ => Ok(()),
+    };
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = asked.clone();
+    let builder = t.worker().handle_raw("k", failing).retry_with("k", move |attempt, error| {
+        log.lock().unwrap().push((attempt, error.message.clone()));
+        assert!(error.message != "broken", "it panics");
+        5 * SECOND * u32::from(attempt)
+    });
+    let worker = run(builder);
+    let id =
+        t.enqueue_with("k", JobOptions::new().retry(RetryPolicy::fixed(3 * SECOND).without_jitter())).await;
+    let took = t.until(id, JobState::Completed).await;
+    // By the error, by the function, by the policy.
+    let expected = SECOND + 10 * SECOND + 3 * SECOND;
+    assert!((expected..expected + 100 * MILLI).contains(&took), "{took:?}");
+    assert_eq!(*asked.lock().unwrap(), [(2, "busy".to_owned()), (3, "broken".to_owned())]);
+    worker.stop().await;
+}

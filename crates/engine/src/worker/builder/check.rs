@@ -1,13 +1,12 @@
 //! Everything that can be wrong with a worker, found at once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use gristmill_core::{DEFAULT_QUEUE, Name, Priority, did_you_mean, format_duration};
 
-use super::{QueueWish, Registration};
-use crate::handler::Undecodable;
-use crate::handler::route::{Route, Routes, Start};
+use super::{Make, QueueWish, Registration};
+use crate::handler::route::{RetryDelay, Route, Routes, Start};
 use crate::worker::options::{QueueOptions, WorkerOptions};
 
 const MAX_SLOTS: usize = 10_000;
@@ -104,11 +103,32 @@ fn between(what: &str, value: Duration, (smallest, largest): (Duration, Duration
     }
 }
 
+/// The users' own delays by kind. Each belongs to a handler.
+pub(super) fn delays(
+    given: Vec<(String, RetryDelay)>,
+    handlers: &[Registration],
+    faults: &mut Vec<String>,
+) -> HashMap<String, RetryDelay> {
+    let kinds = || handlers.iter().map(|handler| handler.kind.as_str());
+    let mut delays = HashMap::new();
+    for (kind, delay) in given {
+        if !kinds().any(|known| known == kind) {
+            let meant = did_you_mean(&kind, kinds()).map(|near| format!(": did you mean `{near}`?"));
+            faults.push(format!("retry_with: no handler of kind `{kind}`{}", meant.unwrap_or_default()));
+        } else if delays.contains_key(&kind) {
+            faults.push(format!("retry_with: kind `{kind}` has two functions"));
+        }
+        delays.insert(kind, delay);
+    }
+    delays
+}
+
 /// Makes every handler, `wrap` putting the middleware around it.
 pub(super) fn routes(
     registrations: Vec<Registration>,
+    mut delays: HashMap<String, RetryDelay>,
     faults: &mut Vec<String>,
-    wrap: impl Fn(Box<dyn FnOnce(Undecodable) -> Box<dyn Start> + Send>) -> Box<dyn Start>,
+    wrap: impl Fn(Make) -> Box<dyn Start>,
 ) -> Routes {
     if registrations.is_empty() {
         faults.push("it has no handler; add one with `.handle(..)`".to_owned());
@@ -128,7 +148,8 @@ pub(super) fn routes(
                 continue;
             }
         };
-        let route = Route { start: wrap(make), mode, job_type };
+        let delay = delays.remove(kind.as_str());
+        let route = Route { start: wrap(make), mode, delay, job_type };
         if let Err(existing) = routes.insert(kind.clone(), route) {
             let other = existing.job_type;
             faults.push(format!("kind `{kind}` has two handlers: one for {other}, one for {job_type}"));

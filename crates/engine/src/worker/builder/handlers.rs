@@ -2,11 +2,12 @@
 
 use std::any::type_name;
 use std::sync::Arc;
+use std::time::Duration;
 
-use gristmill_core::{Args, Event, EventKind, Job};
+use gristmill_core::{Args, Event, EventKind, Job, RunError};
 
 use super::{Registration, WorkerBuilder};
-use crate::handler::route::{Mode, Start};
+use crate::handler::route::{Mode, RetryDelay, Start};
 use crate::handler::{
     AnyOutput, BlockingFn, Handler, HandlerArgs, HandlerFn, IntoOutcome, RawHandlerArgs, Undecodable, start,
 };
@@ -26,6 +27,7 @@ impl WorkerBuilder<()> {
             layers: self.layers,
             undecodable: self.undecodable,
             hooks: self.hooks,
+            delays: self.delays,
         }
     }
 }
@@ -121,6 +123,36 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
             faults,
             make: Box::new(make),
         });
+        self
+    }
+
+    /// Asks `delay` when an attempt of this kind has failed: of the attempt's number, from 1, and its error it makes the time
+    /// until the next one. It stands before the job's retry policy and behind a delay of the error's own
+    /// ([`JobError::retry_after`](gristmill_core::JobError::retry_after)). `max_attempts` holds as ever; a run that ends
+    /// with its worker's death follows the policy, which is stored with the job. It is asked in the worker's own tasks and
+    /// must not block; where it panics, the policy decides.
+    ///
+    /// ```
+    /// use gristmill_core::JobError;
+    /// use gristmill_engine::{Client, JobContext, Worker};
+    /// use std::time::Duration;
+    ///
+    /// let worker = Worker::builder(Client::new(gristmill_memory::Memory::new()))
+    ///     .handle_raw("email.welcome", async |_: JobContext| Ok::<_, JobError>(()))
+    ///     .retry_with("email.welcome", |attempt, error| match error.message.contains("busy") {
+    ///         true => Duration::from_secs(1),
+    ///         false => Duration::from_secs(60) * u32::from(attempt),
+    ///     })
+    ///     .build()?;
+    /// # let _ = worker;
+    /// # Ok::<(), gristmill_core::Error>(())
+    /// ```
+    pub fn retry_with(
+        mut self,
+        kind: impl Into<String>,
+        delay: impl Fn(u16, &RunError) -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        self.delays.push((kind.into(), RetryDelay::new(delay)));
         self
     }
 
