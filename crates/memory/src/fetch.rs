@@ -22,7 +22,7 @@ impl Store {
             return Ok(reply);
         }
         let token = LeaseToken(uuid_bits());
-        let held = Held { worker, claim, token, fetched_at: now };
+        let held = Arc::new(Held { worker, claim, token, fetched_at: now });
         let (mut jobs, mut states, mut members) = (Vec::new(), Vec::with_capacity(queues.len()), Vec::new());
         let next_due = self.waiting.keys().next().map(|(due, _)| *due);
         for want in queues {
@@ -32,8 +32,8 @@ impl Store {
             states.push(state);
             jobs.reserve(slots.len());
             for slot in slots {
-                self.lease(slot, held);
-                let job = fetched(slot, self.job(slot), held);
+                self.lease(slot, Arc::clone(&held));
+                let job = fetched(slot, self.job(slot), &held);
                 members.push((slot, job.lease.job, job.lease.run));
                 jobs.push(job);
             }
@@ -69,7 +69,7 @@ impl Store {
         let jobs = members
             .iter()
             .filter_map(|member| {
-                self.member(*member).and_then(|job| Some(fetched(member.0, job, job.lease?)))
+                self.member(*member).and_then(|job| Some(fetched(member.0, job, job.lease.as_ref()?)))
             })
             .collect();
         Some(FetchReply::new(jobs, queues.iter().map(|want| self.look(want, false)).collect(), lease))
@@ -100,7 +100,7 @@ impl Store {
         keys.iter().filter_map(|key| ready.remove(key)).collect()
     }
 
-    fn lease(&mut self, slot: usize, held: Held) {
+    fn lease(&mut self, slot: usize, held: Arc<Held>) {
         self.move_to(slot, JobState::Running, |job| {
             job.attempt += 1;
             job.run += 1;
@@ -113,7 +113,7 @@ impl Store {
     }
 }
 
-fn fetched(slot: usize, job: &Job, held: Held) -> FetchedJob {
+fn fetched(slot: usize, job: &Job, held: &Held) -> FetchedJob {
     let lease =
         Lease { job: job.id, run: job.run, claim: held.claim, token: held.token, place: Place(slot as u128) };
     FetchedJob::new(lease, job.attempt, job.crashes, job.run_at, Arc::clone(&job.spec))

@@ -50,7 +50,7 @@ impl Store {
         let lost = |why| Finished::LeaseLost { why };
         let slot = self.slot_of(lease).ok_or(lost(LostWhy::Unknown))?;
         let job = self.job(slot);
-        if job.run == lease.run && job.lease.is_some_and(|held| held.token == lease.token) {
+        if job.run == lease.run && job.lease.as_ref().is_some_and(|held| held.token == lease.token) {
             return Ok(slot);
         }
         let ended = job.runs.iter().rev().find(|run| run.run == lease.run && run.held.token == lease.token);
@@ -100,7 +100,7 @@ impl Store {
         now: Timestamp,
     ) {
         let Some(held) = self.job_mut(slot).lease.take() else { return };
-        self.close_member(held);
+        self.close_member(&held);
         let Said { output, error, reason, started_at } = said;
         let reason = settled.reason.map(|reason| reason.as_str().to_owned()).or(reason);
         let job = self.job_mut(slot);
@@ -129,7 +129,7 @@ impl Store {
     }
 
     /// A claim goes when the last of its runs has ended.
-    fn close_member(&mut self, held: Held) {
+    fn close_member(&mut self, held: &Held) {
         let Some(worker) = self.workers.get_mut(&held.worker) else { return };
         let Some(claim) = worker.claims.get_mut(&held.claim) else { return };
         claim.open -= 1;

@@ -149,7 +149,7 @@ fn matches(filter: &JobFilter, job: &Job) -> bool {
 fn record(job: &Job) -> JobRecord {
     let mut record = JobRecord::new(job.id, JobSpec::clone(&job.spec), job.state, job.run_at, job.created_at);
     let latest = job.runs.last();
-    let held = job.lease.or(latest.map(|run| run.held));
+    let held = job.lease.as_ref().or(latest.map(|run| &run.held));
     record.attempt = job.attempt;
     record.run = job.run;
     record.crashes = job.crashes;

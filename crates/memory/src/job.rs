@@ -25,7 +25,7 @@ pub(crate) struct Job {
     pub(crate) run_at: Timestamp,
     pub(crate) created_at: Timestamp,
     pub(crate) finished_at: Option<Timestamp>,
-    pub(crate) lease: Option<Held>,
+    pub(crate) lease: Option<Arc<Held>>,
     pub(crate) cancel_requested: bool,
     pub(crate) reason: Option<Box<str>>,
     pub(crate) output: Option<Box<Output>>,
@@ -44,8 +44,9 @@ pub(crate) struct Notes {
     pub(crate) events: VecDeque<JobEvent>,
 }
 
-/// The lease of a running job.
-#[derive(Debug, Clone, Copy)]
+/// What the leases of one fetch have in common, shared by its jobs and their runs: a job costs a pointer for it, and a
+/// store of many small jobs is as fast as it is small.
+#[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) worker: WorkerId,
     pub(crate) claim: ClaimId,
@@ -61,7 +62,7 @@ pub(crate) struct EndedRun {
     pub(crate) ending: Ending,
     pub(crate) state: JobState,
     pub(crate) by: EndedBy,
-    pub(crate) held: Held,
+    pub(crate) held: Arc<Held>,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Timestamp,
     /// What few runs have.

@@ -110,7 +110,7 @@ impl Store {
             return Vec::new();
         };
         let open = |member: &(usize, JobId, u32)| {
-            let held = self.member(*member)?.lease?;
+            let held = self.member(*member)?.lease.as_ref()?;
             (held.token == claim.token).then_some(member.0)
         };
         claim.members.iter().filter_map(open).collect()

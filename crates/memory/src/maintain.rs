@@ -101,7 +101,7 @@ impl Store {
         match job.state {
             JobState::Available => self.queues[job.queue].ready.contains_key(&job.ready_key()),
             JobState::Scheduled | JobState::Retryable => self.waiting.contains_key(&(job.run_at, job.id)),
-            JobState::Running => job.lease.is_some_and(|held| {
+            JobState::Running => job.lease.as_ref().is_some_and(|held| {
                 let worker = self.workers.get(&held.worker);
                 worker.is_some_and(|worker| worker.claims.contains_key(&held.claim))
             }),
