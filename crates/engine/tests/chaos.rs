@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
-const JOBS: usize = 400;
+const JOBS: u32 = 400;
 const WORKERS: usize = 3;
 /// Shorter than the hangs, so that leases are fenced, lost, rescued and regained.
 const LEASE: Duration = Duration::from_secs(2);
@@ -60,22 +60,21 @@ impl Chaos {
 
     async fn fill(&self) {
         for number in 0..JOBS {
-            let kind = ["quick", "slow", "failing", "snoozing", "logging"][number % 5];
+            let kind = ["quick", "slow", "failing", "snoozing", "logging"][number as usize % 5];
             let retry = RetryPolicy::fixed(50 * MILLI);
             let mut options = JobOptions::new().retry(retry).max_attempts(1_000);
             // Some are there at once, the others come due for as long as the trouble lasts.
             if number % 2 == 0 {
-                options =
-                    options.delay(TROUBLE * u32::try_from(number).unwrap() / u32::try_from(JOBS).unwrap());
+                options = options.delay(TROUBLE * number / JOBS);
             }
-            self.sound.enqueue_raw(kind, "{}", options).await.unwrap();
+            self.sound.enqueue_raw(kind, "{}", options).await.expect("the store answers");
         }
     }
 
     fn start_worker(&self) -> (gristmill_engine::WorkerHandle, JoinHandle<WorkerReport>) {
         let succeeded = self.successes.clone();
         let note = move |context: &JobContext| {
-            *succeeded.lock().unwrap().entry(context.id()).or_default() += 1;
+            *succeeded.lock().expect("no handler panics").entry(context.id()).or_default() += 1;
             Ok::<_, JobError>(())
         };
         let (quick, slow, failing, snoozing, logging) =
@@ -115,16 +114,21 @@ impl Chaos {
                 }
             })
             .build()
-            .unwrap();
-        (worker.handle(), tokio::spawn(async { worker.run().await.unwrap() }))
+            .expect("the worker is valid");
+        (worker.handle(), tokio::spawn(async { worker.run().await.expect("the worker starts") }))
     }
 
     /// Waits until every job has ended.
     async fn until_all_ended(&self, seed: u64) {
         let began = Instant::now();
         loop {
-            let left = self.sound.list(ListRequest::new(JobFilter::new()).limit(1_000)).await.unwrap().items;
-            assert_eq!(left.len(), JOBS, "seed {seed}: none disappears");
+            let left = self
+                .sound
+                .list(ListRequest::new(JobFilter::new()).limit(1_000))
+                .await
+                .expect("the store answers")
+                .items;
+            assert_eq!(left.len(), JOBS as usize, "seed {seed}: none disappears");
             if left.iter().all(has_ended) {
                 return;
             }
@@ -137,7 +141,7 @@ impl Chaos {
     /// Waits until the store knows the workers that live, and no others.
     async fn until_the_dead_are_forgotten(&self, seed: u64) {
         let began = Instant::now();
-        while self.sound.workers().await.unwrap().len() > WORKERS {
+        while self.sound.workers().await.expect("the store answers").len() > WORKERS {
             assert!(began.elapsed() < 3 * LEASE, "seed {seed}: dead workers stay");
             tokio::time::sleep(50 * MILLI).await;
         }
@@ -145,14 +149,19 @@ impl Chaos {
 
     /// Every run of a job is numbered once, and exactly one of them ended it.
     async fn account(&self, seed: u64) {
-        let jobs = self.sound.list(ListRequest::new(JobFilter::new()).limit(1_000)).await.unwrap().items;
+        let jobs = self
+            .sound
+            .list(ListRequest::new(JobFilter::new()).limit(1_000))
+            .await
+            .expect("the store answers")
+            .items;
         for job in jobs {
-            let runs = self.sound.runs(job.id).await.unwrap();
+            let runs = self.sound.runs(job.id).await.expect("the store answers");
             let ends = runs.iter().filter(|run| run.state.is_terminal()).count();
             let numbers: Vec<u32> = runs.iter().map(|run| run.run).collect();
             assert_eq!(ends, 1, "seed {seed}: {runs:#?}");
             assert_eq!(numbers, (1..=job.run).collect::<Vec<_>>(), "seed {seed}");
-            let succeeded = self.successes.lock().unwrap().contains_key(&job.id);
+            let succeeded = self.successes.lock().expect("no handler panics").contains_key(&job.id);
             assert!(
                 succeeded || job.state == JobState::Discarded,
                 "seed {seed}: completed without a success"
@@ -196,7 +205,7 @@ async fn chaos(seed: u64, faults: &[Fault]) {
                 let (handle, task) = std::mem::replace(&mut workers[one], t.start_worker());
                 let stopped = Instant::now();
                 handle.stop();
-                task.await.unwrap();
+                task.await.expect("the worker does not panic");
                 assert!(stopped.elapsed() <= GRACE + SECOND, "seed {seed}: {:?}", stopped.elapsed());
             }
             // A crash.
@@ -212,7 +221,7 @@ async fn chaos(seed: u64, faults: &[Fault]) {
     t.until_the_dead_are_forgotten(seed).await;
     for (handle, task) in workers {
         handle.stop();
-        let report = task.await.unwrap();
+        let report = task.await.expect("the worker does not panic");
         assert!(report.is_clean(), "seed {seed}: {report:?}");
     }
     t.account(seed).await;
