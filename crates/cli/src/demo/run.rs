@@ -47,7 +47,7 @@ pub(crate) async fn run(folder: &Path, keep: bool) -> Result<()> {
     let client = Client::new(url.open(Absent::Create).await?);
 
     let enqueuing = Instant::now();
-    let Given { ids, duplicates } = enqueue(&client, folder.clone(), home.path().to_owned()).await?;
+    let Given { ids, duplicates } = enqueue(&client, folder.clone(), home.path().to_owned(), &stop).await?;
     let enqueuing = enqueuing.elapsed();
     let bytes = jobs::Bytes::default();
     let running = Instant::now();
@@ -67,7 +67,11 @@ pub(crate) async fn run(folder: &Path, keep: bool) -> Result<()> {
     if keep {
         let _ = home.keep();
     }
-    if account.is_complete() { Ok(()) } else { Err(Failure::failed("not every job is accounted for")) }
+    match account.is_complete() {
+        true => Ok(()),
+        false if stop.gently.is_cancelled() => Err(Failure::failed("stopped before every job had ended")),
+        false => Err(Failure::failed("not every job is accounted for")),
+    }
 }
 
 /// What the store was given.
@@ -76,7 +80,7 @@ struct Given {
     duplicates: usize,
 }
 
-async fn enqueue(client: &Client, folder: PathBuf, own: PathBuf) -> Result<Given> {
+async fn enqueue(client: &Client, folder: PathBuf, own: PathBuf, stop: &Stop) -> Result<Given> {
     let files = Files::below(&folder, &own)
         .map_err(|error| Failure::not_found(format!("cannot look into {}: {error}", folder.display())))?;
     let (found, mut batches) = mpsc::channel(2);
@@ -94,6 +98,9 @@ async fn enqueue(client: &Client, folder: PathBuf, own: PathBuf) -> Result<Given
     let mut given = Given { ids: Vec::new(), duplicates: 0 };
     let mut progress = Progress::new("enqueued", None);
     while let Some(batch) = batches.recv().await {
+        if stop.gently.is_cancelled() {
+            return Err(Failure::failed("stopped while the jobs were enqueued"));
+        }
         let texts = batch.into_iter().map(lossy);
         let receipts =
             client.enqueue_many::<jobs::Checksum, _>(texts).await.map_err(|partly| partly.error)?;
@@ -198,12 +205,12 @@ fn show_speed(
     bytes: u64,
     output: &mut Output,
 ) {
-    let jobs = u32::try_from(jobs).map_or(f64::INFINITY, f64::from);
+    let number = |jobs: u64| u32::try_from(jobs).map_or(f64::INFINITY, f64::from);
     let megabytes = bytes / 1_000_000;
     output.line(format_args!(
         "Enqueued {:.0} a second, ran {:.0} a second ({} in all, {megabytes} MB read).",
-        jobs / enqueuing.as_secs_f64(),
-        jobs / running.as_secs_f64(),
+        number(jobs as u64) / enqueuing.as_secs_f64(),
+        number(account.ended()) / running.as_secs_f64(),
         format_duration(enqueuing + running),
     ));
     if let Some((median, most)) = account.waits() {

@@ -1,5 +1,8 @@
 //! The first five minutes.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
+
 use crate::program::Home;
 
 #[test]
@@ -36,6 +39,24 @@ fn every_job_of_the_demo_is_accounted_for() {
         assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
     }
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_demo_that_is_stopped_says_so() {
+    let home = Home::new();
+    std::fs::create_dir(home.path("files")).expect("made");
+    // One of its jobs waits half a second: there is time to stop it after its first line.
+    let mut command = home.command(&["demo", "files"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut said = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+    stderr.read_line(&mut said).expect("it says where its store is");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let output = child.wait_with_output().expect("it ends");
+    stderr.read_to_string(&mut said).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: stopped "), "{said}");
 }
 
 #[test]

@@ -56,6 +56,54 @@ fn a_job_has_its_members_in_their_order() {
     }
 }
 
+/// The line with every text that differs from run to run written as `…`.
+fn blurred(line: &str) -> String {
+    let job: Value = serde_json::from_str(line).expect("it is JSON");
+    let mut text = line.trim().to_owned();
+    let varying =
+        ["/id", "/run_at", "/created_at", "/attempted_at", "/finished_at", "/worker", "/errors/0/at"];
+    for value in varying.iter().filter_map(|path| job.pointer(path)?.as_str()) {
+        text = text.replace(&format!("\"{value}\""), "\"…\"");
+    }
+    text
+}
+
+#[test]
+fn a_job_is_printed_as_the_documentation_tells() {
+    let home = Home::new();
+    home.enqueue(&["k", "{\"n\":1}", "--max-attempts", "1", "--tag", "nightly", "--meta", "tenant=acme"]);
+    assert_eq!(
+        blurred(&home.ok(&["jobs", "list", "--json"]).stdout),
+        "{\"id\":\"…\",\"kind\":\"k\",\"queue\":\"default\",\"state\":\"available\",\"priority\":0,\"attempt\":0,\
+         \"max_attempts\":1,\"run_at\":\"…\",\"created_at\":\"…\",\"attempted_at\":null,\"finished_at\":null,\
+         \"worker\":null,\"tags\":[\"nightly\"],\"metadata\":{\"tenant\":\"acme\"},\"args\":{\"n\":1},\"output\":null,\
+         \"errors\":[]}"
+    );
+    home.ok(&["work", "--exec", "k=sh -c 'echo oops >&2; exit 1'", "--drain"]);
+    assert_eq!(
+        blurred(&home.ok(&["jobs", "list", "--json"]).stdout),
+        "{\"id\":\"…\",\"kind\":\"k\",\"queue\":\"default\",\"state\":\"discarded\",\"priority\":0,\"attempt\":1,\
+         \"max_attempts\":1,\"run_at\":\"…\",\"created_at\":\"…\",\"attempted_at\":\"…\",\"finished_at\":\"…\",\
+         \"worker\":\"…\",\"tags\":[\"nightly\"],\"metadata\":{\"tenant\":\"acme\"},\"args\":{\"n\":1},\"output\":null,\
+         \"errors\":[{\"attempt\":1,\"at\":\"…\",\"outcome\":\"failed\",\"message\":\"exit code 1: oops\"}]}"
+    );
+}
+
+#[test]
+fn enqueue_answers_every_line_as_the_documentation_tells() {
+    let home = Home::new();
+    let lines = "{\"kind\":\"k\",\"unique_key\":\"u\"}\n{\"kind\":\"k\",\"unique_key\":\"u\"}\n{}\n";
+    let ran = home.run_with(&["enqueue", "--file", "-", "--skip-invalid", "--json"], lines.as_bytes());
+    let id = ran.ndjson()[0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(
+        ran.stdout,
+        format!(
+            "{{\"line\":1,\"result\":\"created\",\"id\":\"{id}\"}}\n{{\"line\":2,\"result\":\"existing\",\"id\":\"{id}\"}}\n\
+             {{\"line\":3,\"result\":\"invalid\",\"error\":\"`kind` is missing\"}}\n"
+        )
+    );
+}
+
 #[test]
 fn stats_have_the_eight_states_of_every_queue() {
     let home = Home::new();
