@@ -14,7 +14,7 @@ pub enum Backoff {
     Exponential {
         /// The delay after the first attempt.
         base: Duration,
-        /// What each further attempt multiplies it by; below 1 counts as 1.
+        /// What each further attempt multiplies it by; below 1 counts as 1. A job whose factor is not finite is refused.
         factor: f64,
         /// The longest delay.
         cap: Duration,
@@ -28,7 +28,8 @@ pub enum Backoff {
     },
     /// Always the same delay.
     Fixed(Duration),
-    /// One delay an attempt; the last one serves for all further attempts. Empty means no delay.
+    /// One delay an attempt; the last one serves for all further attempts. Empty means no delay; a job with more than
+    /// [`RetryPolicy::MAX_TABLE`] is refused.
     Table(Arc<[Duration]>),
 }
 
@@ -72,6 +73,9 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// The most delays of a table.
+    pub const MAX_TABLE: usize = 1_000;
+
     const fn with_backoff(backoff: Backoff) -> Self {
         Self { backoff, jitter: Jitter::Percent(10) }
     }
@@ -118,6 +122,20 @@ impl RetryPolicy {
                 scale(delay, 1.0 - spread + 2.0 * spread * random.clamp(0.0, 1.0))
             }
             Jitter::Full => scale(delay, random.clamp(0.0, 1.0)),
+        }
+    }
+
+    /// What keeps this policy from being stored, if anything does: JSON has no infinite factor, and a job carries its
+    /// whole table.
+    pub(crate) fn fault(&self) -> Option<String> {
+        match &self.backoff {
+            Backoff::Exponential { factor, .. } if !factor.is_finite() => {
+                Some(format!("the factor {factor} is not a finite number"))
+            }
+            Backoff::Table(delays) if delays.len() > Self::MAX_TABLE => {
+                Some(format!("a table of {} delays is longer than {}", delays.len(), Self::MAX_TABLE))
+            }
+            _ => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Decision, Ending, JobState, RetryPolicy, Timestamp};
+use crate::{Decision, Ending, Jitter, JobState, RetryPolicy, Timestamp};
 
 /// This many crashes in a row discard a job: whatever runs it, dies.
 pub const DISCARD_AFTER_CRASHES: u16 = 5;
@@ -136,8 +136,8 @@ pub fn settle_crash(policy: &RetryPolicy, facts: RunFacts, random: f64) -> Settl
     } else if crashes == 1 {
         crashed(JobState::Available, Duration::ZERO, None)
     } else {
-        let full = policy.clone().without_jitter().delay(facts.attempt, 0.0);
-        crashed(JobState::Retryable, full.mul_f64(random.clamp(0.0, 1.0)), None)
+        let after = policy.clone().with_jitter(Jitter::Full).delay(facts.attempt, random);
+        crashed(JobState::Retryable, after, None)
     }
 }
 

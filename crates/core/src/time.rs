@@ -7,7 +7,7 @@ use std::time::Duration;
 /// An instant in whole milliseconds since 1970-01-01T00:00:00Z, the resolution every backend stores.
 ///
 /// Its text form is RFC 3339 in UTC with milliseconds. Arithmetic saturates at [`Timestamp::MAX`]
-/// (the end of the year 9999), so a delay of any length is a valid one.
+/// (near the end of the year 9999), so a delay of any length is a valid one.
 ///
 /// ```
 /// use gristmill_core::Timestamp;
@@ -23,8 +23,9 @@ pub struct Timestamp(i64);
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
-    /// 9999-12-31T00:00:00Z, the last instant that is kept.
-    pub const MAX: Self = Self(253_402_214_400_000);
+    /// 9999-12-30T22:00:00Z, the last instant that is kept: after it an instant has no year of four digits everywhere on
+    /// earth, and its text form would not be read back.
+    pub const MAX: Self = Self(253_402_207_200_000);
 
     /// The instant `millis` milliseconds after the epoch, clamped to the epoch and [`Self::MAX`].
     pub const fn from_millis(millis: i64) -> Self {

@@ -176,6 +176,9 @@ impl JobOptions {
         });
         faults.check(tags.len() <= MAX_TAGS, || format!("{} tags are more than {MAX_TAGS}", tags.len()));
         faults.check(self.timeout != Some(Duration::ZERO), || "timeout is 0; the smallest is 1ms".to_owned());
+        if let Some(fault) = self.retry.as_ref().and_then(RetryPolicy::fault) {
+            faults.0.push(format!("retry: {fault}"));
+        }
         faults.take("metadata", self.metadata.check());
         let (Some(kind), Some(queue), Some(priority), Some(max_attempts), true) =
             (kind, queue, priority, max_attempts, faults.0.is_empty())
@@ -320,9 +323,10 @@ mod tests {
             .priority(11)
             .max_attempts(0)
             .unique_key("")
-            .timeout(Duration::ZERO);
+            .timeout(Duration::ZERO)
+            .retry(RetryPolicy::exponential(Duration::from_secs(1), f64::INFINITY, Duration::from_secs(9)));
         let error = options.tag("ä").prepare(id, "", Args::empty()).expect_err("nothing of it is valid");
-        assert_eq!(error.faults().len(), 7, "{error}");
+        assert_eq!(error.faults().len(), 8, "{error}");
     }
 
     #[test]
