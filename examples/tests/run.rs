@@ -1,6 +1,7 @@
 //! Every lesson runs, ends well, and prints what it promises.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 /// Runs a lesson; its output must hold these lines in this order.
 fn runs(lesson: &str, lines: &[&str]) {
@@ -14,6 +15,27 @@ fn runs(lesson: &str, lines: &[&str]) {
     }
 }
 
+/// It works until it is told to stop.
+#[test]
+fn the_program_of_the_readme_is_run() {
+    let readme = include_str!("../../README.md");
+    let shown = readme.split("```rust,no_run\n").nth(1).and_then(|rest| rest.split("```").next());
+    let shown = shown.expect("the README shows a program");
+    assert!(include_str!("../00_quickstart.rs").ends_with(shown), "the README shows another program");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_00_quickstart"));
+    program.current_dir(folder.path()).stdout(Stdio::piped());
+    let mut child = program.spawn().expect("it starts");
+    let mut said = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    stdout.read_line(&mut said).expect("it says what it does");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success() && child.wait().expect("it ends").success());
+    assert_eq!(said, "dear user 7\n");
+    assert!(folder.path().join("jobs.db").exists());
+}
+
 macro_rules! lessons {
     ($($rule:ident $bin:literal [$($line:literal),* $(,)?])*) => {
         $(#[test]
@@ -23,7 +45,7 @@ macro_rules! lessons {
 
         #[test]
         fn every_lesson_is_run() {
-            let known = [$($bin),*];
+            let known = ["00_quickstart", $($bin),*];
             let folder = std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("the folder of the lessons");
             for entry in folder {
                 let path = entry.expect("a file").path();

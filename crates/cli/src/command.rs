@@ -102,7 +102,7 @@ fn run(cli: Cli, flagged: bool) -> Result<()> {
         }
         Command::Store(command) => {
             let quiet = if matches!(*command, StoreCommand::Bench(_)) { WITHOUT_JOBS } else { "warn" };
-            let setup = Setup::new(&global, quiet)?;
+            let setup = Setup::new(&global, flagged, quiet)?;
             within_runtime(start(*command, setup))
         }
     }

@@ -42,14 +42,15 @@ pub(crate) struct Global {
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) url: Url,
-    /// Somebody named the store; it is not the default.
+    /// The store was named on the command line: neither the default, nor the one that is worked with every day.
     pub(crate) named: bool,
     pub(crate) work: WorkConfig,
 }
 
 impl Setup {
     /// Reads the file, settles what wins, starts the log, with `quiet` unless somebody wants another one.
-    pub(crate) fn new(global: &Global, quiet: &str) -> Result<Self> {
+    /// `flagged` says that the store was named on the command line.
+    pub(crate) fn new(global: &Global, flagged: bool, quiet: &str) -> Result<Self> {
         let here = std::env::current_dir()
             .map_err(|error| Failure::io("the working directory cannot be told", &error))?;
         let found = config::load(global.config.as_deref(), &here)?;
@@ -64,8 +65,7 @@ impl Setup {
             (None, Some(url)) => Url::parse(url, found.folder.as_deref())?,
             (None, None) => Url::parse(DEFAULT_URL, None)?,
         };
-        let named = global.db.is_some() || found.config.db.is_some();
-        Ok(Self { url, named, work: found.config.work })
+        Ok(Self { url, named: flagged, work: found.config.work })
     }
 
     /// A client of the store.

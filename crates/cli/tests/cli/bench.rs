@@ -34,6 +34,16 @@ fn killed_workers_lose_and_double_nothing() {
     assert!(line["kills"].as_u64().is_some_and(|kills| kills > 0), "{line}");
 }
 
+/// A variable that stands in the environment for other commands once led the benchmark into the store of every day.
+#[test]
+fn only_a_store_that_is_named_on_the_command_line_is_measured() {
+    let home = Home::new();
+    let mut command = home.command(&["bench", "--jobs", "100", "--json"]);
+    let ran = command.env("GRISTMILL_DB", "sqlite:jobs.db").output().expect("it runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(!home.path("jobs.db").exists());
+}
+
 #[test]
 fn a_store_with_jobs_of_another_run_is_refused() {
     let home = Home::new();

@@ -9,5 +9,6 @@ mod exec;
 mod help;
 mod jobs;
 mod program;
+mod readme;
 mod shapes;
 mod store;
