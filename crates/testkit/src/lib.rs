@@ -51,7 +51,8 @@
 //!
 //! # The model
 //! [`model_histories`] does random histories to the backend and to a naive model of the contract, and compares all that
-//! can be seen after each step. A history that differs is shrunk and printed. `tests/model.rs` is whole with:
+//! can be seen after each step. A history that differs is shrunk and printed, with a seed: `GRISTMILL_MODEL_SEED` set to it
+//! (hexadecimal) begins the next run with the same histories. `tests/model.rs` is whole with:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -67,6 +68,12 @@
 //! # Faults
 //! [`FaultyBackend`] stands before any backend and lets chosen calls fail, hang, or succeed and say that they failed:
 //! for tests of whatever uses a backend. The suite's area `crash` runs a small client over it.
+//!
+//! Which rule is proved by which case stands in the crate's README.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod case;
 mod cases;

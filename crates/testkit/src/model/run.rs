@@ -31,8 +31,14 @@ where
     S: Into<Store>,
     F: Fn() -> S,
 {
-    let seed = std::env::var(SEED).ok().and_then(|text| u64::from_str_radix(&text, 16).ok());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    let seed = match std::env::var(SEED).map(|text| u64::from_str_radix(&text, 16)) {
+        Ok(Ok(seed)) => seed,
+        Ok(Err(_)) => {
+            let _ = writeln!(std::io::stdout(), "{SEED} is no hexadecimal number of at most 16 digits");
+            return ExitCode::FAILURE;
+        }
+        Err(_) => fastrand::u64(..),
+    };
     let (text, code) = match try_histories(seed, count, max_steps, fresh) {
         Ok(steps) => {
             (format!("model histories: {name}: {count} histories, {steps} steps compared"), ExitCode::SUCCESS)
