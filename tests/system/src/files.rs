@@ -25,7 +25,8 @@ fn below(top: &Path, count: usize) -> Vec<String> {
     let mut files = Vec::new();
     while let Some(folder) = folders.pop_front() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+        let mut paths: Vec<PathBuf> =
+            entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
         paths.sort();
         for path in paths {
             let Ok(about) = path.symlink_metadata() else { continue };

@@ -104,7 +104,8 @@ impl Product {
     /// When it cannot be started.
     pub fn worker<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Worker {
         let mut command = self.command(["work"]);
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder().join("workers.log"));
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.folder().join("workers.log"));
         command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.expect("a log file"));
         Worker(command.spawn().expect("a worker starts"))
     }
@@ -171,7 +172,10 @@ impl Drop for Worker {
 ///
 /// # Panics
 /// When it does not come in ten minutes.
-#[expect(clippy::disallowed_methods, reason = "the fact lies in another process, which can only be asked again")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the fact lies in another process, which can only be asked again"
+)]
 pub fn wait_until(fact: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {

@@ -81,13 +81,22 @@ fn every_accepted_end_was_a_real_one(product: &Product, account: &gristmill_syst
     for line in journal.lines() {
         let words: Vec<&str> = line.split(' ').collect();
         if let ["end", id, token] = words[..] {
-            let run = token.split('-').next().and_then(|run| run.parse().ok()).expect("a token begins with its run");
+            let run = token
+                .split('-')
+                .next()
+                .and_then(|run| run.parse().ok())
+                .expect("a token begins with its run");
             ends.entry(id).or_default().push(run);
         }
     }
     for (job, _) in account.ended(JobState::Completed) {
         let runs = ends.get(job.id.to_string().as_str()).map(Vec::as_slice).unwrap_or_default();
-        assert!(runs.contains(&job.run), "job {} completed run {}, but the program ended {runs:?}", job.id, job.run);
+        assert!(
+            runs.contains(&job.run),
+            "job {} completed run {}, but the program ended {runs:?}",
+            job.id,
+            job.run
+        );
     }
 }
 

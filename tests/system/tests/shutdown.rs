@@ -17,7 +17,14 @@ fn sigterm_records_what_finished_and_gives_the_rest_back() {
     let lines = r#"{"kind":"quick"}"#.to_owned() + "\n" + r#"{"kind":"slow"}"# + "\n";
     product.run_with(["enqueue", "--file", "-"], lines.repeat(50).as_bytes());
     let mut worker = product.worker([
-        "--exec", "quick=sh quick.sh", "--exec", "slow=sh slow.sh", "--queue", "default=100", "--grace", "1s",
+        "--exec",
+        "quick=sh quick.sh",
+        "--exec",
+        "slow=sh slow.sh",
+        "--queue",
+        "default=100",
+        "--grace",
+        "1s",
     ]);
     let started = product.folder().join("started");
     wait_until("100 jobs to run", || std::fs::read(&started).is_ok_and(|bytes| bytes.len() == 200));
