@@ -11,7 +11,7 @@ struct Welcome {
     name: String,
 }
 
-/// A handler is an async function. Its first argument is the job.
+/// A handler is an async function. Its first argument is the job. Several run at once, in no promised order.
 async fn welcome(job: Welcome) {
     println!("welcome, {}", job.name);
 }
