@@ -201,6 +201,6 @@ fn build() -> PathBuf {
         .expect("cargo runs");
     let messages = String::from_utf8(output.stdout).expect("cargo speaks UTF-8");
     let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let program = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last();
+    let program = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
     program.expect("`cargo build --package gristmill-cli` gives the program")
 }
