@@ -1,7 +1,9 @@
 //! Which kinds of jobs are quick enough to run in the task that fetched them.
 //!
 //! A task a job costs about a microsecond, more than many a handler. A kind whose first polls end at once and quickly is
-//! therefore polled in place; one slow poll sends it back to tasks of its own, where it holds no neighbour up.
+//! therefore polled in place. Slow polls send it back to tasks of its own, where it holds no neighbour up; a single one
+//! does not unless it is very slow: on a busy machine a thread is taken off its processor for some milliseconds now and
+//! then, which once sent a quarter of a million quick jobs to tasks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -14,10 +16,15 @@ use crate::handler::route::{Mode, Route, Routes};
 
 /// This many quick first polls in a row make a kind quick.
 const QUICK_AFTER: i32 = 16;
-/// A slow poll keeps a kind in tasks of its own for this many jobs.
+/// Another slow poll within this many quick ones is no accident.
+const SUSPECT_FOR: i32 = 64;
+const TRUSTED: i32 = QUICK_AFTER + SUSPECT_FOR;
+/// A slow kind gets tasks of its own for this many jobs.
 const SLOW_FOR: i32 = 1_000;
 const QUICK: Duration = Duration::from_micros(50);
 const SLOW: Duration = Duration::from_millis(1);
+/// Longer than a thread is kept waiting for its processor.
+const VERY_SLOW: Duration = Duration::from_millis(30);
 
 /// A kind the worker has a handler for.
 #[derive(Debug)]
@@ -74,7 +81,8 @@ impl Kind {
     }
 }
 
-/// Counts up with every quick first poll to [`QUICK_AFTER`], and falls to `-SLOW_FOR` with a slow one. Relaxed and a
+/// Counts up with every quick first poll: from [`QUICK_AFTER`] on the kind is quick, at [`TRUSTED`] a slow poll is an
+/// accident. Falls below zero when the kind is slow. Relaxed and a
 /// little wrong under contention, which costs nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Pace(AtomicI32);
@@ -88,9 +96,9 @@ impl Pace {
     pub(crate) fn observe(&self, took: Duration, ended: bool) {
         let now = self.0.load(Ordering::Relaxed);
         let next = if took > SLOW {
-            -SLOW_FOR
+            if now >= TRUSTED && took <= VERY_SLOW { QUICK_AFTER } else { -SLOW_FOR }
         } else if ended && took <= QUICK {
-            if now >= QUICK_AFTER {
+            if now >= TRUSTED {
                 return;
             }
             now + 1
@@ -123,8 +131,29 @@ mod tests {
     }
 
     #[test]
-    fn one_slow_poll_ends_that_for_a_long_time() {
-        let pace = Pace(AtomicI32::new(QUICK_AFTER));
+    fn a_slow_poll_now_and_then_is_an_accident() {
+        let pace = Pace(AtomicI32::new(TRUSTED));
+        for _ in 0..3 {
+            pace.observe(Duration::from_millis(2), true);
+            for _ in 0..SUSPECT_FOR {
+                assert!(pace.is_quick());
+                pace.observe(NOW, true);
+            }
+        }
+    }
+
+    #[test]
+    fn a_very_slow_poll_is_none() {
+        let pace = Pace(AtomicI32::new(TRUSTED));
+        pace.observe(2 * VERY_SLOW, true);
+        assert!(!pace.is_quick());
+    }
+
+    #[test]
+    fn a_second_slow_poll_soon_after_ends_that_for_a_long_time() {
+        let pace = Pace(AtomicI32::new(TRUSTED));
+        pace.observe(Duration::from_millis(2), true);
+        pace.observe(NOW, true);
         pace.observe(Duration::from_millis(2), true);
         for _ in 0..SLOW_FOR {
             assert!(!pace.is_quick());
