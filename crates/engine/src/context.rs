@@ -8,7 +8,7 @@ mod follow_up;
 mod log;
 mod record;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use gristmill_core::{Args, FetchedJob, JobId, Lease, Metadata, Name, NewJob, Priority, Timestamp};
@@ -28,12 +28,20 @@ pub struct JobContext(Arc<Attempt>);
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) job: FetchedJob,
-    pub(crate) client: Client,
+    /// Shared by the attempts of a chunk: a count of owners that all threads change would cost more than the handle.
+    pub(crate) client: Arc<Client>,
     pub(crate) cancel: Cancel,
     /// When the worker started the handler, by its own clock.
     pub(crate) started_at: Timestamp,
     /// When the attempt's timeout passes.
     pub(crate) deadline: Option<Instant>,
+    /// Made when the handler first says something: most never do.
+    notes: OnceLock<Box<Notes>>,
+}
+
+/// What a handler says while it runs.
+#[derive(Debug, Default)]
+struct Notes {
     /// Follow-up jobs, stored if and only if the finish is accepted.
     effects: Mutex<Vec<NewJob>>,
     /// Lines that have not been stored yet.
@@ -43,7 +51,7 @@ pub(crate) struct Attempt {
 impl JobContext {
     pub(crate) fn new(
         job: FetchedJob,
-        client: Client,
+        client: Arc<Client>,
         started_at: Timestamp,
         deadline: Option<Instant>,
     ) -> Self {
@@ -53,13 +61,16 @@ impl JobContext {
             cancel: Cancel::new(),
             started_at,
             deadline,
-            effects: Mutex::default(),
-            log: Mutex::default(),
+            notes: OnceLock::new(),
         }))
     }
 
     pub(crate) fn attempt_state(&self) -> &Attempt {
         &self.0
+    }
+
+    fn notes(&self) -> &Notes {
+        self.0.notes.get_or_init(Box::default)
     }
 
     pub(crate) fn lease(&self) -> &Lease {

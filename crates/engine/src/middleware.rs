@@ -140,9 +140,14 @@ where
 }
 
 /// A handler with its middleware.
-struct Layered {
+struct Layered(Arc<Fork>);
+
+/// One of the owners of the layers, itself shared by attempts.
+struct Fork(Arc<Layers>);
+
+struct Layers {
     layers: Arc<[Arc<dyn Middleware>]>,
-    handler: Arc<dyn Start>,
+    handler: Box<dyn Start>,
 }
 
 /// Wraps a handler; without middleware it stays as it is.
@@ -150,20 +155,24 @@ pub(crate) fn wrap(layers: &Arc<[Arc<dyn Middleware>]>, handler: Box<dyn Start>)
     if layers.is_empty() {
         return handler;
     }
-    Box::new(Layered { layers: layers.clone(), handler: Arc::from(handler) })
+    Box::new(Layered(Arc::new(Fork(Arc::new(Layers { layers: layers.clone(), handler })))))
 }
 
 impl Start for Layered {
     fn start(&self, context: JobContext) -> BoxFuture<'static, Attempted> {
-        let (layers, handler) = (self.layers.clone(), self.handler.clone());
+        let fork = self.0.clone();
         Box::pin(async move {
             let mut run = JobRun { context, handled: None };
-            let outcome = Next { layers: &layers, handler: &*handler }.run(&mut run).await;
+            let outcome = Next { layers: &fork.0.layers, handler: &*fork.0.handler }.run(&mut run).await;
             // The handler's finer ending stands unless a middleware made something else of the outcome.
             match run.handled {
                 Some((handled, ending)) if handled == discriminant(&outcome) => Attempted { outcome, ending },
                 _ => outcome.into(),
             }
         })
+    }
+
+    fn fork(&self) -> Box<dyn Start> {
+        Box::new(Self(Arc::new(Fork(self.0.0.clone()))))
     }
 }

@@ -60,8 +60,9 @@ impl Client {
             return Ok(Vec::new());
         }
         let by_hand = self.by_hand().await?;
+        let client = Arc::new(self.clone());
         let keep = |job| {
-            let context = JobContext::new(job, self.clone(), self.now(), None);
+            let context = JobContext::new(job, client.clone(), self.now(), None);
             (context.clone(), Leased { context, by_hand: by_hand.clone(), ended: false })
         };
         by_hand.fetch(&queue, max.min(1_000), keep).await

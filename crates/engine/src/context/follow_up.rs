@@ -52,10 +52,13 @@ impl JobContext {
     }
 
     pub(crate) fn take_effects(&self) -> Vec<NewJob> {
+        if self.0.notes.get().is_none() {
+            return Vec::new();
+        }
         std::mem::take(&mut *self.effects())
     }
 
     fn effects(&self) -> MutexGuard<'_, Vec<NewJob>> {
-        self.0.effects.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notes().effects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

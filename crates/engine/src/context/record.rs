@@ -109,13 +109,15 @@ impl JobContext {
 
     /// Whether there are lines that have not been stored.
     pub(crate) fn has_logged(&self) -> bool {
-        !self.lines().is_empty()
+        self.0.notes.get().is_some() && !self.lines().is_empty()
     }
 
     /// A request that takes the log lines along.
     fn record_request(&self) -> RecordRequest {
         let mut request = RecordRequest::new(self.lease().clone());
-        request.log = self.lines().take();
+        if self.has_logged() {
+            request.log = self.lines().take();
+        }
         request
     }
 
@@ -132,6 +134,6 @@ impl JobContext {
     }
 
     fn lines(&self) -> MutexGuard<'_, Log> {
-        self.0.log.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notes().log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,7 +22,14 @@ trait Run: Send + Sync + 'static {
 }
 
 /// The one place where types are erased.
-struct Erased<R>(Arc<R>);
+struct Erased<R>(Arc<Fork<R>>);
+
+/// One of the owners of a handler, itself shared by attempts.
+struct Fork<R>(Arc<R>);
+
+fn erase<R: Run>(run: R) -> Box<dyn Start> {
+    Box::new(Erased(Arc::new(Fork(Arc::new(run)))))
+}
 
 impl<R: Run> Start for Erased<R> {
     fn start(&self, context: JobContext) -> BoxFuture<'static, Attempted> {
@@ -30,10 +37,14 @@ impl<R: Run> Start for Erased<R> {
         let span = span(&context);
         let attempt = async move {
             // Caught here so that middleware sees a panic as the outcome that it is.
-            let attempted = AssertUnwindSafe(run.run(&context)).catch_unwind().await;
+            let attempted = AssertUnwindSafe(run.0.run(&context)).catch_unwind().await;
             attempted.unwrap_or_else(|panic| panicked(&*panic))
         };
         Box::pin(attempt.instrument(span))
+    }
+
+    fn fork(&self) -> Box<dyn Start> {
+        Box::new(Self(Arc::new(Fork(self.0.0.clone()))))
     }
 }
 
@@ -64,7 +75,7 @@ where
     F::Return: IntoOutcome<<Args::Job as Job>::Output>,
     Args: HandlerArgs<S> + 'static,
 {
-    Box::new(Erased(Arc::new(Typed { function, state, undecodable, args: PhantomData })))
+    erase(Typed { function, state, undecodable, args: PhantomData })
 }
 
 impl<F, S, Args> Run for Typed<F, S, Args>
@@ -103,7 +114,7 @@ where
     Args: HandlerArgs<S> + 'static,
 {
     let function = Arc::new(function);
-    Box::new(Erased(Arc::new(Blocking { function, state, undecodable, args: PhantomData })))
+    erase(Blocking { function, state, undecodable, args: PhantomData })
 }
 
 impl<F, S, Args> Run for Blocking<F, S, Args>
@@ -154,7 +165,7 @@ where
     F::Return: IntoOutcome<AnyOutput>,
     Args: RawHandlerArgs<S> + 'static,
 {
-    Box::new(Erased(Arc::new(Raw { function, state, args: PhantomData })))
+    erase(Raw { function, state, args: PhantomData })
 }
 
 impl<F, S, Args> Run for Raw<F, S, Args>
@@ -180,7 +191,7 @@ struct Object<H> {
 }
 
 pub(crate) fn object<H: Handler>(handler: H, undecodable: Undecodable) -> Box<dyn Start> {
-    Box::new(Erased(Arc::new(Object { handler, undecodable })))
+    erase(Object { handler, undecodable })
 }
 
 impl<H: Handler> Run for Object<H> {

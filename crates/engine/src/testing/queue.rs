@@ -186,8 +186,9 @@ impl<'a> Session<'a> {
             let outcome = Outcome::Deferred { after: Duration::ZERO, reason: "no handler".to_owned() };
             return Ok(Performed { id, kind, outcome, ending: Ending::UnknownKind, state });
         };
-        let client = self.queue.client.clone();
-        let context = JobContext::new(job, client.clone(), client.now(), None);
+        let client = Arc::new(self.queue.client.clone());
+        let now = client.now();
+        let context = JobContext::new(job, client, now, None);
         let attempt = AssertUnwindSafe(route.start.start(context.clone())).catch_unwind();
         let attempted = attempt.await.unwrap_or_else(|panic| panicked(&*panic));
         context.flush_log().await;

@@ -9,10 +9,9 @@ use gristmill_core::{
     BoxFuture, Decision, Ending, FetchedJob, FinishItem, JobSpec, Outcome, RunError, format_duration,
 };
 
-use super::pace::Kind;
 use crate::context::StopWhy;
 use crate::handler::panicked::panicked;
-use crate::handler::route::RetryDelay;
+use crate::handler::route::{RetryDelay, Start};
 use crate::{Attempted, JobContext};
 
 /// A job's longest wait for a worker that has a handler for its kind.
@@ -40,8 +39,8 @@ pub(crate) struct Ended {
 pub(crate) type Attempting = BoxFuture<'static, Attempted>;
 
 /// Starts the handler's future; a panic is an outcome.
-pub(crate) fn begin(kind: &Kind, context: JobContext) -> Result<Attempting, Attempted> {
-    catch_unwind(AssertUnwindSafe(|| kind.route.start.start(context))).map_err(|panic| panicked(&*panic))
+pub(crate) fn begin(start: &dyn Start, context: JobContext) -> Result<Attempting, Attempted> {
+    catch_unwind(AssertUnwindSafe(|| start.start(context))).map_err(|panic| panicked(&*panic))
 }
 
 /// Polls it; a panic is an outcome. After the answer it is not polled again.

@@ -6,7 +6,7 @@
 //! A renewal gives back what it does not list, and a fetch that begins after the list was made could overtake it. So a
 //! renewal lists the next numbers as well ([`AHEAD`]), and while one is in flight no fetch takes a number beyond them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gristmill_core::ClaimId;
@@ -99,12 +99,11 @@ impl Claims {
 
     /// The finishes of these runs are answered.
     pub(crate) fn closed(&self, runs: impl IntoIterator<Item = ClaimId>) {
-        let mut counts: HashMap<ClaimId, usize> = HashMap::new();
-        for claim in runs {
-            *counts.entry(claim).or_default() += 1;
-        }
         let mut ledger = self.ledger();
-        for (claim, count) in counts {
+        let mut runs = runs.into_iter().peekable();
+        while let Some(claim) = runs.next() {
+            // Runs end more or less in the order they were fetched: one look-up serves for many.
+            let count = 1 + std::iter::from_fn(|| runs.next_if_eq(&claim)).count();
             let Some(Some(open)) = ledger.open.get_mut(&claim) else { continue };
             *open = open.saturating_sub(count);
             if *open == 0 {

@@ -33,8 +33,15 @@ pub(crate) struct Finishes {
 
 #[derive(Debug, Default)]
 struct Inside {
-    waiting: VecDeque<Ended>,
+    /// As they were handed over, each at most a call's worth.
+    waiting: VecDeque<Vec<Ended>>,
     in_flight: Vec<Ended>,
+}
+
+impl Inside {
+    fn waiting(&self) -> usize {
+        self.waiting.iter().map(Vec::len).sum()
+    }
 }
 
 impl Finishes {
@@ -43,14 +50,22 @@ impl Finishes {
     }
 
     pub(crate) fn push_all(&self, ended: Vec<Ended>) {
-        self.inside().waiting.extend(ended);
+        {
+            let mut inside = self.inside();
+            let mut rest = ended;
+            while rest.len() > BATCH {
+                let later = rest.split_off(BATCH);
+                inside.waiting.push_back(std::mem::replace(&mut rest, later));
+            }
+            inside.waiting.push_back(rest);
+        }
         self.bell.notify_one();
     }
 
     /// How many are not answered.
     pub(crate) fn len(&self) -> usize {
         let inside = self.inside();
-        inside.waiting.len() + inside.in_flight.len()
+        inside.waiting() + inside.in_flight.len()
     }
 
     /// Waits until all are answered.
@@ -67,8 +82,14 @@ impl Finishes {
     fn begin(&self) -> usize {
         let mut inside = self.inside();
         if inside.in_flight.is_empty() {
-            let count = inside.waiting.len().min(BATCH);
-            let batch = inside.waiting.drain(..count).collect();
+            let mut batch = inside.waiting.pop_front().unwrap_or_default();
+            let room = inside.waiting().min(BATCH - batch.len());
+            batch.reserve(room);
+            while let Some(next) = inside.waiting.front()
+                && batch.len() + next.len() <= BATCH
+            {
+                batch.extend(inside.waiting.pop_front().unwrap_or_default());
+            }
             inside.in_flight = batch;
         }
         inside.in_flight.len()

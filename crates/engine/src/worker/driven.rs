@@ -141,7 +141,7 @@ impl Driven {
     async fn first_poll(&mut self) -> Poll<Attempted> {
         let began = Instant::now();
         let End { kind, context, .. } = &self.end;
-        let polled = match attempt::begin(kind, context.clone()) {
+        let polled = match attempt::begin(&*kind.route.start, context.clone()) {
             Err(attempted) => Poll::Ready(attempted),
             Ok(attempting) => {
                 let attempting = self.attempting.insert(attempting);

@@ -16,7 +16,8 @@ use super::chunk::Chunk;
 use super::driven::{self, Driven};
 use super::pace::Kind;
 use super::shared::Shared;
-use crate::JobContext;
+use crate::handler::route::Start;
+use crate::{Client, JobContext};
 
 /// A task of its own is worth it for this many jobs at least.
 const SMALLEST_CHUNK: usize = 64;
@@ -100,18 +101,24 @@ impl Drop for Open {
 async fn run_chunk(open: &Open) {
     let Open { chunk, shared } = open;
     let mut clock = Stopwatch::start(shared);
-    let mut known: Option<Arc<Kind>> = None;
+    let mut known: Option<Local> = None;
+    let client = Arc::new(shared.client.clone());
     let (mut flushed, mut since) = (clock.now, 0);
     let mut previous = None;
     while let Some(ready) = chunk.advance(previous.take()) {
-        let same = known.as_ref().is_some_and(|kind| kind.name == ready.job.spec.kind);
+        let same = known.as_ref().is_some_and(|local| local.kind.name == ready.job.spec.kind);
         if !same {
-            known = shared.kinds.find(&ready.job.spec.kind).cloned();
+            let kind = shared.kinds.find(&ready.job.spec.kind);
+            known = kind.map(|kind| Local {
+                kind: kind.clone(),
+                start: kind.route.start.fork(),
+                client: client.clone(),
+            });
         }
         match &known {
             None => previous = Some(no_handler(shared, ready)),
-            Some(kind) if kind.is_quick() => previous = in_place(shared, kind, ready, &mut clock),
-            Some(kind) => in_a_task(shared, kind, ready),
+            Some(local) if local.kind.is_quick() => previous = in_place(shared, local, ready, &mut clock),
+            Some(local) => in_a_task(shared, local, ready),
         }
         since += 1;
         let spent = !tokio::task::coop::has_budget_remaining();
@@ -123,6 +130,13 @@ async fn run_chunk(open: &Open) {
             (flushed, since) = (clock.tick(), 0);
         }
     }
+}
+
+/// What the jobs of a chunk that are of one kind have in common, with counts of owners that no other thread changes.
+struct Local {
+    kind: Arc<Kind>,
+    start: Box<dyn Start>,
+    client: Arc<Client>,
 }
 
 /// One reading of the clock a job: the end of one is the start of the next.
@@ -154,11 +168,16 @@ fn no_handler(shared: &Shared, ready: Ready) -> Ended {
 }
 
 /// Makes the context of an attempt and tells the hooks that it starts.
-fn context(shared: &Shared, ready: Ready, started_at: Timestamp) -> (usize, JobContext) {
+fn context(
+    shared: &Shared,
+    client: &Arc<Client>,
+    ready: Ready,
+    started_at: Timestamp,
+) -> (usize, JobContext) {
     let Ready { lane, job } = ready;
     let timeout = job.spec.timeout.or(shared.options.timeout);
     let deadline = timeout.map(later);
-    let context = JobContext::new(job, shared.client.clone(), started_at, deadline);
+    let context = JobContext::new(job, client.clone(), started_at, deadline);
     if !shared.hooks.is_empty() {
         let mut event = Event::new(EventKind::Started, context.id());
         event.job_kind = Some(context.kind().clone());
@@ -170,10 +189,11 @@ fn context(shared: &Shared, ready: Ready, started_at: Timestamp) -> (usize, JobC
 }
 
 /// One poll in this task; a job that is not ended by it moves to a task of its own.
-fn in_place(shared: &Arc<Shared>, kind: &Arc<Kind>, ready: Ready, clock: &mut Stopwatch) -> Option<Ended> {
-    let (lane, context) = context(shared, ready, clock.timestamp());
+fn in_place(shared: &Arc<Shared>, local: &Local, ready: Ready, clock: &mut Stopwatch) -> Option<Ended> {
+    let Local { kind, start, client } = local;
+    let (lane, context) = context(shared, client, ready, clock.timestamp());
     let began = clock.now;
-    let ended = match attempt::begin(kind, context.clone()) {
+    let ended = match attempt::begin(&**start, context.clone()) {
         Err(attempted) => Ok(attempted),
         // Nobody need be woken: the task it moves to polls it again at once.
         Ok(mut attempting) => match attempt::poll(&mut attempting, &mut Context::from_waker(Waker::noop())) {
@@ -195,7 +215,7 @@ fn in_place(shared: &Arc<Shared>, kind: &Arc<Kind>, ready: Ready, clock: &mut St
     }
 }
 
-fn in_a_task(shared: &Arc<Shared>, kind: &Arc<Kind>, ready: Ready) {
-    let (lane, context) = context(shared, ready, shared.now());
-    driven::spawn(shared, Driven::new(shared, kind, lane, context));
+fn in_a_task(shared: &Arc<Shared>, local: &Local, ready: Ready) {
+    let (lane, context) = context(shared, &local.client, ready, shared.now());
+    driven::spawn(shared, Driven::new(shared, &local.kind, lane, context));
 }
