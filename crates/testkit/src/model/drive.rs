@@ -7,14 +7,14 @@ mod maintain;
 use std::time::Duration;
 
 use gristmill_core::{
-    Enqueued, FinishItem, JobFilter, JobId, JobPatch, Lease, NewJob, Verb, VerbReply, VerbRequest, Verdict,
-    WorkerId,
+    Enqueued, FinishItem, JobFilter, JobId, JobPatch, JobState, Lease, NewJob, Verb, VerbReply, VerbRequest,
+    Verdict, WorkerId,
 };
 
 use super::compare::{compare, compare_histories};
 use super::op::{Op, SLOTS};
 use super::shape::{FilterShape, JobShape, Pick, kind, queue};
-use super::state::{ACTOR, Model};
+use super::state::{ACTOR, Job, Model};
 use crate::Fixture;
 use crate::fixture::act::ALL;
 
@@ -103,9 +103,11 @@ impl<'a> Drive<'a> {
         assert_eq!(self.t.count(all), 0, "a job is left that no verb reaches");
     }
 
-    /// A job of this shape, with a new id or one that is there.
+    /// A job of this shape, with a new id or one that is there and stays: a running job may be deleted by the finish that
+    /// stores this one, and an old id that is stored anew has no place in the order of ids.
     fn new_job(&mut self, shape: &JobShape) -> NewJob {
-        let there: Vec<JobId> = self.model.jobs.keys().copied().collect();
+        let stays = |job: &&Job| job.state != JobState::Running;
+        let there: Vec<JobId> = self.model.jobs.values().filter(stays).map(|job| job.id).collect();
         let id = shape.repeat.and_then(|pick| pick.of(&there)).unwrap_or_else(|| {
             let id = self.t.next_id();
             self.ids.push(id);
