@@ -73,6 +73,24 @@ impl JobContext {
         self.0.notes.get_or_init(Box::default)
     }
 
+    /// Returns when the attempt should stop; see [`Self::cancellation`].
+    ///
+    /// ```
+    /// # async fn work() {}
+    /// async fn handle(context: gristmill_engine::JobContext) {
+    ///     tokio::select! {
+    ///         () = work() => {}
+    ///         () = context.cancelled() => {} // clean up
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn cancelled(&self) {
+        self.cancellation().cancelled_owned().await;
+    }
+
     pub(crate) fn lease(&self) -> &Lease {
         &self.0.job.lease
     }

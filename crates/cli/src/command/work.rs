@@ -23,8 +23,7 @@ use crate::stop::Stop;
 ///
 /// Exit code 0 completes the job, 75 asks for a retry, 65 discards it, 77 cancels it, 69 runs it again 30 s later
 /// without spending an attempt; any other one fails the attempt. On a cancel or a timeout the process group gets
-/// SIGTERM, and SIGKILL after the grace: on a cancel after 1 s at most, and after a timeout of the job's own after a tenth
-/// of that, 1 s at most.
+/// SIGTERM, and SIGKILL after the grace.
 ///
 /// SIGTERM and SIGINT stop gently: nothing new is fetched, what runs has the grace to end. A second one stops at once.
 #[derive(Debug, Args)]
@@ -66,6 +65,8 @@ Kinds, queues and numbers may stand in gristmill.toml, or the file of --config, 
   exec = \"./checksum.sh --fast\"      # or a list of words
   timeout = \"30s\"";
 
+/// What the killing of a program takes at most.
+const KILL: Duration = Duration::from_millis(500);
 /// How long programs get after SIGTERM unless told otherwise.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -88,7 +89,9 @@ impl Work {
         if let Some(lease) = lease {
             builder = builder.lease(lease);
         }
-        builder = builder.grace(self.grace(&setup.work));
+        let grace = self.grace(&setup.work);
+        // A program that has to be killed after the grace still says how it ended.
+        builder = builder.grace(grace).cancel_grace(grace + KILL);
         if self.drain {
             builder = builder.drain();
         }

@@ -131,6 +131,7 @@ impl Driven {
             Mode::Blocking => Some(rest.await),
             Mode::Async => {
                 let cooperation = (timeout / 10).min(LONGEST_COOPERATION);
+                let cooperation = shared.options.cancel_grace.unwrap_or(cooperation);
                 tokio::time::timeout(cooperation, rest).await.ok()
             }
         };

@@ -17,7 +17,7 @@ use super::shared::Shared;
 use crate::context::StopWhy;
 
 /// Cancels reach their handlers within a second, the call and the handler's waking included.
-const LONGEST_INTERVAL: Duration = Duration::from_millis(900);
+const LONGEST_INTERVAL: Duration = Duration::from_millis(700);
 /// However many hints come, renewals keep this distance.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a cancelled handler may take to come to its end by itself.
@@ -107,7 +107,8 @@ fn obey(shared: &Arc<Shared>, reply: &RenewReply, listed: &Listed) {
         stop_attempts(shared, Which::Claims(lost), StopWhy::LeaseLost, Duration::ZERO);
     }
     if !reply.cancels.is_empty() {
-        stop_attempts(shared, Which::Runs(reply.cancels.clone()), StopWhy::Cancelled, COOPERATION);
+        let cooperation = shared.options.cancel_grace.unwrap_or(COOPERATION);
+        stop_attempts(shared, Which::Runs(reply.cancels.clone()), StopWhy::Cancelled, cooperation);
     }
     if !reply.given_back.is_empty() {
         tracing::debug!(

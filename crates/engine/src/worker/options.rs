@@ -25,6 +25,9 @@ pub(crate) struct WorkerOptions {
     pub(crate) lease: Duration,
     /// How long running handlers may go on after a stop.
     pub(crate) grace: Duration,
+    /// How long an async handler may go on after a cancel or its timeout; `None` is a second, and after a timeout at most
+    /// a tenth of that.
+    pub(crate) cancel_grace: Option<Duration>,
     /// How often an idle queue is looked at when no hint comes.
     pub(crate) poll_interval: Duration,
     /// At most this many jobs a fetch.
@@ -47,6 +50,7 @@ impl Default for WorkerOptions {
             slots: None,
             lease: Duration::from_secs(30),
             grace: Duration::from_secs(30),
+            cancel_grace: None,
             poll_interval: Duration::from_secs(1),
             fetch_batch: 1_000,
             timeout: None,

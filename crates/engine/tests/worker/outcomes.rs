@@ -59,6 +59,30 @@ async fn a_cooperative_handler_learns_of_its_timeout() {
     worker.stop().await;
 }
 
+/// A program that is told to stop may need longer than a tenth of its timeout.
+#[tokio::test(start_paused = true)]
+async fn a_handler_has_the_cancel_grace_to_come_to_its_end() {
+    let t = Fixture::new();
+    let options = JobOptions::new().timeout(SECOND).max_attempts(1);
+    let (slow, deaf) = (t.enqueue_with("slow", options.clone()).await, t.enqueue_with("deaf", options).await);
+    let builder = t
+        .worker()
+        .cancel_grace(5 * SECOND)
+        .handle_raw("deaf", async |_: JobContext| future::pending::<Done>().await)
+        .handle_raw("slow", async |ctx: JobContext| {
+            ctx.cancelled().await;
+            tokio::time::sleep(3 * SECOND).await;
+            Err::<(), _>(JobError::retry_after(SECOND, "cleaned up"))
+        });
+    let worker = run(builder);
+    t.until(slow, JobState::Discarded).await;
+    let took = t.until(deaf, JobState::Discarded).await;
+    assert!(took <= 6 * SECOND + 5 * MILLI, "{took:?}");
+    let run = t.client.runs(slow).await.unwrap().remove(0);
+    assert_eq!(run.error.unwrap().message, "timed out after 1s: cleaned up");
+    worker.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_a_failure_before_and_after_the_first_await() {
     let t = Fixture::new();

@@ -43,6 +43,14 @@ impl<S> WorkerBuilder<S> {
         self
     }
 
+    /// How long an async handler may go on after it was told to stop by a cancel or its timeout, before it is dropped.
+    /// Default 1 s, and after a timeout at most a tenth of that; 0 drops it at once. It keeps its slot and its lease
+    /// until then.
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.options.cancel_grace = Some(grace);
+        self
+    }
+
     /// How often an idle queue is looked at when the backend gives no hint. Default 1 s, smallest 1 ms, largest 1 min.
     /// On a backend without notifications it bounds how long a new job waits.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
