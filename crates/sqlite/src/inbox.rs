@@ -49,6 +49,15 @@ struct State<T> {
     closed: bool,
 }
 
+impl<T> State<T> {
+    fn empty_into(&mut self, items: &mut VecDeque<T>) {
+        while let Some(urgent) = self.first.pop_back() {
+            items.push_front(urgent);
+        }
+        items.append(&mut self.in_turn);
+    }
+}
+
 impl<T> Inbox<T> {
     pub(crate) fn new() -> Self {
         let state = State {
@@ -107,14 +116,20 @@ impl<T> Inbox<T> {
                 return Taken::Nothing;
             }
         }
-        while let Some(urgent) = state.first.pop_back() {
-            items.push_front(urgent);
-        }
-        items.append(&mut state.in_turn);
+        state.empty_into(items);
         let outside = std::mem::take(&mut state.outside);
         drop(state);
         outside.into_iter().for_each(Waker::wake);
         Taken::Some
+    }
+
+    /// Moves what has come meanwhile to `items`, the urgent to their head, without waiting.
+    pub(crate) fn take_more(&self, items: &mut VecDeque<T>) {
+        let mut state = self.lock();
+        state.empty_into(items);
+        let outside = std::mem::take(&mut state.outside);
+        drop(state);
+        outside.into_iter().for_each(Waker::wake);
     }
 
     /// Takes one item; `None` when the inbox is closed and empty.

@@ -21,6 +21,9 @@ use crate::task::{Due, Task};
 
 /// How long a group may work before it commits: other processes wait for the file, and callers for their answer.
 const GROUP_WORK: Duration = Duration::from_millis(20);
+/// What comes while a group works joins it within this time: the finishes of one batch and the fetch of another then
+/// share a commit, which at `synchronous=FULL` costs as much as a thousand jobs' work.
+const JOIN_WITHIN: Duration = Duration::from_millis(3);
 /// How often an idle writer with listeners looks whether another process has written.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// After another process has written, it is taken to live this long.
@@ -50,6 +53,13 @@ pub(crate) struct Others {
     worked: Duration,
 }
 
+/// Whether a group takes in what comes while it works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joining {
+    Open,
+    Closed,
+}
+
 /// Why a group came to nothing.
 struct Spoiled {
     error: rusqlite::Error,
@@ -71,7 +81,7 @@ impl Writer {
                 }
                 Taken::Closed => break,
             }
-            let group = catch_unwind(AssertUnwindSafe(|| self.group(&mut waiting)));
+            let group = catch_unwind(AssertUnwindSafe(|| self.group(&mut waiting, Joining::Open)));
             if group.is_err() {
                 // The callers of the group see their answer's channel end.
                 self.roll_back();
@@ -79,7 +89,7 @@ impl Writer {
         }
     }
 
-    fn group(&mut self, waiting: &mut VecDeque<Box<dyn Task>>) {
+    fn group(&mut self, waiting: &mut VecDeque<Box<dyn Task>>, joining: Joining) {
         if let Err(error) = self.begin() {
             for task in waiting.drain(..) {
                 task.fail(of_sqlite(&error));
@@ -89,7 +99,7 @@ impl Writer {
         self.look_for_others();
         let started = Instant::now();
         let mut tasks = Vec::with_capacity(waiting.len());
-        let spoiled = self.work(waiting, &mut tasks, started).err();
+        let spoiled = self.work(waiting, &mut tasks, started, joining).err();
         self.others.worked += started.elapsed();
         match spoiled {
             None => tasks.into_iter().for_each(|task: Box<dyn Task>| task.answer()),
@@ -104,10 +114,15 @@ impl Writer {
         waiting: &mut VecDeque<Box<dyn Task>>,
         tasks: &mut Vec<Box<dyn Task>>,
         started: Instant,
+        joining: Joining,
     ) -> Result<(), Spoiled> {
         let settings = Settings { watch_ends: self.listeners.watch_ends(), ..self.settings };
         let mut group = Group::new(&self.connection, &mut self.memory, settings);
-        while let Some(mut task) = waiting.pop_front() {
+        loop {
+            if waiting.is_empty() && joining == Joining::Open && started.elapsed() < JOIN_WITHIN {
+                self.inbox.take_more(waiting);
+            }
+            let Some(mut task) = waiting.pop_front() else { break };
             match task.is_due() {
                 Due::Yes => {}
                 Due::Late => {
@@ -142,7 +157,7 @@ impl Writer {
             return;
         }
         for task in tasks {
-            self.group(&mut VecDeque::from([task]));
+            self.group(&mut VecDeque::from([task]), Joining::Closed);
         }
     }
 
