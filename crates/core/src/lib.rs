@@ -5,9 +5,9 @@
 //! conformance suite say what is missing.
 //!
 //! Nothing here performs I/O, starts a task or knows a database. What state follows an outcome
-//! ([`settle()`]), when the next attempt is due ([`RetryPolicy`]), which moves are legal
-//! ([`JobState::can_become`]) and what a name or a job's args may hold is decided here, once; a backend stores
-//! the decision if the lease still holds, and nothing else.
+//! ([`settle()`]), what an operator's act does ([`operate()`]), when the next attempt is due
+//! ([`RetryPolicy`]), which moves are legal ([`JobState::can_become`]) and what a name or a job's args may
+//! hold is decided here, once; a backend stores the decision if the lease still holds, and nothing else.
 
 mod backend;
 mod clock;
@@ -17,6 +17,7 @@ mod event;
 mod job;
 mod lease;
 mod name;
+mod operate;
 mod outcome;
 mod query;
 mod retry;
@@ -59,6 +60,7 @@ pub use job::state::{JobState, UnknownState};
 pub use job::unique::{InvalidUniqueKey, MAX_UNIQUE_KEY_BYTES, UniqueKey};
 pub use lease::{ClaimId, Lease, LeaseToken, Place};
 pub use name::{InvalidName, MAX_NAME_BYTES, Name};
+pub use operate::{Act, operate};
 pub use outcome::{Decision, Ending, JobError, Outcome, ResultExt, RunError, classify};
 pub use query::{Cursor, JobFilter, ListRequest, Order, Page};
 pub use retry::{Backoff, Jitter, RetryPolicy};

@@ -22,6 +22,13 @@ pub enum Verdict {
     NotFound,
 }
 
+impl Verdict {
+    /// Whether the act was taken, and so leaves an event with the job where that is still there.
+    pub const fn leaves_event(&self) -> bool {
+        matches!(self, Self::Done | Self::Requested)
+    }
+}
+
 /// The operator's acts, as a job's events name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -71,6 +78,14 @@ pub struct Maintained {
     pub more: bool,
     /// When there will be something to do, where that is known.
     pub next_due: Option<Timestamp>,
+}
+
+impl Maintained {
+    /// A round that changed `done` jobs and now finds the next thing due at `next_due`; `more` where that is not later
+    /// than `now`.
+    pub fn round(done: usize, next_due: Option<Timestamp>, now: Timestamp) -> Self {
+        Self { done: done as u64, more: next_due.is_some_and(|due| due <= now), next_due }
+    }
 }
 
 /// A job that was taken back from a dead worker.

@@ -1,0 +1,236 @@
+//! What an operator's act does to a job: the pure decision every backend applies.
+
+use crate::{JobState, Timestamp, Verb, Verdict, When};
+
+/// What a backend does to one job under an operator's act. Exhaustive on purpose: every one is to be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing; the verdict says why.
+    Nothing(Verdict),
+    /// Stores that the run in progress is to be cancelled, and hints it to the worker.
+    RequestCancel,
+    /// Ends the job as `cancelled`, now and without a reason: its unique key is free, its retention begins.
+    Cancel,
+    /// Makes the job `available`, due now, as if it had never run: no attempts and no crashes are spent, and there is
+    /// no output, no reason and no end. The number of its run, and what is kept of its runs, stay.
+    Restart {
+        /// The job had ended, so its unique key is to be taken again first. Where another job holds it, nothing else
+        /// is done and the verdict is [`Verdict::Conflict`].
+        takes_unique_key: bool,
+    },
+    /// Puts the job, its attempts, crashes and reason as they are, into the place of this state. An update does so even
+    /// where neither differs, since the priority it sets may be part of the place.
+    Move {
+        /// Where it goes: neither running nor terminal.
+        state: JobState,
+        /// When it is due.
+        run_at: Timestamp,
+    },
+    /// Removes the job with all that is kept of it; its unique key is free.
+    Remove,
+}
+
+impl Act {
+    /// What the operator is told once it is applied.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Nothing(verdict) => verdict.clone(),
+            Self::RequestCancel => Verdict::Requested,
+            Self::Cancel | Self::Restart { .. } | Self::Move { .. } | Self::Remove => Verdict::Done,
+        }
+    }
+}
+
+/// What an operator's act does to a job that is in `state` and due at `run_at`, in the transaction that read both.
+///
+/// `when` is the new time that an update asks for; no other act looks at it. [`When::Suspended`] leaves the time as it
+/// is, and so does any time asked for a suspended job, which only a release makes due.
+///
+/// ```
+/// use gristmill_core::{Act, JobState, Timestamp, Verb, Verdict, operate};
+///
+/// let now = Timestamp::from_millis(5_000);
+/// let of = |verb, state| operate(verb, state, Timestamp::EPOCH, None, now);
+/// assert_eq!(of(Verb::Cancel, JobState::Running), Act::RequestCancel);
+/// assert_eq!(of(Verb::Retry, JobState::Discarded), Act::Restart { takes_unique_key: true });
+/// assert_eq!(of(Verb::Delete, JobState::Running).verdict(), Verdict::Refused(JobState::Running));
+/// ```
+pub fn operate(verb: Verb, state: JobState, run_at: Timestamp, when: Option<When>, now: Timestamp) -> Act {
+    use JobState::{Available, Cancelled, Completed, Discarded, Retryable, Running, Scheduled, Suspended};
+    let refused = Act::Nothing(Verdict::Refused(state));
+    match (verb, state) {
+        (Verb::Cancel, Suspended | Scheduled | Available | Retryable) => Act::Cancel,
+        (Verb::Cancel, Running) => Act::RequestCancel,
+        (Verb::Cancel, Completed | Cancelled | Discarded) => Act::Nothing(Verdict::AlreadyTerminal),
+
+        (Verb::Retry, Available) => Act::Nothing(Verdict::Done),
+        (Verb::Retry, Scheduled | Retryable) => Act::Restart { takes_unique_key: false },
+        (Verb::Retry, Completed | Cancelled | Discarded) => Act::Restart { takes_unique_key: true },
+        (Verb::Retry, Suspended | Running) => refused,
+
+        (Verb::Delete, Running) => refused,
+        (Verb::Delete, _) => Act::Remove,
+
+        (Verb::Update, Scheduled | Available | Retryable) => {
+            let asked = when.filter(|when| *when != When::Suspended);
+            let (state, run_at) = asked.map_or((state, run_at), |when| when.resolve(now));
+            Act::Move { state, run_at }
+        }
+        (Verb::Update, Suspended) => Act::Move { state, run_at },
+        (Verb::Update, Running | Completed | Cancelled | Discarded) => refused,
+
+        (Verb::ReleaseHold, Suspended) => Act::Move { state: Available, run_at: now },
+        (Verb::ReleaseHold, _) => refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::JobState::{
+        Available, Cancelled, Completed, Discarded, Retryable, Running, Scheduled, Suspended,
+    };
+
+    const DUE: Timestamp = Timestamp::from_millis(7_000);
+    const NOW: Timestamp = Timestamp::from_millis(9_000);
+    const LATER: Timestamp = Timestamp::from_millis(10_000);
+    const VERBS: [Verb; 5] = [Verb::Cancel, Verb::Retry, Verb::Delete, Verb::Update, Verb::ReleaseHold];
+    const WHENS: [Option<When>; 5] = [
+        None,
+        Some(When::Now),
+        Some(When::After(Duration::from_secs(1))),
+        Some(When::At(LATER)),
+        Some(When::Suspended),
+    ];
+
+    fn done_by(verb: Verb) -> [Act; 8] {
+        JobState::ALL.map(|state| operate(verb, state, DUE, None, NOW))
+    }
+
+    fn moved(state: JobState, run_at: Timestamp) -> Act {
+        Act::Move { state, run_at }
+    }
+
+    fn refused(state: JobState) -> Act {
+        Act::Nothing(Verdict::Refused(state))
+    }
+
+    #[test]
+    fn cancel_ends_what_has_not_started_and_asks_what_runs() {
+        let ended = Act::Nothing(Verdict::AlreadyTerminal);
+        assert_eq!(
+            done_by(Verb::Cancel),
+            [
+                Act::Cancel,
+                Act::Cancel,
+                Act::Cancel,
+                Act::RequestCancel,
+                Act::Cancel,
+                ended.clone(),
+                ended.clone(),
+                ended,
+            ]
+        );
+    }
+
+    #[test]
+    fn retry_restarts_what_waits_for_a_time_or_has_ended() {
+        let (waiting, ended) =
+            (Act::Restart { takes_unique_key: false }, Act::Restart { takes_unique_key: true });
+        assert_eq!(
+            done_by(Verb::Retry),
+            [
+                refused(Suspended),
+                waiting.clone(),
+                Act::Nothing(Verdict::Done),
+                refused(Running),
+                waiting,
+                ended.clone(),
+                ended.clone(),
+                ended,
+            ]
+        );
+    }
+
+    #[test]
+    fn delete_removes_all_but_what_runs() {
+        let expected = JobState::ALL.map(|state| match state {
+            Running => refused(Running),
+            _ => Act::Remove,
+        });
+        assert_eq!(done_by(Verb::Delete), expected);
+    }
+
+    #[test]
+    fn update_keeps_the_place_of_what_has_not_started() {
+        assert_eq!(
+            done_by(Verb::Update),
+            [
+                moved(Suspended, DUE),
+                moved(Scheduled, DUE),
+                moved(Available, DUE),
+                refused(Running),
+                moved(Retryable, DUE),
+                refused(Completed),
+                refused(Cancelled),
+                refused(Discarded),
+            ]
+        );
+    }
+
+    #[test]
+    fn update_moves_to_the_time_it_is_given_but_never_holds_or_releases() {
+        for state in [Scheduled, Available, Retryable] {
+            let to = |when| operate(Verb::Update, state, DUE, Some(when), NOW);
+            assert_eq!(to(When::Now), moved(Available, NOW), "{state}");
+            assert_eq!(to(When::At(DUE)), moved(Available, DUE), "{state}");
+            assert_eq!(to(When::At(LATER)), moved(Scheduled, LATER), "{state}");
+            assert_eq!(to(When::After(Duration::from_secs(1))), moved(Scheduled, LATER), "{state}");
+            assert_eq!(to(When::Suspended), moved(state, DUE), "{state}");
+        }
+        for when in WHENS {
+            assert_eq!(operate(Verb::Update, Suspended, DUE, when, NOW), moved(Suspended, DUE), "{when:?}");
+        }
+    }
+
+    #[test]
+    fn release_frees_only_what_is_held() {
+        let expected = JobState::ALL.map(|state| match state {
+            Suspended => moved(Available, NOW),
+            _ => refused(state),
+        });
+        assert_eq!(done_by(Verb::ReleaseHold), expected);
+    }
+
+    #[test]
+    fn every_act_is_a_legal_move() {
+        for verb in VERBS {
+            for state in JobState::ALL {
+                for when in WHENS {
+                    let next = match operate(verb, state, DUE, when, NOW) {
+                        Act::Cancel => Cancelled,
+                        Act::Restart { .. } => Available,
+                        Act::Move { state, .. } => state,
+                        Act::Nothing(_) | Act::RequestCancel | Act::Remove => continue,
+                    };
+                    let is_legal = next == state || state.can_become(next);
+                    assert!(is_legal, "{verb:?}: {state} cannot become {next}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_an_update_looks_at_a_new_time() {
+        for verb in VERBS.into_iter().filter(|verb| *verb != Verb::Update) {
+            for state in JobState::ALL {
+                for when in WHENS {
+                    let act = operate(verb, state, DUE, when, NOW);
+                    assert_eq!(act, operate(verb, state, DUE, None, NOW), "{verb:?} {state} {when:?}");
+                }
+            }
+        }
+    }
+}
