@@ -58,29 +58,31 @@ impl Act {
 pub fn operate(verb: Verb, state: JobState, run_at: Timestamp, when: Option<When>, now: Timestamp) -> Act {
     use JobState::{Available, Cancelled, Completed, Discarded, Retryable, Running, Scheduled, Suspended};
     let refused = Act::Nothing(Verdict::Refused(state));
-    match (verb, state) {
-        (Verb::Cancel, Suspended | Scheduled | Available | Retryable) => Act::Cancel,
-        (Verb::Cancel, Running) => Act::RequestCancel,
-        (Verb::Cancel, Completed | Cancelled | Discarded) => Act::Nothing(Verdict::AlreadyTerminal),
-
-        (Verb::Retry, Available) => Act::Nothing(Verdict::Done),
-        (Verb::Retry, Scheduled | Retryable) => Act::Restart { takes_unique_key: false },
-        (Verb::Retry, Completed | Cancelled | Discarded) => Act::Restart { takes_unique_key: true },
-        (Verb::Retry, Suspended | Running) => refused,
-
-        (Verb::Delete, Running) => refused,
-        (Verb::Delete, _) => Act::Remove,
-
-        (Verb::Update, Scheduled | Available | Retryable) => {
-            let asked = when.filter(|when| *when != When::Suspended);
-            let (state, run_at) = asked.map_or((state, run_at), |when| when.resolve(now));
-            Act::Move { state, run_at }
-        }
-        (Verb::Update, Suspended) => Act::Move { state, run_at },
-        (Verb::Update, Running | Completed | Cancelled | Discarded) => refused,
-
-        (Verb::ReleaseHold, Suspended) => Act::Move { state: Available, run_at: now },
-        (Verb::ReleaseHold, _) => refused,
+    match verb {
+        Verb::Cancel => match state {
+            Suspended | Scheduled | Available | Retryable => Act::Cancel,
+            Running => Act::RequestCancel,
+            Completed | Cancelled | Discarded => Act::Nothing(Verdict::AlreadyTerminal),
+        },
+        Verb::Retry => match state {
+            Available => Act::Nothing(Verdict::Done),
+            Scheduled | Retryable => Act::Restart { takes_unique_key: false },
+            Completed | Cancelled | Discarded => Act::Restart { takes_unique_key: true },
+            Suspended | Running => refused,
+        },
+        Verb::Delete if state == Running => refused,
+        Verb::Delete => Act::Remove,
+        Verb::Update => match state {
+            Scheduled | Available | Retryable => {
+                let asked = when.filter(|when| *when != When::Suspended);
+                let (state, run_at) = asked.map_or((state, run_at), |when| when.resolve(now));
+                Act::Move { state, run_at }
+            }
+            Suspended => Act::Move { state, run_at },
+            Running | Completed | Cancelled | Discarded => refused,
+        },
+        Verb::ReleaseHold if state == Suspended => Act::Move { state: Available, run_at: now },
+        Verb::ReleaseHold => refused,
     }
 }
 
