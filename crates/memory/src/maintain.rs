@@ -24,7 +24,7 @@ impl Store {
             self.make_available(slot, now);
         }
         let next_due = self.waiting.keys().next().map(|(due, _)| *due);
-        maintained(due.len(), next_due, now)
+        Maintained::round(due.len(), next_due, now)
     }
 
     pub(crate) fn rescue(&mut self, limit: usize, now: Timestamp) -> RescueReply {
@@ -78,7 +78,7 @@ impl Store {
             }
         }
         let next_due = self.ended.peek().map(|Reverse((expires_at, _))| *expires_at);
-        maintained(done, next_due, now)
+        Maintained::round(done, next_due, now)
     }
 
     pub(crate) fn audit(&mut self, cursor: Option<Cursor>, limit: usize, now: Timestamp) -> AuditReply {
@@ -108,12 +108,4 @@ impl Store {
             JobState::Suspended | JobState::Completed | JobState::Cancelled | JobState::Discarded => true,
         }
     }
-}
-
-fn maintained(done: usize, next_due: Option<Timestamp>, now: Timestamp) -> Maintained {
-    let mut round = Maintained::default();
-    round.done = done as u64;
-    round.next_due = next_due;
-    round.more = next_due.is_some_and(|due| due <= now);
-    round
 }

@@ -21,15 +21,7 @@ pub(crate) fn promote(group: &mut Group<'_>, limit: usize, now: Timestamp) -> An
         group.make_available(*seq, now)?;
     }
     let next_due = group.next_due()?;
-    Ok(maintained(due.len(), next_due, now))
-}
-
-pub(crate) fn maintained(done: usize, next_due: Option<Timestamp>, now: Timestamp) -> Maintained {
-    let mut round = Maintained::default();
-    round.done = done as u64;
-    round.next_due = next_due;
-    round.more = next_due.is_some_and(|due| due <= now);
-    round
+    Ok(Maintained::round(due.len(), next_due, now))
 }
 
 pub(crate) fn rescue(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<RescueReply> {

@@ -1,8 +1,8 @@
 //! The operator's acts: cancel, retry, delete, update, release.
 
 use gristmill_core::{
-    Cursor, Hint, JobId, JobPatch, JobState, Order, Select, Timestamp, Verb, VerbReply, VerbRequest, Verdict,
-    When,
+    Act, Cursor, Hint, JobId, JobPatch, JobState, Order, Select, Timestamp, Verb, VerbReply, VerbRequest,
+    Verdict, operate,
 };
 use rusqlite::params;
 
@@ -15,75 +15,23 @@ use crate::row;
 use crate::run::LAST_RUN;
 
 pub(crate) fn cancel(group: &mut Group<'_>, request: &VerbRequest, now: Timestamp) -> Answer<VerbReply> {
-    group.act(Verb::Cancel, request, now, |group, job| match job.state {
-        state if state.is_terminal() => Ok(Verdict::AlreadyTerminal),
-        JobState::Running => {
-            group.request_cancel(job)?;
-            Ok(Verdict::Requested)
-        }
-        state => {
-            group.take_out(&job.facts, state)?;
-            if !group.end(&job.facts, job.tally, JobState::Cancelled, now, None)? {
-                group.erase_one(job)?;
-            }
-            Ok(Verdict::Done)
-        }
-    })
+    group.operate(Verb::Cancel, request, None, now)
 }
 
 pub(crate) fn retry(group: &mut Group<'_>, request: &VerbRequest, now: Timestamp) -> Answer<VerbReply> {
-    group.act(Verb::Retry, request, now, |group, job| match job.state {
-        JobState::Available => Ok(Verdict::Done),
-        state @ (JobState::Running | JobState::Suspended) => Ok(Verdict::Refused(state)),
-        state if job.tally.run >= LAST_RUN => Ok(Verdict::Refused(state)),
-        state => {
-            if let Some(holder) = group.retake_unique(job)? {
-                return Ok(Verdict::Conflict(holder));
-            }
-            group.take_out(&job.facts, state)?;
-            let run = job.tally.run;
-            // An earlier completed run no longer tells the state.
-            group
-                .prepare("UPDATE jobs SET retried_run = ?2 WHERE seq = ?1")?
-                .execute(params![job.facts.seq, run])?;
-            group.put(&job.facts, Tally { run, ..Tally::default() }, JobState::Available, now, None)?;
-            Ok(Verdict::Done)
-        }
-    })
+    group.operate(Verb::Retry, request, None, now)
 }
 
 pub(crate) fn delete(group: &mut Group<'_>, request: &VerbRequest, now: Timestamp) -> Answer<VerbReply> {
-    group.act(Verb::Delete, request, now, |group, job| match job.state {
-        JobState::Running => Ok(Verdict::Refused(JobState::Running)),
-        state => {
-            group.take_out(&job.facts, state)?;
-            group.erase_one(job)?;
-            Ok(Verdict::Done)
-        }
-    })
+    group.operate(Verb::Delete, request, None, now)
 }
 
 pub(crate) fn update(
     group: &mut Group<'_>,
-    request: &(VerbRequest, JobPatch),
+    (request, patch): &(VerbRequest, JobPatch),
     now: Timestamp,
 ) -> Answer<VerbReply> {
-    let (request, patch) = request;
-    group.act(Verb::Update, request, now, |group, job| {
-        if !job.state.is_waiting() && job.state != JobState::Available {
-            return Ok(Verdict::Refused(job.state));
-        }
-        let (next, due) = match patch.when {
-            Some(when) if when != When::Suspended && job.state != JobState::Suspended => when.resolve(now),
-            _ => (job.state, job.facts.run_at),
-        };
-        group.take_out(&job.facts, job.state)?;
-        group.patch(job, patch)?;
-        let mut facts = job.facts.clone();
-        facts.priority = patch.priority.map_or(facts.priority, |priority| i64::from(priority.get()));
-        group.put(&facts, job.tally, next, due, job.reason.as_deref())?;
-        Ok(Verdict::Done)
-    })
+    group.operate(Verb::Update, request, Some(patch), now)
 }
 
 pub(crate) fn release_hold(
@@ -91,26 +39,20 @@ pub(crate) fn release_hold(
     request: &VerbRequest,
     now: Timestamp,
 ) -> Answer<VerbReply> {
-    group.act(Verb::ReleaseHold, request, now, |group, job| match job.state {
-        JobState::Suspended => {
-            group.take_out(&job.facts, job.state)?;
-            group.put(&job.facts, job.tally, JobState::Available, now, job.reason.as_deref())?;
-            Ok(Verdict::Done)
-        }
-        state => Ok(Verdict::Refused(state)),
-    })
+    group.operate(Verb::ReleaseHold, request, None, now)
 }
 
 impl Group<'_> {
     /// Applies an act to each selected job, and leaves an event where it changed something.
-    fn act(
+    fn operate(
         &mut self,
         verb: Verb,
         request: &VerbRequest,
+        patch: Option<&JobPatch>,
         now: Timestamp,
-        mut apply: impl FnMut(&mut Self, &Located) -> Answer<Verdict>,
     ) -> Answer<VerbReply> {
         let (ids, next) = self.select(&request.select)?;
+        let when = patch.and_then(|patch| patch.when);
         let mut reply = VerbReply::default();
         reply.next = next;
         for id in ids {
@@ -118,14 +60,65 @@ impl Group<'_> {
                 reply.jobs.push((id, Verdict::NotFound));
                 continue;
             };
-            let verdict = apply(self, &job)?;
-            let changed = matches!(verdict, Verdict::Done | Verdict::Requested);
-            if changed && self.seq_of(id)?.is_some() {
+            let act = operate(verb, job.state, job.facts.run_at, when, now);
+            let verdict = self.apply(&job, &act, patch, now)?;
+            if verdict.leaves_event() && self.seq_of(id)?.is_some() {
                 self.add_event(job.facts.seq, now, verb.as_str(), request.actor.as_deref(), None)?;
             }
             reply.jobs.push((id, verdict));
         }
         Ok(reply)
+    }
+
+    fn apply(
+        &mut self,
+        job: &Located,
+        act: &Act,
+        patch: Option<&JobPatch>,
+        now: Timestamp,
+    ) -> Answer<Verdict> {
+        match *act {
+            Act::Nothing(_) => {}
+            Act::RequestCancel => self.request_cancel(job)?,
+            Act::Cancel => {
+                self.take_out(&job.facts, job.state)?;
+                if !self.end(&job.facts, job.tally, JobState::Cancelled, now, None)? {
+                    self.erase_one(job)?;
+                }
+            }
+            // There is no number left for another run.
+            Act::Restart { .. } if job.tally.run >= LAST_RUN => return Ok(Verdict::Refused(job.state)),
+            Act::Restart { takes_unique_key } => {
+                if takes_unique_key && let Some(holder) = self.retake_unique(job)? {
+                    return Ok(Verdict::Conflict(holder));
+                }
+                self.restart(job, now)?;
+            }
+            Act::Move { state, run_at } => {
+                self.take_out(&job.facts, job.state)?;
+                let mut facts = job.facts.clone();
+                if let Some(patch) = patch {
+                    self.patch(job, patch)?;
+                    let priority = patch.priority.map(|priority| i64::from(priority.get()));
+                    facts.priority = priority.unwrap_or(facts.priority);
+                }
+                self.put(&facts, job.tally, state, run_at, job.reason.as_deref())?;
+            }
+            Act::Remove => {
+                self.take_out(&job.facts, job.state)?;
+                self.erase_one(job)?;
+            }
+        }
+        Ok(act.verdict())
+    }
+
+    fn restart(&mut self, job: &Located, now: Timestamp) -> Answer<()> {
+        self.take_out(&job.facts, job.state)?;
+        let run = job.tally.run;
+        // An earlier completed run no longer tells the state.
+        self.prepare("UPDATE jobs SET retried_run = ?2 WHERE seq = ?1")?
+            .execute(params![job.facts.seq, run])?;
+        self.put(&job.facts, Tally { run, ..Tally::default() }, JobState::Available, now, None)
     }
 
     fn select(&mut self, select: &Select) -> Answer<(Vec<JobId>, Option<Cursor>)> {
@@ -153,7 +146,7 @@ impl Group<'_> {
     }
 
     fn retake_unique(&mut self, job: &Located) -> Answer<Option<JobId>> {
-        if !job.facts.is_unique || !job.state.is_terminal() {
+        if !job.facts.is_unique {
             return Ok(None);
         }
         let key: String = self

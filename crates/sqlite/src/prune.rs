@@ -6,7 +6,6 @@ use rusqlite::{OptionalExtension, params};
 use crate::error::{Answer, Fail};
 use crate::group::Group;
 use crate::locate::{Located, jobs_where, read};
-use crate::maintain::maintained;
 
 /// Bytes a job takes in a row of `expiries`.
 const SEQ_BYTES: usize = 8;
@@ -34,7 +33,7 @@ pub(crate) fn prune(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answ
     }
     let next_due: Option<i64> =
         group.prepare("SELECT min(delete_at) FROM expiries")?.query_row([], |row| row.get(0))?;
-    Ok(maintained(erased, next_due.map(Timestamp::from_millis), now))
+    Ok(Maintained::round(erased, next_due.map(Timestamp::from_millis), now))
 }
 
 /// Jobs whose retention passes at one time; the earliest is last.
