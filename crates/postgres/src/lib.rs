@@ -1,0 +1,4 @@
+//! The PostgreSQL backend of Gristmill.
+
+mod member;
+mod statement;
