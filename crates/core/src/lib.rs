@@ -13,6 +13,7 @@ mod backend;
 mod clock;
 mod duration;
 mod error;
+mod escape;
 mod event;
 mod job;
 mod lease;

@@ -1,5 +1,6 @@
 //! Jobs, runs and queues as the inspection shows them.
 
+use crate::escape::escape;
 use crate::{Ending, JobId, JobSpec, JobState, Name, Output, RunError, Timestamp, WorkerId};
 
 /// A job with all that a store knows of it.
@@ -155,6 +156,23 @@ pub struct LogLine {
     pub at: Timestamp,
     /// The text, without control characters.
     pub text: String,
+}
+
+impl LogLine {
+    /// The most bytes of one line's text.
+    pub const MAX_BYTES: usize = 8 * 1024;
+
+    /// A line without its line end: at most [`Self::MAX_BYTES`], cut with `…`, control characters but tabs escaped.
+    ///
+    /// ```
+    /// use gristmill_core::{LogLine, Timestamp};
+    ///
+    /// assert_eq!(LogLine::new(Timestamp::EPOCH, "a\tb\0\r\n").text, "a\tb\\u{0}");
+    /// ```
+    pub fn new(at: Timestamp, text: &str) -> Self {
+        let text = text.trim_end_matches(['\r', '\n']);
+        Self { at, text: escape(text, Self::MAX_BYTES, &['\t']) }
+    }
 }
 
 /// Something that happened to a job outside a lease: an operator's act, a stale finish. The last 100 are kept.

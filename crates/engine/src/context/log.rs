@@ -4,9 +4,6 @@ use std::collections::VecDeque;
 
 use gristmill_core::{LogLine, RecordRequest, Timestamp};
 
-/// The most bytes of one line.
-const MAX_LINE_BYTES: usize = 8 * 1024;
-
 #[derive(Debug, Default)]
 pub(super) struct Log {
     lines: VecDeque<LogLine>,
@@ -20,7 +17,7 @@ impl Log {
             self.lines.pop_front();
             self.dropped += 1;
         }
-        self.lines.push_back(LogLine { at, text: clean(text) });
+        self.lines.push_back(LogLine::new(at, text));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -38,23 +35,6 @@ impl Log {
         }
         lines.into()
     }
-}
-
-/// Without control characters but tabs, cut at [`MAX_LINE_BYTES`].
-fn clean(text: &str) -> String {
-    let mut cleaned = String::with_capacity(text.len().min(MAX_LINE_BYTES));
-    for char in text.trim_end_matches(['\r', '\n']).chars() {
-        if cleaned.len() + char.len_utf8() > MAX_LINE_BYTES {
-            cleaned.push('…');
-            break;
-        }
-        if char.is_control() && char != '\t' {
-            cleaned.extend(char.escape_default());
-        } else {
-            cleaned.push(char);
-        }
-    }
-    cleaned
 }
 
 #[cfg(test)]
@@ -79,7 +59,7 @@ mod tests {
         let mut log = Log::default();
         log.push(Timestamp::EPOCH, "a\tb\x1b[31m\nc\r\n");
         assert_eq!(log.take()[0].text, "a\tb\\u{1b}[31m\\nc");
-        log.push(Timestamp::EPOCH, &"é".repeat(MAX_LINE_BYTES));
+        log.push(Timestamp::EPOCH, &"é".repeat(LogLine::MAX_BYTES));
         assert!(log.take()[0].text.ends_with('…'));
     }
 }
