@@ -2,20 +2,13 @@
 
 use std::fmt;
 
+use crate::fault::Fault;
 use crate::{BackendError, BackendErrorKind, Certainty, InvalidJob};
 
 /// Why a call of the client or the worker did not do what was asked.
 ///
 /// Control flow is not among it: a duplicate, an empty fetch, a lost lease and a graceful stop are values.
-pub struct Error(Box<Inner>);
-
-struct Inner {
-    kind: ErrorKind,
-    certainty: Certainty,
-    message: String,
-    hint: Option<String>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
+pub struct Error(Box<Fault<ErrorKind>>);
 
 /// What sort of error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,13 +33,7 @@ pub enum ErrorKind {
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            certainty: Certainty::NotStored,
-            message: message.into(),
-            hint: None,
-            source: None,
-        }))
+        Self(Box::new(Fault::new(kind, message)))
     }
 
     /// What was asked is not valid.
@@ -93,11 +80,7 @@ impl Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .field("source", &self.0.source)
-            .finish_non_exhaustive()
+        self.0.debug("Error", f)
     }
 }
 
@@ -109,17 +92,13 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        self.0.source()
     }
 }
 
 impl From<BackendError> for Error {
     fn from(error: BackendError) -> Self {
-        let mut converted = Self::new(ErrorKind::Backend(error.kind()), error.to_string());
-        converted.0.certainty = error.certainty();
-        converted.0.hint = error.hint().map(str::to_owned);
-        converted.0.source = error.into_source();
-        converted
+        Self(Box::new(error.into_fault().of_kind(ErrorKind::Backend)))
     }
 }
 

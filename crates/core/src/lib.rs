@@ -15,6 +15,7 @@ mod duration;
 mod error;
 mod escape;
 mod event;
+mod fault;
 mod job;
 mod lease;
 mod name;

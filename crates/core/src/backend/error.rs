@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::capability::Capability;
+use crate::fault::Fault;
 
 /// What sort of error a backend met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,26 +56,12 @@ pub enum Certainty {
 }
 
 /// Why a backend's call failed. Control flow is not among it: a duplicate or a lost lease is a value of the reply.
-pub struct BackendError(Box<Inner>);
-
-struct Inner {
-    kind: BackendErrorKind,
-    certainty: Certainty,
-    message: String,
-    hint: Option<String>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
+pub struct BackendError(Box<Fault<BackendErrorKind>>);
 
 impl BackendError {
     /// An error that certainly changed nothing. `message` names the thing, in one clause.
     pub fn new(kind: BackendErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            certainty: Certainty::NotStored,
-            message: message.into(),
-            hint: None,
-            source: None,
-        }))
+        Self(Box::new(Fault::new(kind, message)))
     }
 
     /// The capability is absent.
@@ -131,19 +118,14 @@ impl BackendError {
         self.0.hint.as_deref()
     }
 
-    pub(crate) fn into_source(self) -> Option<Box<dyn std::error::Error + Send + Sync>> {
-        self.0.source
+    pub(crate) fn into_fault(self) -> Fault<BackendErrorKind> {
+        *self.0
     }
 }
 
 impl fmt::Debug for BackendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BackendError")
-            .field("kind", &self.0.kind)
-            .field("certainty", &self.0.certainty)
-            .field("message", &self.0.message)
-            .field("source", &self.0.source)
-            .finish_non_exhaustive()
+        self.0.debug("BackendError", f)
     }
 }
 
@@ -155,6 +137,6 @@ impl fmt::Display for BackendError {
 
 impl std::error::Error for BackendError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        self.0.source()
     }
 }
