@@ -63,13 +63,14 @@ const EDGES: &[Edges] = &[
         tests_use: Anything,
     },
     Edges { from: "gristmill-cli", uses: Only(&["gristmill"]), tests_use: Anything },
-    Edges { from: "xtask", uses: Only(&[]), tests_use: Only(&[]) },
+    Edges { from: "gristmill-testserver", uses: Only(&[]), tests_use: Only(&[]) },
+    Edges { from: "xtask", uses: Only(&["gristmill-testserver"]), tests_use: Only(&[]) },
     Edges { from: "gristmill-system-tests", uses: Anything, tests_use: Anything },
     Edges { from: "gristmill-examples", uses: Anything, tests_use: Anything },
 ];
 
 const fn backend(from: &'static str, uses: &'static [&'static str]) -> Edges {
-    Edges { from, uses: Only(uses), tests_use: Only(&["gristmill-testkit"]) }
+    Edges { from, uses: Only(uses), tests_use: Only(&["gristmill-testkit", "gristmill-testserver"]) }
 }
 
 /// What core may never depend on: runtimes, drivers, HTTP, command lines.

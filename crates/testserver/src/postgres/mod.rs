@@ -1,0 +1,16 @@
+//! PostgreSQL.
+
+mod account;
+mod binaries;
+mod builder;
+mod psql;
+mod running;
+mod server;
+mod shared;
+mod template;
+mod watchdog;
+
+pub use binaries::PostgresBinaries;
+pub use builder::PostgresBuilder;
+pub use server::Postgres;
+pub use shared::SharedPostgres;
