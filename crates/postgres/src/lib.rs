@@ -1,4 +1,35 @@
-//! The PostgreSQL backend of Gristmill.
+//! The PostgreSQL backend of Gristmill: many jobs a statement, each job's row written once.
+//!
+//! `jobs` and `attempts` are only appended to; what may be fetched lies in the narrow table `ready`, what waits in
+//! `waiting`, and a fetched batch is one row of `claims`, whose lock decides between a finish and a rescue.
 
+mod backend;
+mod call;
+mod diagnose;
+mod enqueue;
+mod error;
+mod fetch;
+mod finish;
+mod handle;
+mod inspect;
+mod lease;
+mod list;
+mod maintain;
 mod member;
+mod migrate;
+mod names;
+mod numbers;
+mod operate;
+mod options;
+mod pause;
+mod place;
+mod pool;
+mod progress;
+mod prune;
+mod row;
+mod session;
 mod statement;
+mod tls;
+
+pub use handle::Postgres;
+pub use options::PostgresBuilder;

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_member_is_read_back_from_its_place() {
-        for member in [MEMBER, Member { priority: 10, run_at: Timestamp::EPOCH, is_unique: false, ..MEMBER }] {
+        for member in [MEMBER, Member { priority: 10, run_at: Timestamp::EPOCH, is_unique: false, ..MEMBER }]
+        {
             assert_eq!(Member::of_place(member.place()), member);
         }
     }

@@ -76,7 +76,8 @@ pub(crate) fn parameter_types(text: &str) -> Vec<Type> {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();
         let Ok(number) = part[..digits].parse::<usize>() else { continue };
         let Some(name) = part[digits..].strip_prefix("::") else { continue };
-        let length = name.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"[]_".contains(byte)).count();
+        let length =
+            name.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"[]_".contains(byte)).count();
         if types.len() < number {
             types.resize(number, None);
         }

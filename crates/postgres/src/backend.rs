@@ -1,0 +1,177 @@
+//! Each operation runs as a task of its own, on a connection of the pool it belongs to.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use gristmill_core::{
+    AuditReply, Backend, Call, Capabilities, Capability, Count, Cursor, Diagnosis, EnqueueReply,
+    EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, IdContext, JobEvent, JobFilter,
+    JobId, JobPatch, JobRecord, ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page,
+    PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest,
+    Reply, RescueReply, RunRecord, StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId,
+    WorkerRecord,
+};
+
+use crate::call::Effect;
+use crate::handle::Postgres;
+use crate::{
+    diagnose, enqueue, fetch, finish, inspect, lease, list, maintain, migrate, numbers, operate, pause,
+    progress, prune,
+};
+
+/// Runs an operation of a module, which takes what the process shares, the call and the request.
+macro_rules! ask {
+    ($self:ident, $call:ident, $effect:ident, $request:expr, $operation:path) => {{
+        let request = Arc::new($request);
+        $self.run($call, Effect::$effect, move |inner, call| {
+            let request = Arc::clone(&request);
+            async move { $operation(&inner, call, &request).await }
+        })
+    }};
+}
+
+impl Backend for Postgres {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::of(&[
+            Capability::Durable,
+            Capability::Shared,
+            Capability::Notifications,
+            Capability::Transactions,
+        ])
+    }
+
+    fn id_context(&self) -> IdContext {
+        let mut context = IdContext::default();
+        context.clock_offset_ms = self.inner.clock_offset_ms.load(Ordering::Relaxed);
+        context
+    }
+
+    fn ping(&self, call: Call) -> Reply<'_, Ping> {
+        ask!(self, call, None, (), diagnose::ping)
+    }
+
+    fn diagnose(&self, call: Call) -> Reply<'_, Vec<Diagnosis>> {
+        ask!(self, call, None, (), diagnose::diagnose)
+    }
+
+    fn migrate(&self, call: Call, mode: MigrateMode) -> Reply<'_, MigrationReport> {
+        ask!(self, call, Write, mode, migrate::migrate)
+    }
+
+    fn enqueue(&self, call: Call, request: EnqueueRequest) -> Reply<'_, EnqueueReply> {
+        ask!(self, call, Write, request, enqueue::enqueue)
+    }
+
+    fn fetch(&self, call: Call, request: FetchRequest) -> Reply<'_, FetchReply> {
+        ask!(self, call, Write, request, fetch::fetch)
+    }
+
+    fn renew(&self, call: Call, request: RenewRequest) -> Reply<'_, RenewReply> {
+        ask!(self, call, Write, request, lease::renew)
+    }
+
+    fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply> {
+        ask!(self, call, Write, request, finish::finish)
+    }
+
+    fn record(&self, call: Call, request: RecordRequest) -> Reply<'_, Recorded> {
+        ask!(self, call, Write, request, progress::record)
+    }
+
+    fn register_worker(&self, call: Call, request: RegisterWorker) -> Reply<'_, ()> {
+        ask!(self, call, Write, request, lease::register_worker)
+    }
+
+    fn retire_worker(&self, call: Call, worker: WorkerId) -> Reply<'_, ()> {
+        ask!(self, call, Write, worker, lease::retire_worker)
+    }
+
+    fn cancel(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply> {
+        ask!(self, call, Write, request, operate::cancel)
+    }
+
+    fn retry(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply> {
+        ask!(self, call, Write, request, operate::retry)
+    }
+
+    fn delete(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply> {
+        ask!(self, call, Write, request, operate::delete)
+    }
+
+    fn update(&self, call: Call, request: VerbRequest, patch: JobPatch) -> Reply<'_, VerbReply> {
+        ask!(self, call, Write, (request, patch), operate::update)
+    }
+
+    fn release_hold(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply> {
+        ask!(self, call, Write, request, operate::release_hold)
+    }
+
+    fn promote(&self, call: Call, limit: usize) -> Reply<'_, Maintained> {
+        ask!(self, call, Write, limit, maintain::promote)
+    }
+
+    fn rescue(&self, call: Call, limit: usize) -> Reply<'_, RescueReply> {
+        ask!(self, call, Write, limit, maintain::rescue)
+    }
+
+    fn prune(&self, call: Call, limit: usize) -> Reply<'_, Maintained> {
+        ask!(self, call, Write, limit, prune::prune)
+    }
+
+    fn audit(&self, call: Call, cursor: Option<Cursor>, limit: usize) -> Reply<'_, AuditReply> {
+        ask!(self, call, Write, (cursor, limit), maintain::audit)
+    }
+
+    fn get(&self, call: Call, ids: Vec<JobId>) -> Reply<'_, Vec<Option<JobRecord>>> {
+        ask!(self, call, None, ids, inspect::get)
+    }
+
+    fn list(&self, call: Call, request: ListRequest) -> Reply<'_, Page<JobRecord>> {
+        ask!(self, call, None, request, list::list)
+    }
+
+    fn list_runs(&self, call: Call, id: JobId, limit: usize) -> Reply<'_, Vec<RunRecord>> {
+        ask!(self, call, None, (id, limit), inspect::list_runs)
+    }
+
+    fn list_events(&self, call: Call, id: JobId) -> Reply<'_, Vec<JobEvent>> {
+        ask!(self, call, None, id, inspect::list_events)
+    }
+
+    fn checkpoint(&self, call: Call, id: JobId) -> Reply<'_, Option<Bytes>> {
+        ask!(self, call, None, id, inspect::checkpoint)
+    }
+
+    fn list_queues(&self, call: Call) -> Reply<'_, Vec<QueueRecord>> {
+        ask!(self, call, None, (), numbers::list_queues)
+    }
+
+    fn list_workers(&self, call: Call) -> Reply<'_, Vec<WorkerRecord>> {
+        ask!(self, call, None, (), numbers::list_workers)
+    }
+
+    fn count(&self, call: Call, filter: JobFilter, cap: Option<u64>) -> Reply<'_, Count> {
+        ask!(self, call, None, (filter, cap), numbers::count)
+    }
+
+    fn stats(&self, call: Call, request: StatsRequest) -> Reply<'_, StatsReply> {
+        ask!(self, call, None, request, numbers::stats)
+    }
+
+    fn pause(&self, call: Call, request: PauseRequest) -> Reply<'_, ()> {
+        ask!(self, call, Write, request, pause::pause)
+    }
+
+    fn resume(&self, call: Call, queue: Name) -> Reply<'_, ()> {
+        ask!(self, call, Write, queue, pause::resume)
+    }
+
+    fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
+        self.inner.listeners.subscribe(listener)
+    }
+}

@@ -1,0 +1,122 @@
+//! The backend's handle: pools, and what a process remembers.
+
+use std::fmt;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use deadpool_postgres::Pool;
+use gristmill_core::{BackendError, BackendErrorKind, Clock as _, Listeners, SystemClock, Timestamp};
+use tokio::runtime::Handle;
+use tokio_postgres::Config;
+
+use crate::error::Answer;
+use crate::names::Names;
+use crate::options::PostgresBuilder;
+use crate::pool;
+use crate::session::{Naming, Session};
+use crate::statement::Statements;
+
+/// Jobs in a PostgreSQL database. Cheap to clone; the clones share their connections.
+#[derive(Clone)]
+pub struct Postgres {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What the clones share.
+///
+/// No lock of these is held over an await. Of the pools, `control` is for heartbeats alone, so that neither a full load nor
+/// handlers with transactions of their own can keep a worker from renewing its leases.
+pub(crate) struct Inner {
+    pub(crate) runtime: Handle,
+    pub(crate) statements: Arc<Statements>,
+    pub(crate) naming: Naming,
+    pub(crate) names: Names,
+    pub(crate) listeners: Listeners,
+    /// How far the server's clock is ahead of this machine's, in milliseconds.
+    pub(crate) clock_offset_ms: AtomicI64,
+    pub(crate) config: Config,
+    work: Pool,
+    control: Pool,
+    reads: Pool,
+    handlers: Pool,
+}
+
+impl Postgres {
+    /// Settings for the server that a URL or a list of `key=value` names, as libpq reads them:
+    /// `postgres://user:password@host:5432/database?sslmode=verify-full`.
+    ///
+    /// # Errors
+    /// [`Refused`](BackendErrorKind::Refused) when the text does not say where a server is. The text is not repeated: it
+    /// may hold a password.
+    pub fn builder(url: &str) -> Result<PostgresBuilder, BackendError> {
+        let (url, verifies) = pool::without_verification(url);
+        let config = Config::from_str(&url).map_err(|error| {
+            BackendError::new(BackendErrorKind::Refused, "the URL of the PostgreSQL server does not parse")
+                .with_hint("write `postgres://user:password@host:5432/database`")
+                .with_source(error)
+        })?;
+        let mut builder = PostgresBuilder::new(config);
+        builder.verifies = verifies;
+        Ok(builder)
+    }
+
+    pub(crate) fn open(builder: PostgresBuilder) -> Result<Self, BackendError> {
+        let pools = pool::pools(&builder)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                runtime: Handle::current(),
+                statements: Arc::new(Statements::new(&builder.schema)),
+                naming: builder.naming,
+                names: Names::default(),
+                listeners: Listeners::default(),
+                clock_offset_ms: AtomicI64::new(0),
+                config: builder.config,
+                work: pools.work,
+                control: pools.control,
+                reads: pools.reads,
+                handlers: pools.handlers,
+            }),
+        })
+    }
+}
+
+impl Inner {
+    /// A connection for fetches, finishes, enqueues, verbs and maintenance.
+    pub(crate) async fn work(&self) -> Answer<Session> {
+        self.session(&self.work).await
+    }
+
+    /// A connection for heartbeats and what a worker's life needs.
+    pub(crate) async fn control(&self) -> Answer<Session> {
+        self.session(&self.control).await
+    }
+
+    /// A connection for the inspection.
+    pub(crate) async fn reads(&self) -> Answer<Session> {
+        self.session(&self.reads).await
+    }
+
+    /// A connection for a handler's own transaction.
+    pub(crate) async fn handlers(&self) -> Answer<Session> {
+        self.session(&self.handlers).await
+    }
+
+    async fn session(&self, pool: &Pool) -> Answer<Session> {
+        let object = pool.get().await.map_err(pool::of_pool)?;
+        Ok(Session::new(object, Arc::clone(&self.statements), self.naming))
+    }
+
+    /// Learns the server's clock from an answer of it that was just read.
+    pub(crate) fn learn_clock(&self, server: Timestamp) {
+        let here = SystemClock.now();
+        self.clock_offset_ms.store(server.as_millis() - here.as_millis(), Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the configuration: it may hold a password.
+        f.debug_struct("Postgres").field("schema", &self.inner.statements.schema()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! Queues by number: rows hold the number, requests the name. A queue is never forgotten, so what is known stays true.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use gristmill_core::Name;
+
+use crate::error::{Answer, undecodable};
+use crate::session::Session;
+use crate::statement::sql;
+
+/// Names that a process remembers at most; beyond, it starts anew.
+const REMEMBERED: usize = 16_384;
+
+/// The queues and kinds a process has met.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    numbers: HashMap<Name, i32>,
+    names: HashMap<i32, Name>,
+    kinds: HashSet<Name>,
+}
+
+impl Names {
+    /// The numbers of queues, in their order; a new queue is made, in the session's transaction if there is one.
+    pub(crate) async fn numbers(&self, session: &mut Session, queues: &[Name]) -> Answer<Vec<i32>> {
+        if let Some(known) = self.known_numbers(queues) {
+            return Ok(known);
+        }
+        let names: Vec<&str> = queues.iter().map(Name::as_str).collect();
+        session.execute(sql!("insert_queues"), &[&names]).await?;
+        self.learn(session, &names).await?;
+        self.known_numbers(queues).ok_or_else(|| undecodable("queue").into())
+    }
+
+    /// The numbers of the queues that are there.
+    pub(crate) async fn find(&self, session: &mut Session, queues: &[Name]) -> Answer<Vec<Option<i32>>> {
+        if let Some(known) = self.known_numbers(queues) {
+            return Ok(known.into_iter().map(Some).collect());
+        }
+        let names: Vec<&str> = queues.iter().map(Name::as_str).collect();
+        self.learn(session, &names).await?;
+        let known = self.lock();
+        Ok(queues.iter().map(|queue| known.numbers.get(queue).copied()).collect())
+    }
+
+    /// The name of a queue by its number.
+    pub(crate) async fn name(&self, session: &mut Session, number: i32) -> Answer<Name> {
+        if let Some(name) = self.lock().names.get(&number) {
+            return Ok(name.clone());
+        }
+        let row = session.query_one(sql!("queue_name"), &[&number]).await?;
+        let name = Name::new(row.try_get::<_, String>(0)?).map_err(|_| undecodable("queue name"))?;
+        self.lock().remember(number, name.clone());
+        Ok(name)
+    }
+
+    /// The name with this text; many rows share it, so it is allocated once.
+    pub(crate) fn kind(&self, text: &str) -> Answer<Name> {
+        let mut known = self.lock();
+        if let Some(name) = known.kinds.get(text) {
+            return Ok(name.clone());
+        }
+        let name = Name::new(text).map_err(|_| undecodable("name"))?;
+        if known.kinds.len() >= REMEMBERED {
+            known.kinds.clear();
+        }
+        known.kinds.insert(name.clone());
+        Ok(name)
+    }
+
+    /// What was read in a transaction that was rolled back is not true.
+    pub(crate) fn forget(&self) {
+        *self.lock() = Known::default();
+    }
+
+    async fn learn(&self, session: &mut Session, names: &[&str]) -> Answer<()> {
+        for row in session.query(sql!("queue_numbers"), &[&names]).await? {
+            let name = Name::new(row.try_get::<_, String>(1)?).map_err(|_| undecodable("queue name"))?;
+            self.lock().remember(row.try_get(0)?, name);
+        }
+        Ok(())
+    }
+
+    fn known_numbers(&self, queues: &[Name]) -> Option<Vec<i32>> {
+        let known = self.lock();
+        queues.iter().map(|queue| known.numbers.get(queue).copied()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn remember(&mut self, number: i32, name: Name) {
+        if self.names.len() >= REMEMBERED {
+            *self = Self::default();
+        }
+        self.names.insert(number, name.clone());
+        self.numbers.insert(name, number);
+    }
+}

@@ -1,0 +1,97 @@
+//! How a backend is set up.
+
+use std::time::Duration;
+
+use gristmill_core::{BackendError, BackendErrorKind};
+use tokio_postgres::Config;
+
+use crate::handle::Postgres;
+use crate::session::Naming;
+
+/// Where the jobs are unless another schema is named.
+pub const DEFAULT_SCHEMA: &str = "gristmill";
+
+/// Settings of a PostgreSQL backend; see [`Postgres::builder`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct PostgresBuilder {
+    pub(crate) config: Config,
+    pub(crate) schema: String,
+    pub(crate) connections: usize,
+    pub(crate) handler_connections: usize,
+    pub(crate) naming: Naming,
+    pub(crate) verifies: bool,
+    pub(crate) connect_timeout: Duration,
+}
+
+impl PostgresBuilder {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config,
+            schema: DEFAULT_SCHEMA.to_owned(),
+            connections: 4,
+            handler_connections: 10,
+            naming: Naming::Prepared,
+            verifies: false,
+            connect_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// The schema that holds the tables; default `gristmill`. Two schemas of one database are two stores. 1 to 63 bytes.
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = schema.into();
+        self
+    }
+
+    /// How many connections fetches, finishes, enqueues and maintenance share; default 4, at least 1. Two to four are
+    /// enough for any load: each carries up to a thousand jobs at a time. Heartbeats and reads have three more of their
+    /// own, and one listens.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// How many connections handlers may hold for transactions of their own at a time; default 10, at least 1. A handler
+    /// that finds none waits; heartbeats and finishes do not.
+    pub fn handler_connections(mut self, connections: usize) -> Self {
+        self.handler_connections = connections;
+        self
+    }
+
+    /// For a transaction pooler such as PgBouncer in transaction mode between here and the server: nothing is prepared,
+    /// nothing is set for a session, and nobody listens, so that workers find jobs by polling.
+    pub fn behind_transaction_pooler(mut self) -> Self {
+        self.naming = Naming::Unnamed;
+        self
+    }
+
+    /// How long a connection may take to be made; default 5 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Connects to nothing yet: connections are made as they are needed.
+    ///
+    /// # Errors
+    /// [`Refused`](BackendErrorKind::Refused) for a setting that cannot be, with all that is wrong.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn open(self) -> Result<Postgres, BackendError> {
+        let mut wrong = Vec::new();
+        if self.schema.is_empty() || self.schema.len() > 63 || self.schema.contains('\0') {
+            wrong.push("a schema's name has 1 to 63 bytes and no NUL");
+        }
+        if self.connections == 0 {
+            wrong.push("`connections` is at least 1");
+        }
+        if self.handler_connections == 0 {
+            wrong.push("`handler_connections` is at least 1");
+        }
+        if !wrong.is_empty() {
+            return Err(BackendError::new(BackendErrorKind::Refused, wrong.join("; ")));
+        }
+        Postgres::open(self)
+    }
+}

@@ -1,0 +1,123 @@
+//! Where jobs go: into `ready`, `waiting` or `ended`, or nowhere, and what follows from it.
+//!
+//! Each of these is a part of a transaction that holds the lock of what the jobs left: a claim, or their rows in `ready`,
+//! `waiting` or `jobs`.
+
+use std::time::Duration;
+
+use gristmill_core::{JobState, Retention, Timestamp};
+use uuid::Uuid;
+
+use crate::error::Answer;
+use crate::row;
+use crate::session::Session;
+use crate::statement::sql;
+
+/// Completed jobs go with their partition, which lives this much longer than the default retention at most. Ones that end
+/// later than this after they were made may be in a partition that stays.
+pub(crate) const LATE: Duration = Duration::from_secs(12 * 3600);
+
+/// A job and where it goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Put {
+    pub(crate) id: Uuid,
+    pub(crate) queue: i32,
+    pub(crate) priority: i16,
+    /// Its latest run.
+    pub(crate) run: u32,
+    pub(crate) attempt: u16,
+    pub(crate) crashes: u16,
+    pub(crate) state: JobState,
+    /// When it is, or was, due.
+    pub(crate) run_at: Timestamp,
+    /// Due this much after now instead.
+    pub(crate) after: Option<Duration>,
+    pub(crate) reason: Option<String>,
+    /// It holds a unique key, which a terminal state frees.
+    pub(crate) is_unique: bool,
+    /// Its own retention, where it has one.
+    pub(crate) retention: Option<Retention>,
+}
+
+impl Put {
+    /// How long the job stays, once it has ended.
+    fn kept(&self) -> Option<Duration> {
+        self.retention.unwrap_or_default().of(self.state)
+    }
+
+    /// It ended and its retention is zero: it is not kept at all.
+    pub(crate) fn is_erased(&self) -> bool {
+        self.kept().is_some_and(|kept| kept.is_zero())
+    }
+
+    /// A completed job whose deletion has to be noted, since it does not go with its partition.
+    fn has_expiry(&self, now: Timestamp) -> bool {
+        let made = row::made_at(self.id);
+        self.state == JobState::Completed && (self.retention.is_some() || now.since(made) > LATE)
+    }
+}
+
+/// Puts jobs where they go: frees the unique keys of those that have ended, and erases those that are not kept. Jobs that
+/// complete are counted here, too. `now` is the instant of the transaction.
+pub(crate) async fn put(session: &mut Session, now: Timestamp, jobs: &[Put]) -> Answer<()> {
+    let freed: Vec<Uuid> =
+        jobs.iter().filter(|job| job.is_unique && job.state.is_terminal()).map(|job| job.id).collect();
+    if !freed.is_empty() {
+        session.execute(sql!("free_uniques"), &[&freed]).await?;
+    }
+    let (erased, kept): (Vec<&Put>, Vec<&Put>) = jobs.iter().partition(|job| job.is_erased());
+    if !erased.is_empty() {
+        erase(session, &erased.iter().map(|job| job.id).collect::<Vec<_>>()).await?;
+    }
+    let (completed, placed): (Vec<&Put>, Vec<&Put>) =
+        kept.into_iter().partition(|job| job.state == JobState::Completed);
+    if !placed.is_empty() {
+        insert(session, now, &placed).await?;
+    }
+    if !completed.is_empty() {
+        let queues: Vec<i32> = completed.iter().map(|job| job.queue).collect();
+        session.execute(sql!("add_completed"), &[&queues, &1_i64]).await?;
+    }
+    let expiring: Vec<&Put> = completed.into_iter().filter(|job| job.has_expiry(now)).collect();
+    if !expiring.is_empty() {
+        let ids: Vec<Uuid> = expiring.iter().map(|job| job.id).collect();
+        let delete_ats: Vec<i64> =
+            expiring.iter().map(|job| (now + job.kept().unwrap_or_default()).as_millis()).collect();
+        session.execute(sql!("insert_expiries"), &[&delete_ats, &ids]).await?;
+    }
+    Ok(())
+}
+
+async fn insert(session: &mut Session, now: Timestamp, jobs: &[&Put]) -> Answer<()> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.id).collect();
+    let queues: Vec<i32> = jobs.iter().map(|job| job.queue).collect();
+    let priorities: Vec<i16> = jobs.iter().map(|job| job.priority).collect();
+    let runs: Vec<i32> = jobs.iter().map(|job| row::run(job.run)).collect();
+    let attempts: Vec<i32> = jobs.iter().map(|job| i32::from(job.attempt)).collect();
+    let crashes: Vec<i16> = jobs.iter().map(|job| row::crashes(job.crashes)).collect();
+    let states: Vec<i16> = jobs.iter().map(|job| row::state_number(job.state)).collect();
+    let dues: Vec<i64> =
+        jobs.iter().map(|job| job.after.map_or(job.run_at, |after| now + after).as_millis()).collect();
+    let reasons: Vec<Option<_>> = jobs
+        .iter()
+        .map(|job| job.reason.as_deref().map(|reason| row::storable(reason).into_owned()))
+        .collect();
+    let kept: Vec<i64> = jobs.iter().map(|job| row::millis(job.kept().unwrap_or_default())).collect();
+    let now = now.as_millis();
+    session
+        .execute(
+            sql!("put"),
+            &[&now, &ids, &queues, &priorities, &runs, &attempts, &crashes, &states, &dues, &reasons, &kept],
+        )
+        .await
+}
+
+/// Takes jobs out of `ready`, `waiting` and `ended`, wherever they are.
+pub(crate) async fn take_out(session: &mut Session, ids: &[Uuid]) -> Answer<()> {
+    session.execute(sql!("take_out"), &[&ids]).await
+}
+
+/// Removes jobs and all that belongs to them. Completed ones are to be counted by the caller.
+pub(crate) async fn erase(session: &mut Session, ids: &[Uuid]) -> Answer<()> {
+    session.execute(sql!("erase"), &[&ids]).await
+}

@@ -1,0 +1,98 @@
+//! Pools of connections, and how a connection is made.
+
+use std::borrow::Cow;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use gristmill_core::{BackendError, BackendErrorKind};
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+
+use crate::error::{Fail, of_postgres, unavailable};
+use crate::options::PostgresBuilder;
+use crate::session::Naming;
+use crate::tls;
+
+/// Connections for heartbeats: one that beats, one that registers or retires meanwhile.
+const CONTROL: usize = 2;
+/// Connections for the inspection.
+const READS: usize = 2;
+
+/// The pools of a backend.
+pub(crate) struct Pools {
+    pub(crate) work: Pool,
+    pub(crate) control: Pool,
+    pub(crate) reads: Pool,
+    pub(crate) handlers: Pool,
+}
+
+/// What every connection of ours is told when it starts. A transaction that was left open gives up its locks; a generic
+/// plan spares the planning of statements whose shape never changes; compiling them costs more than they do.
+const SETTINGS: &str =
+    "-c idle_in_transaction_session_timeout=30000 -c jit=off -c plan_cache_mode=force_generic_plan";
+/// Statements of the hot path find each row by an index, whatever the statistics say: they were taken while the table was
+/// empty, or full. Without these settings a plan once turned into a scan of all jobs.
+const BY_INDEX: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+
+pub(crate) fn pools(builder: &PostgresBuilder) -> Result<Pools, BackendError> {
+    let mut config = builder.config.clone();
+    config.connect_timeout(builder.connect_timeout);
+    config.keepalives(true);
+    // A server that is gone without a word is noticed within a lease.
+    config.tcp_user_timeout(std::time::Duration::from_secs(15));
+    config.keepalives_idle(std::time::Duration::from_secs(10));
+    if config.get_application_name().is_none() {
+        config.application_name("gristmill");
+    }
+    let hot = with_settings(&config, builder.naming, &[SETTINGS, BY_INDEX]);
+    let calm = with_settings(&config, builder.naming, &[SETTINGS]);
+    let plain = with_settings(&config, builder.naming, &[]);
+    Ok(Pools {
+        work: pool(hot.clone(), builder, builder.connections)?,
+        control: pool(hot, builder, CONTROL)?,
+        reads: pool(calm, builder, READS)?,
+        handlers: pool(plain, builder, builder.handler_connections)?,
+    })
+}
+
+/// A pooler refuses settings it does not know.
+fn with_settings(config: &Config, naming: Naming, settings: &[&str]) -> Config {
+    let mut config = config.clone();
+    if naming == Naming::Prepared && !settings.is_empty() {
+        let given = config.get_options().unwrap_or_default().to_owned();
+        config.options([settings.join(" "), given].join(" ").trim());
+    }
+    config
+}
+
+fn pool(config: Config, builder: &PostgresBuilder, size: usize) -> Result<Pool, BackendError> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = match config.get_ssl_mode() {
+        SslMode::Disable => Manager::from_config(config, tokio_postgres::NoTls, recycling),
+        _ => Manager::from_config(config, tls::connector(builder.verifies)?, recycling),
+    };
+    let pool = Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1).build();
+    pool.map_err(|error| {
+        BackendError::new(BackendErrorKind::Internal, "the pool of connections cannot be made")
+            .with_source(error)
+    })
+}
+
+/// Takes `sslmode=verify-ca` and `verify-full` out of a URL, which the driver does not know: TLS is required then, and the
+/// server's certificate has to hold.
+pub(crate) fn without_verification(url: &str) -> (Cow<'_, str>, bool) {
+    for mode in ["sslmode=verify-full", "sslmode=verify-ca"] {
+        if url.contains(mode) {
+            return (url.replace(mode, "sslmode=require").into(), true);
+        }
+    }
+    (url.into(), false)
+}
+
+/// Says why there is no connection. Nothing was sent, so nothing was changed.
+pub(crate) fn of_pool(error: PoolError) -> Fail {
+    Fail::Refused(match error {
+        PoolError::Backend(error) if error.as_db_error().is_some() => of_postgres(error),
+        PoolError::Backend(error) => unavailable("the server cannot be reached").with_source(error),
+        other => unavailable("no connection can be had").with_source(other),
+    })
+}

@@ -1,0 +1,138 @@
+//! A connection in use: statements, and transactions that never outlive it half done.
+
+use std::sync::Arc;
+
+use deadpool_postgres::Object;
+use futures_util::future::try_join;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, Statement};
+
+use crate::error::{Answer, Fail};
+use crate::statement::{Sql, Statements};
+
+/// Parameters of a statement, in the order of their numbers.
+pub(crate) type Params<'p> = [&'p (dyn ToSql + Sync)];
+
+/// How statements reach the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// Prepared once a connection.
+    Prepared,
+    /// Sent anew each time: what a transaction pooler needs.
+    Unnamed,
+}
+
+/// A connection taken from a pool. Dropped in the middle of a statement or a transaction it is closed instead of given
+/// back, and the server rolls back.
+pub(crate) struct Session {
+    object: Option<Object>,
+    statements: Arc<Statements>,
+    naming: Naming,
+    /// A statement was sent whose answer has not come, or a transaction is open.
+    is_open: bool,
+}
+
+impl Session {
+    pub(crate) fn new(object: Object, statements: Arc<Statements>, naming: Naming) -> Self {
+        Self { object: Some(object), statements, naming, is_open: false }
+    }
+
+    /// The rows of a statement that is a transaction of its own, or a part of the one that was begun.
+    pub(crate) async fn query(&mut self, sql: Sql, params: &Params<'_>) -> Answer<Vec<Row>> {
+        let was_open = std::mem::replace(&mut self.is_open, true);
+        let answer = self.send(sql, params).await;
+        // After an error a transaction is as good as rolled back, and the connection is not worth keeping.
+        self.is_open = was_open || answer.as_ref().is_err_and(|error| error.as_db_error().is_none());
+        answer.map_err(Fail::Broken)
+    }
+
+    /// The one row of a statement.
+    pub(crate) async fn query_one(&mut self, sql: Sql, params: &Params<'_>) -> Answer<Row> {
+        let row = self.query(sql, params).await?.into_iter().next();
+        row.ok_or_else(|| crate::error::undecodable("answer").into())
+    }
+
+    /// The first row of a statement, if there is one.
+    pub(crate) async fn query_opt(&mut self, sql: Sql, params: &Params<'_>) -> Answer<Option<Row>> {
+        Ok(self.query(sql, params).await?.into_iter().next())
+    }
+
+    /// Runs a statement for its effect.
+    pub(crate) async fn execute(&mut self, sql: Sql, params: &Params<'_>) -> Answer<()> {
+        self.query(sql, params).await.map(drop)
+    }
+
+    /// Two statements one after the other, each a transaction of its own outside of one that was begun, in one round trip.
+    pub(crate) async fn query_both(
+        &mut self,
+        first: (Sql, &Params<'_>),
+        second: (Sql, &Params<'_>),
+    ) -> Answer<(Vec<Row>, Vec<Row>)> {
+        let was_open = std::mem::replace(&mut self.is_open, true);
+        let answer = try_join(self.send(first.0, first.1), self.send(second.0, second.1)).await;
+        self.is_open = was_open || answer.is_err();
+        answer.map_err(Fail::Broken)
+    }
+
+    /// Begins a transaction at READ COMMITTED. Without a commit it is rolled back when the session is dropped.
+    pub(crate) async fn begin(&mut self) -> Answer<()> {
+        self.is_open = true;
+        self.client().batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(Fail::Broken)
+    }
+
+    /// Commits. An error without an answer of the server leaves open whether it did.
+    pub(crate) async fn commit(&mut self) -> Answer<()> {
+        self.client().batch_execute("COMMIT").await.map_err(Fail::Broken)?;
+        self.is_open = false;
+        Ok(())
+    }
+
+    /// Rolls back, so that the connection can be used again.
+    pub(crate) async fn roll_back(&mut self) -> Answer<()> {
+        self.client().batch_execute("ROLLBACK").await.map_err(Fail::Broken)?;
+        self.is_open = false;
+        Ok(())
+    }
+
+    /// Runs statements without parameters, several in one text.
+    pub(crate) async fn batch(&mut self, text: &str) -> Answer<()> {
+        let was_open = std::mem::replace(&mut self.is_open, true);
+        let answer = self.client().batch_execute(text).await;
+        self.is_open = was_open || answer.is_err();
+        answer.map_err(Fail::Broken)
+    }
+
+    /// The driver's client, for what is not a statement of `sql/`.
+    pub(crate) fn client(&self) -> &deadpool_postgres::ClientWrapper {
+        self.object.as_ref().expect("a session has its connection until it is dropped")
+    }
+
+    /// The name of the schema.
+    pub(crate) fn schema(&self) -> &str {
+        self.statements.schema()
+    }
+
+    async fn send(&self, sql: Sql, params: &Params<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let ready = self.statements.of(sql);
+        let client = self.client();
+        match self.naming {
+            Naming::Prepared => {
+                let statement: Statement = client.prepare_typed_cached(&ready.text, &ready.types).await?;
+                client.query(&statement, params).await
+            }
+            Naming::Unnamed => {
+                let typed: Vec<(&(dyn ToSql + Sync), Type)> =
+                    params.iter().copied().zip(ready.types.iter().cloned()).collect();
+                client.query_typed(&ready.text, &typed).await
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take().filter(|_| self.is_open) {
+            drop(Object::take(object));
+        }
+    }
+}
