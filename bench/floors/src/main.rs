@@ -8,6 +8,7 @@ mod account;
 mod job;
 mod memory;
 mod options;
+mod postgres;
 mod report;
 mod sqlite;
 mod usage;
@@ -36,8 +37,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<Report> {
+    options.check()?;
     let outcome = match options.backend {
         Backend::Memory => memory::run(options),
+        Backend::Postgres => postgres::run(options),
         Backend::Sqlite => sqlite::run(options),
     }?;
     let report = Report::new(options, outcome, usage::peak_rss_mb()?);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 
 use crate::job::SMALLEST_ARGS_BYTES;
@@ -31,9 +32,25 @@ pub(crate) struct Options {
     /// file. A killed process loses nothing at any of them.
     #[arg(long, value_enum, default_value_t = Sync::Full)]
     pub(crate) sync: Sync,
-    /// Concurrent callers in `enqueue`, each with one insert under way at a time.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub(crate) callers: u32,
+    /// Concurrent callers in `enqueue`, each with one insert under way at a time [default: 256; of PostgreSQL 16, each
+    /// with a connection of its own].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    callers: Option<u32>,
+    /// The PostgreSQL database, in which the schema `gristmill_floors` is made anew and dropped afterwards.
+    #[arg(long, value_name = "URL")]
+    pub(crate) db: Option<String>,
+    /// What the PostgreSQL floor does with a job that has run.
+    #[arg(long, value_enum, default_value_t = Design::Append)]
+    pub(crate) design: Design,
+    /// So many more jobs lie in the queue than `drain` runs; PostgreSQL only.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=50_000_000))]
+    pub(crate) backlog: u32,
+    /// So many finished jobs lie in history before `drain` begins; PostgreSQL only.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=50_000_000))]
+    pub(crate) history: u32,
+    /// Keep a REPEATABLE READ transaction open while `drain` runs; PostgreSQL only.
+    #[arg(long)]
+    pub(crate) hold_snapshot: bool,
     /// Folder for the database files [default: a temporary one on a disk, removed afterwards].
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
@@ -50,6 +67,24 @@ impl Options {
             Mode::Latency => 1000,
         })
     }
+
+    /// Refuses what the backend and mode would not heed.
+    pub(crate) fn check(&self) -> Result<()> {
+        let of_a_drain = self.backlog > 0 || self.history > 0 || self.hold_snapshot;
+        ensure!(
+            !of_a_drain || (self.backend == Backend::Postgres && self.mode == Mode::Drain),
+            "--backlog, --history and --hold-snapshot are options of `postgres drain`; leave them out"
+        );
+        Ok(())
+    }
+
+    /// How many callers `enqueue` has.
+    pub(crate) fn callers(&self) -> u32 {
+        self.callers.unwrap_or(match self.backend {
+            Backend::Memory | Backend::Sqlite => 256,
+            Backend::Postgres => 16,
+        })
+    }
 }
 
 /// Where the jobs are stored.
@@ -57,6 +92,8 @@ impl Options {
 pub(crate) enum Backend {
     /// A map in this process.
     Memory,
+    /// A PostgreSQL server.
+    Postgres,
     /// A SQLite file in WAL mode.
     Sqlite,
 }
@@ -66,7 +103,27 @@ impl Backend {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::Postgres => "postgres",
             Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+/// What the PostgreSQL floor does with a job that has run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Design {
+    /// Appends a row to history and leaves the job's own row as it is.
+    Append,
+    /// Deletes it; no history is kept.
+    Delete,
+}
+
+impl Design {
+    /// The name in the report.
+    pub(crate) fn variant(self) -> &'static str {
+        match self {
+            Self::Append => "narrow ready, appended attempts",
+            Self::Delete => "narrow ready, deleted jobs",
         }
     }
 }
@@ -121,6 +178,7 @@ Examples:
   gristmill-floors sqlite drain --sync normal --jobs 500000 --json
   gristmill-floors sqlite enqueue --sync full --callers 256
   gristmill-floors sqlite latency --sync normal --dir /var/lib/bench
+  gristmill-floors postgres drain --db postgres://postgres@localhost/bench --design delete
 
 Build with --release; a debug build measures the compiler's restraint.";
 

@@ -46,6 +46,19 @@ pub(crate) struct Figures {
     pub(crate) commit_ms: Option<Spread>,
     /// User and system time of the process over the phase that gives the mode its name.
     pub(crate) client_cpu_us_per_job: Option<f64>,
+    /// The same of a server on this machine.
+    pub(crate) server_cpu_us_per_job: Option<f64>,
+    /// Of a server.
+    pub(crate) wal_bytes_per_job: Option<WalBytes>,
+}
+
+/// Bytes that a server wrote to its log, a job.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct WalBytes {
+    /// To store it.
+    pub(crate) enqueue: Option<f64>,
+    /// To fetch and to finish it.
+    pub(crate) fetch_and_finish: Option<f64>,
 }
 
 /// Percentiles in milliseconds.
@@ -136,6 +149,15 @@ impl Report {
         }
         if let Some(cpu_us) = figures.client_cpu_us_per_job {
             row(out, "processor", &format!("{cpu_us:.2} us a job"))?;
+        }
+        if let Some(cpu_us) = figures.server_cpu_us_per_job {
+            row(out, "server", &format!("{cpu_us:.2} us a job"))?;
+        }
+        if let Some(WalBytes { enqueue, fetch_and_finish }) = figures.wal_bytes_per_job {
+            let bytes =
+                |bytes: Option<f64>| bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{bytes:.0}"));
+            let (enqueue, finish) = (bytes(enqueue), bytes(fetch_and_finish));
+            row(out, "log", &format!("{enqueue} B a job to enqueue, {finish} to fetch and finish"))?;
         }
         row(out, "memory", &format!("{:.0} MB at most", self.peak_rss_mb))?;
         row(out, "accounted", &format!("{} lost, {} duplicated", self.lost, self.duplicated))

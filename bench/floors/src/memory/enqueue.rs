@@ -31,7 +31,7 @@ pub(super) fn run(options: &Options) -> Result<Outcome> {
     let account = Account::new(options.jobs());
     queue.ready_ids().into_iter().for_each(|id| account.saw(number_of(id)));
     let mut settings = super::settings(options)?;
-    settings.insert("callers".to_owned(), json!(options.callers));
+    settings.insert("callers".to_owned(), json!(options.callers()));
     let figures = Figures {
         enqueue_per_s: Some(single.jobs_per_second(options.jobs())),
         bulk_enqueue_per_s: Some(bulk.jobs_per_second(options.jobs())),
@@ -45,7 +45,7 @@ async fn enqueue_singly(queue: &Arc<Queue>, options: &Options) -> Result<()> {
     let next = Arc::new(AtomicU32::new(0));
     let (jobs, args_bytes) = (options.jobs(), options.args_bytes);
     let mut callers = JoinSet::new();
-    for _ in 0..options.callers {
+    for _ in 0..options.callers() {
         let (queue, next) = (queue.clone(), next.clone());
         callers.spawn(async move {
             loop {

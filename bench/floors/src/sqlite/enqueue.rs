@@ -37,7 +37,7 @@ pub(super) fn run(options: &Options) -> Result<Outcome> {
     let connection = file.connect()?;
     let runtime = Builder::new_multi_thread().build().context("the runtime does not start")?;
     let single = Stopwatch::start()?;
-    let (requests, incoming) = mpsc::channel(options.callers as usize);
+    let (requests, incoming) = mpsc::channel(options.callers() as usize);
     let writer = thread::Builder::new().name("writer".to_owned()).spawn(|| write(connection, incoming))?;
     let called = runtime.block_on(call(requests, options));
     writer.join().map_err(|_| anyhow!("the writer panicked"))??;
@@ -45,7 +45,7 @@ pub(super) fn run(options: &Options) -> Result<Outcome> {
     let single = single.stop()?;
 
     let mut settings = file.settings(options);
-    settings.insert("callers".to_owned(), json!(options.callers));
+    settings.insert("callers".to_owned(), json!(options.callers()));
     let figures = Figures {
         enqueue_per_s: Some(single.jobs_per_second(options.jobs())),
         bulk_enqueue_per_s: Some(bulk.jobs_per_second(options.jobs())),
@@ -78,7 +78,7 @@ async fn call(requests: mpsc::Sender<Request>, options: &Options) -> Result<()> 
     let next = Arc::new(AtomicU32::new(0));
     let (jobs, args_bytes) = (options.jobs(), options.args_bytes);
     let mut callers = JoinSet::new();
-    for _ in 0..options.callers {
+    for _ in 0..options.callers() {
         let (requests, next) = (requests.clone(), next.clone());
         callers.spawn(async move {
             loop {
