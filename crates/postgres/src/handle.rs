@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use deadpool_postgres::Pool;
 use gristmill_core::{BackendError, BackendErrorKind, Clock as _, Listeners, SystemClock, Timestamp};
@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::Config;
 
 use crate::error::Answer;
+use crate::migrate;
 use crate::names::Names;
 use crate::options::PostgresBuilder;
 use crate::pool;
@@ -36,6 +37,8 @@ pub(crate) struct Inner {
     /// How far the server's clock is ahead of this machine's, in milliseconds.
     pub(crate) clock_offset_ms: AtomicI64,
     pub(crate) config: Config,
+    /// The schema was found to have this library's version.
+    has_schema: AtomicBool,
     work: Pool,
     control: Pool,
     reads: Pool,
@@ -72,6 +75,7 @@ impl Postgres {
                 listeners: Listeners::default(),
                 clock_offset_ms: AtomicI64::new(0),
                 config: builder.config,
+                has_schema: AtomicBool::new(false),
                 work: pools.work,
                 control: pools.control,
                 reads: pools.reads,
@@ -102,7 +106,21 @@ impl Inner {
         self.session(&self.handlers).await
     }
 
+    /// A connection before the schema is known to be there.
+    pub(crate) async fn unchecked(&self) -> Answer<Session> {
+        self.connect(&self.control).await
+    }
+
     async fn session(&self, pool: &Pool) -> Answer<Session> {
+        let mut session = self.connect(pool).await?;
+        if !self.has_schema.load(Ordering::Relaxed) {
+            migrate::check(&mut session).await?;
+            self.has_schema.store(true, Ordering::Relaxed);
+        }
+        Ok(session)
+    }
+
+    async fn connect(&self, pool: &Pool) -> Answer<Session> {
         let object = pool.get().await.map_err(pool::of_pool)?;
         Ok(Session::new(object, Arc::clone(&self.statements), self.naming))
     }
