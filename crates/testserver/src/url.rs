@@ -9,7 +9,6 @@ pub(crate) fn with_database(url: &str, name: &str) -> String {
 }
 
 /// `url` with another server, `place` being `HOST:PORT`; account, database and query stay.
-#[cfg(test)]
 pub(crate) fn with_place(url: &str, place: &str) -> String {
     let (start, end) = place_of(url);
     format!("{}{place}{}", &url[..start], &url[end..])
