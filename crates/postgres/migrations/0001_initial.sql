@@ -201,3 +201,12 @@ CREATE TABLE gristmill.logs_default PARTITION OF gristmill.logs DEFAULT;
 CREATE FUNCTION gristmill.now_ms(given bigint) RETURNS bigint
     LANGUAGE sql VOLATILE PARALLEL SAFE
     AS 'SELECT coalesce(given, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)';
+
+-- When a worker's lease ends. A server that was just started gives every worker its full lease anew: while it was down
+-- nobody could renew. Tests that give the time are exempt.
+CREATE FUNCTION gristmill.lease_ends(lease_expires_at bigint, lease_ms bigint, given_now bigint) RETURNS bigint
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS 'SELECT CASE WHEN given_now IS NULL
+        THEN greatest(lease_expires_at,
+            floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint + lease_ms)
+        ELSE lease_expires_at END';
