@@ -8,6 +8,7 @@ mod call;
 mod diagnose;
 mod enqueue;
 mod error;
+mod events;
 mod fetch;
 mod finish;
 mod handle;
@@ -30,6 +31,7 @@ mod row;
 mod session;
 mod statement;
 mod tls;
+mod url;
 
 pub use handle::Postgres;
 pub use options::PostgresBuilder;
