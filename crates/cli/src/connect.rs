@@ -1,16 +1,19 @@
 //! The one place that turns a URL into a backend.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+mod file;
+mod server;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill::backend::Backend;
-use gristmill::{
-    Memory, MigrateMode, Sqlite, SqliteBuilder, Synchronous, did_you_mean, format_duration, parse_duration,
-};
+use gristmill::{Memory, Sqlite};
 
-use crate::failure::{Code, Failure, Result};
+use crate::failure::{Failure, Result};
+
+use file::File;
+use server::Server;
 
 /// The store a command uses when none is named.
 pub(crate) const DEFAULT_URL: &str = "sqlite:jobs.db";
@@ -33,18 +36,12 @@ pub(crate) enum Url {
     Memory,
     /// `sqlite:PATH?synchronous=…&busy_timeout=…`
     Sqlite(File),
-}
-
-/// A database file, and how to open it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct File {
-    path: PathBuf,
-    synchronous: Option<Synchronous>,
-    busy_timeout: Option<Duration>,
+    /// `postgres://user:password@host:port/database?schema=…`
+    Postgres(Server),
 }
 
 /// Schemes of backends that later versions bring.
-const LATER: [&str; 7] = ["postgres", "postgresql", "mysql", "mariadb", "redis", "rediss", "redis+cluster"];
+const LATER: [&str; 5] = ["mysql", "mariadb", "redis", "rediss", "redis+cluster"];
 
 impl Url {
     /// Reads a URL; a relative path lies below `base`.
@@ -57,13 +54,16 @@ impl Url {
         match scheme {
             "memory" if rest.trim_start_matches('/').is_empty() => Ok(Self::Memory),
             "memory" => Err(Failure::usage("`memory:` takes neither a path nor options")),
-            "sqlite" => sqlite(rest, base),
+            "sqlite" => file::parse(rest, base).map(Self::Sqlite),
+            "postgres" | "postgresql" => Server::parse(text).map(Self::Postgres),
             _ if LATER.contains(&scheme) => Err(Failure::usage(format!(
                 "this build has no backend for `{scheme}:`"
             ))
-            .hint("it has `sqlite:PATH` and `memory:`; PostgreSQL, MySQL and Redis come in later versions")),
+            .hint(
+                "it has `postgres://…`, `sqlite:PATH` and `memory:`; MySQL and Redis come in later versions",
+            )),
             _ => Err(Failure::usage(format!("`{}:` names no backend", scheme.escape_debug()))
-                .hint("use `sqlite:PATH` or `memory:`")),
+                .hint("use `postgres://user@host/database`, `sqlite:PATH` or `memory:`")),
         }
     }
 
@@ -72,6 +72,7 @@ impl Url {
         match self {
             Self::Memory => "memory:".to_owned(),
             Self::Sqlite(file) => format!("sqlite:{}", file.path.display()),
+            Self::Postgres(server) => server.shown(),
         }
     }
 
@@ -79,26 +80,18 @@ impl Url {
     /// it than half of that.
     pub(crate) fn for_lease(&self, lease: Duration) -> Self {
         match self {
-            Self::Sqlite(file) if file.busy_timeout.is_none() => {
-                let busy_timeout = Some(SqliteBuilder::DEFAULT_BUSY_TIMEOUT.min(lease / 2));
-                Self::Sqlite(File { busy_timeout, ..file.clone() })
-            }
+            Self::Sqlite(file) => Self::Sqlite(file.for_lease(lease)),
             other => other.clone(),
         }
     }
 
     /// A URL under which another process finds the same store, if that can be.
     pub(crate) fn shared(&self) -> Option<String> {
-        let Self::Sqlite(file) = self else { return None };
-        let mut url = format!("sqlite:{}?", file.path.display());
-        if let Some(synchronous) = file.synchronous {
-            // Writing to a `String` cannot fail.
-            let _ = write!(url, "synchronous={}&", synchronous.as_str().to_lowercase());
+        match self {
+            Self::Memory => None,
+            Self::Sqlite(file) => Some(file.url()),
+            Self::Postgres(server) => Some(server.url().to_owned()),
         }
-        if let Some(timeout) = file.busy_timeout {
-            let _ = write!(url, "busy_timeout={}", format_duration(timeout));
-        }
-        Some(url)
     }
 
     /// The statements that make the schema.
@@ -106,6 +99,7 @@ impl Url {
         match self {
             Self::Memory => Err(Failure::usage("`memory:` has no schema")),
             Self::Sqlite(_) => Ok(Sqlite::schema()),
+            Self::Postgres(server) => server.schema(),
         }
     }
 
@@ -120,81 +114,17 @@ impl Url {
                     opened.map_err(|error| Failure::failed(format!("the store was not opened: {error}")))?;
                 Ok(Arc::new(opened?))
             }
+            Self::Postgres(server) => Ok(Arc::new(server.open(absent).await?)),
         }
     }
-}
-
-impl File {
-    fn open(&self, absent: Absent) -> Result<Sqlite> {
-        if absent == Absent::Refuse && !self.path.exists() {
-            let message = format!("there is no store at {}", self.path.display());
-            return Err(Failure::new(Code::Unreachable, message)
-                .hint("name another with --db or GRISTMILL_DB, or make one with `gristmill migrate`"));
-        }
-        let mut builder = Sqlite::builder(&self.path);
-        if let Some(synchronous) = self.synchronous {
-            builder = builder.synchronous(synchronous);
-        }
-        if let Some(busy_timeout) = self.busy_timeout {
-            builder = builder.busy_timeout(busy_timeout);
-        }
-        let migrate = if absent == Absent::Create { MigrateMode::Up } else { MigrateMode::Status };
-        builder.migrate(migrate).open().map_err(|error| Failure::from(error).about(self.path.display()))
-    }
-
-    fn option(&mut self, name: &str, value: &str) -> Result<()> {
-        match name {
-            "synchronous" => {
-                self.synchronous = Some(match value {
-                    "off" | "OFF" => Synchronous::Off,
-                    "normal" | "NORMAL" => Synchronous::Normal,
-                    "full" | "FULL" => Synchronous::Full,
-                    other => {
-                        let message = format!("`synchronous={}` is not known", other.escape_debug());
-                        return Err(Failure::usage(message).hint("use off, normal or full"));
-                    }
-                });
-            }
-            "busy_timeout" => {
-                let timeout = parse_duration(value)
-                    .map_err(|error| Failure::usage(format!("busy_timeout: {error}")))?;
-                self.busy_timeout = Some(timeout);
-            }
-            other => {
-                let failure =
-                    Failure::usage(format!("unknown option `{}` of `sqlite:`", other.escape_debug()));
-                return Err(match did_you_mean(other, ["synchronous", "busy_timeout"]) {
-                    Some(known) => failure.hint(format!("did you mean `{known}`?")),
-                    None => failure.hint("it knows `synchronous` and `busy_timeout`"),
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn sqlite(rest: &str, base: Option<&Path>) -> Result<Url> {
-    let (path, options) = rest.rsplit_once('?').unwrap_or((rest, ""));
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path.is_empty() {
-        return Err(Failure::usage("`sqlite:` names no file").hint("write `sqlite:jobs.db`"));
-    }
-    if path == ":memory:" {
-        return Err(
-            Failure::usage("`sqlite::memory:` is not shared between connections").hint("use `memory:`")
-        );
-    }
-    let path = base.map_or_else(|| PathBuf::from(path), |base| base.join(path));
-    let mut file = File { path, synchronous: None, busy_timeout: None };
-    for option in options.split('&').filter(|option| !option.is_empty()) {
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        file.option(name, value)?;
-    }
-    Ok(Url::Sqlite(file))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use gristmill::Synchronous;
+
     use super::*;
 
     #[test]
@@ -216,7 +146,8 @@ mod tests {
     #[test]
     fn what_is_refused_never_shows_a_password() {
         for text in [
-            "postgres://me:secret@host/x",
+            "mysql://me:secret@host/x",
+            "postgres://me:secret@host:x/",
             "ftp://me:secret@host",
             "jobs.db",
             "sqlite:",

@@ -13,7 +13,7 @@ use crate::failure::{Failure, Result};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// The store of jobs: `sqlite:PATH` (with `?synchronous=normal|full|off`) or `memory:` [default: sqlite:jobs.db]
+    /// The store of jobs: `postgres://USER@HOST/DATABASE` (with `?schema=NAME`), `sqlite:PATH` (with `?synchronous=normal|full|off`) or `memory:` [default: sqlite:jobs.db]
     #[arg(
         long,
         global = true,

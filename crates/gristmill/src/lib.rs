@@ -32,6 +32,8 @@ pub use gristmill_engine::{assert_enqueued, refute_enqueued};
 pub use gristmill_macros::Job;
 #[cfg(feature = "memory")]
 pub use gristmill_memory::Memory;
+#[cfg(feature = "postgres")]
+pub use gristmill_postgres::{Postgres, PostgresBuilder};
 #[cfg(feature = "sqlite")]
 pub use gristmill_sqlite::{Sqlite, SqliteBuilder, Synchronous};
 /// Tells a handler to stop; an extractor.

@@ -1,12 +1,11 @@
 //! The backend's handle: pools, and what a process remembers.
 
 use std::fmt;
-use std::str::FromStr as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use deadpool_postgres::Pool;
-use gristmill_core::{BackendError, BackendErrorKind, Clock as _, Listeners, SystemClock, Timestamp};
+use gristmill_core::{BackendError, Clock as _, Listeners, SystemClock, Timestamp};
 use tokio::runtime::Handle;
 use tokio_postgres::Config;
 
@@ -17,6 +16,7 @@ use crate::options::PostgresBuilder;
 use crate::pool;
 use crate::session::{Naming, Session};
 use crate::statement::Statements;
+use crate::url;
 
 /// Jobs in a PostgreSQL database. Cheap to clone; the clones share their connections.
 #[derive(Clone)]
@@ -46,22 +46,15 @@ pub(crate) struct Inner {
 }
 
 impl Postgres {
-    /// Settings for the server that a URL or a list of `key=value` names, as libpq reads them:
-    /// `postgres://user:password@host:5432/database?sslmode=verify-full`.
+    /// Settings for the server that a URL names, as libpq reads it:
+    /// `postgres://user:password@host:5432/database?sslmode=verify-full`. Three options are ours: `schema=NAME`,
+    /// `connections=N` and `pooler=transaction`; see the methods of the builder.
     ///
     /// # Errors
     /// [`Refused`](BackendErrorKind::Refused) when the text does not say where a server is. The text is not repeated: it
     /// may hold a password.
     pub fn builder(url: &str) -> Result<PostgresBuilder, BackendError> {
-        let (url, verifies) = pool::without_verification(url);
-        let config = Config::from_str(&url).map_err(|error| {
-            BackendError::new(BackendErrorKind::Refused, "the URL of the PostgreSQL server does not parse")
-                .with_hint("write `postgres://user:password@host:5432/database`")
-                .with_source(error)
-        })?;
-        let mut builder = PostgresBuilder::new(config);
-        builder.verifies = verifies;
-        Ok(builder)
+        url::parse(url)
     }
 
     pub(crate) fn open(builder: PostgresBuilder) -> Result<Self, BackendError> {

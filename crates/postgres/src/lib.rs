@@ -15,6 +15,7 @@ mod handle;
 mod inspect;
 mod lease;
 mod list;
+mod locate;
 mod maintain;
 mod member;
 mod migrate;

@@ -7,6 +7,7 @@ use tokio_postgres::Config;
 
 use crate::handle::Postgres;
 use crate::session::Naming;
+use crate::url;
 
 /// Where the jobs are unless another schema is named.
 pub const DEFAULT_SCHEMA: &str = "gristmill";
@@ -35,6 +36,16 @@ impl PostgresBuilder {
             verifies: false,
             connect_timeout: Duration::from_secs(5),
         }
+    }
+
+    /// Where the server and the schema are, without user and password: for people.
+    pub fn shown(&self) -> String {
+        url::shown(&self.config, &self.schema)
+    }
+
+    /// The statements that make the schema, see [`Postgres::schema_sql`].
+    pub fn schema_sql(&self) -> String {
+        Postgres::schema_sql(&self.schema)
     }
 
     /// The schema that holds the tables; default `gristmill`. Two schemas of one database are two stores. 1 to 63 bytes.

@@ -1,7 +1,5 @@
 //! Pools of connections, and how a connection is made.
 
-use std::borrow::Cow;
-
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
 use gristmill_core::{BackendError, BackendErrorKind};
 use tokio_postgres::Config;
@@ -75,17 +73,6 @@ fn pool(config: Config, builder: &PostgresBuilder, size: usize) -> Result<Pool, 
         BackendError::new(BackendErrorKind::Internal, "the pool of connections cannot be made")
             .with_source(error)
     })
-}
-
-/// Takes `sslmode=verify-ca` and `verify-full` out of a URL, which the driver does not know: TLS is required then, and the
-/// server's certificate has to hold.
-pub(crate) fn without_verification(url: &str) -> (Cow<'_, str>, bool) {
-    for mode in ["sslmode=verify-full", "sslmode=verify-ca"] {
-        if url.contains(mode) {
-            return (url.replace(mode, "sslmode=require").into(), true);
-        }
-    }
-    (url.into(), false)
 }
 
 /// Says why there is no connection. Nothing was sent, so nothing was changed.

@@ -1,0 +1,64 @@
+//! `postgres://…`: a server, and how to reach it.
+
+use std::fmt;
+
+use gristmill::backend::{Backend as _, Call};
+use gristmill::{MigrateMode, Postgres, PostgresBuilder};
+
+use super::Absent;
+use crate::failure::{Failure, Result};
+
+/// A server's URL, which may hold a password: it is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Server(String);
+
+impl Server {
+    /// Checks that the URL can be read.
+    pub(super) fn parse(url: &str) -> Result<Self> {
+        let server = Self(url.to_owned());
+        server.builder().map(|_| server)
+    }
+
+    fn builder(&self) -> Result<PostgresBuilder> {
+        Postgres::builder(&self.0).map_err(|error| {
+            let failure = Failure::usage(error.to_string());
+            match error.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })
+    }
+
+    /// The URL, for another process of ours; not for people.
+    pub(super) fn url(&self) -> &str {
+        &self.0
+    }
+
+    /// Where the server is, without user and password.
+    pub(super) fn shown(&self) -> String {
+        self.builder().map_or_else(|_| "postgres:".to_owned(), |builder| builder.shown())
+    }
+
+    /// The statements that make the schema.
+    pub(super) fn schema(&self) -> Result<String> {
+        Ok(self.builder()?.schema_sql())
+    }
+
+    /// Opens the store.
+    pub(super) async fn open(&self, absent: Absent) -> Result<Postgres> {
+        let about = |error| Failure::from(error).about(self.shown());
+        let store = self.builder()?.open().map_err(about)?;
+        match absent {
+            Absent::Create => drop(store.migrate(Call::new(), MigrateMode::Up).await.map_err(about)?),
+            Absent::Migrate => {}
+            Absent::Refuse => drop(store.migrate(Call::new(), MigrateMode::Status).await.map_err(about)?),
+        }
+        Ok(store)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&self.shown()).finish()
+    }
+}
