@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
         arguments: &["doc", "--workspace", "--no-deps"],
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
+    step("servers", &["xtask", "servers"]),
     step("test bench", &["test", "--manifest-path", "bench/Cargo.toml", "--workspace"]),
     step("test", &["xtask", "test"]),
 ];

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     arguments::{Arguments, UsageError},
-    bench, ci, suite, tidy,
+    bench, ci, servers, suite, tidy,
 };
 
 /// What a command came to, when nothing kept it from running at all.
@@ -42,6 +42,13 @@ const COMMANDS: &[Command] = &[
                 its path as GRISTMILL_BIN. Ends with the matrix of conformance cases by backend, every ignored test\n\
                 with its reason, and the number of random histories compared with the model.",
         run: suite::run,
+    },
+    Command {
+        name: "servers",
+        usage: "servers",
+        about: "Makes sure that the servers which tests start are installed; `test` does the same where it needs\n\
+                them. On Debian and Ubuntu it installs what is missing if it may, else it says how.",
+        run: servers::run,
     },
     Command {
         name: "tidy",

@@ -13,7 +13,7 @@ use super::{matrix, output::Results};
 use crate::{
     arguments::{Arguments, UsageError},
     commands::Verdict,
-    step, workspace,
+    servers, step, workspace,
     workspace::Package,
 };
 
@@ -27,6 +27,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
     let packages = workspace::packages(&root)?;
     let selected = wanted.map(|name| select(&packages, &name)).transpose()?;
 
+    if selected.as_ref().map_or(Ok(true), |package| servers::needed_by(&root, package))? {
+        servers::ensure()?;
+    }
     let mut command = workspace::cargo(&root);
     // Without `--no-fail-fast` the first broken crate would hide the rest of the matrix.
     command.args(["test", "--no-fail-fast"]);

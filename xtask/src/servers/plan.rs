@@ -1,0 +1,161 @@
+//! What to do where the server is missing: which command for which situation.
+
+/// The package of the system that holds the server.
+const PACKAGE: &str = "postgresql";
+/// Read by `pg_createcluster` when the package is installed, see its manual page.
+const CLUSTER_SETTINGS: &str = "/etc/postgresql-common/createcluster.d/gristmill-tests.conf";
+
+/// What is known about the machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Situation {
+    /// The server's programs are there and run.
+    pub(super) found: bool,
+    /// The user has named the folder of the programs.
+    pub(super) named: bool,
+    /// The system installs packages with `apt-get`.
+    pub(super) apt: bool,
+    pub(super) rights: Rights,
+}
+
+/// What we may do to the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rights {
+    Root,
+    /// `sudo` asks for no password.
+    Sudo,
+    User,
+}
+
+/// What follows from a situation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Plan {
+    /// Nothing is to be done.
+    Use,
+    Install(Installation),
+    /// Somebody else has to; this tells how.
+    Tell(String),
+}
+
+/// Commands that install the server, each with its arguments.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Installation {
+    /// One after the other, until one fails.
+    pub(super) commands: Vec<Vec<String>>,
+    /// Run in any case.
+    pub(super) cleanup: Vec<String>,
+}
+
+/// Decides.
+pub(super) fn plan(situation: Situation) -> Plan {
+    let Situation { found, named, apt, rights } = situation;
+    if found {
+        return Plan::Use;
+    }
+    if named {
+        // Installing something else would not be what the user meant.
+        return Plan::Tell(
+            "let GRISTMILL_POSTGRES_BIN name the folder of `postgres` and `initdb`".to_owned(),
+        );
+    }
+    if !apt {
+        let how = "install the PostgreSQL server with your package manager, or name the folder of its programs in \
+                   GRISTMILL_POSTGRES_BIN";
+        return Plan::Tell(how.to_owned());
+    }
+    match rights {
+        Rights::Root => Plan::Install(installation(&[])),
+        Rights::Sudo => Plan::Install(installation(&["sudo", "-n"])),
+        Rights::User => Plan::Tell(format!("sudo apt-get install {PACKAGE}")),
+    }
+}
+
+fn installation(prefix: &[&str]) -> Installation {
+    let command = |words: &[&str]| prefix.iter().chain(words).map(|word| (*word).to_owned()).collect();
+    // Tests start servers of their own; the package would otherwise create one more and start it at each boot.
+    let settings = "mkdir -p \"${0%/*}\" && echo 'create_main_cluster = false' > \"$0\"";
+    Installation {
+        commands: vec![
+            command(&["apt-get", "update"]),
+            command(&["sh", "-c", settings, CLUSTER_SETTINGS]),
+            command(&[
+                "env",
+                "DEBIAN_FRONTEND=noninteractive",
+                "apt-get",
+                "install",
+                "-y",
+                "--no-install-recommends",
+                PACKAGE,
+            ]),
+        ],
+        cleanup: command(&["rm", "-f", CLUSTER_SETTINGS]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BARE: Situation = Situation { found: false, named: false, apt: true, rights: Rights::Root };
+
+    fn told(situation: Situation) -> String {
+        match plan(situation) {
+            Plan::Tell(how) => how,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn installed(situation: Situation) -> Vec<String> {
+        match plan(situation) {
+            Plan::Install(installation) => {
+                let all = installation.commands.iter().chain([&installation.cleanup]);
+                all.map(|words| words.join(" ")).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn server_that_is_there_is_used_whoever_we_are() {
+        for rights in [Rights::Root, Rights::Sudo, Rights::User] {
+            for named in [false, true] {
+                for apt in [false, true] {
+                    assert_eq!(plan(Situation { found: true, named, apt, rights }), Plan::Use);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn root_installs_without_a_cluster_of_the_system() {
+        let commands = installed(BARE);
+        assert_eq!(commands[0], "apt-get update");
+        assert!(commands[1].contains("create_main_cluster = false"), "{commands:?}");
+        assert_eq!(
+            commands[2],
+            "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql"
+        );
+        assert_eq!(commands[3], format!("rm -f {CLUSTER_SETTINGS}"));
+    }
+
+    #[test]
+    fn sudo_without_a_password_is_used_for_each_command() {
+        let commands = installed(Situation { rights: Rights::Sudo, ..BARE });
+        assert_eq!(commands.len(), 4);
+        assert!(commands.iter().all(|command| command.starts_with("sudo -n ")), "{commands:?}");
+    }
+
+    #[test]
+    fn user_without_rights_is_told_the_command() {
+        assert_eq!(told(Situation { rights: Rights::User, ..BARE }), "sudo apt-get install postgresql");
+    }
+
+    #[test]
+    fn other_systems_are_told_what_is_missing() {
+        assert!(told(Situation { apt: false, ..BARE }).contains("GRISTMILL_POSTGRES_BIN"));
+    }
+
+    #[test]
+    fn nothing_is_installed_beside_a_folder_that_was_named() {
+        assert!(told(Situation { named: true, ..BARE }).contains("GRISTMILL_POSTGRES_BIN"));
+    }
+}
