@@ -1,7 +1,7 @@
 //! The backend's handle: pools, and what a process remembers.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use deadpool_postgres::Pool;
@@ -12,6 +12,7 @@ use tokio_postgres::Config;
 use crate::error::Answer;
 use crate::migrate;
 use crate::names::Names;
+use crate::notify::Outbox;
 use crate::options::PostgresBuilder;
 use crate::pool;
 use crate::session::{Naming, Session};
@@ -29,11 +30,14 @@ pub struct Postgres {
 /// No lock of these is held over an await. Of the pools, `control` is for heartbeats alone, so that neither a full load nor
 /// handlers with transactions of their own can keep a worker from renewing its leases.
 pub(crate) struct Inner {
+    /// Itself, for the tasks it starts; they end with it.
+    pub(crate) me: Weak<Inner>,
     pub(crate) runtime: Handle,
     pub(crate) statements: Arc<Statements>,
     pub(crate) naming: Naming,
     pub(crate) names: Names,
     pub(crate) listeners: Listeners,
+    pub(crate) outbox: Outbox,
     /// How far the server's clock is ahead of this machine's, in milliseconds.
     pub(crate) clock_offset_ms: AtomicI64,
     pub(crate) config: Config,
@@ -60,12 +64,14 @@ impl Postgres {
     pub(crate) fn open(builder: PostgresBuilder) -> Result<Self, BackendError> {
         let pools = pool::pools(&builder)?;
         Ok(Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new_cyclic(|me| Inner {
+                me: Weak::clone(me),
                 runtime: Handle::current(),
                 statements: Arc::new(Statements::new(&builder.schema)),
                 naming: builder.naming,
                 names: Names::default(),
                 listeners: Listeners::default(),
+                outbox: Outbox::default(),
                 clock_offset_ms: AtomicI64::new(0),
                 config: builder.config,
                 has_schema: AtomicBool::new(false),

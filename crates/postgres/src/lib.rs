@@ -20,6 +20,8 @@ mod maintain;
 mod member;
 mod migrate;
 mod names;
+mod notice;
+mod notify;
 mod numbers;
 mod operate;
 mod options;
@@ -32,6 +34,7 @@ mod row;
 mod session;
 mod statement;
 mod tls;
+mod told;
 mod url;
 
 pub use handle::Postgres;

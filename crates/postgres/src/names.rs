@@ -57,6 +57,11 @@ impl Names {
         Ok(name)
     }
 
+    /// The name of a queue, if the process has met it.
+    pub(crate) fn known_name(&self, number: i32) -> Option<Name> {
+        self.lock().names.get(&number).cloned()
+    }
+
     /// The name with this text; many rows share it, so it is allocated once.
     pub(crate) fn kind(&self, text: &str) -> Answer<Name> {
         let mut known = self.lock();
@@ -84,7 +89,8 @@ impl Names {
         Ok(())
     }
 
-    fn known_numbers(&self, queues: &[Name]) -> Option<Vec<i32>> {
+    /// The numbers of queues, in their order, if the process has met all of them.
+    pub(crate) fn known_numbers(&self, queues: &[Name]) -> Option<Vec<i32>> {
         let known = self.lock();
         queues.iter().map(|queue| known.numbers.get(queue).copied()).collect()
     }

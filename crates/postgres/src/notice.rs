@@ -1,0 +1,169 @@
+//! What a NOTIFY carries: `PROCESS ITEM ITEM …`, for example `9f3c a7:0:1700000000000:0190…ef d1700000060000`.
+//!
+//! An item is a letter and what it is about: `a` a queue's number with the priority, due time (ms) and id of its first new
+//! job; `d` an instant at which a waiting job is due (ms); `c` a running job whose cancel is asked for; `q` the name of a
+//! queue that was paused or resumed; `e` a job that ended; `w` the sender watches ends; `p` a ping to itself. What a reader
+//! does not know, it passes over.
+
+use std::fmt::Write as _;
+
+use gristmill_core::{JobId, Name, Timestamp};
+use uuid::Uuid;
+
+use crate::row;
+use crate::told::{Position, Told};
+
+/// A payload is shorter than 8000 bytes.
+const MOST_BYTES: usize = 7_900;
+/// The sender watches ends.
+pub(crate) const WATCHES: &str = "w";
+/// The sender listens whether it hears itself.
+pub(crate) const PING: &str = "p";
+
+/// A payload as it was read.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub(crate) struct Notice {
+    pub(crate) process: u64,
+    pub(crate) told: Told,
+    pub(crate) watches: bool,
+    pub(crate) pings: bool,
+}
+
+/// The channel of a schema. The name is short, whatever the schema's is; two schemas that share one only wake each other
+/// for nothing.
+pub(crate) fn channel(schema: &str) -> String {
+    // FNV-1a, which stays the same from version to version.
+    let hash = schema.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("gristmill_{hash:016x}")
+}
+
+/// The payloads that carry this.
+pub(crate) fn write(process: u64, told: &Told) -> Vec<String> {
+    let mut payloads = Payloads { process, done: Vec::new() };
+    for (queue, Position { priority, run_at_ms, id }) in &told.available {
+        payloads.add(&format!("a{queue}:{priority}:{run_at_ms}:{}", id.simple()));
+    }
+    if let Some(due) = told.due {
+        payloads.add(&format!("d{}", due.as_millis()));
+    }
+    for id in &told.cancels {
+        payloads.add(&format!("c{}", row::uuid(*id).simple()));
+    }
+    for queue in &told.changed {
+        payloads.add(&format!("q{queue}"));
+    }
+    for id in &told.ended {
+        payloads.add(&format!("e{}", row::uuid(*id).simple()));
+    }
+    payloads.done
+}
+
+/// A payload of single words.
+pub(crate) fn write_words(process: u64, words: &[&str]) -> String {
+    format!("{process:x} {}", words.join(" "))
+}
+
+struct Payloads {
+    process: u64,
+    done: Vec<String>,
+}
+
+impl Payloads {
+    fn add(&mut self, item: &str) {
+        let fits = |payload: &&mut String| payload.len() + 1 + item.len() <= MOST_BYTES;
+        if let Some(payload) = self.done.last_mut().filter(fits) {
+            payload.push(' ');
+            payload.push_str(item);
+            return;
+        }
+        let mut payload = String::new();
+        // Writing to a string does not fail.
+        let _ = write!(payload, "{:x} {item}", self.process);
+        self.done.push(payload);
+    }
+}
+
+/// Reads a payload, which anybody may have sent.
+pub(crate) fn read(payload: &str) -> Option<Notice> {
+    let mut words = payload.split(' ');
+    let process = u64::from_str_radix(words.next()?, 16).ok()?;
+    let mut notice = Notice { process, ..Notice::default() };
+    for word in words {
+        match word {
+            WATCHES => notice.watches = true,
+            PING => notice.pings = true,
+            _ => read_item(word, &mut notice.told).unwrap_or_default(),
+        }
+    }
+    Some(notice)
+}
+
+fn read_item(word: &str, told: &mut Told) -> Option<()> {
+    let (letter, rest) = word.split_at_checked(1)?;
+    match letter {
+        "a" => {
+            let mut parts = rest.split(':');
+            let queue = parts.next()?.parse().ok()?;
+            let priority = parts.next()?.parse().ok()?;
+            let run_at_ms = parts.next()?.parse().ok()?;
+            told.available(queue, Position { priority, run_at_ms, id: parts.next()?.parse().ok()? });
+        }
+        "d" => told.due(Timestamp::from_millis(rest.parse().ok()?)),
+        "c" => told.cancel_requested(id(rest)?),
+        "q" => told.queue_changed(Name::new(rest).ok()?),
+        "e" => told.ended(id(rest)?),
+        _ => {}
+    }
+    Some(())
+}
+
+fn id(text: &str) -> Option<JobId> {
+    Uuid::parse_str(text).ok().map(row::job_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_is_read_as_it_was_written_and_in_pieces_that_fit() {
+        let mut told = Told::default();
+        for queue in 0..300 {
+            let id = Uuid::from_u128(u128::from(queue.unsigned_abs()) << 64);
+            told.available(queue, Position { priority: -10, run_at_ms: 253_402_207_200_000, id });
+            told.ended(row::job_id(id));
+        }
+        told.due(Timestamp::from_millis(7));
+        told.cancel_requested(JobId::from_bytes([9; 16]));
+        told.queue_changed(Name::new("mail:eu/1").expect("it is a name"));
+
+        let payloads = write(0xab, &told);
+
+        assert!(payloads.len() > 2 && payloads.iter().all(|payload| payload.len() < 8_000));
+        let mut all = Told::default();
+        for payload in &payloads {
+            let notice = read(payload).expect("it is a notice");
+            assert_eq!((notice.process, notice.pings), (0xab, false));
+            all.merge(notice.told);
+        }
+        assert_eq!(all, told);
+    }
+
+    #[test]
+    fn what_is_not_known_is_passed_over() {
+        for payload in ["", "x", "zz a1", "hello world"] {
+            assert_eq!(read(payload), None, "{payload:?}");
+        }
+        let notice = read("1 a a1 a1:2 aé:1:2:3 é z9 d d-1x p w").expect("it names a process");
+        assert_eq!(notice, Notice { process: 1, told: Told::default(), watches: true, pings: true });
+    }
+
+    #[test]
+    fn a_channel_is_an_identifier_that_is_not_cut() {
+        assert_eq!(channel("gristmill"), channel("gristmill"));
+        assert_ne!(channel("a\"b;--"), channel(&"x".repeat(63)));
+        assert!(channel(&"x".repeat(63)).len() < 63);
+    }
+}
