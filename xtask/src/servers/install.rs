@@ -92,11 +92,17 @@ fn install(installation: &Installation) -> Result<()> {
 }
 
 fn call(words: &[String]) -> Result<()> {
-    let line = words.join(" ");
+    let line = line_of(words);
     println!("servers: {line}");
     let (program, arguments) = words.split_first().context("a command has a first word")?;
     if !step::succeeded(Command::new(program).args(arguments).stdin(Stdio::null()))? {
         bail!("the server could not be installed; repeat it with: {line}");
     }
     Ok(())
+}
+
+/// The line to type at a shell.
+fn line_of(words: &[String]) -> String {
+    let quoted = |word: &String| if word.contains(' ') { format!("'{word}'") } else { word.clone() };
+    words.iter().map(quoted).collect::<Vec<String>>().join(" ")
 }

@@ -2,8 +2,9 @@
 
 /// The package of the system that holds the server.
 const PACKAGE: &str = "postgresql";
-/// Read by `pg_createcluster` when the package is installed, see its manual page.
-const CLUSTER_SETTINGS: &str = "/etc/postgresql-common/createcluster.d/gristmill-tests.conf";
+/// Files here are read when the package is installed, pg_createcluster(1).
+const SETTINGS_FOLDER: &str = "/etc/postgresql-common/createcluster.d";
+const SETTINGS_FILE: &str = "gristmill-tests.conf";
 
 /// What is known about the machine.
 #[derive(Clone, Copy, Debug)]
@@ -71,23 +72,19 @@ pub(super) fn plan(situation: Situation) -> Plan {
 
 fn installation(prefix: &[&str]) -> Installation {
     let command = |words: &[&str]| prefix.iter().chain(words).map(|word| (*word).to_owned()).collect();
+    let file = format!("{SETTINGS_FOLDER}/{SETTINGS_FILE}");
     // Tests start servers of their own; the package would otherwise create one more and start it at each boot.
-    let settings = "mkdir -p \"${0%/*}\" && echo 'create_main_cluster = false' > \"$0\"";
+    let write = format!("echo create_main_cluster = false > {file}");
+    let install = "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends";
+    let install: Vec<&str> = install.split(' ').chain([PACKAGE]).collect();
     Installation {
         commands: vec![
             command(&["apt-get", "update"]),
-            command(&["sh", "-c", settings, CLUSTER_SETTINGS]),
-            command(&[
-                "env",
-                "DEBIAN_FRONTEND=noninteractive",
-                "apt-get",
-                "install",
-                "-y",
-                "--no-install-recommends",
-                PACKAGE,
-            ]),
+            command(&["mkdir", "-p", SETTINGS_FOLDER]),
+            command(&["sh", "-c", &write]),
+            command(&install),
         ],
-        cleanup: command(&["rm", "-f", CLUSTER_SETTINGS]),
+        cleanup: command(&["rm", "-f", &file]),
     }
 }
 
@@ -128,19 +125,23 @@ mod tests {
     #[test]
     fn root_installs_without_a_cluster_of_the_system() {
         let commands = installed(BARE);
-        assert_eq!(commands[0], "apt-get update");
-        assert!(commands[1].contains("create_main_cluster = false"), "{commands:?}");
         assert_eq!(
-            commands[2],
-            "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql"
+            commands,
+            [
+                "apt-get update",
+                "mkdir -p /etc/postgresql-common/createcluster.d",
+                "sh -c echo create_main_cluster = false > \
+                 /etc/postgresql-common/createcluster.d/gristmill-tests.conf",
+                "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql",
+                "rm -f /etc/postgresql-common/createcluster.d/gristmill-tests.conf",
+            ]
         );
-        assert_eq!(commands[3], format!("rm -f {CLUSTER_SETTINGS}"));
     }
 
     #[test]
     fn sudo_without_a_password_is_used_for_each_command() {
         let commands = installed(Situation { rights: Rights::Sudo, ..BARE });
-        assert_eq!(commands.len(), 4);
+        assert_eq!(commands.len(), 5);
         assert!(commands.iter().all(|command| command.starts_with("sudo -n ")), "{commands:?}");
     }
 
