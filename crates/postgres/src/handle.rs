@@ -9,7 +9,9 @@ use gristmill_core::{BackendError, Clock as _, Listeners, SystemClock, Timestamp
 use tokio::runtime::Handle;
 use tokio_postgres::Config;
 
+use crate::cursor::Cursors;
 use crate::error::Answer;
+use crate::inflight::InFlight;
 use crate::migrate;
 use crate::names::Names;
 use crate::notify::Outbox;
@@ -37,6 +39,10 @@ pub(crate) struct Inner {
     pub(crate) naming: Naming,
     pub(crate) names: Names,
     pub(crate) listeners: Listeners,
+    /// Where fetches go on.
+    pub(crate) cursors: Arc<Cursors>,
+    /// Fetches and renewals in flight.
+    pub(crate) renewals: InFlight,
     pub(crate) outbox: Outbox,
     /// How far the server's clock is ahead of this machine's, in milliseconds.
     pub(crate) clock_offset_ms: AtomicI64,
@@ -71,6 +77,8 @@ impl Postgres {
                 naming: builder.naming,
                 names: Names::default(),
                 listeners: Listeners::default(),
+                cursors: Arc::default(),
+                renewals: InFlight::default(),
                 outbox: Outbox::default(),
                 clock_offset_ms: AtomicI64::new(0),
                 config: builder.config,
@@ -121,7 +129,7 @@ impl Inner {
 
     async fn connect(&self, pool: &Pool) -> Answer<Session> {
         let object = pool.get().await.map_err(pool::of_pool)?;
-        Ok(Session::new(object, Arc::clone(&self.statements), self.naming))
+        Ok(Session::new(object, Arc::clone(&self.statements), Arc::clone(&self.cursors), self.naming))
     }
 
     /// Learns the server's clock from an answer of it that was just read.

@@ -5,6 +5,7 @@
 
 mod backend;
 mod call;
+mod cursor;
 mod diagnose;
 mod enqueue;
 mod error;
@@ -12,6 +13,7 @@ mod events;
 mod fetch;
 mod finish;
 mod handle;
+mod inflight;
 mod inspect;
 mod lease;
 mod list;

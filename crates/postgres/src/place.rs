@@ -104,6 +104,9 @@ async fn insert(session: &mut Session, now: Timestamp, jobs: &[&Put]) -> Answer<
         .collect();
     let kept: Vec<i64> = jobs.iter().map(|job| row::millis(job.kept().unwrap_or_default())).collect();
     let now = now.as_millis();
+    for (job, due) in jobs.iter().zip(&dues).filter(|(job, _)| job.state == JobState::Available) {
+        session.makes_available(job.queue, job.priority, *due, job.id);
+    }
     session
         .execute(
             sql!("put"),

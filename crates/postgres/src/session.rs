@@ -1,12 +1,15 @@
 //! A connection in use: statements, and transactions that never outlive it half done.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use deadpool_postgres::Object;
 use futures_util::future::try_join;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, Statement};
+use uuid::Uuid;
 
+use crate::cursor::{Cursors, Position};
 use crate::error::{Answer, Fail};
 use crate::statement::{Sql, Statements};
 
@@ -27,14 +30,22 @@ pub(crate) enum Naming {
 pub(crate) struct Session {
     object: Option<Object>,
     statements: Arc<Statements>,
+    cursors: Arc<Cursors>,
+    /// The first job of each queue and priority that the transaction made available.
+    available: HashMap<(i32, i16), Position>,
     naming: Naming,
     /// A statement was sent whose answer has not come, or a transaction is open.
     is_open: bool,
 }
 
 impl Session {
-    pub(crate) fn new(object: Object, statements: Arc<Statements>, naming: Naming) -> Self {
-        Self { object: Some(object), statements, naming, is_open: false }
+    pub(crate) fn new(
+        object: Object,
+        statements: Arc<Statements>,
+        cursors: Arc<Cursors>,
+        naming: Naming,
+    ) -> Self {
+        Self { object: Some(object), statements, cursors, available: HashMap::new(), naming, is_open: false }
     }
 
     /// The rows of a statement that is a transaction of its own, or a part of the one that was begun.
@@ -82,13 +93,28 @@ impl Session {
 
     /// Commits. An error without an answer of the server leaves open whether it did.
     pub(crate) async fn commit(&mut self) -> Answer<()> {
-        self.client().batch_execute("COMMIT").await.map_err(Fail::Broken)?;
+        let answer = self.client().batch_execute("COMMIT").await.map_err(Fail::Broken);
+        self.lower_cursors();
+        answer?;
         self.is_open = false;
         Ok(())
     }
 
+    fn lower_cursors(&mut self) {
+        for ((queue, priority), first) in self.available.drain() {
+            self.cursors.lower(queue, priority, first.run_at_ms, first.id);
+        }
+    }
+
+    /// Notes that the transaction makes a job available: once it has committed, fetches begin before the job.
+    pub(crate) fn makes_available(&mut self, queue: i32, priority: i16, run_at_ms: i64, id: Uuid) {
+        let job = Position { run_at_ms, id };
+        self.available.entry((queue, priority)).and_modify(|first| *first = job.min(*first)).or_insert(job);
+    }
+
     /// Rolls back, so that the connection can be used again.
     pub(crate) async fn roll_back(&mut self) -> Answer<()> {
+        self.available.clear();
         self.client().batch_execute("ROLLBACK").await.map_err(Fail::Broken)?;
         self.is_open = false;
         Ok(())
@@ -131,6 +157,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        // A commit whose answer has not come may have been done.
+        self.lower_cursors();
         if let Some(object) = self.object.take().filter(|_| self.is_open) {
             drop(Object::take(object));
         }

@@ -1,0 +1,157 @@
+//! Fetches beside renewals: a renewal gives back the claims its worker does not know, and may not give back one that is
+//! being granted meanwhile.
+//!
+//! A fetch whose claim the worker names in its renewal is known. One that began after the worker had written that list is
+//! not: a renewal keeps every claim whose fetch was in flight at any moment of it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use gristmill_core::{ClaimId, WorkerId};
+
+/// The fetches and renewals of a process in flight.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight(Mutex<HashMap<WorkerId, Calls>>);
+
+#[derive(Debug, Default)]
+struct Calls {
+    /// How many renewals are in flight.
+    renewals: usize,
+    /// How many fetches of each claim are.
+    fetching: HashMap<ClaimId, usize>,
+    /// The claims of fetches that were in flight during the renewals, ended or not.
+    kept: HashSet<ClaimId>,
+}
+
+/// A fetch in flight, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Fetching<'f> {
+    calls: &'f InFlight,
+    worker: WorkerId,
+    claim: ClaimId,
+}
+
+/// A renewal in flight, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Renewing<'r> {
+    calls: &'r InFlight,
+    worker: WorkerId,
+}
+
+impl InFlight {
+    /// A fetch begins; it is in flight until the guard is dropped, after its answer is known.
+    pub(crate) fn fetch_begins(&self, worker: WorkerId, claim: ClaimId) -> Fetching<'_> {
+        let mut workers = self.lock();
+        let calls = workers.entry(worker).or_default();
+        *calls.fetching.entry(claim).or_default() += 1;
+        if calls.renewals > 0 {
+            calls.kept.insert(claim);
+        }
+        Fetching { calls: self, worker, claim }
+    }
+
+    /// A renewal begins; it is in flight until the guard is dropped.
+    pub(crate) fn renew_begins(&self, worker: WorkerId) -> Renewing<'_> {
+        let mut workers = self.lock();
+        let calls = workers.entry(worker).or_default();
+        calls.renewals += 1;
+        calls.kept.extend(calls.fetching.keys());
+        Renewing { calls: self, worker }
+    }
+
+    /// Changes what is known of a worker, and forgets it when nothing of it is in flight any more.
+    fn change(&self, worker: WorkerId, change: impl FnOnce(&mut Calls)) {
+        let mut workers = self.lock();
+        if let Some(calls) = workers.get_mut(&worker) {
+            change(calls);
+            if calls.renewals == 0 {
+                calls.kept.clear();
+                if calls.fetching.is_empty() {
+                    workers.remove(&worker);
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<WorkerId, Calls>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Renewing<'_> {
+    /// The claims this renewal must not give back, as far as their fetches have begun by now. To be asked once the claims
+    /// of the worker are read: a fetch that begins later is not among those.
+    pub(crate) fn kept(&self) -> Vec<ClaimId> {
+        self.calls.lock().get(&self.worker).map(|calls| calls.kept.iter().copied().collect()).unwrap_or_default()
+    }
+}
+
+impl Drop for Fetching<'_> {
+    fn drop(&mut self) {
+        self.calls.change(self.worker, |calls| {
+            if let Some(count) = calls.fetching.get_mut(&self.claim) {
+                *count -= 1;
+                if *count == 0 {
+                    calls.fetching.remove(&self.claim);
+                }
+            }
+        });
+    }
+}
+
+impl Drop for Renewing<'_> {
+    fn drop(&mut self) {
+        self.calls.change(self.worker, |calls| calls.renewals = calls.renewals.saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORKER: WorkerId = WorkerId::from_u128(1);
+
+    #[test]
+    fn a_renewal_keeps_the_claim_of_a_fetch_that_began_during_it() {
+        let calls = InFlight::default();
+        let renewing = calls.renew_begins(WORKER);
+        drop(calls.fetch_begins(WORKER, ClaimId(1)));
+        assert_eq!(renewing.kept(), [ClaimId(1)]);
+    }
+
+    #[test]
+    fn a_renewal_keeps_the_claim_of_a_fetch_that_was_in_flight_when_it_began() {
+        let calls = InFlight::default();
+        let fetching = calls.fetch_begins(WORKER, ClaimId(1));
+        let renewing = calls.renew_begins(WORKER);
+        drop(fetching);
+        assert_eq!(renewing.kept(), [ClaimId(1)]);
+    }
+
+    #[test]
+    fn a_renewal_keeps_no_claim_of_an_earlier_fetch_or_of_another_worker() {
+        let calls = InFlight::default();
+        drop(calls.fetch_begins(WORKER, ClaimId(1)));
+        let other = calls.fetch_begins(WorkerId::from_u128(2), ClaimId(2));
+        assert_eq!(calls.renew_begins(WORKER).kept(), []);
+        drop(other);
+    }
+
+    #[test]
+    fn a_later_renewal_keeps_nothing_of_an_earlier_one() {
+        let calls = InFlight::default();
+        let first = calls.renew_begins(WORKER);
+        drop(calls.fetch_begins(WORKER, ClaimId(1)));
+        drop(first);
+        assert_eq!(calls.renew_begins(WORKER).kept(), []);
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_a_worker_without_calls() {
+        let calls = InFlight::default();
+        let (renewing, fetching) = (calls.renew_begins(WORKER), calls.fetch_begins(WORKER, ClaimId(1)));
+        drop(renewing);
+        drop(fetching);
+        assert!(calls.lock().is_empty());
+    }
+}
