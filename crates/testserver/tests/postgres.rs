@@ -1,8 +1,9 @@
 //! A private PostgreSQL server does what tests ask of it.
 
 use std::{
-    path::Path,
-    process::{Command, Stdio},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
 };
 
 use gristmill_testserver::Postgres;
@@ -124,7 +125,8 @@ fn shared_server_gives_each_test_a_database_of_its_own() {
 /// This test's own program, started again, is the other process.
 #[test]
 fn processes_that_start_together_share_one_template() {
-    let others: Vec<_> = (0..3).map(|_| owner().stdin(Stdio::null()).spawn().unwrap()).collect();
+    let others: Vec<_> =
+        (0..3).map(|_| owner("owner_of_a_server").stdin(Stdio::null()).spawn().unwrap()).collect();
     let server = Postgres::start();
     assert_eq!(server.psql("SELECT 1"), "1");
     for mut other in others {
@@ -135,20 +137,49 @@ fn processes_that_start_together_share_one_template() {
 #[test]
 fn server_ends_with_an_owner_that_is_killed() {
     for pause in ["", "pause"] {
-        let mut owner = owner().env("OWNER_PAUSES", pause).stdin(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        let mut stdout = std::io::BufReader::new(owner.stdout.take().unwrap());
-        while !line.contains("OWNS ") {
-            line.clear();
-            assert_ne!(std::io::BufRead::read_line(&mut stdout, &mut line).unwrap(), 0);
-        }
-        let words: Vec<&str> = line[line.find("OWNS ").unwrap()..].split_whitespace().collect();
-        let (pid, folder) = (words[1].parse().unwrap(), Path::new(words[2]));
+        let (mut owner, pid, folder) = owner_with_server(pause);
         assert!(runs(pid));
         owner.kill().unwrap();
         owner.wait().unwrap();
         wait_until("the server to end", || !runs(pid));
         wait_until("its folder to go", || !folder.exists());
+    }
+}
+
+/// A watchdog can be killed as well: when a machine runs out of memory, or somebody ends a whole container.
+#[test]
+fn next_start_ends_what_nobody_watches_any_more() {
+    let (mut owner, pid, folder) = owner_with_server("");
+    for child in children(owner.id()).into_iter().filter(|child| *child != pid) {
+        let child = rustix::process::Pid::from_raw(child.try_into().unwrap()).unwrap();
+        rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+    }
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    assert!(runs(pid) || !folder.exists(), "another test's process may have swept already");
+    // The first start of a process sweeps.
+    assert!(self::owner("owner_of_a_server").stdin(Stdio::null()).status().unwrap().success());
+    wait_until("the server to end", || !runs(pid));
+    wait_until("its folder to go", || !folder.exists());
+}
+
+#[test]
+fn existing_server_can_stand_in_for_the_shared_one() {
+    let server = Postgres::start();
+    let mut user = owner("user_of_the_shared_server");
+    user.env("GRISTMILL_TEST_POSTGRES_URL", server.url()).stdin(Stdio::null());
+    assert!(user.status().unwrap().success());
+    let databases = "SELECT count(*) FROM pg_database WHERE datname LIKE 'gristmill\\_test\\_%'";
+    assert_eq!(server.psql(databases), "1");
+}
+
+/// Not a rule of its own: the process that has another server named to it.
+#[test]
+fn user_of_the_shared_server() {
+    if std::env::var_os("OWNER").is_some() {
+        let shared = Postgres::shared();
+        assert_eq!(shared.url(), std::env::var("GRISTMILL_TEST_POSTGRES_URL").unwrap());
+        shared.psql_at(&shared.fresh_database(), "SELECT 1");
     }
 }
 
@@ -169,9 +200,23 @@ fn owner_of_a_server() {
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 
-fn owner() -> Command {
+/// Starts another process and waits until it has a server, of which it gives the number and the folder.
+fn owner_with_server(pause: &str) -> (Child, u32, PathBuf) {
+    let mut owner = owner("owner_of_a_server");
+    let mut owner = owner.env("OWNER_PAUSES", pause).stdin(Stdio::piped()).spawn().expect("it starts");
+    let mut stdout = BufReader::new(owner.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    while !line.starts_with("OWNS ") {
+        line.clear();
+        assert_ne!(stdout.read_line(&mut line).expect("it prints text"), 0, "it ended without a server");
+    }
+    let words: Vec<&str> = line.split_whitespace().collect();
+    (owner, words[1].parse().expect("a number"), words[2].into())
+}
+
+fn owner(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
-    command.args(["--exact", "owner_of_a_server", "--nocapture"]).env("OWNER", "1");
+    command.args(["--exact", test, "--nocapture"]).env("OWNER", "1");
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }

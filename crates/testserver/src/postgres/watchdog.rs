@@ -6,7 +6,7 @@
 //! would leave the files behind.
 //!
 //! The server is ended by SIGQUIT, PostgreSQL's immediate shutdown: it takes its children with it and gives its shared
-//! memory back. The number in `postmaster.pid` is believed only if that process was started with our folder.
+//! memory back. Should it stand still, it and its children are woken first. The number in `postmaster.pid` is believed only if that process was started with our folder.
 
 use std::{
     io::Write,
@@ -24,7 +24,7 @@ if read -r word; then exit 0; fi
 file=$1/postmaster.pid
 pid=$(head -n 1 "$file" 2>/dev/null)
 if [ -n "$pid" ] && { [ ! -d /proc/self ] || grep -aqF -- "$1" "/proc/$pid/cmdline"; }; then
-    kill -QUIT "$pid"; kill -CONT "$pid"
+    kill -QUIT "$pid"; pkill -CONT -P "$pid"; kill -CONT "$pid"
     turns=0
     while [ -e "$file" ] && [ "$turns" -lt 200 ]; do sleep 0.05; turns=$((turns + 1)); done
     [ -e "$file" ] && kill -KILL "$pid"
@@ -53,6 +53,14 @@ impl Watchdog {
         if let Some(mut stdin) = self.0.stdin.take() {
             let _ = stdin.write_all(b"done\n");
         }
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Watchdog {
+    /// Where a server did not even start, nobody has dismissed it, and it does its work now.
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
 }
