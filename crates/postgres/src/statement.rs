@@ -18,7 +18,7 @@ pub(crate) struct Sql(pub(crate) &'static str);
 /// A statement of `sql/`, by its file's name.
 macro_rules! sql {
     ($name:literal) => {
-        $crate::statement::Sql(include_str!(concat!("../sql/", $name, ".sql")))
+        $crate::statement::Sql(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", $name, ".sql")))
     };
 }
 pub(crate) use sql;
