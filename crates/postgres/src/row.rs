@@ -29,7 +29,7 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     pub(crate) retention: Option<Retention>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<Name>,
+    pub(crate) tags: Vec<Name>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Box<serde_json::value::RawValue>>,
 }

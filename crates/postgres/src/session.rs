@@ -91,6 +91,13 @@ impl Session {
         self.client().batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(Fail::Broken)
     }
 
+    /// Begins a transaction that only reads, all of it as of its first statement.
+    pub(crate) async fn begin_snapshot(&mut self) -> Answer<()> {
+        self.is_open = true;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        self.client().batch_execute(begin).await.map_err(Fail::Broken)
+    }
+
     /// Commits. An error without an answer of the server leaves open whether it did.
     pub(crate) async fn commit(&mut self) -> Answer<()> {
         let answer = self.client().batch_execute("COMMIT").await.map_err(Fail::Broken);
