@@ -60,9 +60,11 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "bench [--rounds N] [--jobs N] [--only TEXT] [--json] [--list]",
+        usage: "bench [--full] [--peers] [--only TEXT] [--rounds N] [--jobs N] [--json] [--list]",
         about: "Lets the hand-written floors and the product take turns and prints the ratio of their medians\n\
-                against the bound each must reach. --list prints the command lines and runs nothing.",
+                against the bound each must reach. --full adds the rows that take minutes, of which\n\
+                --backlog N, --history N and --seconds N set the sizes; --peers adds other systems. --list\n\
+                prints the command lines and runs nothing.",
         run: bench::run,
     },
     Command { name: "help", usage: "help", about: "Prints this text.", run: print_help },

@@ -1,4 +1,4 @@
-//! Builds both programs and takes one measurement of one of them.
+//! Takes one measurement of one program.
 
 use std::{
     fs,
@@ -6,17 +6,23 @@ use std::{
     process::{self, Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
-use super::plan::{Figure, Program, Side};
-use crate::{step, workspace};
+use super::{
+    options::Sizes,
+    plan::{Figure, Program, Side},
+    programs::Programs,
+    server::Server,
+};
+use crate::workspace;
 
-/// Both programs, and a folder in which they may write.
+/// The programs, and where they may write.
 pub(crate) struct Bench {
-    floors: PathBuf,
-    product: PathBuf,
+    programs: Programs,
+    server: Server,
     scratch: PathBuf,
+    sizes: Sizes,
     runs: u32,
 }
 
@@ -28,95 +34,98 @@ pub(crate) struct Measurement {
     pub(crate) duplicated: u64,
 }
 
+/// Why there is no measurement.
+#[derive(Debug)]
+pub(crate) enum NoMeasurement {
+    /// What it needs is not on this machine.
+    Missing(String),
+    /// It ran and went wrong.
+    Failed(anyhow::Error),
+}
+
 impl Bench {
-    /// Builds both programs with optimisation.
-    pub(crate) fn build(root: &Path) -> Result<Self> {
-        let mut floors = workspace::cargo(root);
-        floors.args([
-            "build",
-            "--release",
-            "--manifest-path",
-            "bench/Cargo.toml",
-            "--package",
-            "gristmill-floors",
-        ]);
-        let mut product = workspace::cargo(root);
-        product.args(["build", "--release", "--package", "gristmill-cli"]);
-        for build in [&mut floors, &mut product] {
-            if !step::succeeded(build)? {
-                bail!("the build failed");
-            }
-        }
-        let target = workspace::target_folder(root);
-        // With CARGO_TARGET_DIR both workspaces share one folder.
-        let floors_target = match std::env::var_os("CARGO_TARGET_DIR") {
-            Some(_) => target.clone(),
-            None => root.join("bench/target"),
-        };
-        let scratch = target.join(format!("bench-{}", process::id()));
-        fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
-        let program = |name: &str| format!("{name}{}", std::env::consts::EXE_SUFFIX);
-        Ok(Self {
-            floors: floors_target.join("release").join(program("gristmill-floors")),
-            product: target.join("release").join(program("gristmill")),
+    /// Builds and starts nothing yet.
+    pub(crate) fn new(root: &Path, sizes: Sizes) -> Self {
+        let scratch = workspace::target_folder(root).join(format!("bench-{}", process::id()));
+        Self {
+            programs: Programs::new(root.to_owned(), scratch.clone()),
+            server: Server::default(),
             scratch,
+            sizes,
             runs: 0,
-        })
+        }
     }
 
     /// Runs one side once, on a fresh database.
-    pub(crate) fn measure(&mut self, side: Side, jobs: u32) -> Result<Measurement> {
+    pub(crate) fn measure(&mut self, side: Side, jobs: u32) -> Result<Measurement, NoMeasurement> {
+        let program = self.programs.find(side.program).map_err(NoMeasurement::Missing)?;
+        let url = if side.needs_postgres() {
+            self.server.fresh_database().map_err(NoMeasurement::Missing)?
+        } else {
+            String::new()
+        };
         self.runs += 1;
         let folder = self.scratch.join(self.runs.to_string());
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let measured = self.run(side, jobs, &folder);
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        measured
-    }
-
-    fn run(&self, side: Side, jobs: u32, folder: &Path) -> Result<Measurement> {
-        let line = command_line(side, jobs, &folder.to_string_lossy());
-        let program = match side.program {
-            Program::Floor => &self.floors,
-            Program::Product => &self.product,
-        };
-        // Both sides must write to the same disk, also where a program chooses a temporary file itself.
-        let output = Command::new(program)
-            .args(&line)
-            .env("TMPDIR", folder)
-            .stderr(Stdio::inherit())
-            .output()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        let told = || format!("{} {}", program.display(), line.join(" "));
-        let measured = read_line(&String::from_utf8_lossy(&output.stdout), side.figure);
-        // A run that loses or doubles a job ends with an error code too, and its row says so.
-        let explained = measured.as_ref().is_ok_and(|measured| measured.lost + measured.duplicated > 0);
-        if !output.status.success() && !explained {
-            bail!("`{}` failed: {}", told(), output.status);
-        }
-        measured.with_context(told)
+        let measured = fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))
+            .and_then(|()| run(&program, side, self.sizes, jobs, &Place { folder: &folder, url: &url }));
+        // What cannot be removed is left below the target folder, where `cargo clean` finds it.
+        drop(fs::remove_dir_all(&folder));
+        let dropped = self.server.drop_database(&url).map_err(|reason| anyhow!(reason));
+        measured.and_then(|measured| dropped.map(|()| measured)).map_err(NoMeasurement::Failed)
     }
 }
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        // What cannot be removed is left below the target folder, where `cargo clean` finds it.
         drop(fs::remove_dir_all(&self.scratch));
     }
 }
 
-/// The arguments of one run whose database lies in `folder`.
-pub(crate) fn command_line(side: Side, jobs: u32, folder: &str) -> Vec<String> {
-    let first = match side.program {
-        Program::Floor => None,
-        Program::Product => Some("bench".to_owned()),
-    };
-    let (jobs, database) = (jobs.to_string(), format!("{folder}/bench.db"));
+/// Where one run may write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'run> {
+    pub(crate) folder: &'run Path,
+    /// Empty where no server is needed.
+    pub(crate) url: &'run str,
+}
+
+fn run(program: &Path, side: Side, sizes: Sizes, jobs: u32, place: &Place<'_>) -> Result<Measurement> {
+    let line = command_line(side, sizes, jobs, place);
+    // Both sides must write to the same disk, also where a program chooses a temporary file itself.
+    let output = Command::new(program)
+        .args(&line)
+        .env("TMPDIR", place.folder)
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    let told = || format!("{} {}", program.display(), line.join(" "));
+    let measured = read_line(&String::from_utf8_lossy(&output.stdout), side.figure);
+    // A run that loses or doubles a job ends with an error code too, and its row says so.
+    let explained = measured.as_ref().is_ok_and(|measured| measured.lost + measured.duplicated > 0);
+    if !output.status.success() && !explained {
+        bail!("`{}` failed: {}", told(), output.status);
+    }
+    measured.with_context(told)
+}
+
+/// The arguments of one run.
+pub(crate) fn command_line(side: Side, sizes: Sizes, jobs: u32, place: &Place<'_>) -> Vec<String> {
+    let first = (side.program == Program::Product).then(|| "bench".to_owned());
+    let folder = place.folder.to_string_lossy();
+    let values = [
+        ("{jobs}", jobs.to_string()),
+        ("{backlog}", sizes.backlog.to_string()),
+        ("{history}", sizes.history.to_string()),
+        ("{seconds}", sizes.seconds.to_string()),
+        ("{url}", place.url.to_owned()),
+        ("{db}", format!("{folder}/bench.db")),
+        ("{dir}", folder.to_string()),
+    ];
     // Filled in after the cut at blanks: a folder's name may hold one.
-    let filled = side
-        .arguments
-        .split(' ')
-        .map(|part| part.replace("{jobs}", &jobs).replace("{dir}", folder).replace("{db}", &database));
+    let filled = side.arguments.split(' ').map(|part| {
+        values.iter().fold(part.to_owned(), |part, (placeholder, value)| part.replace(placeholder, value))
+    });
     first.into_iter().chain(filled).chain(["--json".to_owned()]).collect()
 }
 

@@ -1,9 +1,12 @@
-//! `cargo xtask bench`: floors and product in turn, and the ratios between them.
+//! `cargo xtask bench`: floors, product and peers in turn, and the ratios between them.
 
 mod measure;
+mod options;
 mod plan;
+mod programs;
 mod report;
 mod run;
+mod server;
 
 #[cfg(test)]
 mod tests;

@@ -1,25 +1,55 @@
 //! What is compared with what, and what each comparison must reach.
 //!
-//! The command lines stand here and nowhere else. In them `{db}` is a fresh database file, `{dir}` the fresh folder
-//! it lies in, and `{jobs}` the number of jobs of the comparison, which `--jobs` replaces.
+//! The command lines stand below this module and nowhere else. In them `{db}` is a fresh database file, `{dir}` the
+//! fresh folder it lies in, `{url}` a fresh database of the private PostgreSQL server, `{jobs}` the number of jobs of
+//! the comparison, and `{backlog}`, `{history}` and `{seconds}` are the sizes of the run.
+
+mod embedded;
+mod postgres;
 
 /// One row of the table: a subject, what it is held against, and the bound.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Comparison {
+    pub(crate) when: When,
     pub(crate) name: &'static str,
     pub(crate) jobs: u32,
     pub(crate) subject: Side,
-    /// None where the bound is absolute.
-    pub(crate) reference: Option<Side>,
+    /// The best of them counts; none where the bound is absolute.
+    pub(crate) references: &'static [Side],
     pub(crate) bound: Bound,
+}
+
+/// Which call of the command measures a row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum When {
+    /// Every call.
+    Always,
+    /// With `--full`: it takes minutes.
+    Full,
+    /// With `--peers`: other systems have to be built.
+    Peers,
 }
 
 /// A program with its arguments, which prints one JSON line, and the member of it that is compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Side {
     pub(crate) program: Program,
+    /// What the table calls it.
+    pub(crate) label: &'static str,
     pub(crate) arguments: &'static str,
     pub(crate) figure: Figure,
+}
+
+impl Side {
+    /// The same side under another name.
+    const fn called(self, label: &'static str) -> Self {
+        Self { label, ..self }
+    }
+
+    /// Whether a run of it needs the PostgreSQL server.
+    pub(crate) fn needs_postgres(self) -> bool {
+        self.arguments.contains("{url}")
+    }
 }
 
 /// What is run.
@@ -29,6 +59,17 @@ pub(crate) enum Program {
     Floor,
     /// `gristmill bench`.
     Product,
+    /// `bench/peers/graphile_worker`.
+    GraphileWorker,
+    /// `bench/peers/river`.
+    River,
+}
+
+impl Program {
+    /// Whether it is somebody else's system.
+    pub(crate) fn is_peer(self) -> bool {
+        matches!(self, Self::GraphileWorker | Self::River)
+    }
 }
 
 /// Which member of the JSON line is compared.
@@ -36,10 +77,14 @@ pub(crate) enum Program {
 pub(crate) enum Figure {
     DrainPerSecond,
     EnqueuePerSecond,
+    /// Finished while others were enqueued.
+    SustainedPerSecond,
     /// Enqueue call to handler start.
     LatencyP50Ms,
     /// One row inserted and committed while nothing else is under way.
     CommitP50Ms,
+    /// What the server logs to fetch and to finish a job.
+    WalBytesToRun,
 }
 
 impl Figure {
@@ -48,8 +93,19 @@ impl Figure {
         match self {
             Self::DrainPerSecond => &["drain_per_s"],
             Self::EnqueuePerSecond => &["enqueue_per_s"],
+            Self::SustainedPerSecond => &["sustained_per_s"],
             Self::LatencyP50Ms => &["latency_ms", "p50"],
             Self::CommitP50Ms => &["commit_ms", "p50"],
+            Self::WalBytesToRun => &["wal_bytes_per_job", "fetch_and_finish"],
+        }
+    }
+
+    /// The unit of the figure.
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::DrainPerSecond | Self::EnqueuePerSecond | Self::SustainedPerSecond => "/s",
+            Self::LatencyP50Ms | Self::CommitP50Ms => "ms",
+            Self::WalBytesToRun => "B",
         }
     }
 }
@@ -57,10 +113,12 @@ impl Figure {
 /// What the row must reach.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Bound {
-    /// Subject by reference, at least.
+    /// Subject by the best reference, at least.
     RatioAtLeast(f64),
-    /// Subject by reference, at most.
+    /// Subject by the best reference, at most.
     RatioAtMost(f64),
+    /// The subject's own figure, at least.
+    AtLeast(f64),
     /// The subject's own figure, at most.
     AtMost(f64),
 }
@@ -69,124 +127,33 @@ impl Bound {
     /// Whether `value` (a ratio or the figure itself) is good enough.
     pub(crate) fn holds(self, value: f64) -> bool {
         match self {
-            Self::RatioAtLeast(least) => value >= least,
+            Self::RatioAtLeast(least) | Self::AtLeast(least) => value >= least,
             Self::RatioAtMost(most) | Self::AtMost(most) => value <= most,
+        }
+    }
+
+    /// Which of two references is the harder one to reach.
+    pub(crate) fn harder(self, one: f64, other: f64) -> f64 {
+        match self {
+            Self::RatioAtLeast(_) | Self::AtLeast(_) => one.max(other),
+            Self::RatioAtMost(_) | Self::AtMost(_) => one.min(other),
         }
     }
 }
 
-use Bound::{AtMost, RatioAtLeast, RatioAtMost};
-use Figure::{CommitP50Ms, DrainPerSecond, EnqueuePerSecond, LatencyP50Ms};
-
 const fn floor(figure: Figure, arguments: &'static str) -> Side {
-    Side { program: Program::Floor, arguments, figure }
+    Side { program: Program::Floor, label: "floor", arguments, figure }
 }
 
 const fn product(figure: Figure, arguments: &'static str) -> Side {
-    Side { program: Program::Product, arguments, figure }
+    Side { program: Program::Product, label: "gristmill", arguments, figure }
+}
+
+const fn peer(program: Program, label: &'static str, arguments: &'static str) -> Side {
+    Side { program, label, arguments, figure: Figure::DrainPerSecond }
 }
 
 /// Every comparison, with the bounds that Gristmill has set itself.
-pub(crate) const COMPARISONS: &[Comparison] = &[
-    Comparison {
-        name: "sqlite normal, drain",
-        jobs: 1_000_000,
-        subject: product(DrainPerSecond, "--db sqlite:{db}?synchronous=normal --mode drain --jobs {jobs}"),
-        reference: Some(floor(DrainPerSecond, "sqlite drain --dir {dir} --jobs {jobs} --sync normal")),
-        bound: RatioAtLeast(0.55),
-    },
-    Comparison {
-        name: "sqlite full, drain",
-        jobs: 1_000_000,
-        subject: product(DrainPerSecond, "--db sqlite:{db}?synchronous=full --mode drain --jobs {jobs}"),
-        reference: Some(floor(DrainPerSecond, "sqlite drain --dir {dir} --jobs {jobs} --sync full")),
-        bound: RatioAtLeast(0.55),
-    },
-    Comparison {
-        name: "sqlite normal, enqueue from 256 callers",
-        jobs: 100_000,
-        subject: product(
-            EnqueuePerSecond,
-            "--db sqlite:{db}?synchronous=normal --mode enqueue --jobs {jobs} --callers 256",
-        ),
-        reference: Some(floor(
-            EnqueuePerSecond,
-            "sqlite enqueue --dir {dir} --jobs {jobs} --sync normal --callers 256",
-        )),
-        bound: RatioAtLeast(0.55),
-    },
-    Comparison {
-        name: "sqlite full, enqueue from 256 callers",
-        jobs: 50_000,
-        subject: product(
-            EnqueuePerSecond,
-            "--db sqlite:{db}?synchronous=full --mode enqueue --jobs {jobs} --callers 256",
-        ),
-        reference: Some(floor(
-            EnqueuePerSecond,
-            "sqlite enqueue --dir {dir} --jobs {jobs} --sync full --callers 256",
-        )),
-        bound: RatioAtLeast(0.55),
-    },
-    Comparison {
-        name: "memory, drain",
-        jobs: 1_000_000,
-        subject: product(DrainPerSecond, "--db memory: --mode drain --jobs {jobs}"),
-        reference: Some(floor(DrainPerSecond, "memory drain --jobs {jobs}")),
-        bound: RatioAtLeast(0.6),
-    },
-    Comparison {
-        name: "memory, idle latency p50",
-        jobs: 500,
-        subject: product(LatencyP50Ms, "--db memory: --mode latency --jobs {jobs}"),
-        reference: None,
-        bound: AtMost(0.5),
-    },
-    Comparison {
-        name: "sqlite normal, idle latency p50",
-        jobs: 500,
-        subject: product(LatencyP50Ms, "--db sqlite:{db}?synchronous=normal --mode latency --jobs {jobs}"),
-        reference: None,
-        bound: AtMost(0.5),
-    },
-    Comparison {
-        name: "sqlite full, idle latency p50 in commits of the floor",
-        jobs: 500,
-        subject: product(LatencyP50Ms, "--db sqlite:{db}?synchronous=full --mode latency --jobs {jobs}"),
-        reference: Some(floor(CommitP50Ms, "sqlite latency --dir {dir} --jobs {jobs} --sync full")),
-        bound: RatioAtMost(3.0),
-    },
-    Comparison {
-        name: "sqlite normal, drain on a backlog of 1 M",
-        jobs: 500_000,
-        subject: product(
-            DrainPerSecond,
-            "--db sqlite:{db}?synchronous=normal --mode drain --jobs {jobs} --backlog 1000000",
-        ),
-        reference: Some(product(
-            DrainPerSecond,
-            "--db sqlite:{db}?synchronous=normal --mode drain --jobs {jobs}",
-        )),
-        bound: RatioAtLeast(0.8),
-    },
-    Comparison {
-        name: "sqlite full, drain on a backlog of 1 M",
-        jobs: 500_000,
-        subject: product(
-            DrainPerSecond,
-            "--db sqlite:{db}?synchronous=full --mode drain --jobs {jobs} --backlog 1000000",
-        ),
-        reference: Some(product(
-            DrainPerSecond,
-            "--db sqlite:{db}?synchronous=full --mode drain --jobs {jobs}",
-        )),
-        bound: RatioAtLeast(0.8),
-    },
-    Comparison {
-        name: "memory, drain on a backlog of 1 M",
-        jobs: 1_000_000,
-        subject: product(DrainPerSecond, "--db memory: --mode drain --jobs {jobs} --backlog 1000000"),
-        reference: Some(product(DrainPerSecond, "--db memory: --mode drain --jobs {jobs}")),
-        bound: RatioAtLeast(0.8),
-    },
-];
+pub(crate) fn comparisons() -> impl Iterator<Item = &'static Comparison> {
+    embedded::ROWS.iter().chain(postgres::ROWS)
+}

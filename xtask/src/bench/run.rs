@@ -1,45 +1,29 @@
 //! The order of the runs: A B A B, so that a noisy minute hits both sides.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::{
-    measure::{Bench, command_line},
-    plan::{COMPARISONS, Comparison, Program},
-    report::{Row, table},
+    measure::{Bench, NoMeasurement, Place, command_line},
+    options::Options,
+    plan::{Comparison, Program, Side, comparisons},
+    report::{Row, Runs, table},
 };
-use crate::{
-    arguments::{Arguments, UsageError, unknown},
-    commands::Verdict,
-    workspace,
-};
-
-struct Options {
-    rounds: u32,
-    jobs: Option<u32>,
-    only: Option<String>,
-    json: bool,
-    list: bool,
-}
+use crate::{commands::Verdict, workspace};
 
 /// Measures every comparison and holds it against its bound.
 pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
-    let options = options(arguments)?;
-    let wanted: Vec<&Comparison> = COMPARISONS
-        .iter()
-        .filter(|comparison| options.only.as_deref().is_none_or(|text| comparison.name.contains(text)))
-        .collect();
-    if wanted.is_empty() {
-        let only = options.only.unwrap_or_default();
-        return Err(UsageError(format!("no comparison has `{only}` in its name; --list shows them")).into());
-    }
+    let options = Options::read(arguments)?;
+    let wanted = options.choose(comparisons())?;
     if options.list {
         list(&wanted, &options);
         return Ok(Verdict::Passed);
     }
-    let mut bench = Bench::build(&workspace::root())?;
+    let mut bench = Bench::new(&workspace::root(), options.sizes);
     let mut rows = Vec::new();
     for comparison in wanted {
-        let row = measure(&mut bench, comparison, &options)?;
+        let row = measure(&mut bench, comparison, &options);
         if options.json {
             println!("{}", row.json());
         }
@@ -48,50 +32,56 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
     if !options.json {
         println!("\n{}", table(&rows));
     }
-    Ok(if rows.iter().all(Row::passed) { Verdict::Passed } else { Verdict::Failed })
+    Ok(if rows.iter().any(Row::missed) { Verdict::Failed } else { Verdict::Passed })
 }
 
-fn options(arguments: &[String]) -> Result<Options> {
-    let mut options = Options { rounds: 3, jobs: None, only: None, json: false, list: false };
-    let mut arguments = Arguments::new(arguments);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--rounds" => options.rounds = arguments.value("--rounds")?,
-            "--jobs" => options.jobs = Some(arguments.value("--jobs")?),
-            "--only" => options.only = Some(arguments.value("--only")?),
-            "--json" => options.json = true,
-            "--list" => options.list = true,
-            _ => return Err(unknown(&argument)),
-        }
-    }
-    if options.rounds == 0 || options.jobs == Some(0) {
-        return Err(UsageError("`--rounds` and `--jobs` begin at 1".to_owned()).into());
-    }
-    Ok(options)
-}
-
-fn measure<'a>(bench: &mut Bench, comparison: &'a Comparison, options: &Options) -> Result<Row<'a>> {
-    let jobs = options.jobs.unwrap_or(comparison.jobs);
-    let mut row = Row { comparison, subject: Vec::new(), reference: Vec::new() };
+fn measure<'a>(bench: &mut Bench, comparison: &'a Comparison, options: &Options) -> Row<'a> {
+    let jobs = options.sizes.jobs.unwrap_or(comparison.jobs);
+    let mut row = Row::new(comparison);
     for round in 1..=options.rounds {
         eprintln!("{}: round {round} of {}", comparison.name, options.rounds);
-        if let Some(reference) = comparison.reference {
-            row.reference.push(bench.measure(reference, jobs)?);
+        for runs in row.references.iter_mut().chain([&mut row.subject]) {
+            measure_once(bench, runs, jobs);
         }
-        row.subject.push(bench.measure(comparison.subject, jobs)?);
     }
-    Ok(row)
+    row
+}
+
+/// A side that could not be measured is not tried again, and does not keep the other rows from being measured.
+fn measure_once(bench: &mut Bench, runs: &mut Runs, jobs: u32) {
+    if runs.not_measured.is_some() {
+        return;
+    }
+    match bench.measure(runs.side, jobs) {
+        Ok(measurement) => runs.measured.push(measurement),
+        Err(reason) => {
+            let label = runs.side.label;
+            match &reason {
+                NoMeasurement::Missing(reason) => eprintln!("{label} is not measured: {reason}"),
+                NoMeasurement::Failed(error) => eprintln!("{label} failed: {error:#}"),
+            }
+            runs.not_measured = Some(reason);
+        }
+    }
 }
 
 fn list(wanted: &[&Comparison], options: &Options) {
+    let place = Place { folder: Path::new("DIR"), url: "URL" };
     for comparison in wanted {
         println!("{}", comparison.name);
-        for side in [comparison.reference, Some(comparison.subject)].into_iter().flatten() {
-            let line = command_line(side, options.jobs.unwrap_or(comparison.jobs), "DIR").join(" ");
-            match side.program {
-                Program::Floor => println!("  gristmill-floors {line}"),
-                Program::Product => println!("  gristmill {line}"),
-            }
+        for side in comparison.references.iter().chain([&comparison.subject]) {
+            let jobs = options.sizes.jobs.unwrap_or(comparison.jobs);
+            let line = command_line(*side, options.sizes, jobs, &place).join(" ");
+            println!("  {} {line}", program_name(*side));
         }
+    }
+}
+
+fn program_name(side: Side) -> &'static str {
+    match side.program {
+        Program::Floor => "gristmill-floors",
+        Program::Product => "gristmill",
+        Program::GraphileWorker => "gristmill-peer-graphile-worker",
+        Program::River => "river",
     }
 }

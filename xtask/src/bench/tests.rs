@@ -1,6 +1,11 @@
+use std::path::Path;
+
+use anyhow::anyhow;
+
 use super::{
-    measure::{Measurement, command_line, read_line},
-    plan::{Bound, Comparison, Figure, Program, Side},
+    measure::{Measurement, NoMeasurement, Place, command_line, read_line},
+    options::{Options, Sizes},
+    plan::{Bound, Comparison, Figure, Program, Side, When, comparisons},
     report::{Row, median, table},
 };
 
@@ -8,26 +13,68 @@ fn measured(figures: &[f64]) -> Vec<Measurement> {
     figures.iter().map(|figure| Measurement { figure: *figure, lost: 0, duplicated: 0 }).collect()
 }
 
-fn side(program: Program, arguments: &'static str) -> Side {
-    Side { program, arguments, figure: Figure::DrainPerSecond }
+const fn side(program: Program, arguments: &'static str) -> Side {
+    Side { program, label: "x", arguments, figure: Figure::DrainPerSecond }
 }
 
-fn comparison(bound: Bound) -> Comparison {
-    Comparison {
-        name: "x",
-        jobs: 10,
-        subject: side(Program::Product, "--mode drain"),
-        reference: Some(side(Program::Floor, "memory drain")),
-        bound,
+const FLOOR: &[Side] = &[side(Program::Floor, "memory drain")];
+const PEERS: &[Side] = &[side(Program::River, ""), side(Program::GraphileWorker, "")];
+
+const fn comparison(references: &'static [Side], bound: Bound) -> Comparison {
+    let subject = side(Program::Product, "--mode drain");
+    Comparison { when: When::Always, name: "x", jobs: 10, subject, references, bound }
+}
+
+fn row<'a>(comparison: &'a Comparison, subject: &[f64], references: &[&[f64]]) -> Row<'a> {
+    let mut row = Row::new(comparison);
+    row.subject.measured = measured(subject);
+    for (runs, figures) in row.references.iter_mut().zip(references) {
+        runs.measured = measured(figures);
     }
+    row
 }
 
 #[test]
-fn command_line_fills_in_jobs_and_database() {
-    let product = command_line(side(Program::Product, "--db sqlite:{db} --jobs {jobs}"), 7, "/a b");
+fn command_line_fills_in_sizes_and_places() {
+    let sizes = Sizes { history: 9, ..Sizes::default() };
+    let place = Place { folder: Path::new("/a b"), url: "postgres://c d/e" };
+    let line = |side| command_line(side, sizes, 7, &place);
+    let product = line(side(Program::Product, "--db sqlite:{db} --jobs {jobs}"));
     assert_eq!(product, ["bench", "--db", "sqlite:/a b/bench.db", "--jobs", "7", "--json"]);
-    let floor = command_line(side(Program::Floor, "sqlite drain --dir {dir}"), 7, "/a b");
+    let floor = line(side(Program::Floor, "sqlite drain --dir {dir}"));
     assert_eq!(floor, ["sqlite", "drain", "--dir", "/a b", "--json"]);
+    let server = line(side(Program::River, "--db {url} --history {history}"));
+    assert_eq!(server, ["--db", "postgres://c d/e", "--history", "9", "--json"]);
+}
+
+#[test]
+fn names_are_unique_and_placeholders_known() {
+    let place = Place { folder: Path::new("DIR"), url: "URL" };
+    let mut names = Vec::new();
+    for comparison in comparisons() {
+        for side in comparison.references.iter().chain([&comparison.subject]) {
+            let line = command_line(*side, Sizes::default(), 1, &place).join(" ");
+            assert!(!line.contains('{'), "{line}");
+        }
+        names.push(comparison.name);
+    }
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
+#[test]
+fn long_rows_and_peers_are_asked_for() {
+    let names = |arguments: &[&str]| -> Vec<&'static str> {
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let options = Options::read(&arguments).unwrap();
+        options.choose(comparisons()).unwrap().iter().map(|row| row.name).collect()
+    };
+    let usual = names(&["--only", "postgres"]);
+    assert!(!usual.contains(&"postgres, drain against peers"));
+    assert!(names(&["--peers", "--only", "postgres"]).contains(&"postgres, drain against peers"));
+    assert!(names(&["--full", "--only", "postgres"]).len() > usual.len());
 }
 
 #[test]
@@ -64,31 +111,54 @@ fn median_ignores_the_odd_one_out() {
 
 #[test]
 fn row_passes_only_within_its_bound_and_with_every_job_accounted_for() {
-    let at_least = comparison(Bound::RatioAtLeast(0.55));
-    let mut row = Row { comparison: &at_least, subject: measured(&[55.0]), reference: measured(&[100.0]) };
-    assert!(row.passed());
-    row.subject[0].duplicated = 1;
-    assert!(!row.passed());
-    row.subject = measured(&[54.0]);
-    assert!(!row.passed());
+    let at_least = comparison(FLOOR, Bound::RatioAtLeast(0.55));
+    let mut good = row(&at_least, &[55.0], &[&[100.0]]);
+    assert!(good.passed() && !good.missed());
+    good.subject.measured[0].duplicated = 1;
+    assert!(good.missed() && !good.passed());
+    assert!(row(&at_least, &[54.0], &[&[100.0]]).missed());
 
-    let at_most = comparison(Bound::AtMost(0.5));
-    let row = Row { comparison: &at_most, subject: measured(&[0.4]), reference: Vec::new() };
-    assert!(row.passed());
-    let slow = Row { comparison: &at_most, subject: measured(&[0.6]), reference: Vec::new() };
-    assert!(!slow.passed());
+    let at_most = comparison(&[], Bound::AtMost(0.5));
+    assert!(row(&at_most, &[0.4], &[]).passed());
+    assert!(row(&at_most, &[0.6], &[]).missed());
+}
+
+#[test]
+fn hardest_reference_counts() {
+    let peers = comparison(PEERS, Bound::RatioAtLeast(2.0));
+    assert!(row(&peers, &[60.0], &[&[10.0], &[30.0]]).passed());
+    assert!(row(&peers, &[59.0], &[&[10.0], &[30.0]]).missed());
+    let quick = comparison(PEERS, Bound::RatioAtMost(2.0));
+    assert!(row(&quick, &[21.0], &[&[10.0], &[30.0]]).missed());
 }
 
 #[test]
 fn row_without_a_figure_does_not_pass() {
-    let at_least = comparison(Bound::RatioAtLeast(0.0));
-    assert!(!Row { comparison: &at_least, subject: Vec::new(), reference: Vec::new() }.passed());
+    let at_least = comparison(FLOOR, Bound::RatioAtLeast(0.0));
+    assert!(!Row::new(&at_least).passed());
+}
+
+#[test]
+fn what_is_not_there_is_said_and_what_fails_is_missed() {
+    let peers = comparison(PEERS, Bound::RatioAtLeast(2.0));
+    let missing = || Some(NoMeasurement::Missing("go is not installed".to_owned()));
+    let mut rest = row(&peers, &[60.0], &[&[], &[30.0]]);
+    rest.references[0].not_measured = missing();
+    assert!(rest.passed());
+    assert!(table(&[rest]).contains("not measured: go is not installed"));
+
+    let floor = comparison(FLOOR, Bound::RatioAtLeast(0.5));
+    let mut none = row(&floor, &[60.0], &[&[]]);
+    none.references[0].not_measured = missing();
+    assert!(!none.passed() && !none.missed());
+    none.references[0].not_measured = Some(NoMeasurement::Failed(anyhow!("no disk")));
+    assert!(none.missed());
 }
 
 #[test]
 fn table_lines_up() {
-    let at_least = comparison(Bound::RatioAtLeast(0.55));
-    let rows = [Row { comparison: &at_least, subject: measured(&[60.0]), reference: measured(&[100.0]) }];
+    let at_least = comparison(FLOOR, Bound::RatioAtLeast(0.55));
+    let rows = [row(&at_least, &[60.0], &[&[100.0]])];
     let expected = "comparison  subject  reference  ratio   bound  lost/doubled\n\
                     x            60.000        100   0.60  ≥ 0.55           0/0  ok\n";
     assert_eq!(table(&rows), expected);
