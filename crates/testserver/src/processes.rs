@@ -1,6 +1,12 @@
 //! Other processes: who descends from whom, in which state, and signals to them.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -93,6 +99,15 @@ fn table_of_ps() -> Vec<Process> {
         Some(Process { pid, parent, state: words.next()?.chars().next()? })
     };
     text.lines().filter_map(parse).collect()
+}
+
+/// The files whose names begin with `prefix` that a process and its children have in their memory.
+pub(crate) fn mapped_files(parent: u32, children: &[u32], prefix: &str) -> BTreeSet<PathBuf> {
+    let all = children.iter().chain([&parent]);
+    let maps = all.filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/maps")).ok());
+    let maps: Vec<String> = maps.collect();
+    let words = maps.iter().flat_map(|text| text.split_whitespace());
+    words.filter(|word| word.starts_with(prefix)).map(PathBuf::from).collect()
 }
 
 /// True if `pid` was started with `path` on its command line, so that it is no other process of the same number.

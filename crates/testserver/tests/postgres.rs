@@ -44,7 +44,12 @@ fn killed_server_leaves_no_process_and_keeps_what_was_committed() {
     let (pid, url) = (server.pid().unwrap(), server.url().to_owned());
     assert!(!children(pid).is_empty());
     let family = children(pid);
+    let memory = shared_memory(pid);
+    assert!(!memory.is_empty());
     server.kill();
+    for file in memory {
+        assert!(!Path::new(&file).exists(), "{file} stays in memory");
+    }
     for pid in family.iter().chain([&pid]) {
         assert!(!runs(*pid), "process {pid} is still there");
     }
@@ -225,6 +230,12 @@ fn stat(pid: u32) -> Option<(char, u32)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut words = text.rsplit_once(')')?.1.split_whitespace();
     Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
+}
+
+fn shared_memory(pid: u32) -> Vec<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it runs");
+    let words = maps.split_whitespace().filter(|word| word.starts_with("/dev/shm/"));
+    words.map(str::to_owned).collect()
 }
 
 fn runs(pid: u32) -> bool {

@@ -20,6 +20,10 @@ const QUIT_PATIENCE: Duration = Duration::from_secs(10);
 /// The line of `postmaster.pid` that tells how far the server is, pidfile.h.
 const STATUS_LINE: usize = 7;
 
+/// Dynamic shared memory begins with this name, dsm_impl.c. A killed server leaves more than a megabyte of it, and a
+/// container often has 64.
+const SHARED_MEMORY: &str = "/dev/shm/PostgreSQL.";
+
 /// Everything a start needs, the same each time.
 #[derive(Debug)]
 pub(super) struct Recipe {
@@ -82,12 +86,17 @@ impl Running {
     pub(super) fn kill(mut self) {
         // Standing still, it starts no child that we would not know of.
         let children = processes::stop_family(self.pid());
+        let memory = processes::mapped_files(self.pid(), &children, SHARED_MEMORY);
         for pid in &children {
             processes::send(*pid, Signal::KILL);
         }
         processes::send(self.pid(), Signal::KILL);
         let _ = self.child.wait();
         processes::wait_for_end(&children);
+        for file in memory {
+            // What a loss of power would take as well. Where it is gone already, so much the better.
+            let _ = fs::remove_file(file);
+        }
     }
 
     /// A fast shutdown: sessions are cut, everything is written; returns when it is done.

@@ -95,7 +95,7 @@ impl Postgres {
     }
 
     /// The URL of its database over TCP: `postgres://gristmill@127.0.0.1:PORT/gristmill`. The account is a superuser
-    /// and needs no password. The URL stays the same over restarts.
+    /// and needs no password; there is no database `postgres`. The URL stays the same over restarts.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -184,8 +184,8 @@ impl Postgres {
     /// files. Returns when all are gone, so that [`start_again`](Self::start_again) can follow. Nothing happens if it
     /// does not run.
     pub fn kill(&self) {
-        let running = self.running().take();
-        if let Some(running) = running {
+        let mut running = self.running();
+        if let Some(running) = running.take() {
             running.kill();
         }
     }
@@ -196,8 +196,8 @@ impl Postgres {
     /// When it does not end in two minutes.
     #[track_caller]
     pub fn stop(&self) {
-        let running = self.running().take();
-        if let Some(Err(error)) = running.map(Running::stop) {
+        let mut running = self.running();
+        if let Some(Err(error)) = running.take().map(Running::stop) {
             error.panic();
         }
     }

@@ -24,7 +24,8 @@ pub(super) const NAME: &str = "gristmill";
 /// Trust is safe here: only this machine can connect. The C locale sorts by bytes, everywhere the same.
 const INITDB: &[&str] =
     &["--no-sync", "--auth=trust", "--username=gristmill", "--encoding=UTF8", "--locale=C"];
-const DATABASE: &str = "CREATE DATABASE gristmill TEMPLATE template0;\n";
+/// Renamed, not created: a quarter of the files less to copy for each server.
+const DATABASE: &str = "ALTER DATABASE postgres RENAME TO gristmill;\n";
 
 /// Fills `data`, which must not exist, with a fresh data directory. `scratch` is a folder that `account` can reach.
 pub(super) fn instantiate(
@@ -80,7 +81,7 @@ fn initialise(
 
     // A server without a network, for one user, who is us.
     let mut single = binaries.command("postgres");
-    single.args(["--single", "-F", "-D"]).arg(data).arg("postgres").current_dir(scratch);
+    single.args(["--single", "-F", "-D"]).arg(data).arg("template1").current_dir(scratch);
     account.apply(&mut single);
     single.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = single.spawn().map_err(|source| ServerError::starting(&single, source))?;
@@ -92,7 +93,7 @@ fn initialise(
     let complaint = String::from_utf8_lossy(&output.stderr);
     // In this mode an error of a statement does not end the server.
     if !output.status.success() || complaint.contains("ERROR:") || complaint.contains("FATAL:") {
-        return Err(ServerError::new(format!("cannot create the database: {}", complaint.trim())));
+        return Err(ServerError::new(format!("cannot name the database: {}", complaint.trim())));
     }
     Ok(())
 }
