@@ -1,14 +1,36 @@
 //! Pausing and resuming a queue.
 
-use gristmill_core::{Call, Name, PauseRequest};
+use std::sync::Arc;
+
+use gristmill_core::{Call, Name, PauseRequest, Priority, Timestamp};
+use uuid::Uuid;
 
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::row;
+use crate::statement::sql;
+use crate::told::{Position, Told};
 
-pub(crate) async fn pause(_inner: &Inner, _call: Call, _request: &PauseRequest) -> Answer<()> {
-    todo!()
+pub(crate) async fn pause(inner: &Arc<Inner>, call: Call, request: &PauseRequest) -> Answer<()> {
+    let mut session = inner.work().await?;
+    let reason = request.reason.as_deref().map(row::storable);
+    let actor = request.actor.as_deref().map(row::storable);
+    let now = call.now.map(Timestamp::as_millis);
+    session.execute(sql!("pause"), &[&request.queue.as_str(), &now, &reason, &actor]).await?;
+    let mut told = Told::default();
+    told.queue_changed(request.queue.clone());
+    inner.tell(told);
+    Ok(())
 }
 
-pub(crate) async fn resume(_inner: &Inner, _call: Call, _request: &Name) -> Answer<()> {
-    todo!()
+pub(crate) async fn resume(inner: &Arc<Inner>, _call: Call, request: &Name) -> Answer<()> {
+    let mut session = inner.work().await?;
+    let Some(row) = session.query_opt(sql!("resume"), &[&request.as_str()]).await? else { return Ok(()) };
+    let mut told = Told::default();
+    told.queue_changed(request.clone());
+    // Its jobs may be fetched again, wherever they stand.
+    let first = Position { priority: Priority::FIRST.get().into(), run_at_ms: i64::MIN, id: Uuid::nil() };
+    told.available(row.try_get(0)?, first);
+    inner.tell(told);
+    Ok(())
 }

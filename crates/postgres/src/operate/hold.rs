@@ -1,0 +1,79 @@
+//! Jobs, locked where they are.
+//!
+//! A job may be fetched, finished or promoted between the statement that locks it and the one that tells where it is. Then
+//! both do not fit together, and it is looked for again. A job that was locked in a place, or in its claim, and is found
+//! there by a later statement stays there until the transaction ends.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use gristmill_core::{BackendError, BackendErrorKind, JobState};
+use uuid::Uuid;
+
+use crate::error::Answer;
+use crate::locate::{Detail, Located, locate};
+use crate::session::Session;
+use crate::statement::sql;
+
+/// How often a job is looked for that moves all the time.
+const ROUNDS: usize = 10;
+
+/// Whether the claims of running jobs are locked, too: needed only to change them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claims {
+    Lock,
+    Leave,
+}
+
+/// Locks the jobs that are there and tells where they are. The caller has locked their rows in `jobs`, which is enough for
+/// completed ones.
+pub(super) async fn hold(
+    session: &mut Session,
+    ids: &[Uuid],
+    claims: Claims,
+) -> Answer<HashMap<Uuid, Located>> {
+    let mut held = HashMap::with_capacity(ids.len());
+    let mut open = ids.to_vec();
+    let mut nonces = BTreeSet::new();
+    for _ in 0..ROUNDS {
+        let places = uuids(session.query(sql!("lock_places"), &[&open]).await?)?;
+        let locked = lock_claims(session, &nonces).await?;
+        let jobs = locate(session, &open, Detail::Place).await?;
+        open.clear();
+        for job in jobs.into_iter().flatten() {
+            let is_held = match job.state {
+                JobState::Completed => true,
+                JobState::Running => match job.held.filter(|_| claims == Claims::Lock) {
+                    Some(claim) => {
+                        nonces.insert(claim.nonce);
+                        locked.contains(&claim.nonce)
+                    }
+                    None => true,
+                },
+                _ => places.contains(&job.id),
+            };
+            if is_held {
+                held.insert(job.id, job);
+            } else {
+                open.push(job.id);
+            }
+        }
+        if open.is_empty() {
+            return Ok(held);
+        }
+    }
+    Err(BackendError::new(BackendErrorKind::Busy, "a job moves faster than it can be locked")
+        .with_hint("the same call may succeed a moment later")
+        .into())
+}
+
+async fn lock_claims(session: &mut Session, nonces: &BTreeSet<Uuid>) -> Answer<HashSet<Uuid>> {
+    if nonces.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let nonces: Vec<Uuid> = nonces.iter().copied().collect();
+    uuids(session.query(sql!("lock_claims_of_runs"), &[&nonces]).await?)
+}
+
+fn uuids(rows: Vec<tokio_postgres::Row>) -> Answer<HashSet<Uuid>> {
+    rows.into_iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
