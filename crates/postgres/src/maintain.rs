@@ -1,22 +1,130 @@
 //! Promote, rescue, audit: bounded rounds that any worker may run.
+//!
+//! Locks are taken in the order of all operations: rows of `jobs`, then claims, each ascending. A rescue takes one claim a
+//! transaction, so that one it cannot read does not keep it from the others; two rescuers pass by the claim that the other
+//! one holds.
 
-use gristmill_core::{AuditReply, Call, Cursor, Maintained, RescueReply};
+use gristmill_core::{AuditReply, Call, Cursor, JobState, Maintained, RescueReply, Timestamp};
+use uuid::Uuid;
 
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::locate::{Detail, Located, locate};
+use crate::place::{Put, put};
+use crate::rescue;
+use crate::row;
+use crate::session::Session;
+use crate::statement::sql;
+use crate::told::{Position, Told};
 
-pub(crate) async fn promote(_inner: &Inner, _call: Call, _request: &usize) -> Answer<Maintained> {
-    todo!()
+pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answer<Maintained> {
+    let limit = *request;
+    let given = call.now.map(Timestamp::as_millis);
+    let mut session = inner.work().await?;
+    let (due, next) = session
+        .query_both((sql!("promote"), &[&given, &row::limit(limit)]), (sql!("next_waiting"), &[&given]))
+        .await?;
+    let (mut told, mut done) = (Told::default(), 0);
+    for row in &due {
+        let (queue, priority): (i32, i16) = (row.try_get(0)?, row.try_get(1)?);
+        let (run_at_ms, id): (i64, Uuid) = (row.try_get(2)?, row.try_get(3)?);
+        inner.cursors.lower(queue, priority, run_at_ms, id);
+        told.available(queue, Position { priority, run_at_ms, id });
+        done += usize::try_from(row.try_get::<_, i64>(4)?).unwrap_or(0);
+    }
+    inner.tell(told);
+    let Some(next) = next.first() else { return Ok(Maintained::default()) };
+    let now = row::timestamp(next, 0)?;
+    if call.now.is_none() {
+        inner.learn_clock(now);
+    }
+    let mut round = Maintained::round(done, row::optional_timestamp(next, 1)?, now);
+    // What is due and was left behind below the limit is in the hands of another promoter.
+    round.more &= done >= limit;
+    Ok(round)
 }
 
-pub(crate) async fn rescue(_inner: &Inner, _call: Call, _request: &usize) -> Answer<RescueReply> {
-    todo!()
+pub(crate) async fn rescue(inner: &Inner, call: Call, request: &usize) -> Answer<RescueReply> {
+    let given = call.now.map(Timestamp::as_millis);
+    let mut session = inner.work().await?;
+    // A worker is dead before its claims are taken: from here on it can neither fetch nor renew.
+    session.execute(sql!("mark_dead"), &[&given]).await?;
+    let mut reply = RescueReply::default();
+    rescue::orphans(inner, &mut session, call, *request, &mut reply).await?;
+    let next = session.query_one(sql!("next_lease_end"), &[&given]).await?;
+    reply.next_due = row::optional_timestamp(&next, 0)?;
+    Ok(reply)
 }
 
 pub(crate) async fn audit(
-    _inner: &Inner,
-    _call: Call,
-    _request: &(Option<Cursor>, usize),
+    inner: &Inner,
+    call: Call,
+    request: &(Option<Cursor>, usize),
 ) -> Answer<AuditReply> {
-    todo!()
+    let (cursor, limit) = *request;
+    let mut session = inner.work().await?;
+    let behind = cursor.map_or(Uuid::nil(), |Cursor(id)| row::uuid(id));
+    let rows = session.query(sql!("jobs_behind"), &[&behind, &row::limit(limit)]).await?;
+    let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+    let mut reply = AuditReply::default();
+    reply.checked = ids.len() as u64;
+    reply.next = ids.last().filter(|_| ids.len() == limit).map(|id| Cursor(row::job_id(*id)));
+    let lost = lost(&mut session, &ids).await?;
+    if !lost.is_empty() {
+        let ids: Vec<Uuid> = lost.iter().map(|job| job.id).collect();
+        repair(inner, &mut session, call, &ids, &mut reply).await?;
+    }
+    Ok(reply)
+}
+
+/// Those of the jobs that are in no place. A statement sees all places at one moment, and each move is one transaction, so
+/// a job that moves is not among them.
+async fn lost(session: &mut Session, ids: &[Uuid]) -> Answer<Vec<Located>> {
+    let jobs = locate(session, ids, Detail::Place).await?;
+    let is_lost = |job: &Located| job.state == JobState::Running && job.held.is_none();
+    Ok(jobs.into_iter().flatten().filter(is_lost).collect())
+}
+
+/// Looks at lost jobs again, now that no verb can touch them, and makes those available that still are.
+async fn repair(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    ids: &[Uuid],
+    reply: &mut AuditReply,
+) -> Answer<()> {
+    session.begin().await?;
+    session.execute(sql!("lock_jobs"), &[&ids]).await?;
+    let lost = lost(session, ids).await?;
+    let now = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
+    let now = row::timestamp(&now, 0)?;
+    let puts: Vec<Put> = lost.iter().map(|job| available(job, now)).collect();
+    put(session, now, &puts).await?;
+    session.commit().await?;
+    let mut told = Told::default();
+    for job in &puts {
+        tracing::error!(job = %row::job_id(job.id), "a job was in no place and is available again: a defect");
+        reply.repaired.push(row::job_id(job.id));
+        let position = Position { priority: job.priority, run_at_ms: job.run_at.as_millis(), id: job.id };
+        told.available(job.queue, position);
+    }
+    inner.tell(told);
+    Ok(())
+}
+
+fn available(job: &Located, now: Timestamp) -> Put {
+    Put {
+        id: job.id,
+        queue: job.queue,
+        priority: job.priority,
+        run: job.run,
+        attempt: job.attempt,
+        crashes: job.crashes,
+        state: JobState::Available,
+        run_at: now,
+        after: None,
+        reason: None,
+        is_unique: job.is_unique(),
+        retention: job.options.retention,
+    }
 }

@@ -1,10 +1,168 @@
 //! Deletes ended jobs past their retention.
+//!
+//! | what | is found by | goes |
+//! |---|---|---|
+//! | cancelled, discarded | `ended`, by the end of its retention | row by row |
+//! | completed, with a retention of its own or late | `expiries`, by the end of its retention | row by row |
+//! | other completed ones, in a partition with many | — | with the partition: [`partition`](crate::partition) |
+//! | other completed ones | [`sweep`](crate::sweep), by id | row by row |
+//!
+//! Whatever finds a job, it is deleted only after a look in a statement that begins once its row in `jobs` is locked: it may
+//! have been retried or deleted meanwhile.
 
-use gristmill_core::{Call, Maintained};
+use std::collections::HashMap;
+
+use gristmill_core::{Call, Maintained, Retention, Timestamp};
+use uuid::Uuid;
 
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::place;
+use crate::row::{self, Options};
+use crate::session::Session;
+use crate::statement::sql;
+use crate::{partition, sweep};
 
-pub(crate) async fn prune(_inner: &Inner, _call: Call, _request: &usize) -> Answer<Maintained> {
-    todo!()
+/// Jobs that one transaction deletes at most.
+pub(crate) const BATCH: usize = 500;
+/// Noted deletions that a call looks at for each job it may delete: those of jobs that were retried or deleted since cost a
+/// look, too.
+const LOOKS_A_JOB: usize = 4;
+/// The changes of the numbers are folded when there are more of them, and so many at a time.
+const TALLIES: i64 = 1_000;
+const FOLDED: i64 = 20_000;
+
+pub(crate) async fn prune(inner: &Inner, call: Call, request: &usize) -> Answer<Maintained> {
+    let limit = *request;
+    let mut session = inner.work().await?;
+    let row = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
+    let now = row::timestamp(&row, 0)?;
+    let mut done = 0;
+    if limit > 0 && call.now.is_none() {
+        inner.learn_clock(now);
+        session.execute(sql!("fold_tallies"), &[&TALLIES, &FOLDED]).await?;
+        done += partition::rotate(inner, &mut session, now).await?;
+    }
+    done += ended(&mut session, now, limit.saturating_sub(done)).await?;
+    done += noted(&mut session, now, limit.saturating_sub(done)).await?;
+    let swept = sweep::sweep(inner, &mut session, call, now, limit.saturating_sub(done)).await?;
+    done += swept.done;
+    let row = session.query_one(sql!("next_prune"), &[&swept.end]).await?;
+    let noted = row::optional_timestamp(&row, 0)?;
+    // No job is past its retention earlier than that after it was made.
+    let unseen = row.try_get::<_, Option<Uuid>>(1)?.map(|id| row::made_at(id) + Retention::default().completed);
+    let next_due = [noted, swept.next_due, unseen].into_iter().flatten().min();
+    let mut round = Maintained::round(done, next_due, now);
+    // Below the limit, what is past its retention waits for its partition.
+    round.more &= done >= limit;
+    round.more |= swept.is_cut;
+    Ok(round)
+}
+
+/// Deletes cancelled and discarded jobs.
+async fn ended(session: &mut Session, now: Timestamp, limit: usize) -> Answer<usize> {
+    let mut done = 0;
+    while done < limit {
+        let batch = BATCH.min(limit - done);
+        let rows = session.query(sql!("past_ended"), &[&now.as_millis(), &row::limit(batch)]).await?;
+        let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+        if ids.is_empty() {
+            break;
+        }
+        session.begin().await?;
+        let locked: Vec<Uuid> = lock(session, &ids).await?.into_keys().collect();
+        let rows = session.query(sql!("still_past_ended"), &[&locked, &now.as_millis()]).await?;
+        let past = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+        place::erase(session, &past).await?;
+        session.commit().await?;
+        done += past.len();
+        // A batch of jobs that were all in other hands: they are for the next round.
+        if ids.len() < batch || past.is_empty() {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// Deletes completed jobs whose deletion was noted.
+async fn noted(session: &mut Session, now: Timestamp, limit: usize) -> Answer<usize> {
+    let (mut done, mut looks) = (0, limit.saturating_mul(LOOKS_A_JOB));
+    while done < limit && looks > 0 {
+        let batch = BATCH.min(limit - done);
+        let rows = session.query(sql!("past_expiries"), &[&now.as_millis(), &row::limit(batch)]).await?;
+        let ids = rows.iter().map(|row| row.try_get(1)).collect::<Result<Vec<Uuid>, _>>()?;
+        let delete_ats = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
+        if ids.is_empty() {
+            break;
+        }
+        session.begin().await?;
+        let completed = erase_completed(session, now, &ids).await?;
+        session.execute(sql!("delete_expiries"), &[&delete_ats, &ids]).await?;
+        if !completed.kept.is_empty() {
+            let (kept, delete_ats): (Vec<Uuid>, Vec<i64>) =
+                completed.kept.iter().map(|(id, due)| (*id, due.as_millis())).unzip();
+            session.execute(sql!("insert_expiries"), &[&delete_ats, &kept]).await?;
+        }
+        session.commit().await?;
+        done += completed.erased;
+        looks = looks.saturating_sub(ids.len());
+        if ids.len() < batch {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// What became of completed jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Completed {
+    /// So many were past their retention and are gone.
+    pub(crate) erased: usize,
+    /// Those that are not, and when they will be.
+    pub(crate) kept: Vec<(Uuid, Timestamp)>,
+}
+
+/// Deletes those of the jobs that are completed and past their retention; a part of a transaction.
+pub(crate) async fn erase_completed(
+    session: &mut Session,
+    now: Timestamp,
+    ids: &[Uuid],
+) -> Answer<Completed> {
+    let locked = lock(session, ids).await?;
+    let ids: Vec<Uuid> = locked.keys().copied().collect();
+    let (mut past, mut queues) = (Vec::new(), Vec::new());
+    let mut completed = Completed::default();
+    for row in session.query(sql!("completed_at"), &[&ids]).await? {
+        let id: Uuid = row.try_get(0)?;
+        let Some(job) = locked.get(&id) else { continue };
+        let due = row::timestamp(&row, 1)? + job.retention.completed;
+        if due <= now {
+            past.push(id);
+            queues.push(job.queue);
+        } else {
+            completed.kept.push((id, due));
+        }
+    }
+    if !past.is_empty() {
+        place::erase(session, &past).await?;
+        session.execute(sql!("add_completed"), &[&queues, &-1_i64]).await?;
+    }
+    completed.erased = past.len();
+    Ok(completed)
+}
+
+struct Locked {
+    queue: i32,
+    retention: Retention,
+}
+
+/// Locks the rows of those jobs that are there.
+async fn lock(session: &mut Session, ids: &[Uuid]) -> Answer<HashMap<Uuid, Locked>> {
+    let rows = session.query(sql!("lock_jobs_to_prune"), &[&ids]).await?;
+    rows.iter()
+        .map(|row| {
+            let retention = Options::parse(row.try_get(2)?).retention.unwrap_or_default();
+            Ok((row.try_get(0)?, Locked { queue: row.try_get(1)?, retention }))
+        })
+        .collect()
 }

@@ -1,0 +1,8 @@
+-- Purpose: locks a claim whose worker is not known, so that this rescue alone ends its runs.
+-- Parameters: $1 nonce; $2 now, NULL for the store's clock (ms).
+-- Rows: now (ms); none when the claim is gone, or somebody else ends its runs at this moment.
+-- Index: the primary keys of `claims` and `workers`. It waits for nobody, so the clock is read no earlier than the lock is
+--   held.
+SELECT gristmill.now_ms($2::int8) FROM gristmill.claims
+WHERE nonce = $1::uuid AND NOT EXISTS (SELECT FROM gristmill.workers WHERE workers.worker = claims.worker)
+FOR UPDATE OF claims SKIP LOCKED

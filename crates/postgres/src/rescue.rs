@@ -1,0 +1,140 @@
+//! Takes back the jobs of claims whose worker is not known.
+//!
+//! The lock of a claim decides between the rescue and a finish: the runs that are still open are read in a statement that
+//! begins once the lock is held, so a finish that came first is seen, and only what is ended here is put back. A claim is a
+//! transaction, and if it fails each of its runs is one: neither a claim nor a run that cannot be ended keeps the others.
+
+use gristmill_core::{Call, RescueReply, Rescued, Timestamp, settle_crash};
+use uuid::Uuid;
+
+use crate::end::{EndedBy, EndedRun, OpenMember, drop_claims, end_runs, lock_jobs_of_claims};
+use crate::end::{open_members, shrink_claims};
+use crate::error::{Answer, Fail};
+use crate::handle::Inner;
+use crate::place::Put;
+use crate::row;
+use crate::session::Session;
+use crate::statement::sql;
+use crate::told::{Position, Told};
+
+/// How often a claim is tried anew when another transaction was in the way; then it is left to the next round.
+const TRIES: u32 = 4;
+
+/// Which of a claim's runs to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    /// The run of this job.
+    Only(Uuid),
+}
+
+/// Takes back the jobs of claims whose worker is not known, a claim at a time until there are `limit` jobs.
+pub(crate) async fn orphans(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    limit: usize,
+    reply: &mut RescueReply,
+) -> Answer<()> {
+    let mut behind: Option<Uuid> = None;
+    while let Some(next) = session.query_opt(sql!("next_orphan"), &[&behind]).await? {
+        if reply.jobs.len() >= limit {
+            reply.more = true;
+            break;
+        }
+        let nonce: Uuid = next.try_get(0)?;
+        behind = Some(nonce);
+        let puts = match claim(session, call, nonce).await {
+            Ok(puts) => puts,
+            Err(fail) if is_of_the_row(&fail) => run_by_run(session, call, nonce, fail).await?,
+            Err(fail) => return Err(fail),
+        };
+        tell(inner, &puts);
+        for put in puts {
+            let queue = inner.names.name(session, put.queue).await?;
+            reply.jobs.push(Rescued::new(row::job_id(put.id), queue, put.state));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the server refused a statement and would take others.
+fn is_of_the_row(fail: &Fail) -> bool {
+    matches!(fail, Fail::Refused(_)) || matches!(fail, Fail::Broken(error) if error.as_db_error().is_some())
+}
+
+async fn claim(session: &mut Session, call: Call, nonce: Uuid) -> Answer<Vec<Put>> {
+    let mut tries = 1;
+    loop {
+        match transaction(session, call, nonce, Which::All).await {
+            Err(fail) if fail.is_collision() && tries < TRIES => {
+                tries += 1;
+                session.roll_back().await?;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// The fallback for a claim that cannot be ended as a whole: each run is ended by itself, and what cannot be is left.
+async fn run_by_run(session: &mut Session, call: Call, nonce: Uuid, fail: Fail) -> Answer<Vec<Put>> {
+    session.roll_back().await?;
+    tracing::warn!(?fail, "a claim of a dead worker cannot be taken back as a whole; its jobs are, one by one");
+    let members = match open_members(session, &[nonce]).await {
+        Err(fail) if is_of_the_row(&fail) => {
+            tracing::warn!(?fail, "the jobs of a dead worker's claim cannot be read; the claim is left");
+            return Ok(Vec::new());
+        }
+        answer => answer?,
+    };
+    let mut puts = Vec::new();
+    for member in members {
+        match transaction(session, call, nonce, Which::Only(member.job)).await {
+            Ok(put) => puts.extend(put),
+            Err(fail) if is_of_the_row(&fail) => {
+                session.roll_back().await?;
+                tracing::warn!(job = %row::job_id(member.job), ?fail, "a dead worker's job cannot be taken back");
+            }
+            Err(fail) => return Err(fail),
+        }
+    }
+    Ok(puts)
+}
+
+/// Ends runs of a claim as crashed; what they became, nothing when somebody else has the claim.
+async fn transaction(session: &mut Session, call: Call, nonce: Uuid, which: Which) -> Answer<Vec<Put>> {
+    session.begin().await?;
+    lock_jobs_of_claims(session, &[nonce]).await?;
+    let given = call.now.map(Timestamp::as_millis);
+    let Some(locked) = session.query_opt(sql!("lock_orphan"), &[&nonce, &given]).await? else {
+        session.roll_back().await?;
+        return Ok(Vec::new());
+    };
+    let now = row::timestamp(&locked, 0)?;
+    let members = open_members(session, &[nonce]).await?;
+    let wanted = members.iter().filter(|member| which == Which::All || which == Which::Only(member.job));
+    let ended: Vec<EndedRun<'_>> = wanted.map(crashed).collect();
+    let puts = end_runs(session, now, &ended).await?;
+    match which {
+        // Those that are not open have ended, or their job is gone.
+        Which::All => drop_claims(session, &[nonce]).await?,
+        Which::Only(_) => shrink_claims(session, &ended, &puts).await?,
+    }
+    session.commit().await?;
+    Ok(puts)
+}
+
+fn crashed(member: &OpenMember) -> EndedRun<'static> {
+    let facts = member.member.facts(member.cancel_requested);
+    member.end(settle_crash(&member.retry, facts, fastrand::f64()), EndedBy::Rescue)
+}
+
+fn tell(inner: &Inner, puts: &[Put]) {
+    let mut told = Told::default();
+    let wants_ends = inner.wants_ends();
+    for put in puts {
+        let position = Position { priority: put.priority, run_at_ms: put.run_at.as_millis(), id: put.id };
+        told.moved(put.state, put.queue, position, wants_ends);
+    }
+    inner.tell(told);
+}

@@ -1,0 +1,164 @@
+//! Finds completed jobs of the default retention by their ids, where no partition goes with them.
+//!
+//! A job of the default retention whose deletion was not noted completed within [`LATE`] after it was made, and its id tells
+//! when that was. So it lies before the id of one retention ago once it is past, and no further back than [`LATE`] before
+//! that unless nobody pruned. A process walks from the start once; from then on it begins there.
+
+use std::sync::{Mutex, PoisonError};
+
+use gristmill_core::{Call, JobState, Retention, Timestamp};
+use uuid::Uuid;
+
+use crate::error::Answer;
+use crate::handle::Inner;
+use crate::partition::{self, Span};
+use crate::place::LATE;
+use crate::prune::{BATCH, erase_completed};
+use crate::row;
+use crate::session::Session;
+use crate::statement::sql;
+
+/// Runs that are read at a time.
+const PAGE: usize = 1_000;
+/// Runs that a call reads at most.
+const MOST: usize = 50_000;
+
+/// How far a process has swept: before this id no job is left for it.
+#[derive(Debug, Default)]
+pub(crate) struct Swept(Mutex<Uuid>);
+
+impl Swept {
+    fn get(&self) -> Uuid {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, id: Uuid) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+}
+
+/// What a sweep did.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    pub(crate) done: usize,
+    /// From this id on nothing was looked at.
+    pub(crate) end: Uuid,
+    /// When the first job before that is past its retention.
+    pub(crate) next_due: Option<Timestamp>,
+    /// It ended early, for it had read enough.
+    pub(crate) is_cut: bool,
+    /// How many more runs it reads.
+    looks: usize,
+    now: Timestamp,
+    limit: usize,
+}
+
+/// An ended run.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    id: Uuid,
+    run: i32,
+    state: JobState,
+    finished_at: Timestamp,
+}
+
+/// The first id that can be made at an instant.
+pub(crate) fn first_id(at: Timestamp) -> Uuid {
+    Uuid::from_u128(u128::from(u64::try_from(at.as_millis()).unwrap_or(0)) << 80)
+}
+
+/// Deletes completed jobs past the default retention, at most `limit`.
+pub(crate) async fn sweep(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    now: Timestamp,
+    limit: usize,
+) -> Answer<Sweep> {
+    let kept = Retention::default().completed;
+    // A test's clock may be anywhere, and what it says is nothing to remember.
+    let remembers = call.now.is_none();
+    let (begin, looks) = if remembers { (inner.swept.get(), MOST) } else { (Uuid::nil(), usize::MAX) };
+    let mut sweep =
+        Sweep { done: 0, end: first_id(now - kept), next_due: None, is_cut: false, looks, now, limit };
+    let mut reached = None;
+    for span in partition::spans(session, now, begin, sweep.end).await? {
+        if span.is_rotated {
+            sweep.due(now);
+            reached = reached.or(Some(span.from));
+        } else if let Some(left) = sweep.span(session, span).await? {
+            reached = reached.or(Some(left));
+            break;
+        }
+    }
+    if remembers {
+        let last = first_id(now - (kept + LATE));
+        inner.swept.set(reached.map_or(last, |id| id.min(last)));
+    }
+    Ok(sweep)
+}
+
+impl Sweep {
+    /// Sweeps a span; the first id that was left, if it ended early.
+    async fn span(&mut self, session: &mut Session, span: Span) -> Answer<Option<Uuid>> {
+        let mut behind = (span.from, -1);
+        loop {
+            let page = page(session, behind, span.to).await?;
+            let Some(last) = page.last() else { return Ok(None) };
+            behind = (last.id, last.run);
+            self.looks = self.looks.saturating_sub(page.len());
+            let past = self.past(&page);
+            let mut left = past.as_slice();
+            while let Some(first) = left.first() {
+                if self.done >= self.limit {
+                    self.due(self.now);
+                    return Ok(Some(*first));
+                }
+                let (batch, rest) = left.split_at(left.len().min(BATCH).min(self.limit - self.done));
+                session.begin().await?;
+                self.done += erase_completed(session, self.now, batch).await?.erased;
+                session.commit().await?;
+                left = rest;
+            }
+            if page.len() < PAGE {
+                return Ok(None);
+            }
+            if self.looks == 0 {
+                (self.is_cut, self.end) = (true, last.id);
+                return Ok(Some(last.id));
+            }
+        }
+    }
+
+    /// Those whose jobs may be past their retention. Of the others it is noted when they will be.
+    fn past(&mut self, page: &[Ended]) -> Vec<Uuid> {
+        let mut past = Vec::new();
+        for run in page.iter().filter(|run| run.state == JobState::Completed) {
+            let due = run.finished_at + Retention::default().completed;
+            if due <= self.now {
+                past.push(run.id);
+            } else {
+                self.due(due);
+            }
+        }
+        past
+    }
+
+    fn due(&mut self, due: Timestamp) {
+        self.next_due = Some(self.next_due.map_or(due, |earliest| earliest.min(due)));
+    }
+}
+
+async fn page(session: &mut Session, (id, run): (Uuid, i32), to: Uuid) -> Answer<Vec<Ended>> {
+    let rows = session.query(sql!("walk_attempts"), &[&id, &run, &to, &row::limit(PAGE)]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Ended {
+                id: row.try_get(0)?,
+                run: row.try_get(1)?,
+                state: row::state(row.try_get(2)?)?,
+                finished_at: row::timestamp(row, 3)?,
+            })
+        })
+        .collect()
+}
