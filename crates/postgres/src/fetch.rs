@@ -1,10 +1,195 @@
 //! Leases available jobs to a worker.
+//!
+//! One statement takes the jobs of all queues and makes their claims; a second one, behind it in the same round trip, tells
+//! the rest of the reply. Where a request names priorities of a queue twice, the later wish is served from what the earlier
+//! one left, in further rounds of one transaction.
 
-use gristmill_core::{Call, FetchReply, FetchRequest};
+mod jobs;
+mod round;
+
+use gristmill_core::{
+    BackendError, Call, FetchReply, FetchRequest, FetchedJob, FetchedQueue, Name, QueueWant, Timestamp,
+};
+use tokio_postgres::Row;
+use uuid::Uuid;
 
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::row;
+use crate::session::{Params, Session};
+use crate::statement::sql;
 
-pub(crate) async fn fetch(_inner: &Inner, _call: Call, _request: &FetchRequest) -> Answer<FetchReply> {
-    todo!()
+use jobs::{Batch, Key};
+use round::{Round, rounds};
+
+pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<FetchReply> {
+    let _in_flight = inner.renewals.fetch_begins(request.worker, request.claim);
+    match attempt(inner, call, request).await {
+        // Another call with this number came first; now its claim can be seen.
+        Err(fail) if fail.is_unique_violation() => attempt(inner, call, request).await,
+        answer => answer,
+    }
+}
+
+/// A wish for jobs of a queue that is there.
+#[derive(Debug, Clone, Copy)]
+struct Wish<'r> {
+    /// Its place in the request.
+    place: usize,
+    queue: i32,
+    want: &'r QueueWant,
+    /// The claim's nonce, one for each queue.
+    nonce: Uuid,
+}
+
+async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<FetchReply> {
+    let mut session = inner.work().await?;
+    let names: Vec<Name> = request.queues.iter().map(|want| want.queue.clone()).collect();
+    let numbers = inner.names.find(&mut session, &names).await?;
+    let wishes = wishes(request, &numbers);
+    let ask = Ask {
+        now: call.now.map(Timestamp::as_millis),
+        worker: row::worker_uuid(request.worker),
+        claim: claim_number(request),
+        queues: wishes.iter().map(|wish| wish.queue).collect(),
+    };
+    let mut rounds = rounds(&inner.cursors, wishes);
+    let (taken, head) = ask.run(&mut session, &rounds).await?;
+    if call.now.is_none() {
+        inner.learn_clock(head.now);
+    }
+    let expires_at = head.lease_expires_at.filter(|at| *at > head.now);
+    let lease = expires_at.ok_or_else(|| BackendError::worker_gone(request.worker))?.since(head.now);
+    if head.is_claimed && taken.iter().all(Vec::is_empty) {
+        rounds.into_iter().for_each(Round::leave);
+        let jobs = repeat(inner, &mut session, request, &ask, &numbers).await?;
+        let queues = request.queues.iter().zip(&numbers).map(|(want, number)| head.look(want, *number));
+        return Ok(FetchReply::new(jobs, queues.collect(), lease));
+    }
+    drop(session);
+    let mut batch = Batch::new(&inner.names, request.claim, taken.iter().map(Vec::len).sum());
+    let mut given = vec![0; request.queues.len()];
+    for (round, rows) in rounds.drain(..).zip(&taken) {
+        round.hand_out(rows, &head.paused, &mut given, &mut batch)?;
+    }
+    let queues = request.queues.iter().zip(&numbers).zip(given).map(|((want, number), given)| {
+        let mut state = head.look(want, *number);
+        state.exhausted = given < want.max && !state.paused;
+        state.next_due = head.next_due;
+        state
+    });
+    let queues = queues.collect();
+    Ok(FetchReply::new(batch.into_jobs(), queues, lease))
+}
+
+fn wishes<'r>(request: &'r FetchRequest, numbers: &[Option<i32>]) -> Vec<Wish<'r>> {
+    let mut wishes: Vec<Wish<'r>> = Vec::with_capacity(numbers.len());
+    for (place, (want, number)) in request.queues.iter().zip(numbers).enumerate() {
+        if let Some(queue) = number.filter(|_| want.max > 0) {
+            let same = wishes.iter().find(|wish| wish.queue == queue).map(|wish| wish.nonce);
+            // 122 random bits, as a worker's id has.
+            let nonce = same.unwrap_or_else(|| row::worker_uuid(gristmill_core::WorkerId::random()));
+            wishes.push(Wish { place, queue, want, nonce });
+        }
+    }
+    wishes
+}
+
+/// The jobs of a claim that is there already.
+async fn repeat(
+    inner: &Inner,
+    session: &mut Session,
+    request: &FetchRequest,
+    ask: &Ask,
+    numbers: &[Option<i32>],
+) -> Answer<Vec<FetchedJob>> {
+    let rows = session.query(sql!("fetch_again"), &[&ask.worker, &ask.claim]).await?;
+    let place = |queue: i32| numbers.iter().position(|number| *number == Some(queue));
+    let mut order = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let key = Key::of(row)?;
+        order.push((place(key.queue).unwrap_or(numbers.len()), key, row));
+    }
+    order.sort_unstable_by_key(|(place, key, _)| (*place, *key));
+    let mut batch = Batch::new(&inner.names, request.claim, rows.len());
+    for (place, key, row) in order {
+        let name = match request.queues.get(place) {
+            Some(want) => want.queue.clone(),
+            None => inner.names.name(session, key.queue).await?,
+        };
+        batch.add(&name, row.try_get(11)?, key, row)?;
+    }
+    Ok(batch.into_jobs())
+}
+
+fn claim_number(request: &FetchRequest) -> i64 {
+    request.claim.0.cast_signed()
+}
+
+/// The parameters that all statements of a fetch share.
+struct Ask {
+    now: Option<i64>,
+    worker: Uuid,
+    claim: i64,
+    queues: Vec<i32>,
+}
+
+impl Ask {
+    /// The rows each round took, and the rest of the reply.
+    async fn run(&self, session: &mut Session, rounds: &[Round<'_>]) -> Answer<(Vec<Vec<Row>>, Head)> {
+        let about: &Params<'_> = &[&self.now, &self.worker, &self.claim, &self.queues];
+        let (mut taken, mut claimed) = (Vec::new(), Vec::new());
+        if let [only] = rounds {
+            let fetch = only.params(self, &claimed);
+            let (rows, head) =
+                session.query_both((sql!("fetch"), &fetch), (sql!("fetch_head"), about)).await?;
+            return Ok((vec![rows], Head::of(&head)?));
+        }
+        if rounds.is_empty() {
+            return Ok((taken, Head::of(&session.query(sql!("fetch_head"), about).await?)?));
+        }
+        session.begin().await?;
+        for round in rounds {
+            let rows = session.query(sql!("fetch"), &round.params(self, &claimed)).await?;
+            for row in &rows {
+                let queue = row.try_get(0)?;
+                if !claimed.contains(&queue) {
+                    claimed.push(queue);
+                }
+            }
+            taken.push(rows);
+        }
+        let head = session.query(sql!("fetch_head"), about).await?;
+        session.commit().await?;
+        Ok((taken, Head::of(&head)?))
+    }
+}
+
+/// What a fetch tells beside the jobs.
+struct Head {
+    now: Timestamp,
+    lease_expires_at: Option<Timestamp>,
+    next_due: Option<Timestamp>,
+    paused: Vec<i32>,
+    /// The number has a claim.
+    is_claimed: bool,
+}
+
+impl Head {
+    fn of(rows: &[Row]) -> Answer<Self> {
+        let row = rows.first().ok_or_else(|| crate::error::undecodable("answer"))?;
+        Ok(Self {
+            now: row::timestamp(row, 0)?,
+            lease_expires_at: row::optional_timestamp(row, 1)?,
+            next_due: row::optional_timestamp(row, 2)?,
+            paused: row.try_get(3)?,
+            is_claimed: row.try_get(4)?,
+        })
+    }
+
+    fn look(&self, want: &QueueWant, number: Option<i32>) -> FetchedQueue {
+        let mut state = FetchedQueue::new(want.queue.clone());
+        state.paused = number.is_some_and(|number| self.paused.contains(&number));
+        state
+    }
 }

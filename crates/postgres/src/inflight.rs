@@ -82,7 +82,11 @@ impl Renewing<'_> {
     /// The claims this renewal must not give back, as far as their fetches have begun by now. To be asked once the claims
     /// of the worker are read: a fetch that begins later is not among those.
     pub(crate) fn kept(&self) -> Vec<ClaimId> {
-        self.calls.lock().get(&self.worker).map(|calls| calls.kept.iter().copied().collect()).unwrap_or_default()
+        self.calls
+            .lock()
+            .get(&self.worker)
+            .map(|calls| calls.kept.iter().copied().collect())
+            .unwrap_or_default()
     }
 }
 

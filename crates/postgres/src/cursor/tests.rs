@@ -234,5 +234,8 @@ fn too_many_queues_are_forgotten_and_their_fetches_in_flight_too() {
 #[test]
 fn nothing_comes_before_the_start() {
     assert_eq!(Position::START.before(), Position::START);
-    assert_eq!(Position { run_at_ms: 5, id: Uuid::nil() }.before(), Position { run_at_ms: 4, id: Uuid::max() });
+    assert_eq!(
+        Position { run_at_ms: 5, id: Uuid::nil() }.before(),
+        Position { run_at_ms: 4, id: Uuid::max() }
+    );
 }

@@ -1,0 +1,67 @@
+-- Purpose: leases the first available jobs of some queues to a worker that is alive, under one claim a queue. Gives nothing
+--   when the number has a claim of another nonce: then it is a repeat, see `fetch_again.sql`.
+-- Parameters: $1 now (ms) or NULL; $2 worker; $3 the claim's number; arrays, one entry a queue and range of priorities, no
+--   two of which overlap: $4 queue, $5 how many at most, $6 nonce, the same for the same queue, $7 and $8 its first and last
+--   lane; arrays, one entry a lane, in the order of taking: $9 priority, $10 and $11 the run_at (ms) and id it begins
+--   behind, $12 and $13 those it ends with; $14 the queues for which this call has made a claim already, in its transaction.
+-- Rows: queue, priority, run_at (ms), run and attempt before this run, crashes, id, kind, max_attempts, args, options; in
+--   no order.
+-- Index: `ready_order` lane by lane, as long as jobs are wanted, so that no more rows are locked than are taken; the primary
+--   keys of `workers`, `queues` and `jobs`; the unique index of `claims`. `ctid = ANY (ARRAY(…))` is a scan by ctid under
+--   every plan.
+WITH fetched AS (
+    DELETE FROM gristmill.ready WHERE ctid = ANY (ARRAY(
+        SELECT taken.ctid
+        FROM unnest($4::int4[], $5::int8[], $7::int4[], $8::int4[]) AS want (queue, most, first_lane, last_lane)
+        CROSS JOIN LATERAL (
+            SELECT spot.ctid
+            FROM unnest(
+                ($9::int2[])[want.first_lane:want.last_lane], ($10::int8[])[want.first_lane:want.last_lane],
+                ($11::uuid[])[want.first_lane:want.last_lane], ($12::int8[])[want.first_lane:want.last_lane],
+                ($13::uuid[])[want.first_lane:want.last_lane]
+            ) AS lane (priority, after_run_at, after_id, last_run_at, last_id)
+            CROSS JOIN LATERAL (
+                SELECT job.ctid
+                FROM gristmill.ready AS job
+                WHERE job.queue = want.queue AND job.priority = lane.priority
+                    AND (job.run_at, job.id) > (lane.after_run_at, lane.after_id)
+                    AND (job.run_at, job.id) <= (lane.last_run_at, lane.last_id)
+                ORDER BY job.run_at, job.id
+                LIMIT want.most
+                FOR UPDATE SKIP LOCKED
+            ) AS spot
+            LIMIT want.most
+        ) AS taken
+        WHERE EXISTS (
+            SELECT FROM gristmill.workers
+            WHERE worker = $2::uuid AND lease_expires_at > gristmill.now_ms($1::int8)
+        )
+        AND NOT EXISTS (
+            SELECT FROM gristmill.claims WHERE worker = $2 AND number = $3::int8 AND nonce <> ALL ($6::uuid[])
+        )
+        AND (SELECT paused_at FROM gristmill.queues WHERE queues.queue = want.queue) IS NULL
+    ))
+    RETURNING id, run_at, queue, run, attempt, priority, crashes
+),
+granted AS (
+    INSERT INTO gristmill.claims
+        (nonce, worker, number, fetched_at, queue, open, ids, run_ats, runs, attempts, priorities, crashes)
+    SELECT ($6)[array_position($4, queue)], $2, $3, gristmill.now_ms($1), queue, count(*), array_agg(id),
+        array_agg(run_at), array_agg(run + 1), array_agg(attempt + 1), array_agg(priority), array_agg(crashes)
+    FROM fetched GROUP BY queue HAVING queue <> ALL ($14::int4[])
+),
+extended AS (
+    UPDATE gristmill.claims SET
+        open = claims.open + more.open, ids = claims.ids || more.ids, run_ats = claims.run_ats || more.run_ats,
+        runs = claims.runs || more.runs, attempts = claims.attempts || more.attempts,
+        priorities = claims.priorities || more.priorities, crashes = claims.crashes || more.crashes
+    FROM (
+        SELECT queue, count(*) AS open, array_agg(id) AS ids, array_agg(run_at) AS run_ats, array_agg(run + 1) AS runs,
+            array_agg(attempt + 1) AS attempts, array_agg(priority) AS priorities, array_agg(crashes) AS crashes
+        FROM fetched WHERE cardinality($14) > 0 AND queue = ANY ($14) GROUP BY queue
+    ) AS more
+    WHERE claims.nonce = ($6)[array_position($4, more.queue)]
+)
+SELECT fetched.queue, fetched.priority, fetched.run_at, fetched.run, fetched.attempt, fetched.crashes, jobs.id, jobs.kind,
+    jobs.max_attempts, jobs.args, jobs.options
+FROM fetched JOIN gristmill.jobs ON jobs.id = fetched.id
