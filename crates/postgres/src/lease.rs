@@ -1,18 +1,203 @@
 //! Workers: they register, renew all their leases at once, and retire.
+//!
+//! All of it uses the connections for heartbeats, so that no load keeps a worker from renewing its leases.
 
-use gristmill_core::{Call, RegisterWorker, RenewReply, RenewRequest, WorkerId};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::error::Answer;
+use gristmill_core::{
+    BackendError, Call, ClaimId, Decision, Ending, Name, Reason, RegisterWorker, RenewReply, RenewRequest,
+    Timestamp, WorkerId, settle,
+};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::end::{self, EndedBy, EndedRun, OpenMember};
+use crate::error::{Answer, Fail};
 use crate::handle::Inner;
+use crate::inflight::Renewing;
+use crate::place::Put;
+use crate::row;
+use crate::session::Session;
+use crate::statement::sql;
+use crate::told::{Position, Told};
 
-pub(crate) async fn renew(_inner: &Inner, _call: Call, _request: &RenewRequest) -> Answer<RenewReply> {
-    todo!()
+/// Waiting jobs that are woken by one statement.
+const WOKEN: usize = 1_000;
+
+pub(crate) async fn register_worker(inner: &Inner, call: Call, request: &RegisterWorker) -> Answer<()> {
+    let given = call.now.map(Timestamp::as_millis);
+    let worker = row::worker_uuid(request.worker);
+    let (queues, kinds) = (row::write_names(&request.queues), row::write_names(&request.kinds));
+    let (label, lease_ms) = (row::storable(&request.label), row::millis(request.lease));
+    let slots = i64::from(request.slots);
+    let mut session = inner.control().await?;
+    let registered = session
+        .query_opt(sql!("register_worker"), &[&given, &worker, &label, &lease_ms, &slots, &queues, &kinds])
+        .await?;
+    let registered = registered.ok_or_else(|| BackendError::worker_gone(request.worker))?;
+    learn_clock(inner, call, row::timestamp(&registered, 0)?);
+    wake(inner, &mut session, given, &request.kinds).await
 }
 
-pub(crate) async fn register_worker(_inner: &Inner, _call: Call, _request: &RegisterWorker) -> Answer<()> {
-    todo!()
+/// Jobs that wait for a handler of one of these kinds wait no longer.
+async fn wake(inner: &Inner, session: &mut Session, given: Option<i64>, kinds: &[Name]) -> Answer<()> {
+    let kinds: Vec<&str> = kinds.iter().map(Name::as_str).collect();
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    loop {
+        let (reason, limit) = (Reason::NoHandler.as_str(), row::limit(WOKEN));
+        let woken = session.query(sql!("wake_kinds"), &[&given, &kinds, &reason, &limit]).await?;
+        let (mut told, mut count) = (Told::default(), 0);
+        for row in &woken {
+            let (queue, priority): (i32, i16) = (row.try_get(0)?, row.try_get(1)?);
+            let (run_at_ms, id): (i64, Uuid) = (row.try_get(2)?, row.try_get(3)?);
+            inner.cursors.lower(queue, priority, run_at_ms, id);
+            told.available(queue, Position { priority, run_at_ms, id });
+            count += row.try_get::<_, i64>(4)?;
+        }
+        inner.tell(told);
+        if count < limit {
+            return Ok(());
+        }
+    }
 }
 
-pub(crate) async fn retire_worker(_inner: &Inner, _call: Call, _request: &WorkerId) -> Answer<()> {
-    todo!()
+pub(crate) async fn renew(inner: &Inner, call: Call, request: &RenewRequest) -> Answer<RenewReply> {
+    let renewing = inner.renewals.renew_begins(request.worker);
+    let given = call.now.map(Timestamp::as_millis);
+    let worker = row::worker_uuid(request.worker);
+    let mut session = inner.control().await?;
+    let (renewed, claims) = session
+        .query_both((sql!("renew"), &[&given, &worker]), (sql!("claims_of_worker"), &[&worker]))
+        .await?;
+    let renewed = renewed.first().ok_or_else(|| BackendError::worker_gone(request.worker))?;
+    learn_clock(inner, call, row::timestamp(renewed, 0)?);
+    let claims = claims.iter().map(OwnClaim::read).collect::<Answer<Vec<_>>>()?;
+
+    let mut reply = RenewReply::default();
+    reply.expires_in = row::duration(renewed.try_get(1)?);
+    for name in renewed.try_get::<_, Vec<&str>>(2)? {
+        reply.paused.push(row::name(name)?);
+    }
+    let granted: BTreeSet<u64> = claims.iter().map(|claim| claim.number.0).collect();
+    reply.lost = request.known_claims.iter().copied().filter(|claim| !granted.contains(&claim.0)).collect();
+    let unknown = unknown(&claims, &request.known_claims, &renewing);
+    reply.given_back = give_back_unknown(inner, &mut session, call, &unknown).await?;
+    if claims.iter().any(|claim| claim.may_be_cancelled) {
+        for row in session.query(sql!("cancels_of_worker"), &[&worker]).await? {
+            reply.cancels.push((row::job_id(row.try_get(0)?), row::count32(row.try_get(1)?)));
+        }
+    }
+    Ok(reply)
+}
+
+/// A claim of a worker.
+#[derive(Debug, Clone, Copy)]
+struct OwnClaim {
+    nonce: Uuid,
+    number: ClaimId,
+    may_be_cancelled: bool,
+}
+
+impl OwnClaim {
+    fn read(row: &Row) -> Answer<Self> {
+        let number: i64 = row.try_get(1)?;
+        Ok(Self {
+            nonce: row.try_get(0)?,
+            number: ClaimId(number.cast_unsigned()),
+            may_be_cancelled: row.try_get(2)?,
+        })
+    }
+}
+
+/// The claims that were granted to a reply that never arrived. Their fetches are over: one that is in flight is the
+/// worker's, although it did not know of it when it wrote its request.
+fn unknown(claims: &[OwnClaim], known: &[ClaimId], renewing: &Renewing<'_>) -> Vec<OwnClaim> {
+    let kept = renewing.kept();
+    let is_unknown = |claim: &&OwnClaim| !known.contains(&claim.number) && !kept.contains(&claim.number);
+    claims.iter().filter(is_unknown).copied().collect()
+}
+
+/// Gives back claims a renewed worker does not know, and tells their numbers. What fails is left to the next renewal: the
+/// worker's leases are renewed, and it has to hear of that.
+async fn give_back_unknown(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    unknown: &[OwnClaim],
+) -> Answer<Vec<ClaimId>> {
+    if unknown.is_empty() {
+        return Ok(Vec::new());
+    }
+    let nonces = sorted(unknown);
+    session.begin().await?;
+    match give_back(session, call, &nonces).await {
+        Ok(puts) => {
+            session.commit().await?;
+            tell(inner, &puts);
+            let mut numbers: Vec<ClaimId> = unknown.iter().map(|claim| claim.number).collect();
+            numbers.dedup();
+            Ok(numbers)
+        }
+        Err(Fail::Broken(error)) if error.as_db_error().is_some() => {
+            tracing::warn!(%error, "claims that their worker does not know could not be given back");
+            session.roll_back().await?;
+            Ok(Vec::new())
+        }
+        Err(fail) => Err(fail),
+    }
+}
+
+pub(crate) async fn retire_worker(inner: &Inner, call: Call, request: &WorkerId) -> Answer<()> {
+    let worker = row::worker_uuid(*request);
+    let mut session = inner.control().await?;
+    session.begin().await?;
+    let claims = session.query(sql!("claims_of_worker"), &[&worker]).await?;
+    let claims = claims.iter().map(OwnClaim::read).collect::<Answer<Vec<_>>>()?;
+    let puts = match claims.is_empty() {
+        true => Vec::new(),
+        false => give_back(&mut session, call, &sorted(&claims)).await?,
+    };
+    session.execute(sql!("forget_worker"), &[&worker]).await?;
+    session.commit().await?;
+    tell(inner, &puts);
+    Ok(())
+}
+
+fn sorted(claims: &[OwnClaim]) -> Vec<Uuid> {
+    let mut nonces: Vec<Uuid> = claims.iter().map(|claim| claim.nonce).collect();
+    nonces.sort_unstable();
+    nonces
+}
+
+/// Ends the open runs of claims as released, their attempts refunded, in the session's transaction.
+async fn give_back(session: &mut Session, call: Call, nonces: &[Uuid]) -> Answer<Vec<Put>> {
+    end::lock_jobs_of_claims(session, nonces).await?;
+    let (now, locked) = end::lock_claims(session, call.now, nonces).await?;
+    let nonces: Vec<Uuid> = locked.into_keys().collect();
+    let members = end::open_members(session, &nonces).await?;
+    let ended: Vec<EndedRun<'_>> = members.iter().map(released).collect();
+    let puts = end::end_runs(session, now, &ended).await?;
+    end::drop_claims(session, &nonces).await?;
+    Ok(puts)
+}
+
+fn released(member: &OpenMember) -> EndedRun<'static> {
+    let facts = member.member.facts(member.cancel_requested);
+    let decision = Decision::GiveBackAfter(Duration::ZERO);
+    member.end(settle(decision, Ending::Released, facts), EndedBy::GiveBack)
+}
+
+fn tell(inner: &Inner, puts: &[Put]) {
+    let mut told = Told::default();
+    end::tell(&mut told, puts, inner.wants_ends());
+    inner.tell(told);
+}
+
+fn learn_clock(inner: &Inner, call: Call, now: Timestamp) {
+    if call.now.is_none() {
+        inner.learn_clock(now);
+    }
 }

@@ -66,8 +66,13 @@ pub(crate) async fn put(session: &mut Session, now: Timestamp, jobs: &[Put]) -> 
         session.execute(sql!("free_uniques"), &[&freed]).await?;
     }
     let (erased, kept): (Vec<&Put>, Vec<&Put>) = jobs.iter().partition(|job| job.is_erased());
-    if !erased.is_empty() {
+    if erased.iter().any(|job| job.run > 1) {
+        // Claims of earlier runs may list them still.
         erase(session, &erased.iter().map(|job| job.id).collect::<Vec<_>>()).await?;
+    } else if !erased.is_empty() {
+        // Only the claim they leave does, and its caller sees to it.
+        let ids: Vec<Uuid> = erased.iter().map(|job| job.id).collect();
+        session.execute(sql!("erase"), &[&ids]).await?;
     }
     let (completed, placed): (Vec<&Put>, Vec<&Put>) =
         kept.into_iter().partition(|job| job.state == JobState::Completed);
@@ -121,6 +126,10 @@ pub(crate) async fn take_out(session: &mut Session, ids: &[Uuid]) -> Answer<()> 
 }
 
 /// Removes jobs and all that belongs to them. Completed ones are to be counted by the caller.
+///
+/// Claims may list them still, whose other runs have not ended. Such a claim finishes no run by the quick way from now on,
+/// which knows that a run has ended by the row that goes here.
 pub(crate) async fn erase(session: &mut Session, ids: &[Uuid]) -> Answer<()> {
+    session.execute(sql!("bar_quick_finishes"), &[&ids]).await?;
     session.execute(sql!("erase"), &[&ids]).await
 }

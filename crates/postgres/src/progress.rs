@@ -1,10 +1,57 @@
 //! What running attempts record.
 
-use gristmill_core::{Call, RecordRequest, Recorded};
+use bytes::Bytes;
+use gristmill_core::{Call, LogLine, RecordRequest, Recorded};
+use uuid::Uuid;
 
+use crate::end::lock_claims;
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::member;
+use crate::row;
+use crate::session::Session;
+use crate::statement::sql;
 
-pub(crate) async fn record(_inner: &Inner, _call: Call, _request: &RecordRequest) -> Answer<Recorded> {
-    todo!()
+pub(crate) async fn record(inner: &Inner, call: Call, request: &RecordRequest) -> Answer<Recorded> {
+    let mut session = inner.work().await?;
+    session.begin().await?;
+    if !holds(&mut session, call, request).await? {
+        session.roll_back().await?;
+        return Ok(Recorded::LeaseLost);
+    }
+    let (id, run) = (row::uuid(request.lease.job), row::run(request.lease.run));
+    let fits = |bytes: &&Bytes| bytes.len() <= RecordRequest::MAX_CHECKPOINT_BYTES;
+    let checkpoint = request.checkpoint.as_ref().filter(fits).map(Bytes::as_ref);
+    let progress = request.progress.map(|percent| i16::from(percent.min(100)));
+    if progress.is_some() || checkpoint.is_some() {
+        session.execute(sql!("record"), &[&id, &run, &progress, &checkpoint]).await?;
+    }
+    add_lines(&mut session, id, run, &request.log).await?;
+    session.commit().await?;
+    Ok(Recorded::Accepted)
+}
+
+/// Whether the lease holds; it does until the end of the transaction, since its claim is locked now.
+async fn holds(session: &mut Session, call: Call, request: &RecordRequest) -> Answer<bool> {
+    let lease = &request.lease;
+    let nonce = member::nonce(lease);
+    let (_, claims) = lock_claims(session, call.now, &[nonce]).await?;
+    if !claims.contains_key(&nonce) {
+        return Ok(false);
+    }
+    let (ids, runs) = (vec![row::uuid(lease.job)], vec![row::run(lease.run)]);
+    let known = session.query_one(sql!("runs_to_end"), &[&ids, &runs, &vec![false]]).await?;
+    let (is_there, ended): (bool, Option<i32>) = (known.try_get(0)?, known.try_get(2)?);
+    Ok(is_there && ended.is_none())
+}
+
+async fn add_lines(session: &mut Session, id: Uuid, run: i32, lines: &[LogLine]) -> Answer<()> {
+    let most = RecordRequest::MAX_LOG_LINES;
+    let kept = &lines[lines.len().saturating_sub(most)..];
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let ats: Vec<i64> = kept.iter().map(|line| line.at.as_millis()).collect();
+    let texts: Vec<_> = kept.iter().map(|line| row::storable(&line.text)).collect();
+    session.execute(sql!("add_lines"), &[&id, &run, &ats, &texts, &row::limit(most)]).await
 }

@@ -1,0 +1,215 @@
+//! The thorough way: a transaction that locks the claims, looks at each run, and decides.
+//!
+//! The number of its statements does not grow with the number of runs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use gristmill_core::{Call, FinishItem, Finished, LostWhy, NewJob, Retention, Timestamp, settle};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::end::{self, EndedBy, EndedRun, Held};
+use crate::enqueue;
+use crate::error::{Answer, undecodable};
+use crate::events::{Event, add_events};
+use crate::handle::Inner;
+use crate::member::{self, Member};
+use crate::row::{self, Options};
+use crate::session::Session;
+use crate::statement::sql;
+use crate::told::Told;
+
+/// Ends runs, each whose token holds, and answers each item.
+pub(super) async fn finish(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    items: &[&FinishItem],
+) -> Answer<(Vec<Finished>, Told)> {
+    let said: Vec<Said<'_>> = items.iter().map(|item| Said::of(item)).collect();
+    session.begin().await?;
+    let erasable: Vec<Uuid> = said.iter().filter(|said| said.member.has_retention).map(Said::job).collect();
+    if !erasable.is_empty() {
+        session.execute(sql!("lock_jobs"), &[&erasable]).await?;
+    }
+    let mut nonces: Vec<Uuid> = said.iter().map(|said| said.nonce).collect();
+    nonces.sort_unstable();
+    nonces.dedup();
+    let (now, claims) = end::lock_claims(session, call.now, &nonces).await?;
+    let known = known_of(session, &said).await?;
+    let Judged { answers, ended } = judge(&said, &claims, &known, now);
+
+    let puts = end::end_runs(session, now, &ended).await?;
+    if !ended.is_empty() {
+        end::shrink_claims(session, &ended, &puts).await?;
+    }
+    let mut told = Told::default();
+    store_effects(inner, session, now, &said, &answers, &mut told).await?;
+    note_stale(session, now, &said, &answers).await?;
+    session.commit().await?;
+    end::tell(&mut told, &puts, inner.wants_ends());
+    Ok((answers, told))
+}
+
+/// An end, and whose it is by its lease.
+struct Said<'i> {
+    item: &'i FinishItem,
+    nonce: Uuid,
+    member: Member,
+}
+
+impl<'i> Said<'i> {
+    fn of(item: &'i FinishItem) -> Self {
+        Self { item, nonce: member::nonce(&item.lease), member: Member::of_place(item.lease.place) }
+    }
+
+    fn job(&self) -> Uuid {
+        row::uuid(self.item.lease.job)
+    }
+}
+
+/// What the store knows of a run.
+struct Known {
+    job_is_there: bool,
+    retention: Option<Retention>,
+    /// Whose lease it ended under, and who ended it.
+    ended: Option<(i32, EndedBy)>,
+}
+
+impl Known {
+    fn read(row: &Row) -> Answer<Self> {
+        let ended = match (row.try_get::<_, Option<i32>>(2)?, row.try_get::<_, Option<i16>>(3)?) {
+            (Some(token), Some(by)) => {
+                Some((token, EndedBy::from_number(by).ok_or_else(|| undecodable("end of a run"))?))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            job_is_there: row.try_get(0)?,
+            retention: Options::parse(row.try_get(1)?).retention,
+            ended,
+        })
+    }
+}
+
+async fn known_of(session: &mut Session, said: &[Said<'_>]) -> Answer<Vec<Known>> {
+    let ids: Vec<Uuid> = said.iter().map(Said::job).collect();
+    let runs: Vec<i32> = said.iter().map(|said| row::run(said.item.lease.run)).collect();
+    let with_options: Vec<bool> = said.iter().map(|said| said.member.has_retention).collect();
+    session.query(sql!("runs_to_end"), &[&ids, &runs, &with_options]).await?.iter().map(Known::read).collect()
+}
+
+struct Judged<'i> {
+    answers: Vec<Finished>,
+    ended: Vec<EndedRun<'i>>,
+}
+
+/// Decides item by item, in their order.
+fn judge<'i>(
+    said: &[Said<'i>],
+    claims: &BTreeMap<Uuid, Held>,
+    known: &[Known],
+    now: Timestamp,
+) -> Judged<'i> {
+    let mut judged = Judged { answers: Vec::with_capacity(said.len()), ended: Vec::new() };
+    // The runs that end by this call, and whether their jobs go with them.
+    let mut here: HashMap<(Uuid, Uuid, u32), bool> = HashMap::new();
+    for (said, known) in said.iter().zip(known) {
+        let run = (said.nonce, said.job(), said.item.lease.run);
+        let answer = match here.get(&run) {
+            Some(true) => lost(LostWhy::Unknown),
+            Some(false) => Finished::AlreadyAccepted,
+            None => match open(said, claims, known) {
+                Ok(held) => {
+                    let ended = said.end(held, known.retention);
+                    here.insert(run, ended.put(now).is_erased());
+                    let state = ended.settled.state;
+                    judged.ended.push(ended);
+                    Finished::Accepted { state }
+                }
+                Err(answer) => answer,
+            },
+        };
+        judged.answers.push(answer);
+    }
+    judged
+}
+
+/// The claim under which the run is open, or what to answer instead.
+fn open<'c>(said: &Said<'_>, claims: &'c BTreeMap<Uuid, Held>, known: &Known) -> Result<&'c Held, Finished> {
+    if !known.job_is_there {
+        return Err(lost(LostWhy::Unknown));
+    }
+    match known.ended {
+        Some((token, _)) if token != member::short_token(said.nonce) => Err(lost(LostWhy::Unknown)),
+        Some((_, EndedBy::Worker)) => Err(Finished::AlreadyAccepted),
+        Some((_, EndedBy::Rescue)) => Err(lost(LostWhy::Rescued)),
+        Some((_, EndedBy::GiveBack)) => Err(lost(LostWhy::GivenBack)),
+        None => claims.get(&said.nonce).ok_or(lost(LostWhy::Unknown)),
+    }
+}
+
+const fn lost(why: LostWhy) -> Finished {
+    Finished::LeaseLost { why }
+}
+
+impl<'i> Said<'i> {
+    fn end(&self, held: &Held, retention: Option<Retention>) -> EndedRun<'i> {
+        let Self { item, nonce, member } = *self;
+        let job = self.job();
+        let cancel_requested = held.cancels.contains(&job);
+        EndedRun::new(EndedRun {
+            nonce,
+            worker: held.worker,
+            fetched_at: held.fetched_at,
+            job,
+            run: item.lease.run,
+            member,
+            retention,
+            settled: settle(item.decision, item.ending, member.facts(cancel_requested)),
+            by: EndedBy::Worker,
+            said: Some(item),
+        })
+    }
+}
+
+/// Stores what the handlers of accepted runs enqueued. A duplicate is not stored and does not spoil the finish.
+async fn store_effects(
+    inner: &Inner,
+    session: &mut Session,
+    now: Timestamp,
+    said: &[Said<'_>],
+    answers: &[Finished],
+    told: &mut Told,
+) -> Answer<()> {
+    let accepted = said.iter().zip(answers).filter(|(_, answer)| matches!(answer, Finished::Accepted { .. }));
+    let effects: Vec<&NewJob> = accepted.flat_map(|(said, _)| &said.item.effects).collect();
+    if effects.is_empty() {
+        return Ok(());
+    }
+    let queues = enqueue::queues(inner, &effects).await?;
+    let effects = enqueue::items(&effects, &queues);
+    let stored = enqueue::store_jobs(session, now, &effects).await?;
+    enqueue::tell_stored(told, now, &effects, &stored);
+    Ok(())
+}
+
+/// Counts the finishes that came too late, and leaves an event with each of their jobs.
+async fn note_stale(
+    session: &mut Session,
+    now: Timestamp,
+    said: &[Said<'_>],
+    answers: &[Finished],
+) -> Answer<()> {
+    let stale = said.iter().zip(answers).filter(|(_, answer)| matches!(answer, Finished::LeaseLost { .. }));
+    let stale: Vec<(Uuid, String)> = stale
+        .map(|(said, _)| (said.job(), format!("run {}, {}", said.item.lease.run, said.item.ending)))
+        .collect();
+    if stale.is_empty() {
+        return Ok(());
+    }
+    session.execute(sql!("add_stale_finishes"), &[&row::limit(stale.len())]).await?;
+    let events: Vec<Event<'_>> =
+        stale.iter().map(|(job, detail)| (*job, "stale finish", None, Some(detail.as_str()))).collect();
+    add_events(session, now, &events).await
+}
