@@ -1,10 +1,192 @@
-//! Stores jobs.
+//! Stores jobs: many in one statement, which is a transaction of its own.
+//!
+//! A plain job's id is new, so it is inserted without a look; only when one is there after all, the same is done again with
+//! care. Jobs with unique keys take their keys first, in a transaction for their call alone: a key may be in another's
+//! open transaction, and nobody else should wait for that.
 
-use gristmill_core::{Call, EnqueueReply, EnqueueRequest};
+mod columns;
+mod group;
+mod keys;
+
+use std::collections::HashSet;
+
+use gristmill_core::{
+    Call, Clock as _, Durability, EnqueueReply, EnqueueRequest, Enqueued, ExistingBy, JobId, JobState, Name,
+    NewJob, SystemClock, Timestamp,
+};
+use tokio_postgres::Row;
+use uuid::Uuid;
 
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::row;
+use crate::session::Session;
+use crate::statement::sql;
+use crate::told::{Position, Told};
 
-pub(crate) async fn enqueue(_inner: &Inner, _call: Call, _request: &EnqueueRequest) -> Answer<EnqueueReply> {
-    todo!()
+use self::columns::Columns;
+pub(crate) use self::group::Groups;
+
+/// A job and its queue's number.
+pub(crate) type Item<'j> = (&'j NewJob, i32);
+
+/// What a statement says of the jobs it was given.
+struct Stored {
+    now: Timestamp,
+    durability: Durability,
+    /// One answer a job, in their order.
+    jobs: Vec<Enqueued>,
+}
+
+pub(crate) async fn enqueue(inner: &Inner, call: Call, request: &EnqueueRequest) -> Answer<EnqueueReply> {
+    let jobs: Vec<&NewJob> = request.jobs.iter().collect();
+    let queues = queues(inner, &jobs).await?;
+    if jobs.iter().any(|job| job.spec.unique_key.is_some()) {
+        return with_keys(inner, call, &items(&jobs, &queues)).await;
+    }
+    inner.groups.enqueue(inner, call, jobs, queues).await
+}
+
+/// The numbers of the jobs' queues; new queues are made. To be asked before a transaction begins that
+/// [stores](store_jobs) the jobs: what is learnt of a queue must not be rolled back.
+pub(crate) async fn queues(inner: &Inner, jobs: &[&NewJob]) -> Answer<Vec<i32>> {
+    let mut names: Vec<Name> = Vec::new();
+    let mut places = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let queue = &job.spec.queue;
+        // Neighbours mostly share a queue, and a call hardly names more than a few.
+        let place = names.iter().rposition(|name| name == queue).unwrap_or_else(|| {
+            names.push(queue.clone());
+            names.len() - 1
+        });
+        places.push(place);
+    }
+    let numbers = match inner.names.known_numbers(&names) {
+        Some(known) => known,
+        None => inner.names.numbers(&mut inner.work().await?, &names).await?,
+    };
+    Ok(places.into_iter().map(|place| numbers[place]).collect())
+}
+
+/// Jobs with the numbers of their queues.
+pub(crate) fn items<'j>(jobs: &[&'j NewJob], queues: &[i32]) -> Vec<Item<'j>> {
+    jobs.iter().copied().zip(queues.iter().copied()).collect()
+}
+
+/// Stores jobs within a transaction that has begun, whose instant is `now`. A job that is there already, by its id or its
+/// unique key, writes nothing and does not hurt the transaction.
+pub(crate) async fn store_jobs(
+    session: &mut Session,
+    now: Timestamp,
+    items: &[Item<'_>],
+) -> Answer<Vec<Enqueued>> {
+    Ok(within(session, now, items).await?.jobs)
+}
+
+/// Adds what is to be told of stored jobs.
+pub(crate) fn tell_stored(told: &mut Told, now: Timestamp, items: &[Item<'_>], replies: &[Enqueued]) {
+    let created = items.iter().zip(replies).filter(|(_, reply)| **reply == Enqueued::Created);
+    for ((job, queue), _) in created {
+        match job.when.resolve(now) {
+            (JobState::Available, due) => told.available(*queue, position(job, due)),
+            (JobState::Scheduled, due) => told.due(due),
+            _ => {}
+        }
+    }
+}
+
+fn position(job: &NewJob, due: Timestamp) -> Position {
+    Position {
+        priority: i16::from(job.spec.priority.get()),
+        run_at_ms: due.as_millis(),
+        id: row::uuid(job.id),
+    }
+}
+
+async fn with_keys(inner: &Inner, call: Call, items: &[Item<'_>]) -> Answer<EnqueueReply> {
+    let mut session = inner.work().await?;
+    session.begin().await?;
+    let clock = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
+    let stored = within(&mut session, row::timestamp(&clock, 0)?, items).await?;
+    session.commit().await?;
+    drop(session);
+    learn_clock(inner, call, stored.now);
+    let mut told = Told::default();
+    tell_stored(&mut told, stored.now, items, &stored.jobs);
+    inner.tell(told);
+    Ok(EnqueueReply::new(stored.jobs, stored.durability))
+}
+
+async fn within(session: &mut Session, now: Timestamp, items: &[Item<'_>]) -> Answer<Stored> {
+    let mut replies = keys::resolve(session, items).await?;
+    let chosen: Vec<usize> = (0..items.len()).filter(|place| replies[*place] == Enqueued::Created).collect();
+    let wanted: Vec<Item<'_>> = chosen.iter().map(|place| items[*place]).collect();
+    let stored = store_new(session, Some(now), &wanted).await?;
+    let mut lost = Vec::new();
+    for (place, reply) in chosen.into_iter().zip(stored.jobs) {
+        if reply != Enqueued::Created && items[place].0.spec.unique_key.is_some() {
+            lost.push(items[place]);
+        }
+        replies[place] = reply;
+    }
+    keys::give_back(session, &lost).await?;
+    Ok(Stored { jobs: replies, ..stored })
+}
+
+/// Stores jobs without keys, as a transaction of their own.
+async fn store(session: &mut Session, now: Option<Timestamp>, items: &[Item<'_>]) -> Answer<Stored> {
+    let mut ordered: Vec<Item<'_>> = items.to_vec();
+    ordered.sort_by_key(|(job, _)| job.id);
+    let is_twice = ordered.windows(2).any(|pair| pair[0].0.id == pair[1].0.id);
+    if !is_twice {
+        let columns = Columns::of(&ordered);
+        match session.query_one(sql!("store_jobs"), &columns.params(&now.map(Timestamp::as_millis))).await {
+            Ok(row) => {
+                let jobs = vec![Enqueued::Created; items.len()];
+                return Ok(Stored { now: row::timestamp(&row, 0)?, durability: durability(&row, 1)?, jobs });
+            }
+            Err(fail) if fail.is_unique_violation() => {}
+            Err(fail) => return Err(fail),
+        }
+    }
+    store_new(session, now, items).await
+}
+
+/// Stores those of the jobs whose ids are new; of two with one id the first.
+async fn store_new(session: &mut Session, now: Option<Timestamp>, items: &[Item<'_>]) -> Answer<Stored> {
+    let mut ordered: Vec<Item<'_>> = items.to_vec();
+    ordered.sort_by_key(|(job, _)| job.id);
+    ordered.dedup_by_key(|(job, _)| job.id);
+    let columns = Columns::of(&ordered);
+    let rows = session.query(sql!("store_new_jobs"), &columns.params(&now.map(Timestamp::as_millis))).await?;
+    let first = rows.first().ok_or_else(|| crate::error::undecodable("answer"))?;
+    let (now, durability) = (row::timestamp(first, 0)?, durability(first, 1)?);
+    let mut stored: HashSet<JobId> = HashSet::with_capacity(rows.len());
+    for row in &rows {
+        stored.extend(row.try_get::<_, Option<Uuid>>(2)?.map(row::job_id));
+    }
+    let answer = |(job, _): &Item<'_>| {
+        // Taken out, so that the same id answers differently the second time.
+        if stored.remove(&job.id) {
+            Enqueued::Created
+        } else {
+            Enqueued::Existing { id: job.id, by: ExistingBy::Id }
+        }
+    };
+    Ok(Stored { now, durability, jobs: items.iter().map(answer).collect() })
+}
+
+fn durability(row: &Row, column: usize) -> Answer<Durability> {
+    let survives_power_loss: bool = row.try_get(column)?;
+    Ok(if survives_power_loss { Durability::PowerLoss } else { Durability::ProcessCrash })
+}
+
+/// Learns the server's clock where it differs much from what is known: the instant is older than the answer, by the
+/// commit.
+fn learn_clock(inner: &Inner, call: Call, server: Timestamp) {
+    let known =
+        SystemClock.now().offset_millis(inner.clock_offset_ms.load(std::sync::atomic::Ordering::Relaxed));
+    if call.now.is_none() && (server.as_millis() - known.as_millis()).abs() > 1_000 {
+        inner.learn_clock(server);
+    }
 }

@@ -1,8 +1,8 @@
 //! The backend's handle: pools, and what a process remembers.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
 
 use deadpool_postgres::Pool;
 use gristmill_core::{BackendError, Clock as _, Listeners, SystemClock, Timestamp};
@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::Config;
 
 use crate::cursor::Cursors;
+use crate::enqueue::Groups;
 use crate::error::Answer;
 use crate::inflight::InFlight;
 use crate::migrate;
@@ -19,6 +20,7 @@ use crate::options::PostgresBuilder;
 use crate::pool;
 use crate::session::{Naming, Session};
 use crate::statement::Statements;
+use crate::sweep::Swept;
 use crate::url;
 
 /// Jobs in a PostgreSQL database. Cheap to clone; the clones share their connections.
@@ -44,6 +46,10 @@ pub(crate) struct Inner {
     /// Fetches and renewals in flight.
     pub(crate) renewals: InFlight,
     pub(crate) outbox: Outbox,
+    /// How far completed jobs were swept.
+    pub(crate) swept: Swept,
+    /// Single enqueues that wait for each other's company.
+    pub(crate) groups: Groups,
     /// How far the server's clock is ahead of this machine's, in milliseconds.
     pub(crate) clock_offset_ms: AtomicI64,
     pub(crate) config: Config,
@@ -80,6 +86,8 @@ impl Postgres {
                 cursors: Arc::default(),
                 renewals: InFlight::default(),
                 outbox: Outbox::default(),
+                swept: Swept::default(),
+                groups: Groups::default(),
                 clock_offset_ms: AtomicI64::new(0),
                 config: builder.config,
                 has_schema: AtomicBool::new(false),

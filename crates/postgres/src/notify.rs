@@ -17,7 +17,7 @@ use crate::error::Answer;
 use crate::handle::Inner;
 use crate::notice;
 use crate::statement::sql;
-use crate::told::Told;
+use crate::told::{Position, Told};
 
 /// The shortest time between two notifications of a process.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -87,9 +87,17 @@ impl Inner {
         if told.is_empty() {
             return;
         }
+        self.lower_cursors(&told);
         self.tell_here(&told);
         if self.outbox.add(told) {
             self.runtime.spawn(send(Weak::clone(&self.me)));
+        }
+    }
+
+    /// Lets fetches begin before the jobs that became available.
+    pub(crate) fn lower_cursors(&self, told: &Told) {
+        for (queue, Position { priority, run_at_ms, id }) in &told.available {
+            self.cursors.lower(*queue, *priority, *run_at_ms, *id);
         }
     }
 
@@ -97,7 +105,10 @@ impl Inner {
     pub(crate) fn tell_here(&self, told: &Told) {
         let mut unnamed = Vec::new();
         let mut hints = Vec::with_capacity(told.available.len() + 1);
-        for (queue, _) in &told.available {
+        for (place, (queue, _)) in told.available.iter().enumerate() {
+            if told.available[..place].iter().any(|(earlier, _)| earlier == queue) {
+                continue;
+            }
             match self.names.known_name(*queue) {
                 Some(name) => hints.push(Hint::Available(name)),
                 None => unnamed.push(*queue),

@@ -11,7 +11,7 @@ pub(crate) struct Position {
     pub(crate) id: Uuid,
 }
 
-/// Hints, summed up: of each queue the first job that became available, of all instants the earliest.
+/// Hints, summed up: of each queue and priority the first job that became available, of all instants the earliest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Told {
     pub(crate) available: Vec<(i32, Position)>,
@@ -25,7 +25,9 @@ impl Told {
     /// A job of the queue became available.
     pub(crate) fn available(&mut self, queue: i32, position: Position) {
         // Most operations concern one queue, and hardly one more than a few.
-        match self.available.iter_mut().rev().find(|(known, _)| *known == queue) {
+        let same =
+            |(known, first): &&mut (i32, Position)| *known == queue && first.priority == position.priority;
+        match self.available.iter_mut().find(same) {
             Some((_, first)) => *first = (*first).min(position),
             None => self.available.push((queue, position)),
         }
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn of_each_queue_the_first_job_is_told_and_the_earliest_instant() {
+    fn of_each_lane_the_first_job_is_told_and_the_earliest_instant() {
         let mut told = Told::default();
         for (queue, run_at_ms) in [(1, 9), (2, 4), (1, 3), (2, 6)] {
             told.available(queue, position(run_at_ms));
@@ -106,9 +108,11 @@ mod tests {
         }
         let mut other = Told::default();
         other.available(1, position(2));
+        let urgent = Position { priority: -1, ..position(8) };
+        other.available(1, urgent);
         told.merge(other);
 
-        assert_eq!(told.available, [(1, position(2)), (2, position(4))]);
+        assert_eq!(told.available, [(1, position(2)), (2, position(4)), (1, urgent)]);
         assert_eq!(told.due, Some(Timestamp::from_millis(3)));
     }
 }

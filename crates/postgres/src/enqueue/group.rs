@@ -1,0 +1,230 @@
+//! Group commit: single enqueues that meet share a statement, and with it a write of the server's log.
+//!
+//! While [`MOST_IN_FLIGHT`] statements are under way, calls wait in line; the next statement takes all of them. A call that
+//! finds a place free goes at once and alone. A group runs in a task of its own, since it must not end with the patience
+//! of one of its callers. Its transaction is whole, so when the server refuses it, nothing was stored, and each of its calls
+//! goes alone: a bad one takes only itself down.
+//!
+//! The lock is held for a few moves and never over an await. A place in flight is a [`Place`]; given up, on whatever way, it
+//! starts the next group.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use gristmill_core::{Call, EnqueueReply, Enqueued, NewJob, Timestamp};
+use tokio::sync::oneshot;
+
+use super::{Item, Stored, items, learn_clock, store, tell_stored};
+use crate::call::DEFAULT_DEADLINE;
+use crate::error::{Answer, timed_out, unavailable};
+use crate::handle::Inner;
+use crate::told::Told;
+
+/// Statements for single enqueues under way at a time. One would leave the server idle between two commits.
+const MOST_IN_FLIGHT: usize = 2;
+/// A larger call gains nothing from company.
+const MOST_JOBS_A_CALL: usize = 100;
+/// Jobs of one statement at most.
+const MOST_JOBS: usize = 1_000;
+/// Whoever waits longer than this goes alone: the statements under way may be held up by a lock.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Taken off a deadline, so that a call which was not begun can say so before its deadline passes.
+const MARGIN: Duration = Duration::from_millis(2);
+
+/// The calls that wait for their statement.
+#[derive(Debug, Default)]
+pub(crate) struct Groups(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    in_flight: usize,
+    waiting: VecDeque<Waiting>,
+    calls: u64,
+}
+
+/// A call in line.
+#[derive(Debug)]
+struct Waiting {
+    call: u64,
+    now: Option<Timestamp>,
+    jobs: Vec<NewJob>,
+    queues: Vec<i32>,
+    caller: oneshot::Sender<Turn>,
+}
+
+/// What became of a call in line.
+#[derive(Debug)]
+enum Turn {
+    /// Its jobs were stored.
+    Stored(EnqueueReply),
+    /// The group was refused, or had no connection.
+    Alone,
+    /// The connection was lost under it.
+    Lost,
+}
+
+/// A place among the statements under way.
+struct Place(Weak<Inner>);
+
+/// How a call gets on.
+enum Entered {
+    AtOnce(Place),
+    InLine(u64, oneshot::Receiver<Turn>),
+}
+
+impl Groups {
+    /// Stores the jobs of a call, none of which has a unique key.
+    ///
+    /// # Cancel safety
+    /// A call in line that is dropped is not begun.
+    pub(super) async fn enqueue(
+        &self,
+        inner: &Inner,
+        call: Call,
+        jobs: Vec<&NewJob>,
+        queues: Vec<i32>,
+    ) -> Answer<EnqueueReply> {
+        if jobs.len() > MOST_JOBS_A_CALL {
+            return alone(inner, call, &items(&jobs, &queues), None).await;
+        }
+        let (number, turn) = match self.enter(inner, call, &jobs, &queues) {
+            Entered::AtOnce(place) => return alone(inner, call, &items(&jobs, &queues), Some(place)).await,
+            Entered::InLine(number, turn) => (number, turn),
+        };
+        match self.wait(call, number, turn).await? {
+            Turn::Stored(reply) => Ok(reply),
+            Turn::Alone => alone(inner, call, &items(&jobs, &queues), None).await,
+            Turn::Lost => Err(unavailable("the connection to the server was lost").maybe_stored().into()),
+        }
+    }
+
+    fn enter(&self, inner: &Inner, call: Call, jobs: &[&NewJob], queues: &[i32]) -> Entered {
+        let mut state = self.lock();
+        if state.in_flight < MOST_IN_FLIGHT {
+            state.in_flight += 1;
+            return Entered::AtOnce(Place(Weak::clone(&inner.me)));
+        }
+        let (caller, turn) = oneshot::channel();
+        state.calls += 1;
+        let number = state.calls;
+        let jobs = jobs.iter().copied().cloned().collect();
+        let queues = queues.to_vec();
+        state.waiting.push_back(Waiting { call: number, now: call.now, jobs, queues, caller });
+        Entered::InLine(number, turn)
+    }
+
+    /// Waits in line. When that takes too long, the call leaves the line again, unless it was begun.
+    async fn wait(&self, call: Call, number: u64, mut turn: oneshot::Receiver<Turn>) -> Answer<Turn> {
+        let deadline = call.deadline.unwrap_or(DEFAULT_DEADLINE).saturating_sub(MARGIN);
+        let answered = match tokio::time::timeout(LONGEST_WAIT.min(deadline), &mut turn).await {
+            Ok(answered) => answered,
+            Err(_) if !self.leave(number) => turn.await,
+            Err(_) if deadline <= LONGEST_WAIT => return Err(timed_out().into()),
+            Err(_) => return Ok(Turn::Alone),
+        };
+        // Without an answer the group's task has ended in the middle.
+        Ok(answered.unwrap_or(Turn::Lost))
+    }
+
+    /// Takes a call out of the line; false when it was begun.
+    fn leave(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        let place = state.waiting.iter().position(|waiting| waiting.call == number);
+        place.and_then(|place| state.waiting.remove(place)).is_some()
+    }
+
+    /// The next calls that go together: those at the head of the line with the same clock whose callers still wait.
+    fn take(&self) -> Vec<Waiting> {
+        let mut state = self.lock();
+        let mut group: Vec<Waiting> = Vec::new();
+        let mut jobs = 0;
+        while let Some(next) = state.waiting.pop_front() {
+            if next.caller.is_closed() {
+                continue;
+            }
+            jobs += next.jobs.len();
+            if jobs > MOST_JOBS || group.first().is_some_and(|first| first.now != next.now) {
+                state.waiting.push_front(next);
+                break;
+            }
+            group.push(next);
+        }
+        group
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(inner) = self.0.upgrade() else { return };
+        let mut state = inner.groups.lock();
+        if state.waiting.is_empty() {
+            state.in_flight -= 1;
+            return;
+        }
+        drop(state);
+        let place = Self(Weak::clone(&self.0));
+        inner.runtime.spawn(together(Arc::clone(&inner), place));
+    }
+}
+
+/// Stores the jobs of one call, whose place others may have when that is done.
+async fn alone(inner: &Inner, call: Call, items: &[Item<'_>], place: Option<Place>) -> Answer<EnqueueReply> {
+    let mut session = inner.work().await?;
+    let stored = store(&mut session, call.now, items).await?;
+    drop((session, place));
+    learn_clock(inner, call, stored.now);
+    let mut told = Told::default();
+    tell_stored(&mut told, stored.now, items, &stored.jobs);
+    inner.tell(told);
+    Ok(EnqueueReply::new(stored.jobs, stored.durability))
+}
+
+/// Stores the jobs of the calls in line. What comes meanwhile is the next group's, which the place starts when it is given
+/// up.
+async fn together(inner: Arc<Inner>, place: Place) {
+    // The connection first: whoever comes while it is waited for joins.
+    let session = tokio::time::timeout(DEFAULT_DEADLINE, inner.work()).await;
+    let group = inner.groups.take();
+    if group.is_empty() {
+        return;
+    }
+    let Ok(Ok(mut session)) = session else { return answer_all(group, || Turn::Alone) };
+    let items: Vec<Item<'_>> =
+        group.iter().flat_map(|waiting| waiting.jobs.iter().zip(waiting.queues.iter().copied())).collect();
+    let now = group.first().and_then(|first| first.now);
+    let stored = tokio::time::timeout(DEFAULT_DEADLINE, store(&mut session, now, &items)).await;
+    drop((session, place));
+    match stored {
+        Ok(Ok(stored)) => {
+            let mut told = Told::default();
+            tell_stored(&mut told, stored.now, &items, &stored.jobs);
+            inner.tell(told);
+            answer_each(group, stored);
+        }
+        Ok(Err(fail)) if !fail.leaves_open() => {
+            tracing::debug!(?fail, calls = group.len(), "a group was refused; its calls go one by one");
+            answer_all(group, || Turn::Alone);
+        }
+        Ok(Err(_)) | Err(_) => answer_all(group, || Turn::Lost),
+    }
+}
+
+fn answer_each(group: Vec<Waiting>, stored: Stored) {
+    let mut replies = stored.jobs.into_iter();
+    for waiting in group {
+        let replies: Vec<Enqueued> = replies.by_ref().take(waiting.jobs.len()).collect();
+        // A caller that has gone has no use for the answer: like a lost reply.
+        let _ = waiting.caller.send(Turn::Stored(EnqueueReply::new(replies, stored.durability)));
+    }
+}
+
+fn answer_all(group: Vec<Waiting>, turn: impl Fn() -> Turn) {
+    for waiting in group {
+        let _ = waiting.caller.send(turn());
+    }
+}
