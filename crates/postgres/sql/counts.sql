@@ -1,5 +1,6 @@
 -- Purpose: the number of jobs in each queue and state, of one moment.
--- Parameters: $1 states that are asked for; $2 queues, NULL for all; $3 where counting available jobs of a queue may end.
+-- Parameters: $1 states that are asked for; $2 queues, NULL for all; where counting may end, NULL for nowhere: $3 the
+--   available jobs of a queue, $4 those that wait, and those that ended, of all queues and states.
 -- Rows: queue, state, amount; those of which there are none may be missing.
 -- Index: `ready_order`. All of `waiting`, `ended`, `claims` and `tallies` is read, where their states are asked for.
 SELECT queues.queue, 2::int2, (
@@ -8,12 +9,20 @@ SELECT queues.queue, 2::int2, (
 FROM gristmill.queues
 WHERE 2 = ANY ($1::int2[]) AND ($2::int4[] IS NULL OR queues.queue = ANY ($2))
 UNION ALL
-SELECT queue, state, count(*) FROM gristmill.waiting
-WHERE $1 && '{0,1,4}' AND state = ANY ($1) AND ($2 IS NULL OR queue = ANY ($2))
+SELECT queue, state, count(*)
+FROM (
+    SELECT queue, state FROM gristmill.waiting
+    WHERE $1 && '{0,1,4}' AND state = ANY ($1) AND ($2 IS NULL OR queue = ANY ($2))
+    LIMIT $4::int8
+) AS counted
 GROUP BY queue, state
 UNION ALL
-SELECT queue, state, count(*) FROM gristmill.ended
-WHERE $1 && '{6,7}' AND state = ANY ($1) AND ($2 IS NULL OR queue = ANY ($2))
+SELECT queue, state, count(*)
+FROM (
+    SELECT queue, state FROM gristmill.ended
+    WHERE $1 && '{6,7}' AND state = ANY ($1) AND ($2 IS NULL OR queue = ANY ($2))
+    LIMIT $4
+) AS counted
 GROUP BY queue, state
 UNION ALL
 SELECT queue, 3, sum(open)::int8 FROM gristmill.claims

@@ -77,31 +77,38 @@ async fn count_by_place(
         names => Some(inner.names.find(session, names).await?.into_iter().flatten().collect()),
     };
     let states = if filter.states.is_empty() { &JobState::ALL } else { filter.states.as_slice() };
-    let amounts = amounts(session, states, queues, cap).await?;
+    let amounts = amounts(session, states, queues, (cap, cap)).await?;
     Ok(amounts.into_iter().fold(0, |sum: u64, (_, amount)| sum.saturating_add(amount)))
 }
 
-/// How many jobs are in which queue and state; beyond `cap` no exact number.
+/// How many jobs are in which queue and state. Beyond the first cap a number need not be exact, and beyond the second not
+/// all of them together.
 async fn amounts(
     session: &mut Session,
     states: &[JobState],
     queues: Option<Vec<i32>>,
-    cap: Option<u64>,
+    (cap, cap_of_all): (Option<u64>, Option<u64>),
 ) -> Answer<Vec<((i32, JobState), u64)>> {
     let states: Vec<i16> = states.iter().copied().map(row::state_number).collect();
     // One more tells whether there are more.
-    let limit = cap.map(|cap| i64::try_from(cap.saturating_add(1)).unwrap_or(i64::MAX));
+    let limit = |cap: Option<u64>| cap.map(|cap| i64::try_from(cap.saturating_add(1)).unwrap_or(i64::MAX));
+    let (limit, limit_of_all) = (limit(cap), limit(cap_of_all));
     let read = |row: &Row| -> Answer<((i32, JobState), u64)> {
         Ok(((row.try_get(0)?, row::state(row.try_get(1)?)?), row::amount(row.try_get(2)?)))
     };
-    session.query(sql!("counts"), &[&states, &queues, &limit]).await?.iter().map(read).collect()
+    session
+        .query(sql!("counts"), &[&states, &queues, &limit, &limit_of_all])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 pub(crate) async fn stats(inner: &Inner, call: Call, request: &StatsRequest) -> Answer<StatsReply> {
     let mut session = inner.reads().await?;
     session.begin_snapshot().await?;
     let queues = numbered_queues(&mut session).await?;
-    let amounts = amounts(&mut session, &JobState::ALL, None, request.cap).await?;
+    let amounts = amounts(&mut session, &JobState::ALL, None, (request.cap, None)).await?;
     let amounts: HashMap<(i32, JobState), u64> = amounts.into_iter().collect();
     let Due { now, oldest, stale } = due(&mut session, call).await?;
     session.commit().await?;

@@ -27,8 +27,8 @@ pub(crate) struct Pools {
 /// plan spares the planning of statements whose shape never changes; compiling them costs more than they do.
 const SETTINGS: &str =
     "-c idle_in_transaction_session_timeout=30000 -c jit=off -c plan_cache_mode=force_generic_plan";
-/// Statements of the hot path find each row by an index, whatever the statistics say: they were taken while the table was
-/// empty, or full. Without these settings a plan once turned into a scan of all jobs.
+/// Statements find each row by an index, whatever the statistics say: they were taken while the table was empty, or full.
+/// Without these settings a plan once turned into a scan of all jobs.
 const BY_INDEX: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
 pub(crate) fn pools(builder: &PostgresBuilder) -> Result<Pools, BackendError> {
@@ -41,13 +41,12 @@ pub(crate) fn pools(builder: &PostgresBuilder) -> Result<Pools, BackendError> {
     if config.get_application_name().is_none() {
         config.application_name("gristmill");
     }
-    let hot = with_settings(&config, builder.naming, &[SETTINGS, BY_INDEX]);
-    let calm = with_settings(&config, builder.naming, &[SETTINGS]);
+    let ours = with_settings(&config, builder.naming, &[SETTINGS, BY_INDEX]);
     let plain = with_settings(&config, builder.naming, &[]);
     Ok(Pools {
-        work: pool(hot.clone(), builder, builder.connections)?,
-        control: pool(hot, builder, CONTROL)?,
-        reads: pool(calm, builder, READS)?,
+        work: pool(ours.clone(), builder, builder.connections)?,
+        control: pool(ours.clone(), builder, CONTROL)?,
+        reads: pool(ours, builder, READS)?,
         handlers: pool(plain, builder, builder.handler_connections)?,
     })
 }
