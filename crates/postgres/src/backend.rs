@@ -172,6 +172,6 @@ impl Backend for Postgres {
     }
 
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
-        self.inner.listeners.subscribe(listener)
+        self.inner.subscribe(listener)
     }
 }

@@ -10,9 +10,11 @@ use tokio::runtime::Handle;
 use tokio_postgres::Config;
 
 use crate::cursor::Cursors;
+use crate::dial::Dial;
 use crate::enqueue::Groups;
 use crate::error::Answer;
 use crate::inflight::InFlight;
+use crate::listen::Listening;
 use crate::migrate;
 use crate::names::Names;
 use crate::notify::Outbox;
@@ -46,6 +48,9 @@ pub(crate) struct Inner {
     /// Fetches and renewals in flight.
     pub(crate) renewals: InFlight,
     pub(crate) outbox: Outbox,
+    pub(crate) listening: Listening,
+    /// How a connection of no pool is made.
+    pub(crate) dial: Dial,
     /// How far completed jobs were swept.
     pub(crate) swept: Swept,
     /// Single enqueues that wait for each other's company.
@@ -86,6 +91,8 @@ impl Postgres {
                 cursors: Arc::default(),
                 renewals: InFlight::default(),
                 outbox: Outbox::default(),
+                listening: Listening::default(),
+                dial: pools.dial,
                 swept: Swept::default(),
                 groups: Groups::default(),
                 clock_offset_ms: AtomicI64::new(0),

@@ -62,6 +62,11 @@ impl Names {
         self.lock().names.get(&number).cloned()
     }
 
+    /// The queues the process has met.
+    pub(crate) fn known(&self) -> Vec<(i32, Name)> {
+        self.lock().names.iter().map(|(number, name)| (*number, name.clone())).collect()
+    }
+
     /// The name with this text; many rows share it, so it is allocated once.
     pub(crate) fn kind(&self, text: &str) -> Answer<Name> {
         let mut known = self.lock();

@@ -5,6 +5,7 @@ use gristmill_core::{BackendError, BackendErrorKind};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
+use crate::dial::Dial;
 use crate::error::{Fail, of_postgres, unavailable};
 use crate::options::PostgresBuilder;
 use crate::session::Naming;
@@ -21,6 +22,8 @@ pub(crate) struct Pools {
     pub(crate) control: Pool,
     pub(crate) reads: Pool,
     pub(crate) handlers: Pool,
+    /// For what needs a connection of its own.
+    pub(crate) dial: Dial,
 }
 
 /// What every connection of ours is told when it starts. A transaction that was left open gives up its locks; a generic
@@ -48,6 +51,7 @@ pub(crate) fn pools(builder: &PostgresBuilder) -> Result<Pools, BackendError> {
         control: pool(ours.clone(), builder, CONTROL)?,
         reads: pool(ours, builder, READS)?,
         handlers: pool(plain, builder, builder.handler_connections)?,
+        dial: Dial { config, verifies: builder.verifies },
     })
 }
 

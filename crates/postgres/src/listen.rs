@@ -1,0 +1,219 @@
+//! Listening to what other processes tell.
+//!
+//! One task with a connection of its own: started with the first subscription, ended when for a while there was none, or
+//! with the backend, which owns it. It holds the backend weakly. The connection is asked at least every [`PING`] whether it
+//! still hears, by a notification to itself: a link that is dead without a word, or a pooler that gives away the session,
+//! shows in no other way. After every new connection the listeners are told to look, since what was told meanwhile is lost.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use gristmill_core::{Clock as _, Hint, Listener, Priority, Subscription, SystemClock};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::dial::Ear;
+use crate::error::{Answer, unavailable};
+use crate::handle::Inner;
+use crate::notice::{self, PING as PING_WORD, WATCHES};
+use crate::session::Naming;
+
+/// The time between two pings.
+const PING: Duration = Duration::from_secs(10);
+/// How long a ping may be on its way.
+const ECHO: Duration = Duration::from_secs(5);
+/// The first wait after a connection was lost; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest wait before the next attempt.
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The listening of a backend. Dropping it ends the task.
+#[derive(Debug, Default)]
+pub(crate) struct Listening(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Somebody new watches ends, which the others should know.
+    watcher: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    subscriptions: usize,
+    task: Option<AbortHandle>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the task when nobody is subscribed.
+    fn ends_unused(&self) -> bool {
+        let mut state = self.lock();
+        let is_unused = state.subscriptions == 0;
+        if is_unused {
+            state.task = None;
+        }
+        is_unused
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.lock().task.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Inner {
+    /// Subscribes a listener to what this process and others tell.
+    pub(crate) fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
+        let watches_ends = listener.watches_ends();
+        let subscription = self.listeners.subscribe(listener);
+        if self.naming == Naming::Unnamed {
+            return subscription;
+        }
+        let shared = Arc::clone(&self.listening.0);
+        let mut state = shared.lock();
+        state.subscriptions += 1;
+        if state.task.is_none() {
+            let task = listen(Weak::clone(&self.me), Arc::clone(&shared));
+            state.task = Some(self.runtime.spawn(task).abort_handle());
+        }
+        drop(state);
+        if watches_ends {
+            shared.watcher.notify_one();
+        }
+        Subscription::new(move || {
+            drop(subscription);
+            shared.lock().subscriptions -= 1;
+        })
+    }
+
+    /// How long a notification takes from here through the server and back.
+    pub(crate) async fn hears_itself(&self) -> Answer<Duration> {
+        let mut ear = self.dial.listen(&self.statements).await?;
+        let since = Instant::now();
+        let ping = notice::write_words(fastrand::u64(..), &[PING_WORD]);
+        let mut heard = false;
+        ear.notify(&ping, |payload| heard |= payload == ping).await?;
+        while !heard {
+            heard = ear.next().await? == ping;
+        }
+        Ok(since.elapsed())
+    }
+
+    /// Takes in what another process told, or this one to itself. True for the echo of a ping.
+    fn hear(&self, payload: &str) -> bool {
+        let Some(notice) = notice::read(payload) else { return false };
+        if notice.process == self.outbox.process {
+            return notice.pings;
+        }
+        if notice.watches {
+            self.outbox.others_watch();
+        }
+        self.lower_cursors(&notice.told);
+        self.tell_here(&notice.told);
+        false
+    }
+
+    /// Lets everybody look by himself: what was told before is lost.
+    fn look_around(&self) {
+        let queues = self.names.known();
+        for (queue, _) in &queues {
+            for priority in Priority::FIRST.get()..=Priority::LAST.get() {
+                self.cursors.lower(*queue, priority.into(), i64::MIN, Uuid::nil());
+            }
+        }
+        let offset = self.clock_offset_ms.load(std::sync::atomic::Ordering::Relaxed);
+        let mut hints: Vec<Hint> = queues.into_iter().map(|(_, name)| Hint::Available(name)).collect();
+        hints.push(Hint::Due(SystemClock.now().offset_millis(offset)));
+        self.listeners.tell(&hints);
+    }
+}
+
+/// Listens, connects anew when the connection is lost, and ends with the last subscription or the backend.
+async fn listen(backend: Weak<Inner>, shared: Arc<Shared>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let Some(inner) = backend.upgrade() else { return };
+        let (dial, statements) = (inner.dial.clone(), Arc::clone(&inner.statements));
+        drop(inner);
+        let ended = match dial.listen(&statements).await {
+            Ok(ear) => {
+                let since = Instant::now();
+                let ended = hear_all(ear, &backend, &shared).await;
+                if since.elapsed() > PING {
+                    pause = FIRST_PAUSE;
+                }
+                ended
+            }
+            Err(fail) => Err(fail),
+        };
+        match ended {
+            Ok(()) => return,
+            Err(fail) if pause == FIRST_PAUSE => {
+                tracing::warn!(?fail, "notifications are lost until the server is heard again; workers poll");
+            }
+            Err(fail) => tracing::debug!(?fail, "the server is still not heard"),
+        }
+        if shared.ends_unused() {
+            return;
+        }
+        // Half of it at least: many processes shall not come back at once after the server's restart.
+        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        pause = LAST_PAUSE.min(pause * 2);
+    }
+}
+
+/// Hears until the connection is lost; `Ok` when nobody needs it any more.
+async fn hear_all(mut ear: Ear, backend: &Weak<Inner>, shared: &Shared) -> Answer<()> {
+    let Some(inner) = backend.upgrade() else { return Ok(()) };
+    inner.look_around();
+    drop(inner);
+    let mut is_echo_due = false;
+    let mut next = Instant::now();
+    let mut announced: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            payload = ear.next() => {
+                let payload = payload?;
+                let Some(inner) = backend.upgrade() else { return Ok(()) };
+                if inner.hear(&payload) && is_echo_due {
+                    is_echo_due = false;
+                    next = Instant::now() + PING;
+                }
+                continue;
+            }
+            () = tokio::time::sleep_until(next) => {
+                if is_echo_due {
+                    return Err(unavailable("a notification to itself was not heard").into());
+                }
+                if shared.ends_unused() {
+                    return Ok(());
+                }
+            }
+            () = shared.watcher.notified() => {
+                if is_echo_due || announced.is_some_and(|at| at.elapsed() < PING) {
+                    continue;
+                }
+            }
+        }
+        let Some(inner) = backend.upgrade() else { return Ok(()) };
+        let watches = inner.listeners.watch_ends();
+        let words: &[&str] = if watches { &[PING_WORD, WATCHES] } else { &[PING_WORD] };
+        let ping = notice::write_words(inner.outbox.process, words);
+        drop(inner);
+        announced = watches.then(Instant::now).or(announced);
+        let mut has_echoed = false;
+        let hear = |payload: &str| has_echoed |= backend.upgrade().is_some_and(|inner| inner.hear(payload));
+        ear.notify(&ping, hear).await?;
+        is_echo_due = !has_echoed;
+        next = Instant::now() + if has_echoed { PING } else { ECHO };
+    }
+}
