@@ -1,5 +1,7 @@
 //! From PostgreSQL's errors to the seam's.
 
+use std::error::Error as _;
+
 use gristmill_core::{BackendError, BackendErrorKind};
 use tokio_postgres::error::SqlState;
 
@@ -91,7 +93,12 @@ pub(crate) fn unavailable(message: impl Into<String>) -> BackendError {
 /// Says what an error of the server or the connection means for a call.
 pub(crate) fn of_postgres(error: tokio_postgres::Error) -> BackendError {
     let Some(database) = error.as_db_error() else {
-        return unavailable("the connection to the server was lost").with_source(error);
+        let is_io = error.source().is_some_and(|source| source.is::<std::io::Error>());
+        return if error.is_closed() || is_io {
+            unavailable("the connection to the server was lost").with_source(error)
+        } else {
+            undecodable("value").with_source(error)
+        };
     };
     let (kind, message, hint) = meaning(database.code());
     let converted = BackendError::new(kind, message).with_source(error);
