@@ -25,10 +25,10 @@ FROM (
 ) AS counted
 GROUP BY queue, state
 UNION ALL
-SELECT queue, 3, sum(open)::int8 FROM gristmill.claims
+SELECT queue, 3::int2, sum(open)::int8 FROM gristmill.claims
 WHERE 3 = ANY ($1) AND ($2 IS NULL OR queue = ANY ($2))
 GROUP BY queue
 UNION ALL
-SELECT queue, 5, sum(completed)::int8 FROM gristmill.tallies
+SELECT queue, 5::int2, sum(completed)::int8 FROM gristmill.tallies
 WHERE 5 = ANY ($1) AND ($2 IS NULL OR queue = ANY ($2))
 GROUP BY queue
