@@ -6,6 +6,7 @@ pub(crate) mod hint;
 pub(crate) mod reply;
 pub(crate) mod report;
 pub(crate) mod request;
+pub(crate) mod transaction;
 
 use std::fmt;
 use std::future::Future;
@@ -14,11 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    AuditReply, BackendError, Capabilities, Count, Cursor, Diagnosis, EnqueueReply, EnqueueRequest,
-    FetchReply, FetchRequest, FinishReply, FinishRequest, JobEvent, JobFilter, JobId, JobPatch, JobRecord,
-    ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping,
-    QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, RescueReply, RunRecord,
-    StatsReply, StatsRequest, Subscription, Timestamp, VerbReply, VerbRequest, WorkerId, WorkerRecord,
+    AuditReply, BackendError, BackendTx, Capabilities, Capability, Count, Cursor, Diagnosis, EnqueueReply,
+    EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, JobEvent, JobFilter, JobId,
+    JobPatch, JobRecord, Lease, ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page,
+    PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest,
+    RescueReply, RunRecord, StatsReply, StatsRequest, Subscription, Timestamp, VerbReply, VerbRequest,
+    WorkerId, WorkerRecord,
 };
 
 /// A future on the heap: what makes the seam object-safe.
@@ -170,6 +172,17 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// leaves the finishes accepted, and the error says [`MaybeStored`](crate::Certainty::MaybeStored).
     fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply>;
 
+    /// Begins a transaction in which a handler writes and its run ends; what it promises stands at [`BackendTx`].
+    ///
+    /// It need not look whether the lease holds: the finish does. Nothing of the job is locked until then. *Errors:*
+    /// [`Unsupported`](crate::BackendErrorKind::Unsupported) without [`Capability::Transactions`].
+    fn begin(&self, call: Call, lease: Lease) -> Reply<'_, Box<dyn BackendTx>> {
+        // The answer of a backend without transactions needs neither.
+        let _ = (call, lease);
+        let error = BackendError::unsupported(self.name(), Capability::Transactions);
+        Box::pin(async { Err(error) })
+    }
+
     /// Keeps progress, checkpoint and log lines of a running attempt if its token holds.
     fn record(&self, call: Call, request: RecordRequest) -> Reply<'_, Recorded>;
 
@@ -250,6 +263,6 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     fn resume(&self, call: Call, queue: Name) -> Reply<'_, ()>;
 
     /// Tells a listener of this process what may be worth a look, until the subscription is dropped. A hint is never
-    /// the truth: without [`Capability::Notifications`](crate::Capability::Notifications) none ever comes.
+    /// the truth: without [`Capability::Notifications`] none ever comes.
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription;
 }

@@ -43,6 +43,7 @@ pub use backend::request::{
     EnqueueRequest, FetchRequest, FinishItem, FinishRequest, JobPatch, MigrateMode, PauseRequest, QueueWant,
     RecordRequest, RegisterWorker, RenewRequest, Select, StatsRequest, VerbRequest,
 };
+pub use backend::transaction::BackendTx;
 pub use backend::{Backend, BoxFuture, Call, Durability, IdContext, Reply};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use duration::{InvalidDuration, format_duration, parse_duration};

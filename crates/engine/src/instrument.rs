@@ -1,14 +1,16 @@
 //! A backend with a tracing span around every call.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 
 use gristmill_core::{
-    AuditReply, Backend, Call, Capabilities, Count, Cursor, Diagnosis, EnqueueReply, EnqueueRequest,
-    FetchReply, FetchRequest, FinishReply, FinishRequest, IdContext, JobEvent, JobFilter, JobId, JobPatch,
-    JobRecord, ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page, PauseRequest,
-    Ping, QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply,
-    RunRecord, StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
+    AuditReply, Backend, BackendError, BackendTx, BoxFuture, Call, Capabilities, Count, Cursor, Diagnosis,
+    EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishItem, FinishReply, FinishRequest, Finished,
+    IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, Lease, ListRequest, Listener, Maintained,
+    MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded,
+    RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord, StatsReply, StatsRequest,
+    Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
 };
 use tracing::Instrument as _;
 
@@ -61,6 +63,35 @@ fn observe<'a, T: Send + 'a>(
     Box::pin(observed.instrument(span))
 }
 
+/// A transaction whose end is observed as the operations `finish_tx` and `roll_back_tx`.
+#[derive(Debug)]
+struct InstrumentedTx {
+    backend: &'static str,
+    inner: Box<dyn BackendTx>,
+}
+
+impl BackendTx for InstrumentedTx {
+    fn driver(&self) -> &(dyn Any + Send + Sync) {
+        self.inner.driver()
+    }
+
+    fn driver_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
+        self.inner.driver_mut()
+    }
+
+    fn finish(
+        self: Box<Self>,
+        call: Call,
+        item: FinishItem,
+    ) -> BoxFuture<'static, Result<Finished, BackendError>> {
+        observe(self.backend, "finish_tx", self.inner.finish(call, item))
+    }
+
+    fn roll_back(self: Box<Self>, call: Call) -> BoxFuture<'static, Result<(), BackendError>> {
+        observe(self.backend, "roll_back_tx", self.inner.roll_back(call))
+    }
+}
+
 macro_rules! observed {
     ($($operation:ident($($arg:ident: $type:ty),*) -> $reply:ty;)*) => {
         $(fn $operation(&self, call: Call $(, $arg: $type)*) -> Reply<'_, $reply> {
@@ -84,6 +115,15 @@ impl Backend for Instrumented {
 
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
         self.0.subscribe(listener)
+    }
+
+    fn begin(&self, call: Call, lease: Lease) -> Reply<'_, Box<dyn BackendTx>> {
+        let backend = self.0.name();
+        let begun = observe(backend, "begin", self.0.begin(call, lease));
+        Box::pin(async move {
+            let inner = begun.await?;
+            Ok(Box::new(InstrumentedTx { backend, inner }) as Box<dyn BackendTx>)
+        })
     }
 
     observed! {

@@ -12,7 +12,7 @@ pub enum Capability {
     Shared,
     /// It tells listeners of this process when a job becomes available.
     Notifications,
-    /// A job can be enqueued inside the caller's own transaction.
+    /// A job can be enqueued inside the caller's own transaction, and finished in its handler's.
     Transactions,
 }
 

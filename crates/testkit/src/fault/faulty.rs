@@ -1,14 +1,15 @@
 //! `impl Backend` that delegates, with a fault now and then.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use gristmill_core::{
-    AuditReply, Backend, BackendError, BackendErrorKind, Call, Capabilities, Count, Cursor, Diagnosis,
-    EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, IdContext, JobEvent,
-    JobFilter, JobId, JobPatch, JobRecord, ListRequest, Listener, Maintained, MigrateMode, MigrationReport,
-    Name, Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply,
-    RenewRequest, Reply, RescueReply, RunRecord, StatsReply, StatsRequest, Subscription, VerbReply,
-    VerbRequest, WorkerId, WorkerRecord,
+    AuditReply, Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, Capabilities, Count,
+    Cursor, Diagnosis, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishItem, FinishReply,
+    FinishRequest, Finished, IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, Lease, ListRequest,
+    Listener, Maintained, MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping, QueueRecord,
+    RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord,
+    StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
 };
 
 use super::gate::Gate;
@@ -34,15 +35,53 @@ use super::plan::{Fault, Operation, Plan};
 #[derive(Debug)]
 pub struct FaultyBackend {
     inner: Arc<dyn Backend>,
-    plan: Plan,
-    gate: Gate,
+    faults: Faults,
     deaf: bool,
+}
+
+/// What happens to calls, shared with the transactions they begin.
+#[derive(Debug, Clone, Default)]
+struct Faults {
+    plan: Arc<Plan>,
+    gate: Arc<Gate>,
+}
+
+impl Faults {
+    /// Does what was asked for, unless this call's fault says otherwise.
+    fn meet<'a, T: Send + 'a>(
+        &self,
+        operation: Operation,
+        act: impl FnOnce() -> Reply<'a, T> + Send + 'a,
+    ) -> Reply<'a, T> {
+        let fault = self.plan.next(operation);
+        let gate = Arc::clone(&self.gate);
+        Box::pin(async move {
+            match fault {
+                None => act().await,
+                Some(Fault::Fail(kind)) => Err(failure(operation, kind)),
+                Some(Fault::LoseReply(kind)) => {
+                    // Whatever the answer was, it is lost.
+                    let _ = act().await;
+                    Err(failure(operation, kind).maybe_stored())
+                }
+                Some(Fault::HoldRequest) => {
+                    gate.wait().await;
+                    act().await
+                }
+                Some(Fault::HoldReply) => {
+                    let reply = act().await;
+                    gate.wait().await;
+                    reply
+                }
+            }
+        })
+    }
 }
 
 impl FaultyBackend {
     /// A backend that does what `inner` does, until it is told otherwise.
     pub fn new(inner: Arc<dyn Backend>) -> Self {
-        Self { inner, plan: Plan::default(), gate: Gate::default(), deaf: false }
+        Self { inner, faults: Faults::default(), deaf: false }
     }
 
     /// The same backend without hints: as if every notification were lost.
@@ -54,39 +93,39 @@ impl FaultyBackend {
 
     /// The next calls of an operation meet these faults, one each, behind those scripted before.
     pub fn script(&self, operation: Operation, faults: impl IntoIterator<Item = Fault>) {
-        self.plan.script(operation, faults.into_iter().map(Some));
+        self.faults.plan.script(operation, faults.into_iter().map(Some));
     }
 
     /// The next `calls` calls of an operation are spared, behind those scripted before.
     pub fn spare(&self, operation: Operation, calls: usize) {
-        self.plan.script(operation, std::iter::repeat_n(None, calls));
+        self.faults.plan.script(operation, std::iter::repeat_n(None, calls));
     }
 
     /// Every call that is not scripted meets one of these faults with a chance of `per_mille` in a thousand. The same
     /// seed gives the same faults to the same calls.
     pub fn randomly(&self, seed: u64, per_mille: u32, faults: Vec<Fault>) {
-        self.plan.randomly(seed, per_mille, faults);
+        self.faults.plan.randomly(seed, per_mille, faults);
     }
 
     /// From now on no call meets a fault.
     pub fn heal(&self) {
-        self.plan.clear();
+        self.faults.plan.clear();
         self.release();
     }
 
     /// Lets every call go on that is held.
     pub fn release(&self) {
-        self.gate.open();
+        self.faults.gate.open();
     }
 
     /// How many calls of an operation were made.
     pub fn calls(&self, operation: Operation) -> u64 {
-        self.plan.calls(operation)
+        self.faults.plan.calls(operation)
     }
 
     /// How many of them met a fault.
     pub fn faults(&self, operation: Operation) -> u64 {
-        self.plan.faults(operation)
+        self.faults.plan.faults(operation)
     }
 
     /// Does what the inner backend does, unless this call's fault says otherwise.
@@ -95,32 +134,42 @@ impl FaultyBackend {
         operation: Operation,
         act: impl FnOnce(&'a dyn Backend) -> Reply<'a, T> + Send + 'a,
     ) -> Reply<'a, T> {
-        let fault = self.plan.next(operation);
-        Box::pin(async move {
-            match fault {
-                None => act(&*self.inner).await,
-                Some(Fault::Fail(kind)) => Err(failure(operation, kind)),
-                Some(Fault::LoseReply(kind)) => {
-                    // Whatever the answer was, it is lost.
-                    let _ = act(&*self.inner).await;
-                    Err(failure(operation, kind).maybe_stored())
-                }
-                Some(Fault::HoldRequest) => {
-                    self.gate.wait().await;
-                    act(&*self.inner).await
-                }
-                Some(Fault::HoldReply) => {
-                    let reply = act(&*self.inner).await;
-                    self.gate.wait().await;
-                    reply
-                }
-            }
-        })
+        self.faults.meet(operation, move || act(&*self.inner))
     }
 }
 
 fn failure(operation: Operation, kind: BackendErrorKind) -> BackendError {
     BackendError::new(kind, format!("{operation:?} met an injected fault"))
+}
+
+/// A transaction whose end may meet a fault.
+#[derive(Debug)]
+struct FaultyTx {
+    inner: Box<dyn BackendTx>,
+    faults: Faults,
+}
+
+impl BackendTx for FaultyTx {
+    fn driver(&self) -> &(dyn Any + Send + Sync) {
+        self.inner.driver()
+    }
+
+    fn driver_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
+        self.inner.driver_mut()
+    }
+
+    fn finish(
+        self: Box<Self>,
+        call: Call,
+        item: FinishItem,
+    ) -> BoxFuture<'static, Result<Finished, BackendError>> {
+        let Self { inner, faults } = *self;
+        faults.meet(Operation::FinishTx, move || inner.finish(call, item))
+    }
+
+    fn roll_back(self: Box<Self>, call: Call) -> BoxFuture<'static, Result<(), BackendError>> {
+        self.inner.roll_back(call)
+    }
 }
 
 /// One method a row, each with its fault.
@@ -147,6 +196,15 @@ impl Backend for FaultyBackend {
 
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
         if self.deaf { Subscription::new(|| {}) } else { self.inner.subscribe(listener) }
+    }
+
+    fn begin(&self, call: Call, lease: Lease) -> Reply<'_, Box<dyn BackendTx>> {
+        let faults = self.faults.clone();
+        let begun = self.with_fault(Operation::Begin, move |inner| inner.begin(call, lease));
+        Box::pin(async move {
+            let inner = begun.await?;
+            Ok(Box::new(FaultyTx { inner, faults }) as Box<dyn BackendTx>)
+        })
     }
 
     delegate! {

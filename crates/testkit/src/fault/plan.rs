@@ -18,6 +18,9 @@ pub enum Operation {
     Fetch,
     Renew,
     Finish,
+    Begin,
+    /// [`BackendTx::finish`](gristmill_core::BackendTx::finish): the commit of a handler's transaction.
+    FinishTx,
     Record,
     RegisterWorker,
     RetireWorker,
