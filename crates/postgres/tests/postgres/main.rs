@@ -1,0 +1,5 @@
+//! What the PostgreSQL backend promises beyond the contract.
+
+mod cursor;
+mod fixture;
+mod operate;
