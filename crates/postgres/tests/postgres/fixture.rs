@@ -1,0 +1,87 @@
+//! A schema of its own on the shared server, and short verbs.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use gristmill_core::{
+    Args, Backend, Call, ClaimId, Clock, EnqueueRequest, FetchRequest, FetchedJob, FinishItem, FinishRequest,
+    Finished, IdSource, JobFilter, JobId, JobSpec, MigrateMode, Name, NewJob, QueueWant, RegisterWorker,
+    SystemClock, WorkerId,
+};
+use gristmill_postgres::Postgres;
+use gristmill_testkit::block_on;
+use gristmill_testserver::Postgres as Server;
+use tokio::runtime::Runtime;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+/// A schema; each handle on it stands for a process.
+pub(crate) struct Schema {
+    pub(crate) name: String,
+    ids: IdSource,
+}
+
+impl Schema {
+    pub(crate) fn new() -> Self {
+        let schema = Self { name: Server::shared().fresh_schema_name(), ids: IdSource::new() };
+        block_on(schema.open().migrate(Call::new(), MigrateMode::Up)).expect("the schema is made");
+        schema
+    }
+
+    pub(crate) fn open(&self) -> Postgres {
+        let _runtime = runtime().enter();
+        let builder = Postgres::builder(Server::shared().url()).expect("the server's URL parses");
+        builder.schema(&self.name).connections(3).open().expect("the settings hold")
+    }
+
+    /// The answer to a statement past the backend; `{schema}` in it is the schema's name.
+    pub(crate) fn psql(&self, sql: &str) -> String {
+        Server::shared().psql(&sql.replace("{schema}", &format!("\"{}\"", self.name)))
+    }
+
+    pub(crate) fn job(&self) -> NewJob {
+        let args = Args::from_json("{}").expect("it is JSON");
+        NewJob::new(self.ids.next(SystemClock.now()), JobSpec::new(name("work"), name("line"), args))
+    }
+
+    /// Stores so many jobs.
+    pub(crate) fn enqueue(&self, backend: &Postgres, count: usize) -> Vec<JobId> {
+        let jobs: Vec<NewJob> = (0..count).map(|_| self.job()).collect();
+        let ids = jobs.iter().map(|job| job.id).collect();
+        block_on(backend.enqueue(Call::new(), EnqueueRequest::new(jobs))).expect("they are stored");
+        ids
+    }
+}
+
+pub(crate) fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+    })
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).expect("it is a name")
+}
+
+pub(crate) fn register(backend: &Postgres) -> WorkerId {
+    let worker = WorkerId::random();
+    block_on(backend.register_worker(Call::new(), RegisterWorker::new(worker, "test", LEASE)))
+        .expect("a worker registers");
+    worker
+}
+
+pub(crate) fn fetch(backend: &Postgres, worker: WorkerId, claim: u64, max: usize) -> Vec<FetchedJob> {
+    let wants = vec![QueueWant::new(name("line"), max)];
+    let request = FetchRequest::new(worker, ClaimId(claim), wants);
+    block_on(backend.fetch(Call::new(), request)).expect("a worker that lives fetches").jobs
+}
+
+pub(crate) fn complete(backend: &Postgres, jobs: Vec<FetchedJob>) -> Vec<Finished> {
+    let items = jobs.into_iter().map(|job| FinishItem::complete(job.lease)).collect();
+    block_on(backend.finish(Call::new(), FinishRequest::new(items))).expect("a finish is answered").items
+}
+
+pub(crate) fn count(backend: &Postgres, filter: JobFilter) -> u64 {
+    block_on(backend.count(Call::new(), filter, None)).expect("a count is answered").value
+}
