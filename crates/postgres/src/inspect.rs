@@ -20,7 +20,7 @@ use crate::statement::sql;
 /// The errors shown are those of so many latest runs.
 const ERRORS_AMONG: u32 = 1_000;
 
-pub(crate) async fn get(inner: &Inner, _call: Call, ids: &Vec<JobId>) -> Answer<Vec<Option<JobRecord>>> {
+pub(crate) async fn get(inner: &Inner, _call: Call, ids: &[JobId]) -> Answer<Vec<Option<JobRecord>>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }

@@ -1,5 +1,6 @@
 //! Lists: pages of jobs that match, by id, with bounded work.
 
+mod place;
 mod walk;
 
 use gristmill_core::{Call, Cursor, JobFilter, JobRecord, ListRequest, Order, Page};
@@ -41,8 +42,8 @@ pub(crate) async fn scan(
     let Some(mut walk) = Walk::new(inner, session, filter, cursor, order).await? else { return Ok(page) };
     let mut looked_at = 0;
     loop {
-        // Where most that is looked at is shown, one more than wanted tells whether more follow.
-        let wanted = if filter.is_by_place() { limit - page.items.len() + 1 } else { Walk::CHUNK };
+        // One more than wanted tells whether more follow. Where few match, the steps grow.
+        let wanted = looked_at.max(limit - page.items.len() + 1);
         let chunk = walk.next(session, wanted).await?;
         looked_at += chunk.looked_at;
         let room = limit - page.items.len();
@@ -63,7 +64,8 @@ fn cursor_behind(id: Uuid) -> Cursor {
     Cursor(row::job_id(id))
 }
 
-/// How many jobs match, looking no further than beyond `cap`.
+/// How many jobs match, looking no further than beyond `cap`. A count may take long, so it holds no snapshot, which would
+/// keep the server from cleaning up: each chunk is of its own moment.
 pub(crate) async fn count_matches(
     inner: &Inner,
     session: &mut Session,

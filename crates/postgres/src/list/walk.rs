@@ -3,37 +3,18 @@
 //! Where states are named, their places are walked instead of all jobs, several side by side. What never leaves a job's row
 //! is looked at there; its state and worker where it is.
 
-use gristmill_core::{Cursor, JobFilter, JobState, Order};
+use gristmill_core::{Cursor, JobFilter, Name, Order, Timestamp};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::list::place::{self, Place, Seen};
 use crate::locate::{Detail, Located, locate};
 use crate::row::{self, Options};
 use crate::session::Session;
 use crate::statement::Sql;
-
-/// A statement that looks at jobs or a place, with a cursor, an order and a limit.
-macro_rules! behind {
-    ($order:expr, $file:literal, $limit:literal) => {
-        Sql(match $order {
-            Order::OldestFirst => {
-                concat!(include_str!($file), "WHERE id > $1::uuid ORDER BY id LIMIT $", $limit, "::int8")
-            }
-            Order::NewestFirst => {
-                concat!(include_str!($file), "WHERE id < $1::uuid ORDER BY id DESC LIMIT $", $limit, "::int8")
-            }
-        })
-    };
-}
-
-/// The one that looks at jobs by their ids; the list lets a partitioned table find the one partition of each.
-const FITTING: Sql = Sql(concat!(
-    "WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id)\n",
-    include_str!("../../sql/walk_jobs.sql"),
-    "JOIN wanted ON wanted.id = looked.id"
-));
 
 /// A walk, and how far it has come.
 pub(super) struct Walk<'f> {
@@ -61,23 +42,6 @@ enum Among {
     /// In the order of the walk.
     Ids(Vec<Uuid>),
     Places(Vec<Place>),
-}
-
-/// A place that holds all jobs of some state, though others, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Ready,
-    Waiting,
-    Claims,
-    Runs,
-    Cancelled,
-    Discarded,
-}
-
-/// Rows of a place: ids in the order of a walk, and where what is certain ends, if there is more.
-struct Seen {
-    ids: Vec<Uuid>,
-    end: Option<Uuid>,
 }
 
 impl<'f> Walk<'f> {
@@ -114,12 +78,12 @@ impl<'f> Walk<'f> {
         let limit = wanted.clamp(1, Self::CHUNK) + 1;
         let (looked_at, end, candidates) = match &self.among {
             Among::Jobs => {
-                let sql = behind!(self.order, "../../sql/walk_jobs.sql", 7);
+                let sql = place::jobs(self.order);
                 let rows = self.look_at_jobs(session, sql, &self.behind, Some(limit)).await?;
                 let ids = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Answer<_>>()?;
                 let seen = Seen::of(ids, limit);
                 let mut fitting = self.fitting(&rows)?;
-                fitting.retain(|id| seen.ids.contains(id));
+                fitting.retain(|id| seen.end.is_none_or(|end| !self.is_before(end, *id)));
                 (seen.ids.len(), seen.end, fitting)
             }
             Among::Ids(ids) => {
@@ -185,7 +149,7 @@ impl<'f> Walk<'f> {
         if asks_nothing || ids.is_empty() {
             return Ok(ids);
         }
-        let rows = self.look_at_jobs(session, FITTING, &ids, None).await?;
+        let rows = self.look_at_jobs(session, place::JOBS_BY_ID, &ids, None).await?;
         let mut fitting = self.fitting(&rows)?;
         fitting.sort_unstable();
         if self.order == Order::NewestFirst {
@@ -198,17 +162,17 @@ impl<'f> Walk<'f> {
         &self,
         session: &mut Session,
         sql: Sql,
-        which: &(dyn tokio_postgres::types::ToSql + Sync),
+        which: &(dyn ToSql + Sync),
         limit: Option<usize>,
     ) -> Answer<Vec<Row>> {
         let filter = self.filter;
-        let kinds: Vec<&str> = filter.kinds.iter().map(gristmill_core::Name::as_str).collect();
+        let kinds: Vec<&str> = filter.kinds.iter().map(Name::as_str).collect();
         let kinds = (!kinds.is_empty()).then_some(kinds);
-        let from = filter.created_from.map(gristmill_core::Timestamp::as_millis);
-        let before = filter.created_before.map(gristmill_core::Timestamp::as_millis);
+        let from = filter.created_from.map(Timestamp::as_millis);
+        let before = filter.created_before.map(Timestamp::as_millis);
         let wants_options = !filter.tags.is_empty();
         let limit = limit.map(row::limit);
-        let mut params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
+        let mut params: Vec<&(dyn ToSql + Sync)> =
             vec![which, &self.queues, &kinds, &from, &before, &wants_options];
         if let Some(limit) = &limit {
             params.push(limit);
@@ -266,56 +230,5 @@ impl Among {
         places.sort_unstable();
         places.dedup();
         if places.is_empty() { Self::Jobs } else { Self::Places(places) }
-    }
-}
-
-impl Place {
-    fn of(state: JobState) -> Self {
-        match state {
-            JobState::Available => Self::Ready,
-            JobState::Suspended | JobState::Scheduled | JobState::Retryable => Self::Waiting,
-            JobState::Running => Self::Claims,
-            JobState::Completed => Self::Runs,
-            JobState::Cancelled => Self::Cancelled,
-            JobState::Discarded => Self::Discarded,
-        }
-    }
-
-    /// Whether all that is there is in one of these states.
-    fn tells(self, states: &[JobState]) -> bool {
-        match self {
-            Self::Ready | Self::Cancelled | Self::Discarded => true,
-            Self::Waiting => [JobState::Suspended, JobState::Scheduled, JobState::Retryable]
-                .iter()
-                .all(|state| states.contains(state)),
-            Self::Claims | Self::Runs => false,
-        }
-    }
-
-    fn sql(self, order: Order) -> Sql {
-        match self {
-            Self::Ready => behind!(order, "../../sql/walk_ready.sql", 2),
-            Self::Waiting => behind!(order, "../../sql/walk_waiting.sql", 2),
-            Self::Claims => behind!(order, "../../sql/walk_claims.sql", 2),
-            Self::Runs => behind!(order, "../../sql/walk_runs.sql", 2),
-            Self::Cancelled => behind!(order, "../../sql/walk_cancelled.sql", 2),
-            Self::Discarded => behind!(order, "../../sql/walk_discarded.sql", 2),
-        }
-    }
-}
-
-impl Seen {
-    /// What is certain of a place's next rows. Where there are as many as could be, the last id may have more of them, and
-    /// is left to the next look; unless there is no other, which goes on or the walk would not.
-    fn of(mut ids: Vec<Uuid>, limit: usize) -> Self {
-        let Some(last) = ids.last().copied().filter(|_| ids.len() >= limit) else {
-            return Self { ids, end: None };
-        };
-        ids.retain(|id| *id != last);
-        if ids.is_empty() {
-            ids.push(last);
-        }
-        let end = ids.last().copied();
-        Self { ids, end }
     }
 }
