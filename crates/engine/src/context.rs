@@ -7,6 +7,7 @@ mod cancel;
 mod follow_up;
 mod log;
 mod record;
+mod transaction;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub(crate) use cancel::{Cancel, StopWhy};
 
 use crate::Client;
 use log::Log;
+pub(crate) use transaction::Left;
+use transaction::Slot;
 
 /// One attempt of one job, as its handler sees it. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -46,6 +49,7 @@ struct Notes {
     effects: Mutex<Vec<NewJob>>,
     /// Lines that have not been stored yet.
     log: Mutex<Log>,
+    transaction: Mutex<Slot>,
 }
 
 impl JobContext {

@@ -13,6 +13,7 @@ pub(crate) mod panicked;
 pub(crate) mod returns;
 pub(crate) mod route;
 pub(crate) mod start;
+pub(crate) mod transaction;
 
 pub use args::{HandlerArgs, RawHandlerArgs};
 pub use backtrace::capture_backtraces;
@@ -21,6 +22,7 @@ pub use extract::{Attempt, FromJob, FromRef, Meta, State};
 pub use function::{BlockingFn, HandlerFn};
 pub use object::Handler;
 pub use returns::{AnyOutput, IntoOutcome};
+pub use transaction::Tx;
 
 /// Any error a handler may end with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

@@ -20,7 +20,7 @@ pub use context::JobContext;
 pub use handler::route::Attempted;
 pub use handler::{
     AnyOutput, Attempt, BlockingFn, BoxError, FromJob, FromRef, Handler, HandlerArgs, HandlerFn, IntoOutcome,
-    Meta, RawHandlerArgs, State, Undecodable, capture_backtraces,
+    Meta, RawHandlerArgs, State, Tx, Undecodable, capture_backtraces,
 };
 pub use instrument::Instrumented;
 pub use middleware::Middleware;

@@ -33,6 +33,7 @@ mod settled;
 pub(crate) mod shared;
 mod shutdown;
 mod slots;
+mod transaction;
 pub(crate) mod watchdog;
 
 use std::future::Future;

@@ -1,6 +1,6 @@
 //! Every call of the backend has a deadline.
 
-use gristmill_core::{Backend, Call, Error, RecordRequest, Recorded, Reply};
+use gristmill_core::{Backend, BackendTx, Call, Error, Lease, RecordRequest, Recorded, Reply};
 
 use super::Client;
 use crate::worker::call::answer;
@@ -22,5 +22,9 @@ impl Client {
 
     pub(crate) async fn record(&self, request: RecordRequest) -> Result<Recorded, Error> {
         self.call("record", |backend, call| backend.record(call, request)).await
+    }
+
+    pub(crate) async fn begin(&self, lease: Lease) -> Result<Box<dyn BackendTx>, Error> {
+        self.call("begin", |backend, call| backend.begin(call, lease)).await
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{Error, FinishItem, Finished, Name, Outcome, Output, classify};
+use gristmill_core::{Error, ErrorKind, FinishItem, Finished, Name, Outcome, Output, classify};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -192,6 +192,12 @@ impl Leased {
     /// # Cancel safety
     /// Dropped, the outcome is stored, or the job is given back.
     pub async fn finish(mut self, outcome: Outcome) -> Result<Finished, Error> {
+        if self.context.has_transaction() {
+            let message =
+                format!("job {} was fetched by hand: it cannot end with a transaction", self.context.id());
+            return Err(Error::new(ErrorKind::Refused, message)
+                .with_hint("run it in a worker, or write without the `Tx` extractor"));
+        }
         self.context.flush_log().await;
         let ended = Ended::of(0, &self.context, Attempted::from(outcome), None);
         self.store(ended.item).await

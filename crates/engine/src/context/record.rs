@@ -107,8 +107,13 @@ impl JobContext {
         }
     }
 
+    /// Whether something is left to store besides the end of the run: lines or a transaction.
+    pub(crate) fn has_more_to_store(&self) -> bool {
+        self.has_logged() || self.has_transaction()
+    }
+
     /// Whether there are lines that have not been stored.
-    pub(crate) fn has_logged(&self) -> bool {
+    fn has_logged(&self) -> bool {
         self.0.notes.get().is_some() && !self.lines().is_empty()
     }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use gristmill_core::Job;
+use gristmill_core::{Capability, Job};
 
 use super::{BoxError, FromJob};
 use crate::JobContext;
@@ -18,12 +18,22 @@ pub trait HandlerArgs<S>: Sized + Send {
         context: &JobContext,
         state: &S,
     ) -> impl Future<Output = Result<Self, BoxError>> + Send;
+
+    /// What the extractors need of the backend.
+    fn needs() -> Vec<Capability> {
+        Vec::new()
+    }
 }
 
 /// The arguments of a raw handler: one to nine extractors, among which [`Args`](gristmill_core::Args) is the JSON.
 pub trait RawHandlerArgs<S>: Sized + Send {
     /// Makes the arguments. Extractors run in their order; the first error ends the attempt.
     fn extract(context: &JobContext, state: &S) -> impl Future<Output = Result<Self, BoxError>> + Send;
+
+    /// What the extractors need of the backend.
+    fn needs() -> Vec<Capability> {
+        Vec::new()
+    }
 }
 
 macro_rules! typed {
@@ -39,6 +49,10 @@ macro_rules! typed {
             async fn extract(job: J, _context: &JobContext, _state: &S) -> Result<Self, BoxError> {
                 Ok((job, $($extractor::from_job(_context, _state).await?,)*))
             }
+
+            fn needs() -> Vec<Capability> {
+                [None, $(<$extractor as FromJob<S>>::needs(),)*].into_iter().flatten().collect()
+            }
         }
     };
 }
@@ -52,6 +66,10 @@ macro_rules! raw {
         {
             async fn extract(context: &JobContext, state: &S) -> Result<Self, BoxError> {
                 Ok(($($extractor::from_job(context, state).await?,)+))
+            }
+
+            fn needs() -> Vec<Capability> {
+                [$(<$extractor as FromJob<S>>::needs(),)+].into_iter().flatten().collect()
             }
         }
     };

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use gristmill_core::{Args, JobError, Metadata};
+use gristmill_core::{Args, Capability, JobError, Metadata};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
@@ -29,11 +29,16 @@ use crate::{Client, JobContext};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be extracted in a job handler whose worker's state is `{S}`",
     label = "not an extractor",
-    note = "behind the job a handler may take: `State<T>` (where `T: FromRef<{S}>`), `JobContext`, `Attempt`, `CancellationToken`, `Meta<T>`, `Client`, or your own `FromJob` type"
+    note = "behind the job a handler may take: `State<T>` (where `T: FromRef<{S}>`), `JobContext`, `Attempt`, `CancellationToken`, `Meta<T>`, `Client`, `Tx<D>`, or your own `FromJob` type"
 )]
 pub trait FromJob<S>: Sized {
     /// Makes it for one attempt.
     fn from_job(context: &JobContext, state: &S) -> impl Future<Output = Result<Self, BoxError>> + Send;
+
+    /// What the backend must promise for it. A worker that takes it over a backend without that is refused when it is built.
+    fn needs() -> Option<Capability> {
+        None
+    }
 }
 
 /// A part of the worker's state, for [`State`]. Everything that is `Clone` is a part of itself.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{Error, Name};
+use gristmill_core::{Capability, Error, Name};
 
 use crate::handler::Undecodable;
 use crate::handler::route::{Mode, RetryDelay, Routes, Start};
@@ -72,6 +72,8 @@ struct Registration {
     mode: Mode,
     /// Where its jobs go by default.
     queue: Option<Name>,
+    /// What the backend must promise for its arguments.
+    needs: Vec<Capability>,
     /// What is wrong with the options of its jobs.
     faults: Vec<String>,
     make: Make,
@@ -110,7 +112,8 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     ///
     /// # Errors
     /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists every fault: names, numbers out of range, a queue or kind
-    /// that is given twice, no handler at all, options of a job that could never be enqueued.
+    /// that is given twice, no handler at all, options of a job that could never be enqueued, an argument of a handler that
+    /// needs what the backend does not promise.
     pub fn build(self) -> Result<Worker, Error> {
         let Parts { client, options, routes, hooks } = self.into_parts()?;
         Ok(Worker::assemble(client, options, &routes, hooks))
@@ -126,6 +129,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
             options.label = default_label();
         }
         check::options(&options, &mut faults);
+        check::needs(&**self.client.backend(), &self.handlers, &mut faults);
         for slip in
             check::slips(&options.queues, self.handlers.iter().filter_map(|known| known.queue.as_ref()))
         {

@@ -10,7 +10,8 @@ use super::executor::hand_over;
 use super::pace::Kind;
 use super::running::key;
 use super::shared::Shared;
-use crate::context::StopWhy;
+use super::transaction;
+use crate::context::{Left, StopWhy};
 use crate::handler::route::Mode;
 use crate::{Attempted, JobContext};
 
@@ -26,20 +27,30 @@ pub(crate) struct Driven {
 }
 
 /// Hands the run over exactly once: with what its handler said, or, when the task is aborted, by why it was stopped.
-struct End {
-    shared: Arc<Shared>,
-    kind: Arc<Kind>,
-    lane: usize,
-    context: JobContext,
-    said: Option<Attempted>,
+pub(super) struct End {
+    pub(super) shared: Arc<Shared>,
+    pub(super) kind: Arc<Kind>,
+    pub(super) lane: usize,
+    pub(super) context: JobContext,
+    pub(super) said: Option<Attempted>,
+    /// The store knows: only the slot is to be freed.
+    pub(super) is_stored: bool,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        let Self { shared, kind, lane, context, said } = self;
+        let Self { shared, kind, lane, context, said, is_stored } = self;
         let delay = kind.route.delay.as_ref();
         shared.running.leave(key(context));
-        let ended = match said.take() {
+        if *is_stored {
+            return shared.slots.release(*lane, 1);
+        }
+        // With a transaction that was not committed, what its handler said is void.
+        let is_void = context.has_transaction();
+        if is_void {
+            drop(context.take_transaction());
+        }
+        let ended = match said.take().filter(|_| !is_void) {
             Some(attempted) => Ended::of(*lane, context, attempted, delay),
             None => Ended::dropped(*lane, context, timeout(shared, context), delay),
         };
@@ -73,7 +84,8 @@ pub(crate) fn spawn(shared: &Arc<Shared>, mut driven: Driven) {
 impl Driven {
     /// An attempt that has not begun.
     pub(crate) fn new(shared: &Arc<Shared>, kind: &Arc<Kind>, lane: usize, context: JobContext) -> Self {
-        let end = End { shared: shared.clone(), kind: kind.clone(), lane, context, said: None };
+        let end =
+            End { shared: shared.clone(), kind: kind.clone(), lane, context, said: None, is_stored: false };
         Self { attempting: None, end }
     }
 
@@ -88,7 +100,7 @@ impl Driven {
         Self { attempting: Some(attempting), ..Self::new(shared, kind, lane, context) }
     }
 
-    /// An attempt that has ended but for the lines it logged.
+    /// An attempt that has ended but for its transaction and the lines it logged.
     pub(crate) fn ended(
         shared: &Arc<Shared>,
         kind: &Arc<Kind>,
@@ -101,11 +113,16 @@ impl Driven {
         driven
     }
 
-    /// Stores what the handler logged. What it said stands by now: a store that hangs does not turn a success into a
-    /// timeout.
+    /// Stores what the handler logged, then ends its transaction. What it said stands by now: a store that hangs does not
+    /// turn a success into a timeout.
     async fn finish(mut self) {
         self.attempting = None;
         self.end.context.flush_log().await;
+        match self.end.context.take_transaction() {
+            Left::Nothing => {}
+            // On the heap, for most attempts have none.
+            left => Box::pin(transaction::conclude(self.end, left)).await,
+        }
     }
 
     async fn run(&mut self) -> Attempted {

@@ -203,7 +203,7 @@ fn in_place(shared: &Arc<Shared>, local: &Local, ready: Ready, clock: &mut Stopw
     };
     kind.pace.observe(clock.tick().duration_since(began), ended.is_ok());
     match ended {
-        Ok(attempted) if context.has_logged() => {
+        Ok(attempted) if context.has_more_to_store() => {
             driven::spawn(shared, Driven::ended(shared, kind, lane, context, attempted));
             None
         }

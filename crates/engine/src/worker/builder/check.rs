@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use gristmill_core::{DEFAULT_QUEUE, Name, Priority, did_you_mean, format_duration};
+use gristmill_core::{Backend, DEFAULT_QUEUE, Name, Priority, did_you_mean, format_duration};
 
 use super::{Make, QueueWish, Registration};
 use crate::handler::route::{RetryDelay, Route, Routes, Start};
@@ -121,6 +121,18 @@ pub(super) fn delays(
         delays.insert(kind, delay);
     }
     delays
+}
+
+/// What handlers need and the backend does not promise.
+pub(super) fn needs(backend: &dyn Backend, handlers: &[Registration], faults: &mut Vec<String>) {
+    for Registration { kind, needs, .. } in handlers {
+        for need in needs.iter().filter(|need| !backend.capabilities().has(**need)) {
+            let backend = backend.name();
+            faults.push(format!(
+                "the handler of `{kind}` needs `{need}`, which the {backend} backend does not promise"
+            ));
+        }
+    }
 }
 
 /// Makes every handler, `wrap` putting the middleware around it.

@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{Args, Event, EventKind, Job, RunError};
+use gristmill_core::{Args, Capability, Event, EventKind, Job, RunError};
 
 use super::{Registration, WorkerBuilder};
 use crate::handler::route::{Mode, RetryDelay, Start};
@@ -46,7 +46,9 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         F::Return: IntoOutcome<<A::Job as Job>::Output>,
     {
         let state = self.state.clone();
-        self.register::<A::Job>(Mode::Async, move |undecodable| start::typed(handler, state, undecodable))
+        self.register::<A::Job>(Mode::Async, A::needs(), move |undecodable| {
+            start::typed(handler, state, undecodable)
+        })
     }
 
     /// Adds a handler that is not async, with the same arguments. It runs on a thread of its own, as many at once as
@@ -59,14 +61,16 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         F::Return: IntoOutcome<<A::Job as Job>::Output>,
     {
         let state = self.state.clone();
-        self.register::<A::Job>(Mode::Blocking, move |undecodable| {
+        self.register::<A::Job>(Mode::Blocking, A::needs(), move |undecodable| {
             start::blocking(handler, state, undecodable)
         })
     }
 
     /// Adds a handler that is a type of its own.
     pub fn handle_with<H: Handler>(self, handler: H) -> Self {
-        self.register::<H::Job>(Mode::Async, move |undecodable| start::object(handler, undecodable))
+        self.register::<H::Job>(Mode::Async, Vec::new(), move |undecodable| {
+            start::object(handler, undecodable)
+        })
     }
 
     /// Adds a handler without a Rust type of its job: JSON in, JSON out. All arguments are extractors, one to nine;
@@ -99,6 +103,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
             job_type: type_name::<F>(),
             mode: Mode::Async,
             queue: None,
+            needs: A::needs(),
             faults: Vec::new(),
             make: Box::new(move |_| start::raw(handler, state)),
         });
@@ -108,6 +113,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     fn register<J: Job>(
         mut self,
         mode: Mode,
+        needs: Vec<Capability>,
         make: impl FnOnce(Undecodable) -> Box<dyn Start> + Send + 'static,
     ) -> Self {
         // What makes every enqueue of the kind fail is seen here, before the first one.
@@ -120,6 +126,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
             job_type: type_name::<J>(),
             mode,
             queue,
+            needs,
             faults,
             make: Box::new(make),
         });
