@@ -58,7 +58,15 @@ impl Bench {
 
     /// Runs one side once, on a fresh database.
     pub(crate) fn measure(&mut self, side: Side, jobs: u32) -> Result<Measurement, NoMeasurement> {
-        let program = self.programs.find(side.program).map_err(NoMeasurement::Missing)?;
+        // Our own programs must build, everywhere.
+        let missing = |reason: String| {
+            if side.program.is_peer() {
+                NoMeasurement::Missing(reason)
+            } else {
+                NoMeasurement::Failed(anyhow!(reason))
+            }
+        };
+        let program = self.programs.find(side.program).map_err(missing)?;
         let url = if side.needs_postgres() {
             self.server.fresh_database().map_err(NoMeasurement::Missing)?
         } else {

@@ -1,4 +1,4 @@
-//! graphile_worker at the settings of its own `perf_test` benchmark: local queue of 5000, 500 jobs at once, completions
+//! `graphile_worker` at the settings of its own `perf_test` benchmark: local queue of 5000, 500 jobs at once, completions
 //! collected for 5 ms, a poll each 5 ms. The jobs do nothing but decode their args. What is printed is a line of JSON
 //! with the members of `gristmill bench --json`.
 //!
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use graphile_worker::{
-    IntoTaskHandlerResult, JobSpec, LocalQueueConfig, RawJobSpec, TaskHandler, WorkerContext, WorkerOptions,
+    IntoTaskHandlerResult, JobSpec, LocalQueueConfig, TaskHandler, Worker, WorkerContext, WorkerOptions,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -28,7 +28,7 @@ const CONCURRENCY: usize = 500;
 const LOCAL_QUEUE: usize = 5000;
 const DELAY: Duration = Duration::from_millis(5);
 
-/// Measures graphile_worker: enqueue in bulk, then drain.
+/// Measures `graphile_worker`: enqueue in bulk, then drain.
 #[derive(Debug, Parser)]
 struct Options {
     /// The database; a schema is made anew in it and dropped afterwards.
@@ -51,7 +51,7 @@ struct Options {
 }
 
 /// The args of a job, as in the floors.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Count {
     number: u32,
     filler: String,
@@ -78,25 +78,9 @@ async fn main() -> Result<()> {
         .context("the server of --db cannot be reached")?;
     drop_schema(&pool).await?;
     let account = Arc::new(Account::new(options.jobs));
-    let worker = WorkerOptions::default()
-        .schema(SCHEMA)
-        .pg_pool(pool.clone())
-        .concurrency(CONCURRENCY)
-        .poll_interval(DELAY)
-        .complete_job_batch_delay(DELAY)
-        .local_queue(LocalQueueConfig::default().with_size(LOCAL_QUEUE))
-        .add_extension(account.clone())
-        .define_job::<Count>()
-        .init()
-        .await?;
-
+    let worker = worker(&pool, &account).await?;
     let enqueue = Instant::now();
-    let utils = worker.create_utils();
-    for first in (0..options.jobs).step_by(options.batch as usize) {
-        let end = first.saturating_add(options.batch).min(options.jobs);
-        let jobs: Result<Vec<_>> = (first..end).map(|number| job(number, options.args_bytes)).collect();
-        utils.add_raw_jobs(&jobs?).await?;
-    }
+    enqueue_all(&worker, &options).await?;
     let enqueue = enqueue.elapsed();
 
     let worker = Arc::new(worker);
@@ -136,6 +120,31 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+async fn worker(pool: &PgPool, account: &Arc<Account>) -> Result<Worker> {
+    let worker = WorkerOptions::default()
+        .schema(SCHEMA)
+        .pg_pool(pool.clone())
+        .concurrency(CONCURRENCY)
+        .poll_interval(DELAY)
+        .complete_job_batch_delay(DELAY)
+        .local_queue(LocalQueueConfig::default().with_size(LOCAL_QUEUE))
+        .add_extension(account.clone())
+        .define_job::<Count>();
+    Box::pin(worker.init()).await.context("the worker cannot be set up")
+}
+
+async fn enqueue_all(worker: &Worker, options: &Options) -> Result<()> {
+    let utils = worker.create_utils();
+    let spec = JobSpec::default();
+    for first in (0..options.jobs).step_by(options.batch as usize) {
+        let end = first.saturating_add(options.batch).min(options.jobs);
+        let jobs: Result<Vec<_>> =
+            (first..end).map(|number| Ok((count(number, options.args_bytes)?, &spec))).collect();
+        utils.add_jobs(&jobs?).await?;
+    }
+    Ok(())
+}
+
 /// Waits until every job has run, and then until none is left in the table: a run counts once its end is stored.
 async fn until_stored(pool: &PgPool, account: &Account) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(600);
@@ -157,13 +166,9 @@ async fn drop_schema(pool: &PgPool) -> Result<()> {
     Ok(())
 }
 
-fn job(number: u32, args_bytes: u32) -> Result<RawJobSpec> {
+fn count(number: u32, args_bytes: u32) -> Result<Count> {
     let mut args = Count { number, filler: String::new() };
     let empty_bytes = serde_json::to_vec(&args)?.len();
     args.filler = "x".repeat((args_bytes as usize).saturating_sub(empty_bytes));
-    Ok(RawJobSpec {
-        identifier: Count::IDENTIFIER.to_owned(),
-        payload: serde_json::to_value(args)?,
-        spec: JobSpec::default(),
-    })
+    Ok(args)
 }
