@@ -210,3 +210,239 @@ CREATE FUNCTION gristmill.lease_ends(lease_expires_at bigint, lease_ms bigint, g
         THEN greatest(lease_expires_at,
             floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint + lease_ms)
         ELSE lease_expires_at END';
+
+-- Partitions. `jobs`, `attempts`, `records` and `logs` have the same ones, each of a span of time in which its jobs were
+-- made, and a DEFAULT one for what lies outside of them. The functions below run with the rights of the role that migrated,
+-- so that workers need none to create or drop a table; they drop nothing but what the default retention has passed, by the
+-- server's own clock. A lock that others hold is waited for briefly: whoever waits for an exclusive lock keeps all behind it
+-- waiting.
+
+-- The first id of an instant (ms).
+CREATE FUNCTION gristmill.first_id(at bigint) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS 'SELECT (lpad(to_hex(at), 12, ''0'') || repeat(''0'', 20))::uuid';
+
+-- The instant of an id (ms).
+CREATE FUNCTION gristmill.made_at(id uuid) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS 'SELECT (''x'' || left(replace(id::text, ''-'', ''''), 12))::bit(48)::bigint';
+
+-- The spans for which each of the four tables has its partition, in order.
+CREATE FUNCTION gristmill.partitions() RETURNS TABLE (from_ms bigint, to_ms bigint)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    AS $gristmill_function$
+SELECT gristmill.made_at(span[1]::uuid), gristmill.made_at(span[2]::uuid)
+FROM pg_inherits JOIN pg_class ON pg_class.oid = pg_inherits.inhrelid
+    CROSS JOIN LATERAL regexp_match(pg_get_expr(pg_class.relpartbound, pg_class.oid),
+        'FROM \(''([-0-9a-f]+)''\) TO \(''([-0-9a-f]+)''\)') AS span
+WHERE pg_inherits.inhparent IN (
+        SELECT typrelid FROM pg_type WHERE pg_type.oid IN (pg_typeof(NULL::gristmill.jobs),
+            pg_typeof(NULL::gristmill.attempts), pg_typeof(NULL::gristmill.records), pg_typeof(NULL::gristmill.logs)))
+    AND span IS NOT NULL
+GROUP BY 1, 2 HAVING count(*) = 4 ORDER BY 1
+$gristmill_function$;
+
+-- Makes the partition of one of the four tables for a span of time (ms), and says `made`, `there`, `full` when DEFAULT holds
+-- more than `most` rows of the span, or `locked`. Rows of the span in DEFAULT are moved. DEFAULT is locked meanwhile, and
+-- read once.
+CREATE FUNCTION gristmill.make_partition(part text, from_ms bigint, to_ms bigint, most bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' SET enable_seqscan = on SET plan_cache_mode = auto
+    AS $gristmill_function$
+DECLARE
+    home name := (SELECT nspname FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace
+        WHERE pg_type.oid = pg_typeof(NULL::gristmill.jobs));
+    made text := part || '_p' || from_ms;
+    is_full boolean;
+BEGIN
+    IF part NOT IN ('jobs', 'attempts', 'records', 'logs') OR from_ms < 0 OR to_ms <= from_ms THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'no table or no span of time';
+    END IF;
+    IF to_regclass(format('%I.%I', home, made)) IS NOT NULL THEN
+        RETURN 'there';
+    END IF;
+    EXECUTE format('CREATE TABLE %I.%I (LIKE %I.%I INCLUDING ALL)', home, made, home, part);
+    EXECUTE format('LOCK TABLE %I.%I IN ACCESS EXCLUSIVE MODE', home, part || '_default');
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.%I WHERE id >= $1 AND id < $2 OFFSET $3 LIMIT 1)', home, part || '_default')
+        INTO is_full USING gristmill.first_id(from_ms), gristmill.first_id(to_ms), most;
+    IF is_full THEN
+        EXECUTE format('DROP TABLE %I.%I', home, made);
+        RETURN 'full';
+    END IF;
+    EXECUTE format('WITH moved AS (DELETE FROM %I.%I WHERE id >= $1 AND id < $2 RETURNING *)
+        INSERT INTO %I.%I SELECT * FROM moved', home, part || '_default', home, made)
+        USING gristmill.first_id(from_ms), gristmill.first_id(to_ms);
+    EXECUTE format('ALTER TABLE %I.%I ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)', home, part, home, made,
+        gristmill.first_id(from_ms), gristmill.first_id(to_ms));
+    RETURN 'made';
+EXCEPTION
+    WHEN lock_not_available THEN RETURN 'locked';
+    -- Another one made it meanwhile, or one of another width covers a part of the span.
+    WHEN duplicate_table OR invalid_object_definition THEN RETURN 'there';
+END
+$gristmill_function$;
+
+-- Jobs that were added to, or deleted from, a partition that is about to be dropped.
+CREATE TABLE gristmill.changes (
+    change     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id         uuid    NOT NULL,
+    queue      integer NOT NULL,
+    is_deleted boolean NOT NULL
+);
+
+CREATE FUNCTION gristmill.note_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $gristmill_function$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        INSERT INTO gristmill.changes (id, queue, is_deleted) VALUES (OLD.id, OLD.queue, true);
+    ELSE
+        INSERT INTO gristmill.changes (id, queue, is_deleted) VALUES (NEW.id, NEW.queue, false);
+    END IF;
+    RETURN NULL;
+END
+$gristmill_function$;
+
+-- Begins to note what changes in the partition that begins at an instant (ms); says `watched` or `locked`. To be committed
+-- before the partition is dropped.
+CREATE FUNCTION gristmill.watch_partition(from_ms bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms'
+    AS $gristmill_function$
+DECLARE
+    home name := (SELECT nspname FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace
+        WHERE pg_type.oid = pg_typeof(NULL::gristmill.jobs));
+    watched text := format('%I.%I', home, 'jobs_p' || from_ms);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass(watched) AND tgname = 'watch') THEN
+        EXECUTE format('CREATE TRIGGER watch AFTER INSERT OR DELETE ON %s
+            FOR EACH ROW EXECUTE FUNCTION %I.note_change()', watched, home);
+    END IF;
+    RETURN 'watched';
+EXCEPTION
+    WHEN lock_not_available THEN RETURN 'locked';
+    WHEN duplicate_object THEN RETURN 'watched';
+END
+$gristmill_function$;
+
+-- Drops the partition that begins at an instant (ms) and is watched, if it has ended one default retention ago (24 h); the
+-- completed jobs whose retention has passed go with it, all others go to DEFAULT. Says `dropped`, `none`, `early`, `many`
+-- when more than `most` jobs would stay, `busy` when another one rotates, or `locked`.
+--
+-- Which jobs stay is found out before the exclusive lock is taken; under it only what has changed since is looked at, and
+-- each row is found by its key: the `OFFSET 0` keep the planner from turning the look-ups into a join of its own order.
+CREATE FUNCTION gristmill.drop_partition(
+    from_ms bigint, most bigint,
+    OUT outcome text, OUT dropped bigint, OUT stayed bigint, OUT locked_ms double precision)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' SET work_mem = '32MB' SET plan_cache_mode = auto
+    SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on
+    AS $gristmill_function$
+DECLARE
+    home CONSTANT name := (SELECT nspname FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace
+        WHERE pg_type.oid = pg_typeof(NULL::gristmill.jobs));
+    jobs_part CONSTANT text := format('%I.%I', home, 'jobs_p' || from_ms);
+    attempts_part CONSTANT text := format('%I.%I', home, 'attempts_p' || from_ms);
+    parts CONSTANT text[] := ARRAY['jobs', 'attempts', 'records', 'logs'];
+    part text;
+    kept_ms CONSTANT bigint := 86400000;
+    past CONSTANT bigint := gristmill.now_ms(NULL) - kept_ms;
+    lowest CONSTANT uuid := gristmill.first_id(from_ms);
+    behind uuid;
+    stays uuid[];
+    added uuid[];
+    again uuid[];
+    seen bigint[];
+    queues integer[];
+    numbers bigint[];
+    began timestamptz;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('gristmill rotation ' || home, 0)) THEN
+        outcome := 'busy';
+        RETURN;
+    END IF;
+    SELECT gristmill.first_id(spans.to_ms) INTO behind
+        FROM gristmill.partitions() AS spans WHERE spans.from_ms = drop_partition.from_ms;
+    IF behind IS NULL OR NOT EXISTS (
+            SELECT FROM pg_trigger WHERE tgrelid = to_regclass(jobs_part) AND tgname = 'watch') THEN
+        outcome := 'none';
+        RETURN;
+    ELSIF gristmill.made_at(behind) > past THEN
+        outcome := 'early';
+        RETURN;
+    END IF;
+    -- A job with a retention of its own stays: it is noted in `expiries`.
+    EXECUTE format('SELECT coalesce(array_agg(id), ARRAY[]::uuid[]) FROM (
+            SELECT id FROM %s AS job
+            WHERE job.options LIKE ''%%"retention"%%'' OR NOT EXISTS (
+                SELECT FROM %s AS latest
+                WHERE latest.id = job.id AND latest.state = 5 AND latest.finished_at <= $1
+                    AND NOT EXISTS (SELECT FROM %I.retried WHERE retried.id = latest.id AND retried.run >= latest.run))
+            LIMIT $2 + 1) AS staying', jobs_part, attempts_part, home)
+        INTO stays USING past, most;
+    stayed := cardinality(stays);
+    IF stayed > most THEN
+        outcome := 'many';
+        RETURN;
+    END IF;
+    -- What goes, and, of the same moment, the changes it was counted with.
+    EXECUTE format('SELECT array_agg(queue), array_agg(number), (SELECT array_agg(change) FROM %I.changes) FROM (
+            SELECT queue, count(*) AS number FROM %s AS job
+            WHERE NOT EXISTS (SELECT FROM unnest($1) AS stay (id) WHERE stay.id = job.id)
+                AND NOT EXISTS (SELECT FROM %I.changes WHERE changes.id = job.id AND NOT is_deleted)
+            GROUP BY queue) AS counted', home, jobs_part, home)
+        INTO queues, numbers, seen USING stays;
+    PERFORM set_config('enable_seqscan', 'off', true);
+
+    LOCK TABLE gristmill.jobs, gristmill.attempts, gristmill.records, gristmill.logs IN ACCESS EXCLUSIVE MODE;
+    began := clock_timestamp();
+    SELECT array_agg(changes.id) INTO added FROM gristmill.changes
+        WHERE changes.id >= lowest AND changes.id < behind AND NOT changes.is_deleted AND NOT changes.id = ANY (stays);
+    stays := stays || coalesce(added, ARRAY[]::uuid[]);
+    EXECUTE format('SELECT array_agg(retried.id) FROM %I.retried
+            WHERE retried.id >= $1 AND retried.id < $2 AND NOT retried.id = ANY ($3)
+                AND EXISTS (SELECT FROM %s AS job WHERE job.id = retried.id OFFSET 0) AND NOT EXISTS (
+                    SELECT FROM %s AS latest WHERE latest.id = retried.id AND latest.state = 5
+                        AND latest.finished_at <= $4 AND latest.run > retried.run OFFSET 0)',
+            home, jobs_part, attempts_part)
+        INTO again USING lowest, behind, stays, past;
+    -- What was counted and does not go: retried, or deleted by another one.
+    SELECT queues || coalesce(array_agg(queue), ARRAY[]::integer[]), numbers || coalesce(array_agg(-1::bigint), ARRAY[]::bigint[])
+        INTO queues, numbers
+        FROM (
+            SELECT jobs.queue FROM gristmill.jobs WHERE jobs.id = ANY (again)
+            UNION ALL
+            SELECT changes.queue FROM gristmill.changes
+            WHERE changes.id >= lowest AND changes.id < behind AND changes.is_deleted
+                AND NOT changes.change = ANY (coalesce(seen, ARRAY[]::bigint[])) AND NOT changes.id = ANY (stays)
+        ) AS uncounted;
+    stays := stays || coalesce(again, ARRAY[]::uuid[]);
+    stayed := cardinality(stays);
+    FOREACH part IN ARRAY parts LOOP
+        EXECUTE format('ALTER TABLE %I.%I DETACH PARTITION %I.%I', home, part, home, part || '_p' || from_ms);
+        EXECUTE format('INSERT INTO %I.%I SELECT kept.* FROM unnest($1) AS stay (id)
+            CROSS JOIN LATERAL (SELECT * FROM %I.%I AS kept WHERE kept.id = stay.id OFFSET 0) AS kept', home, part || '_default', home, part || '_p' || from_ms) USING stays;
+    END LOOP;
+    EXECUTE format('INSERT INTO %I.expiries (delete_at, id)
+            SELECT latest.finished_at + $2, latest.id FROM unnest($1) AS stay (id) CROSS JOIN LATERAL (
+                SELECT * FROM %s AS latest WHERE latest.id = stay.id AND latest.state = 5 OFFSET 0) AS latest
+            WHERE NOT EXISTS (
+                SELECT FROM %I.retried WHERE retried.id = latest.id AND retried.run >= latest.run OFFSET 0)
+            ON CONFLICT DO NOTHING', home, attempts_part, home)
+        USING stays, kept_ms;
+    INSERT INTO gristmill.tallies (completed, stale, queue)
+        SELECT -sum(number), 0, queue FROM unnest(queues, numbers) AS counted (queue, number) GROUP BY queue;
+    dropped := (SELECT coalesce(sum(number), 0) FROM unnest(numbers) AS counted (number));
+    DELETE FROM gristmill.events WHERE events.id >= lowest AND events.id < behind AND NOT events.id = ANY (stays);
+    DELETE FROM gristmill.retried WHERE retried.id >= lowest AND retried.id < behind AND NOT retried.id = ANY (stays);
+    DELETE FROM gristmill.changes WHERE changes.id >= lowest AND changes.id < behind;
+    FOREACH part IN ARRAY parts LOOP
+        EXECUTE format('DROP TABLE %I.%I', home, part || '_p' || from_ms);
+    END LOOP;
+    outcome := 'dropped';
+    locked_ms := extract(epoch FROM clock_timestamp() - began) * 1000;
+EXCEPTION
+    WHEN lock_not_available THEN
+        SELECT 'locked', NULL, NULL, NULL INTO outcome, dropped, stayed, locked_ms;
+END
+$gristmill_function$;

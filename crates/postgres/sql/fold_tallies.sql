@@ -5,7 +5,7 @@
 WITH folded AS (
     DELETE FROM gristmill.tallies WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM gristmill.tallies
-        WHERE (SELECT count(*) FROM (SELECT FROM gristmill.tallies LIMIT $1::int8 + 1) AS some) > $1
+        WHERE EXISTS (SELECT FROM gristmill.tallies OFFSET $1::int8 LIMIT 1)
         LIMIT $2::int8 FOR UPDATE SKIP LOCKED))
     RETURNING completed, stale, queue
 )

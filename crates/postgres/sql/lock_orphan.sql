@@ -4,5 +4,6 @@
 -- Index: the primary keys of `claims` and `workers`. It waits for nobody, so the clock is read no earlier than the lock is
 --   held.
 SELECT gristmill.now_ms($2::int8) FROM gristmill.claims
-WHERE nonce = $1::uuid AND NOT EXISTS (SELECT FROM gristmill.workers WHERE workers.worker = claims.worker)
+WHERE nonce = $1::uuid
+    AND (SELECT count(*) FROM gristmill.workers WHERE workers.worker = claims.worker) = 0
 FOR UPDATE OF claims SKIP LOCKED
