@@ -156,10 +156,7 @@ pub(crate) async fn retire_worker(inner: &Inner, call: Call, request: &WorkerId)
     session.begin().await?;
     let claims = session.query(sql!("claims_of_worker"), &[&worker]).await?;
     let claims = claims.iter().map(OwnClaim::read).collect::<Answer<Vec<_>>>()?;
-    let puts = match claims.is_empty() {
-        true => Vec::new(),
-        false => give_back(&mut session, call, &sorted(&claims)).await?,
-    };
+    let puts = give_back(&mut session, call, &sorted(&claims)).await?;
     session.execute(sql!("forget_worker"), &[&worker]).await?;
     session.commit().await?;
     tell(inner, &puts);
@@ -174,6 +171,9 @@ fn sorted(claims: &[OwnClaim]) -> Vec<Uuid> {
 
 /// Ends the open runs of claims as released, their attempts refunded, in the session's transaction.
 async fn give_back(session: &mut Session, call: Call, nonces: &[Uuid]) -> Answer<Vec<Put>> {
+    if nonces.is_empty() {
+        return Ok(Vec::new());
+    }
     end::lock_jobs_of_claims(session, nonces).await?;
     let (now, locked) = end::lock_claims(session, call.now, nonces).await?;
     let nonces: Vec<Uuid> = locked.into_keys().collect();

@@ -1,0 +1,136 @@
+//! Claims while their runs end: locked first, then read, then without the runs that have ended.
+
+use std::collections::{BTreeMap, HashSet};
+
+use gristmill_core::{Retention, RetryPolicy, Settlement, Timestamp};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::{EndedBy, EndedRun};
+use crate::error::Answer;
+use crate::member::Member;
+use crate::place::Put;
+use crate::row::{self, Options};
+use crate::session::Session;
+use crate::statement::sql;
+
+/// What the row of a claim says of all its runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) worker: Uuid,
+    pub(crate) fetched_at: Timestamp,
+    /// The jobs whose cancel was asked for.
+    pub(crate) cancels: Vec<Uuid>,
+}
+
+/// Locks claims in the transaction, and reads the clock after that: the claims that are there, by nonce.
+pub(crate) async fn lock_claims(
+    session: &mut Session,
+    given_now: Option<Timestamp>,
+    nonces: &[Uuid],
+) -> Answer<(Timestamp, BTreeMap<Uuid, Held>)> {
+    let given = given_now.map(Timestamp::as_millis);
+    let rows = session.query(sql!("lock_claims"), &[&given, &nonces]).await?;
+    let mut now = Timestamp::EPOCH;
+    let mut claims = BTreeMap::new();
+    for row in rows {
+        now = row::timestamp(&row, 0)?;
+        let Some(nonce) = row.try_get(1)? else { continue };
+        let held = Held {
+            worker: row.try_get(2)?,
+            fetched_at: row::timestamp(&row, 3)?,
+            cancels: row.try_get::<_, Option<Vec<Uuid>>>(4)?.unwrap_or_default(),
+        };
+        claims.insert(nonce, held);
+    }
+    Ok((now, claims))
+}
+
+/// A run of a claim that has not ended, and what settling it needs.
+#[derive(Debug)]
+pub(crate) struct OpenMember {
+    pub(crate) nonce: Uuid,
+    pub(crate) worker: Uuid,
+    pub(crate) fetched_at: Timestamp,
+    pub(crate) job: Uuid,
+    pub(crate) run: u32,
+    pub(crate) member: Member,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) retention: Option<Retention>,
+    pub(crate) cancel_requested: bool,
+}
+
+/// The runs of locked claims that have not ended, by nonce, each claim's in its order.
+pub(crate) async fn open_members(session: &mut Session, nonces: &[Uuid]) -> Answer<Vec<OpenMember>> {
+    session.query(sql!("open_members"), &[&nonces]).await?.iter().map(OpenMember::read).collect()
+}
+
+impl OpenMember {
+    fn read(row: &Row) -> Answer<Self> {
+        let options = Options::parse(row.try_get(11)?);
+        let count16 = |column| Ok::<_, tokio_postgres::Error>(row::count16(row.try_get(column)?));
+        Ok(Self {
+            nonce: row.try_get(0)?,
+            worker: row.try_get(1)?,
+            fetched_at: row::timestamp(row, 2)?,
+            job: row.try_get(4)?,
+            run: row::count32(row.try_get(5)?),
+            member: Member {
+                queue: row.try_get(3)?,
+                run_at: row::timestamp(row, 9)?,
+                attempt: count16(6)?,
+                max_attempts: row::max_attempts(row.try_get(10)?).get(),
+                crashes: row::count16(i32::from(row.try_get::<_, i16>(8)?)),
+                priority: row.try_get(7)?,
+                is_unique: options.unique_key.is_some(),
+                has_retention: options.retention.is_some(),
+            },
+            retention: options.retention,
+            retry: options.retry.unwrap_or_default(),
+            cancel_requested: row.try_get(12)?,
+        })
+    }
+
+    /// How this run ends by the store itself.
+    pub(crate) fn end(&self, settled: Settlement, by: EndedBy) -> EndedRun<'static> {
+        let &Self { nonce, worker, fetched_at, job, run, member, retention, .. } = self;
+        EndedRun::new(EndedRun {
+            nonce,
+            worker,
+            fetched_at,
+            job,
+            run,
+            member,
+            retention,
+            settled,
+            by,
+            said: None,
+        })
+    }
+}
+
+/// Takes ended runs off their locked claims; the last of a claim takes it along.
+pub(crate) async fn shrink_claims(session: &mut Session, ended: &[EndedRun<'_>], puts: &[Put]) -> Answer<()> {
+    let erased: HashSet<Uuid> = puts.iter().filter(|put| put.is_erased()).map(|put| put.id).collect();
+    let mut claims: BTreeMap<Uuid, (i32, bool)> = BTreeMap::new();
+    for run in ended {
+        let (count, has_erased) = claims.entry(run.nonce).or_default();
+        *count += 1;
+        *has_erased |= erased.contains(&run.job);
+    }
+    let nonces: Vec<Uuid> = claims.keys().copied().collect();
+    let counts: Vec<i32> = claims.values().map(|claim| claim.0).collect();
+    let have_erased: Vec<bool> = claims.values().map(|claim| claim.1).collect();
+    let jobs: Vec<Uuid> = ended.iter().map(|run| run.job).collect();
+    session.execute(sql!("shrink_claims"), &[&nonces, &counts, &have_erased, &jobs]).await
+}
+
+/// Removes locked claims whose runs have all ended.
+pub(crate) async fn drop_claims(session: &mut Session, nonces: &[Uuid]) -> Answer<()> {
+    session.execute(sql!("drop_claims"), &[&nonces]).await
+}
+
+/// Locks those jobs of claims that may disappear when their runs end; before the claims.
+pub(crate) async fn lock_jobs_of_claims(session: &mut Session, nonces: &[Uuid]) -> Answer<()> {
+    session.execute(sql!("lock_jobs_of_claims"), &[&nonces]).await
+}
