@@ -4,10 +4,10 @@
 -- Rows: place in $1, from 1, or NULL for a claim's member; id; run, attempt, crashes, run_at (ms), worker, fetched_at (ms):
 --   of a job's row worker and fetched_at are those of its latest run that ended, or NULL. Of jobs alone: state, 3 for one
 --   in no other place; queue, priority, max_attempts, created_at (ms), options, finished_at (ms), reason, the latest ended
---   run and its ending, kind, args. Of members alone: nonce, number, whether the cancel was asked for.
+--   run and its ending, kind, args. Of members alone: nonce, whether the cancel was asked for.
 --   A member counts whose run is later than the latest ended one; an older claim may still list a run that has ended.
--- Index: the primary keys; the materialised list lets a partitioned table find the one partition of each id. Claims are
---   read only when a job is in no other place, then all of them: no fetch keeps an index by job. `IS TRUE` makes a hash of
+-- Index: the primary keys, asked for each id, so that a plan made while a table was empty holds when it is full; a
+--   partitioned table finds the one partition of each. Claims are read only when a job is in no other place, then all of them: no fetch keeps an index by job. `IS TRUE` makes a hash of
 --   the ids that are looked for, whatever joins are allowed.
 WITH wanted AS MATERIALIZED (
     SELECT item.id, item.place FROM unnest($1::uuid[]) WITH ORDINALITY AS item (id, place)
@@ -35,11 +35,11 @@ job AS MATERIALIZED (
         END AS reason,
         latest.worker, latest.fetched_at, latest.run AS latest_run, latest.ending
     FROM wanted
-        JOIN gristmill.jobs ON jobs.id = wanted.id
-        LEFT JOIN gristmill.ready ON ready.id = wanted.id
-        LEFT JOIN gristmill.waiting ON waiting.id = wanted.id
-        LEFT JOIN gristmill.ended ON ended.id = wanted.id
-        LEFT JOIN gristmill.retried ON retried.id = wanted.id
+        CROSS JOIN LATERAL (SELECT * FROM gristmill.jobs WHERE jobs.id = wanted.id LIMIT 1) AS jobs
+        LEFT JOIN LATERAL (SELECT * FROM gristmill.ready WHERE ready.id = wanted.id LIMIT 1) AS ready ON true
+        LEFT JOIN LATERAL (SELECT * FROM gristmill.waiting WHERE waiting.id = wanted.id LIMIT 1) AS waiting ON true
+        LEFT JOIN LATERAL (SELECT * FROM gristmill.ended WHERE ended.id = wanted.id LIMIT 1) AS ended ON true
+        LEFT JOIN LATERAL (SELECT * FROM gristmill.retried WHERE retried.id = wanted.id LIMIT 1) AS retried ON true
         LEFT JOIN LATERAL (
             SELECT attempts.state, attempts.run, attempts.attempt, attempts.run_at, attempts.finished_at, attempts.reason,
                 attempts.worker, attempts.fetched_at, attempts.ending
@@ -50,11 +50,11 @@ job AS MATERIALIZED (
 )
 SELECT job.place, job.id, job.run, job.attempt, job.crashes, job.run_at, job.worker, job.fetched_at, job.state, job.queue,
     job.priority, job.max_attempts, job.created_at, job.options, job.finished_at, job.reason, job.latest_run, job.ending,
-    job.kind, job.args, NULL::uuid AS nonce, NULL::int8 AS number, NULL::bool AS is_cancelled
+    job.kind, job.args, NULL::uuid AS nonce, NULL::bool AS is_cancelled
 FROM job
 UNION ALL
 SELECT NULL, member.id, member.run, member.attempt, member.crashes, member.run_at, claims.worker, claims.fetched_at, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, claims.nonce, claims.number,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, claims.nonce,
     coalesce(member.id = ANY (claims.cancels), false)
 FROM gristmill.claims CROSS JOIN LATERAL
     unnest(claims.ids, claims.runs, claims.attempts, claims.crashes, claims.run_ats)

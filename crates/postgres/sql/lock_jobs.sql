@@ -1,7 +1,8 @@
 -- Purpose: keeps other operators, the pruner and the audit away from jobs until the transaction ends.
 -- Parameters: $1 ids.
 -- Rows: none that matter.
--- Index: the primary key of `jobs`; the materialised list lets each id find its one partition. In the order of the ids.
-WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id)
-SELECT 1 FROM wanted JOIN gristmill.jobs ON jobs.id = wanted.id
-ORDER BY jobs.id FOR NO KEY UPDATE OF jobs
+-- Index: the primary key of `jobs`, asked for each id in their order, which finds its one partition.
+WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id ORDER BY 1)
+SELECT FROM wanted CROSS JOIN LATERAL (
+    SELECT FROM gristmill.jobs WHERE jobs.id = wanted.id FOR NO KEY UPDATE
+) AS locked

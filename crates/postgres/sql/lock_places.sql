@@ -1,18 +1,19 @@
 -- Purpose: locks jobs where they wait or have ended. A job that leaves its place meanwhile is not locked.
 -- Parameters: $1 ids.
 -- Rows: id; the jobs that are locked.
--- Index: the primary keys of `ready`, `waiting` and `ended`; of each table in the order of the ids.
-WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id),
+-- Index: the primary keys of `ready`, `waiting` and `ended`, asked for each id in their order, so that a plan made while a
+--   table was empty holds when it is full.
+WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id ORDER BY 1),
 available AS MATERIALIZED (
-    SELECT ready.id FROM wanted JOIN gristmill.ready ON ready.id = wanted.id
-    ORDER BY ready.id FOR UPDATE OF ready
+    SELECT locked.id FROM wanted
+    CROSS JOIN LATERAL (SELECT ready.id FROM gristmill.ready WHERE ready.id = wanted.id FOR UPDATE) AS locked
 ),
 waits AS MATERIALIZED (
-    SELECT waiting.id FROM wanted JOIN gristmill.waiting ON waiting.id = wanted.id
-    ORDER BY waiting.id FOR UPDATE OF waiting
+    SELECT locked.id FROM wanted
+    CROSS JOIN LATERAL (SELECT waiting.id FROM gristmill.waiting WHERE waiting.id = wanted.id FOR UPDATE) AS locked
 ),
 past AS MATERIALIZED (
-    SELECT ended.id FROM wanted JOIN gristmill.ended ON ended.id = wanted.id
-    ORDER BY ended.id FOR UPDATE OF ended
+    SELECT locked.id FROM wanted
+    CROSS JOIN LATERAL (SELECT ended.id FROM gristmill.ended WHERE ended.id = wanted.id FOR UPDATE) AS locked
 )
 SELECT id FROM available UNION ALL SELECT id FROM waits UNION ALL SELECT id FROM past

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gristmill_core::{ClaimId, Ending, JobState, Timestamp, WorkerId};
+use gristmill_core::{Ending, JobState, Timestamp, WorkerId};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -63,7 +63,6 @@ pub(crate) struct Latest {
 pub(crate) struct Held {
     pub(crate) nonce: Uuid,
     pub(crate) worker: WorkerId,
-    pub(crate) number: ClaimId,
     pub(crate) fetched_at: Timestamp,
     pub(crate) is_cancel_requested: bool,
 }
@@ -167,9 +166,8 @@ fn hold(job: &mut Located, row: &Row) -> Answer<()> {
     job.held = Some(Held {
         nonce: row.try_get(20)?,
         worker: row::worker_id(row.try_get(6)?),
-        number: ClaimId(u64::try_from(row.try_get::<_, i64>(21)?).unwrap_or(0)),
         fetched_at: row::timestamp(row, 7)?,
-        is_cancel_requested: row.try_get(22)?,
+        is_cancel_requested: row.try_get(21)?,
     });
     Ok(())
 }
