@@ -19,6 +19,7 @@ use crate::migrate;
 use crate::names::Names;
 use crate::notify::Outbox;
 use crate::options::PostgresBuilder;
+use crate::partition::Rotation;
 use crate::pool;
 use crate::session::{Naming, Session};
 use crate::statement::Statements;
@@ -53,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) dial: Dial,
     /// How far completed jobs were swept.
     pub(crate) swept: Swept,
+    /// The partitions whose drop waits.
+    pub(crate) rotation: Rotation,
     /// Single enqueues that wait for each other's company.
     pub(crate) groups: Groups,
     /// How far the server's clock is ahead of this machine's, in milliseconds.
@@ -94,6 +97,7 @@ impl Postgres {
                 listening: Listening::default(),
                 dial: pools.dial,
                 swept: Swept::default(),
+                rotation: Rotation::default(),
                 groups: Groups::default(),
                 clock_offset_ms: AtomicI64::new(0),
                 config: builder.config,

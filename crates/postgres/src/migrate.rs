@@ -7,6 +7,7 @@ use gristmill_core::{BackendError, BackendErrorKind, Call, MigrateMode, Migratio
 
 use crate::error::{Answer, Fail, undecodable};
 use crate::handle::{Inner, Postgres};
+use crate::partition;
 use crate::session::Session;
 use crate::statement::{in_schema, quoted, sql};
 
@@ -53,6 +54,7 @@ pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> A
         session.batch(&in_schema(&applied(place, step), &schema)).await?;
     }
     session.commit().await?;
+    partition::ensure_partitions(&mut session).await?;
     report.from = from;
     report.steps = steps_from(from);
     report.current = latest();
@@ -120,5 +122,7 @@ pub(crate) async fn check(session: &mut Session) -> Answer<()> {
     } else {
         format!("the schema `{schema}` has version {version}, this program needs {}", latest())
     };
-    Err(Fail::Refused(BackendError::new(BackendErrorKind::SchemaOld, message).with_hint("run `gristmill migrate`")))
+    Err(Fail::Refused(
+        BackendError::new(BackendErrorKind::SchemaOld, message).with_hint("run `gristmill migrate`"),
+    ))
 }

@@ -50,7 +50,8 @@ pub(crate) async fn prune(inner: &Inner, call: Call, request: &usize) -> Answer<
     let row = session.query_one(sql!("next_prune"), &[&swept.end]).await?;
     let noted = row::optional_timestamp(&row, 0)?;
     // No job is past its retention earlier than that after it was made.
-    let unseen = row.try_get::<_, Option<Uuid>>(1)?.map(|id| row::made_at(id) + Retention::default().completed);
+    let unseen =
+        row.try_get::<_, Option<Uuid>>(1)?.map(|id| row::made_at(id) + Retention::default().completed);
     let next_due = [noted, swept.next_due, unseen].into_iter().flatten().min();
     let mut round = Maintained::round(done, next_due, now);
     // Below the limit, what is past its retention waits for its partition.

@@ -79,7 +79,10 @@ async fn claim(session: &mut Session, call: Call, nonce: Uuid) -> Answer<Vec<Put
 /// The fallback for a claim that cannot be ended as a whole: each run is ended by itself, and what cannot be is left.
 async fn run_by_run(session: &mut Session, call: Call, nonce: Uuid, fail: Fail) -> Answer<Vec<Put>> {
     session.roll_back().await?;
-    tracing::warn!(?fail, "a claim of a dead worker cannot be taken back as a whole; its jobs are, one by one");
+    tracing::warn!(
+        ?fail,
+        "a claim of a dead worker cannot be taken back as a whole; its jobs are, one by one"
+    );
     let members = match open_members(session, &[nonce]).await {
         Err(fail) if is_of_the_row(&fail) => {
             tracing::warn!(?fail, "the jobs of a dead worker's claim cannot be read; the claim is left");
