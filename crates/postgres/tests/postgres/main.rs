@@ -1,5 +1,7 @@
 //! What the PostgreSQL backend promises beyond the contract.
 
 mod cursor;
+mod finish;
 mod fixture;
 mod operate;
+mod prune;
