@@ -247,7 +247,7 @@ $gristmill_function$;
 -- read once.
 CREATE FUNCTION gristmill.make_partition(part text, from_ms bigint, to_ms bigint, most bigint) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' SET enable_seqscan = on SET plan_cache_mode = auto
+    SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' SET jit = off SET enable_seqscan = on SET plan_cache_mode = auto
     AS $gristmill_function$
 DECLARE
     home name := (SELECT nspname FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace
@@ -335,7 +335,7 @@ CREATE FUNCTION gristmill.drop_partition(
     from_ms bigint, most bigint,
     OUT outcome text, OUT dropped bigint, OUT stayed bigint, OUT locked_ms double precision)
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' SET work_mem = '32MB' SET plan_cache_mode = auto
+    SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' SET jit = off SET work_mem = '32MB' SET plan_cache_mode = auto
     SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on
     AS $gristmill_function$
 DECLARE
