@@ -3,6 +3,7 @@
 pub(crate) mod capability;
 pub(crate) mod error;
 pub(crate) mod hint;
+pub(crate) mod receipt;
 pub(crate) mod reply;
 pub(crate) mod report;
 pub(crate) mod request;

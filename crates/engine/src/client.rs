@@ -10,7 +10,6 @@ mod leased;
 mod many;
 mod operate;
 mod queues;
-mod receipt;
 mod wait;
 
 use std::sync::Arc;
@@ -24,7 +23,7 @@ pub use leased::Leased;
 pub use many::PartlyEnqueued;
 pub use operate::Tally;
 pub use queues::Queues;
-pub use receipt::Receipt;
+pub use gristmill_core::Receipt;
 
 use crate::hooks::Hooks;
 

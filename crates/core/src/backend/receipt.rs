@@ -1,6 +1,6 @@
-//! What an enqueue answers.
+//! What an enqueue answers to whoever asked for it.
 
-use gristmill_core::{Enqueued, JobId};
+use crate::{Enqueued, JobId};
 
 /// What became of one job that was enqueued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,8 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    pub(super) fn new(sent: JobId, enqueued: Enqueued) -> Self {
+    /// The receipt of the job that was sent with this id.
+    pub fn new(sent: JobId, enqueued: Enqueued) -> Self {
         let id = match &enqueued {
             Enqueued::Existing { id, .. } => *id,
             _ => sent,
