@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use gristmill_core::{
-    AuditReply, Backend, Call, Capabilities, Capability, Count, Cursor, Diagnosis, EnqueueReply,
+    AuditReply, Backend, BackendTx, Call, Capabilities, Capability, Count, Cursor, Diagnosis, EnqueueReply,
     EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, IdContext, JobEvent, JobFilter,
-    JobId, JobPatch, JobRecord, ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page,
-    PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest,
+    JobId, JobPatch, JobRecord, Lease, ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name,
+    Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest,
     Reply, RescueReply, RunRecord, StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId,
     WorkerRecord,
 };
@@ -17,7 +17,7 @@ use crate::call::Effect;
 use crate::handle::Postgres;
 use crate::{
     diagnose, enqueue, fetch, finish, inspect, lease, list, maintain, migrate, numbers, operate, pause,
-    progress, prune,
+    progress, prune, transaction,
 };
 
 /// Runs an operation of a module, which takes what the process shares, the call and the request.
@@ -77,6 +77,10 @@ impl Backend for Postgres {
 
     fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply> {
         ask!(self, call, Write, request, finish::finish)
+    }
+
+    fn begin(&self, call: Call, _: Lease) -> Reply<'_, Box<dyn BackendTx>> {
+        ask!(self, call, None, (), transaction::begin)
     }
 
     fn record(&self, call: Call, request: RecordRequest) -> Reply<'_, Recorded> {

@@ -64,6 +64,11 @@ impl Fail {
         }
     }
 
+    /// Whether the server answered, with an error.
+    pub(crate) fn is_of_server(&self) -> bool {
+        matches!(self, Self::Broken(error) if error.as_db_error().is_some())
+    }
+
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Broken(error) => error.code(),
@@ -119,6 +124,11 @@ fn meaning(code: &SqlState) -> (BackendErrorKind, &'static str, Option<&'static 
         "40001" | "40P01" | "55P03" => {
             (Kind::Busy, "others hold what the call needs", Some("the same call may succeed a moment later"))
         }
+        "25P02" => (
+            Kind::Refused,
+            "the transaction is aborted: a statement before this one has failed in it",
+            Some("roll it back, or back to a savepoint, and begin anew"),
+        ),
         "57014" => (Kind::TimedOut, "the server cancelled the statement", None),
         "53100" => (Kind::Full, "the server's disk is full", Some("free some space; no job was lost")),
         "53200" => (Kind::Full, "the server's memory is full", None),

@@ -14,7 +14,7 @@ use gristmill_core::{
 };
 
 use crate::enqueue;
-use crate::error::{Answer, Fail};
+use crate::error::{Answer, Fail, undecodable};
 use crate::fetch::fetch;
 use crate::handle::Inner;
 use crate::session::Session;
@@ -42,6 +42,26 @@ async fn fetch_behind(inner: &Inner, call: Call, request: &FetchRequest) -> Answ
             answer => return answer,
         }
     }
+}
+
+/// Ends one run in a transaction that has begun. Unless the answer is that it was accepted, nothing of the transaction is
+/// to be stored; what is to be told is true once it has committed.
+pub(crate) async fn finish_in(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    item: &FinishItem,
+) -> Answer<(Finished, Told)> {
+    let (answers, told) = thorough::within(inner, session, call, &[item]).await?;
+    let answer = answers.into_iter().next().ok_or_else(|| undecodable("answer"))?;
+    Ok((answer, told))
+}
+
+/// Notes a finish that came too late, where the transaction that found it out was rolled back.
+pub(crate) async fn note_stale(session: &mut Session, call: Call, item: &FinishItem) -> Answer<()> {
+    session.begin().await?;
+    thorough::note_late(session, call, item).await?;
+    session.commit().await
 }
 
 async fn finish_items(inner: &Inner, call: Call, items: &[FinishItem]) -> Answer<Vec<Finished>> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 
 use deadpool_postgres::Pool;
-use gristmill_core::{BackendError, Clock as _, Listeners, SystemClock, Timestamp};
+use gristmill_core::{BackendError, Clock as _, IdSource, Listeners, SystemClock, Timestamp};
 use tokio::runtime::Handle;
 use tokio_postgres::Config;
 
@@ -58,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) rotation: Rotation,
     /// Single enqueues that wait for each other's company.
     pub(crate) groups: Groups,
+    /// Ids of jobs that are enqueued in a caller's transaction.
+    pub(crate) ids: IdSource,
     /// How far the server's clock is ahead of this machine's, in milliseconds.
     pub(crate) clock_offset_ms: AtomicI64,
     pub(crate) config: Config,
@@ -99,6 +101,7 @@ impl Postgres {
                 swept: Swept::default(),
                 rotation: Rotation::default(),
                 groups: Groups::default(),
+                ids: IdSource::new(),
                 clock_offset_ms: AtomicI64::new(0),
                 config: builder.config,
                 has_schema: AtomicBool::new(false),

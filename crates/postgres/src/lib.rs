@@ -18,6 +18,7 @@ mod handle;
 mod inflight;
 mod inspect;
 mod lease;
+mod lent;
 mod list;
 mod listen;
 mod locate;
@@ -43,7 +44,11 @@ mod statement;
 mod sweep;
 mod tls;
 mod told;
+mod transaction;
 mod url;
 
 pub use handle::Postgres;
 pub use options::PostgresBuilder;
+/// The driver, of the version whose transactions this crate takes.
+pub use tokio_postgres;
+pub use transaction::PostgresTransaction;

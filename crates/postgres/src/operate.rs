@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use gristmill_core::{
-    Call, Cursor, JobFilter, JobPatch, Order, Select, Timestamp, Verb, VerbReply, VerbRequest,
+    Call, Cursor, JobFilter, JobId, JobPatch, Order, Select, Timestamp, Verb, VerbReply, VerbRequest, Verdict,
 };
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ use crate::error::Answer;
 use crate::handle::Inner;
 use crate::list::scan;
 use crate::row;
+use crate::session::Session;
 use crate::statement::sql;
 use crate::told::Told;
 
@@ -75,6 +76,39 @@ async fn operate(
     }
     let mut session = inner.work().await?;
     session.begin().await?;
+    let acted = within(inner, &mut session, call, verb, request, patch, &ids).await?;
+    session.commit().await?;
+    inner.tell(acted.told);
+    reply.jobs = acted.jobs;
+    Ok(reply)
+}
+
+/// What acts came to. What is to be told is true once their transaction has committed.
+pub(crate) struct Acted {
+    pub(crate) jobs: Vec<(JobId, Verdict)>,
+    pub(crate) told: Told,
+}
+
+/// Cancels jobs in a transaction that has begun and that is the caller's to commit.
+pub(crate) async fn cancel_in(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    request: &VerbRequest,
+    ids: &[Uuid],
+) -> Answer<Acted> {
+    within(inner, session, call, Verb::Cancel, request, None, ids).await
+}
+
+async fn within(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    verb: Verb,
+    request: &VerbRequest,
+    patch: Option<&JobPatch>,
+    ids: &[Uuid],
+) -> Answer<Acted> {
     let now = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
     let acting = Acting {
         verb,
@@ -90,18 +124,15 @@ async fn operate(
     let mut told = Told::default();
     let mut verdicts = vec![None; ids.len()];
     session.execute(sql!("lock_jobs"), &[&ids]).await?;
-    for places in rounds(&ids) {
+    for places in rounds(ids) {
         let jobs: Vec<Uuid> = places.iter().map(|place| ids[*place]).collect();
-        let round = apply::apply(&mut session, &acting, &jobs, &mut told).await?;
+        let round = apply::apply(session, &acting, &jobs, &mut told).await?;
         for (place, verdict) in places.into_iter().zip(round) {
             verdicts[place] = verdict;
         }
     }
-    session.commit().await?;
-    inner.tell(told);
-    let answered = ids.into_iter().map(row::job_id).zip(verdicts);
-    reply.jobs = answered.filter_map(|(id, verdict)| Some((id, verdict?))).collect();
-    Ok(reply)
+    let answered = ids.iter().copied().map(row::job_id).zip(verdicts);
+    Ok(Acted { jobs: answered.filter_map(|(id, verdict)| Some((id, verdict?))).collect(), told })
 }
 
 /// The places of ids, cut so that each round has an id once: who is named twice is looked at again after the first act.

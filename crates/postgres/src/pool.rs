@@ -47,10 +47,11 @@ pub(crate) fn pools(builder: &PostgresBuilder) -> Result<Pools, BackendError> {
     let ours = with_settings(&config, builder.naming, &[SETTINGS, BY_INDEX]);
     let plain = with_settings(&config, builder.naming, &[]);
     Ok(Pools {
-        work: pool(ours.clone(), builder, builder.connections)?,
-        control: pool(ours.clone(), builder, CONTROL)?,
-        reads: pool(ours, builder, READS)?,
-        handlers: pool(plain, builder, builder.handler_connections)?,
+        work: pool(ours.clone(), builder, builder.connections, RecyclingMethod::Fast)?,
+        control: pool(ours.clone(), builder, CONTROL, RecyclingMethod::Fast)?,
+        reads: pool(ours, builder, READS, RecyclingMethod::Fast)?,
+        // What a handler has set, locked or made for its session is not the next one's.
+        handlers: pool(plain, builder, builder.handler_connections, RecyclingMethod::Clean)?,
         dial: Dial { config, verifies: builder.verifies },
     })
 }
@@ -65,8 +66,13 @@ fn with_settings(config: &Config, naming: Naming, settings: &[&str]) -> Config {
     config
 }
 
-fn pool(config: Config, builder: &PostgresBuilder, size: usize) -> Result<Pool, BackendError> {
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+fn pool(
+    config: Config,
+    builder: &PostgresBuilder,
+    size: usize,
+    recycling_method: RecyclingMethod,
+) -> Result<Pool, BackendError> {
+    let recycling = ManagerConfig { recycling_method };
     let manager = match config.get_ssl_mode() {
         SslMode::Disable => Manager::from_config(config, tokio_postgres::NoTls, recycling),
         _ => Manager::from_config(config, tls::connector(builder.verifies)?, recycling),

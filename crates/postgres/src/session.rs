@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use deadpool_postgres::Object;
 use futures_util::future::try_join;
+use gristmill_core::{BackendError, BackendErrorKind};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
 
 use crate::cursor::{Cursors, Position};
 use crate::error::{Answer, Fail};
+use crate::lent::Borrower;
 use crate::statement::{Sql, Statements};
 
 /// Parameters of a statement, in the order of their numbers.
@@ -25,10 +27,20 @@ pub(crate) enum Naming {
     Unnamed,
 }
 
+/// The way to the server.
+enum Link {
+    /// A connection of a pool.
+    Pooled(Object),
+    /// A transaction of the caller's.
+    Lent(Borrower),
+    /// It was given back.
+    Closed,
+}
+
 /// A connection taken from a pool. Dropped in the middle of a statement or a transaction it is closed instead of given
 /// back, and the server rolls back.
 pub(crate) struct Session {
-    object: Option<Object>,
+    link: Link,
     statements: Arc<Statements>,
     cursors: Arc<Cursors>,
     /// The first job of each queue and priority that the transaction made available.
@@ -45,7 +57,14 @@ impl Session {
         cursors: Arc<Cursors>,
         naming: Naming,
     ) -> Self {
-        Self { object: Some(object), statements, cursors, available: HashMap::new(), naming, is_open: false }
+        let link = Link::Pooled(object);
+        Self { link, statements, cursors, available: HashMap::new(), naming, is_open: false }
+    }
+
+    /// A session whose statements go to the lender of a connection.
+    pub(crate) fn lent(borrower: Borrower, statements: Arc<Statements>, cursors: Arc<Cursors>) -> Self {
+        let (link, naming) = (Link::Lent(borrower), Naming::Unnamed);
+        Self { link, statements, cursors, available: HashMap::new(), naming, is_open: false }
     }
 
     /// The rows of a statement that is a transaction of its own, or a part of the one that was begun.
@@ -53,8 +72,8 @@ impl Session {
         let was_open = std::mem::replace(&mut self.is_open, true);
         let answer = self.send(sql, params).await;
         // After an error a transaction is as good as rolled back, and the connection is not worth keeping.
-        self.is_open = was_open || answer.as_ref().is_err_and(|error| error.as_db_error().is_none());
-        answer.map_err(Fail::Broken)
+        self.is_open = was_open || answer.as_ref().is_err_and(|fail| !fail.is_of_server());
+        answer
     }
 
     /// The one row of a statement.
@@ -82,25 +101,24 @@ impl Session {
         let was_open = std::mem::replace(&mut self.is_open, true);
         let answer = try_join(self.send(first.0, first.1), self.send(second.0, second.1)).await;
         self.is_open = was_open || answer.is_err();
-        answer.map_err(Fail::Broken)
+        answer
     }
 
     /// Begins a transaction at READ COMMITTED. Without a commit it is rolled back when the session is dropped.
     pub(crate) async fn begin(&mut self) -> Answer<()> {
         self.is_open = true;
-        self.client().batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(Fail::Broken)
+        self.control("BEGIN ISOLATION LEVEL READ COMMITTED").await
     }
 
     /// Begins a transaction that only reads, all of it as of its first statement.
     pub(crate) async fn begin_snapshot(&mut self) -> Answer<()> {
         self.is_open = true;
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        self.client().batch_execute(begin).await.map_err(Fail::Broken)
+        self.control("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
     }
 
     /// Commits. An error without an answer of the server leaves open whether it did.
     pub(crate) async fn commit(&mut self) -> Answer<()> {
-        let answer = self.client().batch_execute("COMMIT").await.map_err(Fail::Broken);
+        let answer = self.control("COMMIT").await;
         self.lower_cursors();
         answer?;
         self.is_open = false;
@@ -122,7 +140,7 @@ impl Session {
     /// Rolls back, so that the connection can be used again.
     pub(crate) async fn roll_back(&mut self) -> Answer<()> {
         self.available.clear();
-        self.client().batch_execute("ROLLBACK").await.map_err(Fail::Broken)?;
+        self.control("ROLLBACK").await?;
         self.is_open = false;
         Ok(())
     }
@@ -130,14 +148,24 @@ impl Session {
     /// Runs statements without parameters, several in one text.
     pub(crate) async fn batch(&mut self, text: &str) -> Answer<()> {
         let was_open = std::mem::replace(&mut self.is_open, true);
-        let answer = self.client().batch_execute(text).await;
+        let answer = self.control(text).await;
         self.is_open = was_open || answer.is_err();
-        answer.map_err(Fail::Broken)
+        answer
+    }
+
+    async fn control(&self, text: &str) -> Answer<()> {
+        self.client()?.batch_execute(text).await.map_err(Fail::Broken)
     }
 
     /// The driver's client, for what is not a statement of `sql/`.
-    pub(crate) fn client(&self) -> &deadpool_postgres::ClientWrapper {
-        self.object.as_ref().expect("a session has its connection until it is dropped")
+    pub(crate) fn client(&self) -> Answer<&deadpool_postgres::ClientWrapper> {
+        match &self.link {
+            Link::Pooled(object) => Ok(object),
+            Link::Lent(_) | Link::Closed => {
+                let message = "a transaction of the caller's is the caller's to begin and to end";
+                Err(BackendError::new(BackendErrorKind::Internal, message).into())
+            }
+        }
     }
 
     /// The name of the schema.
@@ -145,10 +173,13 @@ impl Session {
         self.statements.schema()
     }
 
-    async fn send(&self, sql: Sql, params: &Params<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+    async fn send(&self, sql: Sql, params: &Params<'_>) -> Answer<Vec<Row>> {
         let ready = self.statements.of(sql);
-        let client = self.client();
-        match self.naming {
+        if let Link::Lent(borrower) = &self.link {
+            return borrower.ask(ready, params).await;
+        }
+        let client = self.client()?;
+        let rows = match self.naming {
             Naming::Prepared => {
                 let statement: Statement = client.prepare_typed_cached(&ready.text, &ready.types).await?;
                 client.query(&statement, params).await
@@ -158,7 +189,8 @@ impl Session {
                     params.iter().copied().zip(ready.types.iter().cloned()).collect();
                 client.query_typed(&ready.text, &typed).await
             }
-        }
+        };
+        rows.map_err(Fail::Broken)
     }
 }
 
@@ -166,7 +198,9 @@ impl Drop for Session {
     fn drop(&mut self) {
         // A commit whose answer has not come may have been done.
         self.lower_cursors();
-        if let Some(object) = self.object.take().filter(|_| self.is_open) {
+        if let Link::Pooled(object) = std::mem::replace(&mut self.link, Link::Closed)
+            && self.is_open
+        {
             drop(Object::take(object));
         }
     }

@@ -26,8 +26,21 @@ pub(super) async fn finish(
     call: Call,
     items: &[&FinishItem],
 ) -> Answer<(Vec<Finished>, Told)> {
-    let said: Vec<Said<'_>> = items.iter().map(|item| Said::of(item)).collect();
     session.begin().await?;
+    let finished = within(inner, session, call, items).await?;
+    session.commit().await?;
+    Ok(finished)
+}
+
+/// As [`finish`], in a transaction that has begun and that is the caller's to commit. What is to be told is true after
+/// that.
+pub(super) async fn within(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    items: &[&FinishItem],
+) -> Answer<(Vec<Finished>, Told)> {
+    let said: Vec<Said<'_>> = items.iter().map(|item| Said::of(item)).collect();
     let erasable: Vec<Uuid> = said.iter().filter(|said| said.member.has_retention).map(Said::job).collect();
     if !erasable.is_empty() {
         session.execute(sql!("lock_jobs"), &[&erasable]).await?;
@@ -46,7 +59,6 @@ pub(super) async fn finish(
     let mut told = Told::default();
     store_effects(inner, session, now, &said, &answers, &mut told).await?;
     note_stale(session, now, &said, &answers).await?;
-    session.commit().await?;
     end::tell(&mut told, &puts, inner.wants_ends());
     Ok((answers, told))
 }
@@ -192,6 +204,13 @@ async fn store_effects(
     let stored = enqueue::store_jobs(session, now, &effects).await?;
     enqueue::tell_stored(told, now, &effects, &stored);
     Ok(())
+}
+
+/// As a finish that came too late, whatever the store knows of its run.
+pub(super) async fn note_late(session: &mut Session, call: Call, item: &FinishItem) -> Answer<()> {
+    let now = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
+    let answer = lost(LostWhy::Unknown);
+    note_stale(session, row::timestamp(&now, 0)?, &[Said::of(item)], &[answer]).await
 }
 
 /// Counts the finishes that came too late, and leaves an event with each of their jobs.
