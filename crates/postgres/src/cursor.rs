@@ -92,7 +92,7 @@ impl Pace {
 
 #[derive(Debug)]
 struct InFlight {
-    scan: u64,
+    number: u64,
     /// No position may be set behind these when the fetch ends.
     caps: Vec<(usize, Position)>,
 }
@@ -121,7 +121,7 @@ pub(crate) enum Found {
 pub(crate) struct Scan<'c> {
     cursors: &'c Cursors,
     queue: i32,
-    scan: u64,
+    number: u64,
     /// The lanes from the first to the last wanted.
     lanes: (usize, usize),
     reach: Reach,
@@ -146,12 +146,12 @@ impl Cursors {
             known.queues.clear();
         }
         known.scans += 1;
-        let scan = known.scans;
+        let number = known.scans;
         let state = known.queues.entry(queue).or_default();
-        state.scans.push(InFlight { scan, caps: Vec::new() });
+        state.scans.push(InFlight { number, caps: Vec::new() });
         let (reach, begins) = state.begins(now);
         let lanes = (lane(first), lane(last));
-        Scan { cursors: self, queue, scan, lanes, reach, begun: now, begins, has_ended: false }
+        Scan { cursors: self, queue, number, lanes, reach, begun: now, begins, has_ended: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -184,7 +184,7 @@ impl Queue {
     /// Nothing but the fetch `by` may set the lane's position behind `to`, unless it begins after this.
     fn lower(&mut self, lane: usize, to: Position, by: Option<u64>) {
         self.positions[lane] = self.positions[lane].min(to);
-        for scan in self.scans.iter_mut().filter(|scan| Some(scan.scan) != by) {
+        for scan in self.scans.iter_mut().filter(|scan| Some(scan.number) != by) {
             match scan.caps.iter_mut().find(|(capped, _)| *capped == lane) {
                 Some((_, cap)) => *cap = to.min(*cap),
                 None => scan.caps.push((lane, to)),
@@ -193,8 +193,8 @@ impl Queue {
     }
 
     /// Takes a fetch out of those in flight.
-    fn ended(&mut self, scan: u64) -> Option<InFlight> {
-        let place = self.scans.iter().position(|known| known.scan == scan)?;
+    fn ended(&mut self, number: u64) -> Option<InFlight> {
+        let place = self.scans.iter().position(|known| known.number == number)?;
         Some(self.scans.swap_remove(place))
     }
 }
@@ -218,7 +218,7 @@ impl Scan<'_> {
         self.has_ended = true;
         let mut known = self.cursors.lock();
         let Some(queue) = known.queues.get_mut(&self.queue) else { return };
-        let Some(ended) = queue.ended(self.scan) else { return };
+        let Some(ended) = queue.ended(self.number) else { return };
         match found {
             Found::Enough => self.advance(queue, &ended, taken),
             Found::Everything => {
@@ -243,7 +243,7 @@ impl Scan<'_> {
             let Some(lane) = lane_of(*priority) else { continue };
             // A look back that had enough before it came to the position has left jobs behind where it stopped.
             if self.reach != Reach::Position && place + 1 == count && *last < queue.positions[lane] {
-                queue.lower(lane, *last, Some(self.scan));
+                queue.lower(lane, *last, Some(self.number));
             } else {
                 queue.positions[lane] = queue.positions[lane].max(ended.capped(lane, *last));
             }
@@ -258,7 +258,7 @@ impl Drop for Scan<'_> {
             return;
         }
         if let Some(queue) = self.cursors.lock().queues.get_mut(&self.queue) {
-            queue.ended(self.scan);
+            queue.ended(self.number);
             for lane in self.lanes.0..=self.lanes.1 {
                 queue.lower(lane, self.begins[lane], None);
             }
