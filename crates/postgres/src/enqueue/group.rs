@@ -1,7 +1,8 @@
 //! Group commit: single enqueues that meet share a statement, and with it a write of the server's log.
 //!
-//! While [`MOST_IN_FLIGHT`] statements are under way, calls wait in line; the next statement takes all of them. A call that
-//! finds a place free goes at once and alone. A group runs in a task of its own, since it must not end with the patience
+//! While a statement is under way, calls wait in line; the next statement takes all of them. A call that finds the place
+//! free goes at once and alone, unless the last statement was a group: its callers are about to come back, and each of them
+//! gets on sooner in one statement than one after the other. A group runs in a task of its own, since it must not end with the patience
 //! of one of its callers. Its transaction is whole, so when the server refuses it, nothing was stored, and each of its calls
 //! goes alone: a bad one takes only itself down.
 //!
@@ -10,7 +11,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gristmill_core::{Call, EnqueueReply, Enqueued, NewJob, Timestamp};
 use tokio::sync::oneshot;
@@ -21,8 +22,15 @@ use crate::error::{Answer, timed_out, unavailable};
 use crate::handle::Inner;
 use crate::told::Told;
 
-/// Statements for single enqueues under way at a time. One would leave the server idle between two commits.
+/// Statements for single enqueues under way at a time.
 const MOST_IN_FLIGHT: usize = 2;
+/// So many jobs in line are worth a statement beside the one under way: with fewer the server's log would only be written
+/// more often, for less each time.
+const MANY: usize = 100;
+/// A group waits for the callers of the one before, which are about to come back, this part of what a statement takes.
+const GATHERING: u32 = 16;
+/// And no longer than this.
+const LONGEST_GATHERING: Duration = Duration::from_micros(500);
 /// A larger call gains nothing from company.
 const MOST_JOBS_A_CALL: usize = 100;
 /// Jobs of one statement at most.
@@ -41,6 +49,9 @@ struct State {
     in_flight: usize,
     waiting: VecDeque<Waiting>,
     calls: u64,
+    /// How many calls the last statement had, and how long it took.
+    last_calls: usize,
+    last_took: Duration,
 }
 
 /// A call in line.
@@ -101,8 +112,8 @@ impl Groups {
 
     fn enter(&self, inner: &Inner, call: Call, jobs: &[&NewJob], queues: &[i32]) -> Entered {
         let mut state = self.lock();
-        if state.in_flight < MOST_IN_FLIGHT {
-            state.in_flight += 1;
+        if state.in_flight == 0 && state.last_calls < 2 {
+            state.in_flight = 1;
             return Entered::AtOnce(Place(Weak::clone(&inner.me)));
         }
         let (caller, turn) = oneshot::channel();
@@ -111,6 +122,11 @@ impl Groups {
         let jobs = jobs.iter().copied().cloned().collect();
         let queues = queues.to_vec();
         state.waiting.push_back(Waiting { call: number, now: call.now, jobs, queues, caller });
+        if state.begins() {
+            state.in_flight += 1;
+            drop(state);
+            begin(inner);
+        }
         Entered::InLine(number, turn)
     }
 
@@ -150,7 +166,22 @@ impl Groups {
             }
             group.push(next);
         }
+        state.last_calls = group.len();
         group
+    }
+
+    /// Waits until the callers of the group before are in line again, for a small part of what that saves.
+    async fn gather(&self) {
+        let (expected, patience) = {
+            let state = self.lock();
+            let returning = if state.last_calls < 2 { 0 } else { state.last_calls };
+            (state.waiting.len() + returning, (state.last_took / GATHERING).min(LONGEST_GATHERING))
+        };
+        let since = Instant::now();
+        // A timer would wait a millisecond at least.
+        while self.lock().waiting.len() < expected && since.elapsed() < patience {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -158,17 +189,34 @@ impl Groups {
     }
 }
 
+impl State {
+    /// Whether those in line get a statement now.
+    fn begins(&self) -> bool {
+        match self.in_flight {
+            0 => !self.waiting.is_empty(),
+            under_way => under_way < MOST_IN_FLIGHT && self.waiting.len() >= MANY,
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let Some(inner) = self.0.upgrade() else { return };
         let mut state = inner.groups.lock();
-        if state.waiting.is_empty() {
-            state.in_flight -= 1;
-            return;
+        state.in_flight -= 1;
+        if state.begins() {
+            state.in_flight += 1;
+            drop(state);
+            begin(&inner);
         }
-        drop(state);
-        let place = Self(Weak::clone(&self.0));
-        inner.runtime.spawn(together(Arc::clone(&inner), place));
+    }
+}
+
+/// Starts the next group, for which a place was taken.
+fn begin(inner: &Inner) {
+    if let Some(shared) = inner.me.upgrade() {
+        let place = Place(Weak::clone(&inner.me));
+        inner.runtime.spawn(together(shared, place));
     }
 }
 
@@ -189,6 +237,7 @@ async fn alone(inner: &Inner, call: Call, items: &[Item<'_>], place: Option<Plac
 async fn together(inner: Arc<Inner>, place: Place) {
     // The connection first: whoever comes while it is waited for joins.
     let session = tokio::time::timeout(DEFAULT_DEADLINE, inner.work()).await;
+    inner.groups.gather().await;
     let group = inner.groups.take();
     if group.is_empty() {
         return;
@@ -197,8 +246,10 @@ async fn together(inner: Arc<Inner>, place: Place) {
     let items: Vec<Item<'_>> =
         group.iter().flat_map(|waiting| waiting.jobs.iter().zip(waiting.queues.iter().copied())).collect();
     let now = group.first().and_then(|first| first.now);
+    let since = Instant::now();
     let stored = tokio::time::timeout(DEFAULT_DEADLINE, store(&mut session, now, &items)).await;
-    drop((session, place));
+    drop(session);
+    inner.groups.lock().last_took = since.elapsed();
     match stored {
         Ok(Ok(stored)) => {
             let mut told = Told::default();
@@ -212,6 +263,8 @@ async fn together(inner: Arc<Inner>, place: Place) {
         }
         Ok(Err(_)) | Err(_) => answer_all(group, || Turn::Lost),
     }
+    // After the answers: the next group waits for those who come back with another call.
+    drop(place);
 }
 
 fn answer_each(group: Vec<Waiting>, stored: Stored) {
