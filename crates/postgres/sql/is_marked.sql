@@ -2,4 +2,4 @@
 -- Parameters: $1 the mark it was given when it began.
 -- Rows: yes or no.
 -- Index: none.
-SELECT coalesce(current_setting('gristmill.transaction', true) = $1::text, false)
+SELECT coalesce(current_setting('gristmill_tx.mark', true) = $1::text, false)

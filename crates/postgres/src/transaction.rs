@@ -61,7 +61,7 @@ pub(crate) async fn begin(inner: &Arc<Inner>, _: Call, (): &()) -> Answer<Box<dy
     let mut session = inner.handlers().await?;
     let mark = format!("{:016x}", fastrand::u64(..));
     session.begin().await?;
-    session.batch(&format!("SET LOCAL gristmill.transaction = '{mark}'")).await?;
+    session.batch(&format!("SET LOCAL gristmill_tx.mark = '{mark}'")).await?;
     Ok(Box::new(PostgresTransaction { inner: Arc::clone(inner), session, mark }))
 }
 

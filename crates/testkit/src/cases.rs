@@ -24,6 +24,7 @@ mod prune;
 mod record;
 mod rescue;
 mod retry;
+mod transaction;
 mod unique;
 mod update;
 mod worker;
@@ -37,6 +38,7 @@ const AREAS: &[&[Case]] = &[
     fetch::CASES,
     lease::CASES,
     finish::CASES,
+    transaction::CASES,
     retry::CASES,
     cancel::CASES,
     promote::CASES,
