@@ -3,5 +3,6 @@
 mod cursor;
 mod finish;
 mod fixture;
+mod maintain;
 mod operate;
 mod prune;
