@@ -3,7 +3,8 @@
 -- Parameters: $1 now (ms) or NULL; $2 worker; $3 the claim's number; arrays, one entry a queue and range of priorities, no
 --   two of which overlap: $4 queue, $5 how many at most, $6 nonce, the same for the same queue, $7 and $8 its first and last
 --   lane; arrays, one entry a lane, in the order of taking: $9 priority, $10 and $11 the run_at (ms) and id it begins
---   behind, $12 and $13 those it ends with; $14 the queues for which this call has made a claim already, in its transaction.
+--   behind, $12 and $13 those it ends with; $14 the queues for which this call has made a claim already, in its transaction; $15 the lock
+--   of this number, so that a repeat that comes while the first call is under way ends after it.
 -- Rows: queue, priority, run_at (ms), run and attempt before this run, crashes, id, kind, max_attempts, args, options; in
 --   no order.
 -- Index: `ready_order` lane by lane, as long as jobs are wanted, so that no more rows are locked than are taken; the primary
@@ -34,8 +35,10 @@ WITH fetched AS (
         ) AS taken
         WHERE EXISTS (
             SELECT FROM gristmill.workers
-            WHERE worker = $2::uuid AND lease_expires_at > gristmill.now_ms($1::int8)
+            WHERE worker = $2::uuid
+                AND gristmill.lease_ends(lease_expires_at, lease_ms, $1::int8) > gristmill.now_ms($1)
         )
+        AND (SELECT pg_advisory_xact_lock($15::int8) IS NOT NULL)
         AND NOT EXISTS (
             SELECT FROM gristmill.claims WHERE worker = $2 AND number = $3::int8 AND nonce <> ALL ($6::uuid[])
         )

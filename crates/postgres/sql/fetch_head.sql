@@ -5,7 +5,7 @@
 -- Index: the primary keys of `workers` and `queues`, `waiting_due`, the unique index of `claims`.
 SELECT
     gristmill.now_ms($1::int8),
-    (SELECT lease_expires_at FROM gristmill.workers WHERE worker = $2::uuid),
+    (SELECT gristmill.lease_ends(lease_expires_at, lease_ms, $1) FROM gristmill.workers WHERE worker = $2::uuid),
     (SELECT min(run_at) FROM gristmill.waiting WHERE state IN (1, 4)),
     ARRAY(SELECT queue FROM gristmill.queues WHERE queue = ANY ($4::int4[]) AND paused_at IS NOT NULL),
     EXISTS (SELECT FROM gristmill.claims WHERE worker = $2 AND number = $3::int8)

@@ -51,6 +51,7 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<Fe
         now: call.now.map(Timestamp::as_millis),
         worker: row::worker_uuid(request.worker),
         claim: claim_number(request),
+        lock: lock_of(request),
         queues: wishes.iter().map(|wish| wish.queue).collect(),
     };
     let mut rounds = rounds(&inner.cursors, wishes);
@@ -126,11 +127,19 @@ fn claim_number(request: &FetchRequest) -> i64 {
     request.claim.0.cast_signed()
 }
 
+/// The key of the advisory lock of a fetch's number. That two numbers share one costs a wait, no more.
+fn lock_of(request: &FetchRequest) -> i64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let [.., a, b, c, d, e, f, g, h] = request.worker.as_u128().to_be_bytes();
+    (u64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ request.claim.0.wrapping_mul(ODD)).cast_signed()
+}
+
 /// The parameters that all statements of a fetch share.
 struct Ask {
     now: Option<i64>,
     worker: Uuid,
     claim: i64,
+    lock: i64,
     queues: Vec<i32>,
 }
 

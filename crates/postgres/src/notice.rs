@@ -13,14 +13,14 @@ use uuid::Uuid;
 use crate::row;
 use crate::told::{Position, Told};
 
-/// A payload is shorter than 8000 bytes.
+/// A text is shorter than 8000 bytes.
 const MOST_BYTES: usize = 7_900;
 /// The sender watches ends.
 pub(crate) const WATCHES: &str = "w";
 /// The sender listens whether it hears itself.
 pub(crate) const PING: &str = "p";
 
-/// A payload as it was read.
+/// A text as it was read.
 #[derive(Debug, PartialEq, Eq, Default)]
 pub(crate) struct Notice {
     pub(crate) process: u64,
@@ -39,55 +39,55 @@ pub(crate) fn channel(schema: &str) -> String {
     format!("gristmill_{hash:016x}")
 }
 
-/// The payloads that carry this.
+/// The texts that carry this.
 pub(crate) fn write(process: u64, told: &Told) -> Vec<String> {
-    let mut payloads = Payloads { process, done: Vec::new() };
+    let mut texts = Texts { process, done: Vec::new() };
     for (queue, Position { priority, run_at_ms, id }) in &told.available {
-        payloads.add(&format!("a{queue}:{priority}:{run_at_ms}:{}", id.simple()));
+        texts.add(&format!("a{queue}:{priority}:{run_at_ms}:{}", id.simple()));
     }
     if let Some(due) = told.due {
-        payloads.add(&format!("d{}", due.as_millis()));
+        texts.add(&format!("d{}", due.as_millis()));
     }
     for id in &told.cancels {
-        payloads.add(&format!("c{}", row::uuid(*id).simple()));
+        texts.add(&format!("c{}", row::uuid(*id).simple()));
     }
     for queue in &told.changed {
-        payloads.add(&format!("q{queue}"));
+        texts.add(&format!("q{queue}"));
     }
     for id in &told.ended {
-        payloads.add(&format!("e{}", row::uuid(*id).simple()));
+        texts.add(&format!("e{}", row::uuid(*id).simple()));
     }
-    payloads.done
+    texts.done
 }
 
-/// A payload of single words.
+/// A text of single words.
 pub(crate) fn write_words(process: u64, words: &[&str]) -> String {
     format!("{process:x} {}", words.join(" "))
 }
 
-struct Payloads {
+struct Texts {
     process: u64,
     done: Vec<String>,
 }
 
-impl Payloads {
+impl Texts {
     fn add(&mut self, item: &str) {
-        let fits = |payload: &&mut String| payload.len() + 1 + item.len() <= MOST_BYTES;
-        if let Some(payload) = self.done.last_mut().filter(fits) {
-            payload.push(' ');
-            payload.push_str(item);
+        let fits = |text: &&mut String| text.len() + 1 + item.len() <= MOST_BYTES;
+        if let Some(text) = self.done.last_mut().filter(fits) {
+            text.push(' ');
+            text.push_str(item);
             return;
         }
-        let mut payload = String::new();
+        let mut text = String::new();
         // Writing to a string does not fail.
-        let _ = write!(payload, "{:x} {item}", self.process);
-        self.done.push(payload);
+        let _ = write!(text, "{:x} {item}", self.process);
+        self.done.push(text);
     }
 }
 
-/// Reads a payload, which anybody may have sent.
-pub(crate) fn read(payload: &str) -> Option<Notice> {
-    let mut words = payload.split(' ');
+/// Reads a text, which anybody may have sent.
+pub(crate) fn read(text: &str) -> Option<Notice> {
+    let mut words = text.split(' ');
     let process = u64::from_str_radix(words.next()?, 16).ok()?;
     let mut notice = Notice { process, ..Notice::default() };
     for word in words {
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_notice_is_read_as_it_was_written_and_in_pieces_that_fit() {
         let mut told = Told::default();
-        for queue in 0..300 {
+        for queue in 0..300_i32 {
             let id = Uuid::from_u128(u128::from(queue.unsigned_abs()) << 64);
             told.available(queue, Position { priority: -10, run_at_ms: 253_402_207_200_000, id });
             told.ended(row::job_id(id));
@@ -139,12 +139,12 @@ mod tests {
         told.cancel_requested(JobId::from_bytes([9; 16]));
         told.queue_changed(Name::new("mail:eu/1").expect("it is a name"));
 
-        let payloads = write(0xab, &told);
+        let texts = write(0xab, &told);
 
-        assert!(payloads.len() > 2 && payloads.iter().all(|payload| payload.len() < 8_000));
+        assert!(texts.len() > 2 && texts.iter().all(|text| text.len() < 8_000));
         let mut all = Told::default();
-        for payload in &payloads {
-            let notice = read(payload).expect("it is a notice");
+        for text in &texts {
+            let notice = read(text).expect("it is a notice");
             assert_eq!((notice.process, notice.pings), (0xab, false));
             all.merge(notice.told);
         }
@@ -153,8 +153,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_passed_over() {
-        for payload in ["", "x", "zz a1", "hello world"] {
-            assert_eq!(read(payload), None, "{payload:?}");
+        for text in ["", "x", "zz a1", "hello world"] {
+            assert_eq!(read(text), None, "{text:?}");
         }
         let notice = read("1 a a1 a1:2 aé:1:2:3 é z9 d d-1x p w").expect("it names a process");
         assert_eq!(notice, Notice { process: 1, told: Told::default(), watches: true, pings: true });

@@ -85,7 +85,7 @@ impl<'r> Round<'r> {
     }
 
     /// The parameters of the statement. `claimed` are the queues that have a claim of this fetch already.
-    pub(super) fn params<'p>(&'p self, ask: &'p Ask, claimed: &'p Vec<i32>) -> [&'p (dyn ToSql + Sync); 14] {
+    pub(super) fn params<'p>(&'p self, ask: &'p Ask, claimed: &'p Vec<i32>) -> [&'p (dyn ToSql + Sync); 15] {
         let lanes = &self.lanes;
         [
             &ask.now,
@@ -102,6 +102,7 @@ impl<'r> Round<'r> {
             &lanes.last_run_ats,
             &lanes.last_ids,
             claimed,
+            &ask.lock,
         ]
     }
 
