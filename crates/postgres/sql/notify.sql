@@ -1,6 +1,6 @@
 -- Purpose: tells other processes.
--- Parameters: $1 channel; $2 payloads.
--- Rows: one a payload, of no meaning.
+-- Parameters: $1 channel; $2 notices.
+-- Rows: one a notice, of no meaning.
 -- Index: none. A transaction that notifies is written to the log; nobody has to wait for that.
-SELECT set_config('synchronous_commit', 'off', true), pg_notify($1::text, payload)
-FROM unnest($2::text[]) AS payload
+SELECT set_config('synchronous_commit', 'off', true), pg_notify($1::text, told.notice)
+FROM unnest($2::text[]) AS told (notice)

@@ -70,7 +70,7 @@ where
 }
 
 impl Ear {
-    /// The payload of the next notification.
+    /// The text of the next notification.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -88,11 +88,11 @@ impl Ear {
     }
 
     /// Notifies the channel it listens to. What is heard meanwhile goes to `hear`.
-    pub(crate) async fn notify(&mut self, payload: &str, hear: impl FnMut(&str)) -> Answer<()> {
+    pub(crate) async fn notify(&mut self, text: &str, hear: impl FnMut(&str)) -> Answer<()> {
         let Self { client, messages, statements, channel } = self;
-        let payloads = [payload];
+        let texts = [text];
         let statement = statements.of(sql!("notify"));
-        let params = [(&*channel as _, Type::TEXT), (&&payloads[..] as _, Type::TEXT_ARRAY)];
+        let params = [(&*channel as _, Type::TEXT), (&&texts[..] as _, Type::TEXT_ARRAY)];
         answered(client.query_typed(&statement.text, &params), messages, hear).await.map(drop)
     }
 }

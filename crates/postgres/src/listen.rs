@@ -101,7 +101,7 @@ impl Inner {
         let since = Instant::now();
         let ping = notice::write_words(fastrand::u64(..), &[PING_WORD]);
         let mut heard = false;
-        ear.notify(&ping, |payload| heard |= payload == ping).await?;
+        ear.notify(&ping, |text| heard |= text == ping).await?;
         while !heard {
             heard = ear.next().await? == ping;
         }
@@ -109,8 +109,8 @@ impl Inner {
     }
 
     /// Takes in what another process told, or this one to itself. True for the echo of a ping.
-    fn hear(&self, payload: &str) -> bool {
-        let Some(notice) = notice::read(payload) else { return false };
+    fn hear(&self, text: &str) -> bool {
+        let Some(notice) = notice::read(text) else { return false };
         if notice.process == self.outbox.process {
             return notice.pings;
         }
@@ -181,10 +181,10 @@ async fn hear_all(mut ear: Ear, backend: &Weak<Inner>, shared: &Shared) -> Answe
     let mut announced: Option<Instant> = None;
     loop {
         tokio::select! {
-            payload = ear.next() => {
-                let payload = payload?;
+            text = ear.next() => {
+                let text = text?;
                 let Some(inner) = backend.upgrade() else { return Ok(()) };
-                if inner.hear(&payload) && is_echo_due {
+                if inner.hear(&text) && is_echo_due {
                     is_echo_due = false;
                     next = Instant::now() + PING;
                 }
@@ -211,7 +211,7 @@ async fn hear_all(mut ear: Ear, backend: &Weak<Inner>, shared: &Shared) -> Answe
         drop(inner);
         announced = watches.then(Instant::now).or(announced);
         let mut has_echoed = false;
-        let hear = |payload: &str| has_echoed |= backend.upgrade().is_some_and(|inner| inner.hear(payload));
+        let hear = |text: &str| has_echoed |= backend.upgrade().is_some_and(|inner| inner.hear(text));
         ear.notify(&ping, hear).await?;
         is_echo_due = !has_echoed;
         next = Instant::now() + if has_echoed { PING } else { ECHO };

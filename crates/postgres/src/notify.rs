@@ -144,8 +144,8 @@ async fn tell_unnamed(inner: Arc<Inner>, queues: Vec<i32>) {
 async fn send(backend: Weak<Inner>) {
     while let Some(inner) = backend.upgrade() {
         let Some(told) = inner.outbox.take() else { return };
-        let payloads = notice::write(inner.outbox.process, &told);
-        match tokio::time::timeout(PATIENCE, notify(&inner, &payloads)).await {
+        let texts = notice::write(inner.outbox.process, &told);
+        match tokio::time::timeout(PATIENCE, notify(&inner, &texts)).await {
             Ok(Ok(())) => {}
             // A lost notification costs latency only, and a server that is away says so elsewhere.
             Ok(Err(fail)) => tracing::debug!(?fail, "a notification is lost"),
@@ -156,8 +156,8 @@ async fn send(backend: Weak<Inner>) {
     }
 }
 
-async fn notify(inner: &Inner, payloads: &[String]) -> Answer<()> {
+async fn notify(inner: &Inner, texts: &[String]) -> Answer<()> {
     let mut session = inner.control().await?;
     let channel = notice::channel(session.schema());
-    session.execute(sql!("notify"), &[&channel, &payloads]).await
+    session.execute(sql!("notify"), &[&channel, &texts]).await
 }

@@ -39,6 +39,7 @@ impl<'j> Columns<'j> {
     }
 
     /// In the order of `store_jobs.sql`.
+    #[expect(clippy::ref_option, reason = "a parameter of a statement is a reference to the whole value")]
     pub(super) fn params<'p>(&'p self, now: &'p Option<i64>) -> [&'p (dyn ToSql + Sync); 11] {
         [
             now,

@@ -1,0 +1,120 @@
+//! What one process hears of another.
+
+use std::cell::RefCell;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gristmill_core::{Backend, Call, Hint, JobId, Listener, Subscription, VerbRequest};
+use gristmill_postgres::Postgres;
+use gristmill_testkit::block_on;
+use gristmill_testserver::Postgres as Server;
+
+use crate::fixture::{Schema, name, runtime};
+
+/// A hint that was told before the other process listened is lost, so it is told again after this long.
+const AGAIN: Duration = Duration::from_millis(100);
+/// So often at most.
+const TIMES: usize = 200;
+
+struct Ear {
+    hints: Mutex<Sender<Hint>>,
+    watches_ends: bool,
+}
+
+impl Listener for Ear {
+    fn hint(&self, hint: &Hint) {
+        // The test may have heard enough and be gone.
+        let _ = self.hints.lock().unwrap_or_else(PoisonError::into_inner).send(hint.clone());
+    }
+
+    fn watches_ends(&self) -> bool {
+        self.watches_ends
+    }
+}
+
+fn listen(backend: &Postgres, watches_ends: bool) -> (Receiver<Hint>, Subscription) {
+    let (hints, heard) = channel();
+    let subscription = backend.subscribe(Arc::new(Ear { hints: Mutex::new(hints), watches_ends }));
+    (heard, subscription)
+}
+
+/// Acts until a hint is heard that `is_meant`.
+fn act_until_heard(heard: &Receiver<Hint>, mut act: impl FnMut(), mut is_meant: impl FnMut(&Hint) -> bool) {
+    for _ in 0..TIMES {
+        act();
+        while let Ok(hint) = heard.recv_timeout(AGAIN) {
+            if is_meant(&hint) {
+                return;
+            }
+        }
+    }
+    panic!("the other process was not heard");
+}
+
+/// The one that listens has met no queue, so nothing but a notification can name one.
+#[test]
+fn a_process_hears_of_another_ones_jobs() {
+    let schema = Schema::new();
+    let (here, there) = (schema.open(), schema.open());
+    let (heard, _subscription) = listen(&here, false);
+
+    act_until_heard(
+        &heard,
+        || drop(schema.enqueue(&there, 1)),
+        |hint| *hint == Hint::Available(name("line")),
+    );
+}
+
+#[test]
+fn a_process_whose_connection_was_ended_hears_again() {
+    let schema = Schema::new();
+    let there = schema.open();
+    let here = {
+        let _runtime = runtime().enter();
+        let url = Server::shared().url();
+        let mark = if url.contains('?') { '&' } else { '?' };
+        let builder = Postgres::builder(&format!("{url}{mark}application_name={}", schema.name));
+        builder.expect("the URL parses").schema(&schema.name).open().expect("the settings hold")
+    };
+    let (heard, _subscription) = listen(&here, false);
+    let available = |hint: &Hint| *hint == Hint::Available(name("line"));
+    act_until_heard(&heard, || drop(schema.enqueue(&there, 1)), available);
+
+    let ended = schema.psql(&format!(
+        "SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity WHERE application_name = '{}'",
+        schema.name
+    ));
+
+    assert!(ended.contains('t'), "it listened: {ended}");
+    // What is on its way may still be heard; after that nothing is, before it listens again.
+    while heard.recv_timeout(AGAIN).is_ok() {}
+    act_until_heard(&heard, || drop(schema.enqueue(&there, 1)), available);
+}
+
+/// Each end is told only as long as somebody waits for one, wherever.
+#[test]
+fn a_process_that_waits_for_ends_hears_of_another_ones() {
+    let schema = Schema::new();
+    let (here, there) = (schema.open(), schema.open());
+    let (heard_there, _others) = listen(&there, false);
+    let available = |hint: &Hint| *hint == Hint::Available(name("line"));
+    act_until_heard(&heard_there, || drop(schema.enqueue(&here, 1)), available);
+    let (heard, _subscription) = listen(&here, true);
+    let ids = RefCell::new(Vec::new());
+
+    let cancel = |id: JobId| {
+        let request = VerbRequest::ids(vec![id]);
+        let reply = block_on(there.cancel(Call::new(), request));
+        reply.expect("it is cancelled");
+    };
+    act_until_heard(
+        &heard,
+        || {
+            let id = schema.enqueue(&there, 1).remove(0);
+            ids.borrow_mut().push(id);
+            cancel(id);
+        },
+        |hint| matches!(hint, Hint::Ended(id) if ids.borrow().contains(id)),
+    );
+}
