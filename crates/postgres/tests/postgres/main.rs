@@ -4,5 +4,6 @@ mod cursor;
 mod finish;
 mod fixture;
 mod maintain;
+mod notify;
 mod operate;
 mod prune;
