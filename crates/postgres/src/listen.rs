@@ -95,19 +95,6 @@ impl Inner {
         })
     }
 
-    /// How long a notification takes from here through the server and back.
-    pub(crate) async fn hears_itself(&self) -> Answer<Duration> {
-        let mut ear = self.dial.listen(&self.statements).await?;
-        let since = Instant::now();
-        let ping = notice::write_words(fastrand::u64(..), &[PING_WORD]);
-        let mut heard = false;
-        ear.notify(&ping, |text| heard |= text == ping).await?;
-        while !heard {
-            heard = ear.next().await? == ping;
-        }
-        Ok(since.elapsed())
-    }
-
     /// Takes in what another process told, or this one to itself. True for the echo of a ping.
     fn hear(&self, text: &str) -> bool {
         let Some(notice) = notice::read(text) else { return false };
