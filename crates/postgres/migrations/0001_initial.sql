@@ -313,7 +313,14 @@ DECLARE
     home name := (SELECT nspname FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace
         WHERE pg_type.oid = pg_typeof(NULL::gristmill.jobs));
     watched text := format('%I.%I', home, 'jobs_p' || from_ms);
+    part text;
 BEGIN
+    -- A vacuum that runs gives way after a second, and none begins any more.
+    PERFORM set_config('lock_timeout', '3s', true);
+    FOREACH part IN ARRAY ARRAY['jobs', 'attempts', 'records', 'logs'] LOOP
+        EXECUTE format('ALTER TABLE %I.%I SET (autovacuum_enabled = off)', home, part || '_p' || from_ms);
+    END LOOP;
+    PERFORM set_config('lock_timeout', '200ms', true);
     IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass(watched) AND tgname = 'watch') THEN
         EXECUTE format('CREATE TRIGGER watch AFTER INSERT OR DELETE ON %s
             FOR EACH ROW EXECUTE FUNCTION %I.note_change()', watched, home);
@@ -394,8 +401,13 @@ BEGIN
         INTO queues, numbers, seen USING stays;
     PERFORM set_config('enable_seqscan', 'off', true);
 
-    LOCK TABLE gristmill.jobs, gristmill.attempts, gristmill.records, gristmill.logs IN ACCESS EXCLUSIVE MODE;
+    -- Everybody comes through the parents. The other partitions are left alone: a vacuum of one must not be in the way.
+    LOCK TABLE ONLY gristmill.jobs, ONLY gristmill.attempts, ONLY gristmill.records, ONLY gristmill.logs
+        IN ACCESS EXCLUSIVE MODE;
     began := clock_timestamp();
+    FOREACH part IN ARRAY parts LOOP
+        EXECUTE format('LOCK TABLE %I.%I, %I.%I IN ACCESS EXCLUSIVE MODE', home, part || '_p' || from_ms, home, part || '_default');
+    END LOOP;
     SELECT array_agg(changes.id) INTO added FROM gristmill.changes
         WHERE changes.id >= lowest AND changes.id < behind AND NOT changes.is_deleted AND NOT changes.id = ANY (stays);
     stays := stays || coalesce(added, ARRAY[]::uuid[]);

@@ -13,8 +13,9 @@ use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
 
-/// Completed jobs go with their partition, which lives this much longer than the default retention at most. Ones that end
-/// later than this after they were made may be in a partition that stays.
+/// A job that completes later than this after it was made has its deletion noted; the others are found by their ids, or go
+/// with their partition. Shorter than the default retention of completed jobs: one that moved to the DEFAULT partition when
+/// its own was dropped, a retention after it was made, is always late. Every end of a run as completed has to keep to it.
 pub(crate) const LATE: Duration = Duration::from_secs(12 * 3600);
 
 /// A job and where it goes.
