@@ -10,6 +10,8 @@ use gristmill_testkit::FaultyBackend;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::ledger::{Ledger, Lines};
+
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MILLI: Duration = Duration::from_millis(1);
 
@@ -27,6 +29,7 @@ impl Clock for TokioClock {
 pub(crate) struct Fixture {
     pub(crate) backend: Arc<FaultyBackend>,
     pub(crate) client: Client,
+    lines: Lines,
 }
 
 impl Fixture {
@@ -34,7 +37,22 @@ impl Fixture {
         let clock = Arc::new(TokioClock(Instant::now()));
         let backend = Arc::new(FaultyBackend::new(Arc::new(Memory::with_clock(clock.clone()))));
         let client = Client::with_clock(backend.clone(), clock);
-        Self { backend, client }
+        Self { backend, client, lines: Lines::default() }
+    }
+
+    /// A store with transactions, and a ledger that handlers write in.
+    pub(crate) fn with_ledger() -> Self {
+        let clock = Arc::new(TokioClock(Instant::now()));
+        let lines = Lines::default();
+        let ledger = Ledger::new(Arc::new(Memory::with_clock(clock.clone())), lines.clone());
+        let backend = Arc::new(FaultyBackend::new(Arc::new(ledger)));
+        let client = Client::with_clock(backend.clone(), clock);
+        Self { backend, client, lines }
+    }
+
+    /// What handlers have written and committed.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
     }
 
     /// A store whose hints nobody hears.
@@ -43,7 +61,7 @@ impl Fixture {
         let backend = FaultyBackend::new(Arc::new(Memory::with_clock(clock.clone())));
         let backend = Arc::new(backend.deaf());
         let client = Client::with_clock(backend.clone(), clock);
-        Self { backend, client }
+        Self { backend, client, lines: Lines::default() }
     }
 
     /// A worker of the queue `default` with ten slots.

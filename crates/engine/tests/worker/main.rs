@@ -5,5 +5,7 @@
 mod faults;
 mod fixture;
 mod lease;
+mod ledger;
 mod outcomes;
 mod stop;
+mod transaction;

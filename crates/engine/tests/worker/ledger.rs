@@ -1,0 +1,138 @@
+//! The memory backend with transactions: what a handler writes is a line of a ledger.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex};
+
+use gristmill_core::{
+    AuditReply, Backend, BackendError, BackendTx, BoxFuture, Call, Capabilities, Capability, Count, Cursor,
+    Diagnosis, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishItem, FinishReply,
+    FinishRequest, Finished, IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, Lease, ListRequest,
+    Listener, Maintained, MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping, QueueRecord,
+    RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord,
+    StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
+};
+
+/// What was committed.
+pub(crate) type Lines = Arc<Mutex<Vec<String>>>;
+
+/// A store with a ledger beside it.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    inner: Arc<dyn Backend>,
+    lines: Lines,
+}
+
+/// The lines of one transaction: the driver's type.
+#[derive(Debug, Default)]
+pub(crate) struct Draft(Vec<String>);
+
+impl Draft {
+    pub(crate) fn write(&mut self, line: impl Into<String>) {
+        self.0.push(line.into());
+    }
+}
+
+impl Ledger {
+    pub(crate) fn new(inner: Arc<dyn Backend>, lines: Lines) -> Self {
+        Self { inner, lines }
+    }
+}
+
+#[derive(Debug)]
+struct LedgerTx {
+    inner: Arc<dyn Backend>,
+    lines: Lines,
+    draft: Draft,
+}
+
+impl BackendTx for LedgerTx {
+    fn driver(&self) -> &(dyn Any + Send + Sync) {
+        &self.draft
+    }
+
+    fn driver_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
+        &mut self.draft
+    }
+
+    fn finish(
+        self: Box<Self>,
+        call: Call,
+        item: FinishItem,
+    ) -> BoxFuture<'static, Result<Finished, BackendError>> {
+        Box::pin(async move {
+            let finished = self.inner.finish(call, FinishRequest::new(vec![item])).await?.items[0];
+            if matches!(finished, Finished::Accepted { .. }) {
+                self.lines.lock().unwrap().extend(self.draft.0);
+            }
+            Ok(finished)
+        })
+    }
+
+    fn roll_back(self: Box<Self>, _: Call) -> BoxFuture<'static, Result<(), BackendError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+macro_rules! delegate {
+    ($($operation:ident($($arg:ident: $type:ty),*) -> $reply:ty;)*) => {
+        $(fn $operation(&self, call: Call $(, $arg: $type)*) -> Reply<'_, $reply> {
+            self.inner.$operation(call $(, $arg)*)
+        })*
+    };
+}
+
+impl Backend for Ledger {
+    fn name(&self) -> &'static str {
+        "ledger"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::of(&[Capability::Notifications, Capability::Transactions])
+    }
+
+    fn id_context(&self) -> IdContext {
+        self.inner.id_context()
+    }
+
+    fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
+        self.inner.subscribe(listener)
+    }
+
+    fn begin(&self, _: Call, _: Lease) -> Reply<'_, Box<dyn BackendTx>> {
+        let (inner, lines) = (self.inner.clone(), self.lines.clone());
+        Box::pin(async { Ok(Box::new(LedgerTx { inner, lines, draft: Draft::default() }) as Box<_>) })
+    }
+
+    delegate! {
+        ping() -> Ping;
+        diagnose() -> Vec<Diagnosis>;
+        migrate(mode: MigrateMode) -> MigrationReport;
+        enqueue(request: EnqueueRequest) -> EnqueueReply;
+        fetch(request: FetchRequest) -> FetchReply;
+        renew(request: RenewRequest) -> RenewReply;
+        finish(request: FinishRequest) -> FinishReply;
+        record(request: RecordRequest) -> Recorded;
+        register_worker(request: RegisterWorker) -> ();
+        retire_worker(worker: WorkerId) -> ();
+        cancel(request: VerbRequest) -> VerbReply;
+        retry(request: VerbRequest) -> VerbReply;
+        delete(request: VerbRequest) -> VerbReply;
+        update(request: VerbRequest, patch: JobPatch) -> VerbReply;
+        release_hold(request: VerbRequest) -> VerbReply;
+        promote(limit: usize) -> Maintained;
+        rescue(limit: usize) -> RescueReply;
+        prune(limit: usize) -> Maintained;
+        audit(cursor: Option<Cursor>, limit: usize) -> AuditReply;
+        get(ids: Vec<JobId>) -> Vec<Option<JobRecord>>;
+        list(request: ListRequest) -> Page<JobRecord>;
+        list_runs(id: JobId, limit: usize) -> Vec<RunRecord>;
+        list_events(id: JobId) -> Vec<JobEvent>;
+        checkpoint(id: JobId) -> Option<bytes::Bytes>;
+        list_queues() -> Vec<QueueRecord>;
+        list_workers() -> Vec<WorkerRecord>;
+        count(filter: JobFilter, cap: Option<u64>) -> Count;
+        stats(request: StatsRequest) -> StatsReply;
+        pause(request: PauseRequest) -> ();
+        resume(queue: Name) -> ();
+    }
+}
