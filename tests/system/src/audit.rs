@@ -1,11 +1,13 @@
 //! What the store says in the end, held against the contract.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use gristmill_core::{Backend, Call, JobFilter, JobId, JobRecord, JobState, ListRequest, Order, RunRecord};
-use gristmill_sqlite::Sqlite;
+use gristmill_core::{
+    Backend, Call, JobFilter, JobId, JobRecord, JobState, ListRequest, Order, RunRecord, StatsRequest,
+};
 use gristmill_testkit::block_on;
+
+use crate::store::Store;
 
 /// Every job of a store with its runs.
 #[derive(Debug)]
@@ -28,8 +30,11 @@ impl Account {
 ///
 /// # Panics
 /// When the store cannot be read or a rule is broken.
-pub fn audit(database: &Path) -> Account {
-    let store = Sqlite::open(database).expect("the store opens");
+pub fn audit(store: &Store) -> Account {
+    store.with_backend(read)
+}
+
+fn read(store: &dyn Backend) -> Account {
     let mut account = Account { jobs: BTreeMap::new(), stale_finishes: 0 };
     let mut cursor = None;
     loop {
@@ -45,7 +50,7 @@ pub fn audit(database: &Path) -> Account {
             break;
         }
     }
-    let stats = block_on(store.stats(Call::new(), gristmill_core::StatsRequest::new(None)));
+    let stats = block_on(store.stats(Call::new(), StatsRequest::new(None)));
     account.stale_finishes = stats.expect("the store counts").stale_finishes;
     account
 }

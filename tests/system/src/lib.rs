@@ -4,7 +4,9 @@
 mod audit;
 mod files;
 mod product;
+mod store;
 
 pub use audit::{Account, audit};
 pub use files::real_files;
 pub use product::{Product, Worker, wait_until};
+pub use store::Store;

@@ -1,4 +1,4 @@
-//! The `gristmill` program on a store in a temporary folder.
+//! The `gristmill` program in a temporary folder, on a store of its own.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -11,6 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::store::Store;
+
 /// How long any wait of a test may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -18,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Product {
     folder: TempDir,
+    store: Store,
 }
 
 impl Default for Product {
@@ -27,34 +30,38 @@ impl Default for Product {
 }
 
 impl Product {
-    /// A product without jobs.
+    /// A product without jobs, in a file.
     ///
     /// # Panics
     /// When no temporary folder can be made.
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::File(folder.path().join("jobs.db"));
+        Self { folder, store }
     }
 
-    /// The folder of the store.
+    /// A product on the PostgreSQL database of this URL.
+    ///
+    /// # Panics
+    /// When no temporary folder can be made.
+    pub fn on_server(url: impl Into<String>) -> Self {
+        Self { store: Store::Server(url.into()), ..Self::new() }
+    }
+
+    /// The folder it works in.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The store's file.
-    pub fn database(&self) -> PathBuf {
-        self.folder().join("jobs.db")
-    }
-
-    /// The store's URL. A short busy timeout allows short leases, a relaxed sync makes the tests quicker; neither
-    /// matters to a process that is killed.
-    pub fn url(&self) -> String {
-        format!("sqlite:{}?synchronous=normal&busy_timeout=1s", self.database().display())
+    /// Where its jobs are.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// A call of the program, with the store in its environment.
     pub fn command<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Command {
         let mut command = Command::new(program());
-        command.args(words).env("GRISTMILL_DB", self.url()).current_dir(self.folder());
+        command.args(words).env("GRISTMILL_DB", self.store.url()).current_dir(self.folder());
         command.env_remove("GRISTMILL_LOG").env("NO_COLOR", "1");
         command
     }
@@ -95,7 +102,16 @@ impl Product {
     /// # Panics
     /// When the program says something else.
     pub fn count(&self, state: &str) -> u64 {
-        self.json(["stats", "--json"])["totals"][state].as_u64().expect("a count")
+        self.counts([state])[0]
+    }
+
+    /// The numbers of jobs in some states, all of one moment.
+    ///
+    /// # Panics
+    /// When the program says something else.
+    pub fn counts<const N: usize>(&self, states: [&str; N]) -> [u64; N] {
+        let totals = &self.json(["stats", "--json"])["totals"];
+        states.map(|state| totals[state].as_u64().expect("a count"))
     }
 
     /// Starts a worker process.

@@ -11,7 +11,7 @@ use gristmill_core::{
     JobState, SystemClock,
 };
 use gristmill_sqlite::Sqlite;
-use gristmill_system_tests::{Product, audit, wait_until};
+use gristmill_system_tests::{Product, Store, audit, wait_until};
 use gristmill_testkit::block_on;
 
 /// Starts a child, says who both are, hangs.
@@ -40,7 +40,7 @@ fn write_program(product: &Product, program: &str) {
 
 /// How the only job ended: its state, and that of its last run.
 fn only_job(product: &Product) -> (JobState, Option<Ending>) {
-    let account = audit(&product.database());
+    let account = audit(product.store());
     let (job, runs) = account.jobs.values().next().expect("the job is there");
     (job.state, runs.last().map(|run| run.ending))
 }
@@ -198,7 +198,7 @@ fn a_full_disk_is_told_and_nothing_is_lost_when_there_is_room_again() {
 
     disk.grow();
     assert!(worker.0.wait().expect("it ends").success(), "{}", said());
-    let account = audit(&database);
+    let account = audit(&Store::File(database));
     assert_eq!(account.jobs.len(), stored, "what was answered is there, and nothing else");
     assert_eq!(account.ended(JobState::Completed).count(), stored);
 }
@@ -228,7 +228,7 @@ fn a_bounded_file_is_full_and_keeps_what_it_has(product: &Product) {
     let roomy = Sqlite::open(&database).expect("it opens");
     enqueue(&roomy).expect("there is room again");
     drop(roomy);
-    assert_eq!(audit(&database).jobs.len(), stored + 1, "what was answered is there");
+    assert_eq!(audit(&Store::File(database)).jobs.len(), stored + 1, "what was answered is there");
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gristmill_core::{Ending, JobState};
-use gristmill_system_tests::{Product, Worker, audit, real_files, wait_until};
+use gristmill_system_tests::{Account, Product, Worker, audit, real_files, wait_until};
+use gristmill_testserver::Postgres;
 
 /// Writes down each start and each end, and fails for good where the file is not there.
 const CHECKSUM: &str = r#"#!/bin/sh
@@ -20,6 +22,11 @@ echo "end $GRISTMILL_JOB_ID $GRISTMILL_TOKEN" >> journal
 
 const JOBS: usize = 20_000;
 const MISSING: usize = 200;
+/// The server is killed when so many jobs have ended.
+const SERVER_DIES_AT: [u64; 3] = [2_000, 8_000, 14_000];
+
+/// Either run has the machine for itself.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn worker(product: &Product) -> Worker {
     product.worker(["--exec", "checksum=sh checksum.sh", "--queue", "default=4", "--lease", "2s"])
@@ -27,7 +34,18 @@ fn worker(product: &Product) -> Worker {
 
 #[test]
 fn twenty_thousand_jobs_survive_a_kill_every_second() {
-    let product = Product::new();
+    survive(&Product::new(), None);
+}
+
+#[test]
+fn twenty_thousand_jobs_survive_kills_of_workers_and_of_their_server() {
+    let server = Postgres::builder().durable().start();
+    survive(&Product::on_server(server.url()), Some(&server));
+}
+
+/// Kills workers, and the server if there is one, until all jobs have ended; then every job must be accounted for.
+fn survive(product: &Product, server: Option<&Postgres>) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     std::fs::write(product.folder().join("checksum.sh"), CHECKSUM).expect("the program is written");
     let mut lines = String::new();
     let mut files = real_files(JOBS - MISSING, product.folder());
@@ -38,44 +56,74 @@ fn twenty_thousand_jobs_survive_a_kill_every_second() {
     let enqueued = product.run_with(["enqueue", "--file", "-"], lines.as_bytes());
     assert_eq!(enqueued.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), JOBS);
 
-    let kills = kill_one_every_second_until_all_ended(&product);
+    let kills = kill_one_every_second_until_all_ended(product, server);
 
-    let account = audit(&product.database());
+    let account = audit(product.store());
     assert_eq!(account.jobs.len(), JOBS, "none is lost and none came from nowhere");
     assert_eq!(account.ended(JobState::Completed).count(), JOBS - MISSING);
     assert_eq!(account.ended(JobState::Discarded).count(), MISSING);
-    assert!(kills >= 10, "{kills} kills prove little");
-    every_accepted_end_was_a_real_one(&product, &account);
+    assert!(kills.workers >= 10, "{} kills prove little", kills.workers);
+    every_accepted_end_was_a_real_one(product, &account);
     let crashed: usize = account.jobs.values().map(|(_, runs)| crashes(runs)).sum();
     eprintln!(
-        "kill test: {JOBS} jobs, {kills} workers killed, {crashed} runs crashed, {} stale finishes",
+        "kill test ({}): {JOBS} jobs, {} workers killed, server killed {} times, {crashed} runs crashed, {} stale finishes",
+        product.store().name(),
+        kills.workers,
+        kills.server,
         account.stale_finishes
     );
     assert!(crashed > 0, "the kills hit no running job");
+    assert_eq!(kills.server, if server.is_some() { SERVER_DIES_AT.len() } else { 0 });
 }
 
 fn crashes(runs: &[gristmill_core::RunRecord]) -> usize {
     runs.iter().filter(|run| run.ending == Ending::Crashed).count()
 }
 
-fn kill_one_every_second_until_all_ended(product: &Product) -> usize {
+/// What was killed.
+#[derive(Debug, Default)]
+struct Kills {
+    workers: usize,
+    server: usize,
+}
+
+fn kill_one_every_second_until_all_ended(product: &Product, server: Option<&Postgres>) -> Kills {
     let mut workers: Vec<Worker> = (0..3).map(|_| worker(product)).collect();
-    let mut kills = 0;
+    let mut kills = Kills::default();
     let mut latest = Instant::now();
     wait_until("all jobs to end", || {
+        for worker in &mut workers {
+            assert!(!worker.has_ended(), "a worker ended by itself:\n{}", product.workers_log());
+        }
         if latest.elapsed() >= Duration::from_secs(1) {
             latest = Instant::now();
             workers.remove(0).kill();
             workers.push(worker(product));
-            kills += 1;
+            kills.workers += 1;
         }
-        product.count("completed") + product.count("discarded") == JOBS as u64
+        let ended = product.counts(["completed", "discarded"]).iter().sum::<u64>();
+        if let Some(server) = server
+            && SERVER_DIES_AT.get(kills.server).is_some_and(|at| ended >= *at)
+        {
+            kill_server(product, server);
+            kills.server += 1;
+        }
+        ended == JOBS as u64
     });
     kills
 }
 
+/// The server is gone until its workers have noticed.
+fn kill_server(product: &Product, server: &Postgres) {
+    let complaints = || product.workers_log().matches("the backend fails").count();
+    let before = complaints();
+    server.kill();
+    wait_until("workers to miss their server", || complaints() > before);
+    server.start_again();
+}
+
 /// The journal is written by the programs themselves: a run that was accepted as completed must stand in it to its end.
-fn every_accepted_end_was_a_real_one(product: &Product, account: &gristmill_system_tests::Account) {
+fn every_accepted_end_was_a_real_one(product: &Product, account: &Account) {
     let journal = std::fs::read_to_string(product.folder().join("journal")).expect("the programs wrote");
     let mut ends: HashMap<&str, Vec<u32>> = HashMap::new();
     for line in journal.lines() {
@@ -102,9 +150,7 @@ fn every_accepted_end_was_a_real_one(product: &Product, account: &gristmill_syst
 
 /// One source design left a job for ever `claimed` when its worker died on the last attempt: reclaim asked for
 /// attempts below the bound, which the claim had already reached.
-#[test]
-fn a_job_killed_on_its_last_attempt_is_discarded() {
-    let product = Product::new();
+fn a_job_that_kills_its_worker_is_discarded(product: &Product) {
     let program = "#!/bin/sh\nkill -9 $PPID\nsleep 5\n";
     std::fs::write(product.folder().join("murder.sh"), program).expect("the program is written");
     product.run_with(["enqueue", "murder", "{}", "--max-attempts", "2"], b"");
@@ -120,7 +166,18 @@ fn a_job_killed_on_its_last_attempt_is_discarded() {
         product.count("discarded") == 1
     });
 
-    let account = audit(&product.database());
+    let account = audit(product.store());
     let (job, runs) = account.jobs.values().next().expect("the job is there");
     assert_eq!((job.state, job.attempt, crashes(runs)), (JobState::Discarded, 2, 2));
+}
+
+#[test]
+fn a_job_killed_on_its_last_attempt_is_discarded() {
+    a_job_that_kills_its_worker_is_discarded(&Product::new());
+}
+
+#[test]
+fn a_job_killed_on_its_last_attempt_is_discarded_on_a_server() {
+    let server = Postgres::shared().fresh_database();
+    a_job_that_kills_its_worker_is_discarded(&Product::on_server(server));
 }
