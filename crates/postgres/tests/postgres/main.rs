@@ -1,9 +1,11 @@
 //! What the PostgreSQL backend promises beyond the contract.
 
 mod cursor;
+mod faults;
 mod finish;
 mod fixture;
 mod maintain;
 mod notify;
 mod operate;
 mod prune;
+mod transaction;
