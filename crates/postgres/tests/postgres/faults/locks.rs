@@ -1,0 +1,220 @@
+//! Transactions in each other's way: pools that are held, finishes against rescues, collisions.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gristmill_core::{
+    Backend, Call, Certainty, ClaimId, Decision, Ending, EnqueueRequest, FetchedJob, FinishItem, Finished,
+    JobFilter, JobState, LostWhy, RecordRequest, Recorded, RenewRequest, RescueReply, RunError, VerbRequest,
+    Verdict,
+};
+use gristmill_postgres::Postgres;
+use gristmill_testkit::block_on;
+use gristmill_testserver::Postgres as Server;
+
+use super::site::{Raw, Site, finish, late, until};
+use crate::fixture::{LEASE, count, fetch, register};
+
+const COMPLETED: Finished = Finished::Accepted { state: JobState::Completed };
+const RESCUED: Finished = Finished::LeaseLost { why: LostWhy::Rescued };
+
+#[test]
+fn heartbeats_go_through_while_handlers_and_locks_hold_every_other_connection() {
+    let site = Site::shared();
+    let (backend, raw, watcher) = (site.open(), site.raw(), site.raw());
+    site.put(&backend, 10);
+    let worker = register(&backend);
+    let jobs = fetch(&backend, worker, 1, 10);
+    let begin = |job: &FetchedJob| backend.begin(Call::new(), job.lease.clone());
+    // As many as there are connections for handlers.
+    let held: Vec<_> =
+        jobs[..2].iter().map(|job| block_on(begin(job)).expect("a transaction begins")).collect();
+    raw.run("BEGIN; SELECT FROM {schema}.claims FOR UPDATE");
+    thread::scope(|scope| {
+        let finishing: Vec<_> = jobs[2..5]
+            .iter()
+            .map(|job| scope.spawn(|| finish(&backend, FinishItem::complete(job.lease.clone()))))
+            .collect();
+        // As many as there are connections for work.
+        watcher.wait_for_waiters(3);
+        let deadline = |call: Call| backend.begin(call, jobs[5].lease.clone());
+        assert_eq!(late(deadline), Certainty::NotStored);
+        let request = EnqueueRequest::new(site.jobs(1));
+        late(|call| backend.enqueue(call, request.clone()));
+        for _ in 0..10 {
+            let begun = Instant::now();
+            let renewal = RenewRequest::new(worker, vec![ClaimId(1)]);
+            let renewed = block_on(backend.renew(Call::new(), renewal)).expect("the worker lives");
+            assert!(begun.elapsed() < Duration::from_secs(1), "a heartbeat took {:?}", begun.elapsed());
+            assert!(renewed.lost.is_empty() && renewed.given_back.is_empty());
+        }
+        raw.run("ROLLBACK");
+        for finishing in finishing {
+            assert_eq!(finishing.join().expect("it ends"), COMPLETED);
+        }
+    });
+    drop(held);
+    until("a handler's connection is free", || block_on(begin(&jobs[5])).is_ok());
+}
+
+/// A claim whose worker has died, of jobs of each way to end.
+struct Orphan {
+    site: Site,
+    backend: Postgres,
+    raw: Raw,
+    watcher: Raw,
+    jobs: Vec<FetchedJob>,
+}
+
+impl Orphan {
+    fn new() -> Self {
+        let site = Site::shared();
+        let (backend, raw) = (site.open(), site.raw());
+        site.put(&backend, 2);
+        let jobs = fetch(&backend, register(&backend), 1, 2);
+        raw.run("DELETE FROM {schema}.workers");
+        let watcher = site.raw();
+        Self { site, backend, raw, watcher, jobs }
+    }
+
+    fn rescue(&self) -> RescueReply {
+        block_on(self.site.open().rescue(Call::new(), 100)).expect("a rescue is answered")
+    }
+
+    fn ends(&self) -> [FinishItem; 2] {
+        let [one, other] = [0, 1].map(|place| self.jobs[place].lease.clone());
+        [FinishItem::complete(one), FinishItem::fail(other, Duration::from_secs(9), RunError::new("no"))]
+    }
+}
+
+#[test]
+fn a_late_finish_that_was_before_the_rescue_at_the_claim_is_accepted() {
+    let orphan = Orphan::new();
+    orphan.raw.run("BEGIN; SELECT FROM {schema}.claims FOR UPDATE");
+    let ends = thread::scope(|scope| {
+        let backend = &orphan.backend;
+        let finishing: Vec<_> =
+            orphan.ends().into_iter().map(|item| scope.spawn(move || finish(backend, item))).collect();
+        orphan.watcher.wait_for_waiters(2);
+        // It waits for nobody: whoever has the claim ends its runs.
+        assert_eq!(orphan.rescue().jobs, []);
+        orphan.raw.run("ROLLBACK");
+        finishing.into_iter().map(|finishing| finishing.join().expect("it ends")).collect::<Vec<_>>()
+    });
+    assert_eq!(ends, [COMPLETED, Finished::Accepted { state: JobState::Retryable }]);
+    assert_eq!(orphan.rescue().jobs, [], "nothing is left to take back");
+    assert_eq!(orphan.raw.rows("claims"), 0);
+    assert_eq!(orphan.raw.rows("attempts"), 2);
+}
+
+#[test]
+fn a_late_finish_that_comes_to_the_claim_after_the_rescue_is_lost() {
+    let orphan = Orphan::new();
+    // The rescue has the claim and waits to put a job back.
+    let first = orphan.jobs[0].lease.job;
+    orphan.raw.run(&format!(
+        "BEGIN; INSERT INTO {{schema}}.ready (id, run_at, queue, run, attempt, priority, crashes)
+            VALUES ('{first}', 0, 0, 0, 0, 0, 0)"
+    ));
+    let (rescued, ends) = thread::scope(|scope| {
+        let rescuing = scope.spawn(|| orphan.rescue());
+        orphan.watcher.wait_for_waiters(1);
+        let backend = &orphan.backend;
+        let finishing: Vec<_> =
+            orphan.ends().into_iter().map(|item| scope.spawn(move || finish(backend, item))).collect();
+        orphan.watcher.wait_for_waiters(3);
+        orphan.raw.run("ROLLBACK");
+        let ends: Vec<_> =
+            finishing.into_iter().map(|finishing| finishing.join().expect("it ends")).collect();
+        (rescuing.join().expect("it ends"), ends)
+    });
+    assert_eq!(rescued.jobs.len(), 2);
+    assert_eq!(ends, [RESCUED, RESCUED]);
+    assert_eq!(count(&orphan.backend, JobFilter::new().state(JobState::Available)), 2);
+    assert_eq!(orphan.raw.rows("attempts"), 2);
+}
+
+#[test]
+fn a_finish_after_the_lease_has_passed_on_changes_nothing() {
+    let orphan = Orphan::new();
+    assert_eq!(orphan.rescue().jobs.len(), 2);
+    let next = fetch(&orphan.backend, register(&orphan.backend), 1, 2);
+    assert!(next.iter().all(|job| job.lease.run == 2 && job.crashes == 1));
+    for item in orphan.ends() {
+        assert_eq!(finish(&orphan.backend, item), RESCUED);
+    }
+    let mut record = RecordRequest::new(orphan.jobs[0].lease.clone());
+    record.progress = Some(50);
+    let recorded = block_on(orphan.backend.record(Call::new(), record)).expect("it is answered");
+    assert!(matches!(recorded, Recorded::LeaseLost { .. }), "{recorded:?}");
+    for (job, ending) in next.into_iter().zip([Ending::Completed, Ending::Discarded]) {
+        let decision = if ending == Ending::Completed { Decision::Complete } else { Decision::Discard };
+        let finished = finish(&orphan.backend, FinishItem::new(job.lease.clone(), decision, ending));
+        assert!(matches!(finished, Finished::Accepted { .. }), "{finished:?}");
+        let runs =
+            block_on(orphan.backend.list_runs(Call::new(), job.lease.job, 10)).expect("it is answered");
+        assert_eq!(runs.iter().map(|run| run.ending).collect::<Vec<_>>(), [Ending::Crashed, ending]);
+    }
+}
+
+/// A server whose statistics nobody else changes, for a database of one test.
+fn statistic(raw: &Raw, column: &str) -> u64 {
+    let sql = format!("SELECT {column} FROM pg_stat_database WHERE datname = current_database()");
+    raw.value(&sql).parse().expect("it is a number")
+}
+
+#[test]
+fn a_call_that_is_the_victim_of_a_deadlock_is_begun_anew() {
+    let site = Site::at(&Server::shared().fresh_database());
+    // The other one looks for no deadlock, so the victim is ours.
+    let backend = site.open_at(&format!("{}?options=-c%20deadlock_timeout%3D3s", site.url));
+    let (raw, watcher) = (site.raw(), site.raw());
+    let mut ids = site.put(&backend, 2);
+    ids.sort_unstable();
+    raw.run(&format!(
+        "SET deadlock_timeout = '1h'; BEGIN; SELECT FROM {{schema}}.jobs WHERE id = '{}' FOR UPDATE",
+        ids[1]
+    ));
+    let verdicts = thread::scope(|scope| {
+        let cancelling = scope.spawn(|| {
+            let request = VerbRequest::ids(ids.clone());
+            block_on(backend.cancel(Call::new(), request)).expect("it is answered").jobs
+        });
+        watcher.wait_for_waiters(1);
+        let other =
+            raw.start(&format!("SELECT FROM {{schema}}.jobs WHERE id = '{}' FOR UPDATE; COMMIT", ids[0]));
+        let ended = crate::fixture::runtime().block_on(other).expect("the other one is not cancelled");
+        ended.expect("the other one is not the victim");
+        cancelling.join().expect("it ends")
+    });
+    assert_eq!(verdicts, [(ids[0], Verdict::Done), (ids[1], Verdict::Done)]);
+    assert_eq!(count(&backend, JobFilter::new().state(JobState::Cancelled)), 2);
+    until("the server has counted the deadlock", || statistic(&watcher, "deadlocks") == 1);
+}
+
+/// Where the role's default is a stricter isolation than ours, single statements run under it.
+#[test]
+fn a_call_that_cannot_be_serialized_is_begun_anew() {
+    let site = Site::at(&Server::shared().fresh_database());
+    let strict = "options=-c%20default_transaction_isolation%3Dserializable";
+    let backend = site.open_at(&format!("{}?{strict}", site.url));
+    let (raw, watcher) = (site.raw(), site.raw());
+    site.put(&backend, 1);
+    let worker = register(&backend);
+    let job = fetch(&backend, worker, 1, 1).remove(0);
+    let before = statistic(&watcher, "xact_rollback");
+    // The rows change under the statements that wait for them.
+    raw.run("BEGIN; UPDATE {schema}.workers SET slots = 7; UPDATE {schema}.claims SET fetched_at = fetched_at - 1");
+    thread::scope(|scope| {
+        let renewing = scope.spawn(|| {
+            let renewal = RenewRequest::new(worker, vec![ClaimId(1)]);
+            block_on(backend.renew(Call::new(), renewal)).expect("the worker lives")
+        });
+        let finishing = scope.spawn(|| finish(&backend, FinishItem::complete(job.lease.clone())));
+        watcher.wait_for_waiters(2);
+        raw.run("COMMIT");
+        assert_eq!(renewing.join().expect("it ends").expires_in, LEASE);
+        assert_eq!(finishing.join().expect("it ends"), COMPLETED);
+    });
+    until("the server has counted what failed", || statistic(&watcher, "xact_rollback") >= before + 2);
+}
