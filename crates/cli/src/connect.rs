@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill::backend::Backend;
-use gristmill::{Memory, Sqlite};
+use gristmill::{Memory, Postgres, Sqlite};
 
 use crate::failure::{Failure, Result};
 
@@ -48,7 +48,8 @@ impl Url {
     pub(crate) fn parse(text: &str, base: Option<&Path>) -> Result<Self> {
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(Failure::usage("the store's URL has no scheme").hint(
-                "write `sqlite:PATH` for a file, or `memory:` for a store that ends with the process",
+                "write `postgres://USER@HOST/DATABASE` for a server, `sqlite:PATH` for a file, or `memory:` for a store \
+                 that ends with the process",
             ));
         };
         match scheme {
@@ -100,6 +101,14 @@ impl Url {
             Self::Memory => Err(Failure::usage("`memory:` has no schema")),
             Self::Sqlite(_) => Ok(Sqlite::schema()),
             Self::Postgres(server) => server.schema(),
+        }
+    }
+
+    /// Opens the store if it is on a server, whose own cost can be asked for then.
+    pub(crate) async fn open_server(&self, absent: Absent) -> Result<Option<Postgres>> {
+        match self {
+            Self::Memory | Self::Sqlite(_) => Ok(None),
+            Self::Postgres(server) => server.open(absent).await.map(Some),
         }
     }
 

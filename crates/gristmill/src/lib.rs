@@ -23,7 +23,7 @@ pub use gristmill_core::{
 pub use gristmill_engine::{
     AnyOutput, Attempt, Attempted, BlockingFn, BoxError, Client, ClientBuilder, EnqueueMiddleware, FromJob,
     FromRef, Handler, HandlerArgs, HandlerFn, IntoBackend, IntoOutcome, JobContext, Leased, Meta, Middleware,
-    PartlyEnqueued, Queues, RawHandlerArgs, Receipt, State, Tally, Undecodable, Worker, WorkerBuilder,
+    PartlyEnqueued, Queues, RawHandlerArgs, Receipt, State, Tally, Tx, Undecodable, Worker, WorkerBuilder,
     WorkerHandle, WorkerReport, WorkerStats, capture_backtraces, middleware,
 };
 #[cfg(feature = "testing")]
@@ -33,7 +33,7 @@ pub use gristmill_macros::Job;
 #[cfg(feature = "memory")]
 pub use gristmill_memory::Memory;
 #[cfg(feature = "postgres")]
-pub use gristmill_postgres::{Postgres, PostgresBuilder};
+pub use gristmill_postgres::{HeldSnapshot, Postgres, PostgresBuilder, PostgresTransaction, Spent, tokio_postgres};
 #[cfg(feature = "sqlite")]
 pub use gristmill_sqlite::{Sqlite, SqliteBuilder, Synchronous};
 /// Tells a handler to stop; an extractor.

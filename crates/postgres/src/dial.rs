@@ -18,7 +18,7 @@ use crate::statement::{Statements, sql};
 use crate::tls;
 
 /// How long the server may take for an answer on such a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How to connect.
 #[derive(Clone)]
@@ -27,7 +27,8 @@ pub(crate) struct Dial {
     pub(crate) verifies: bool,
 }
 
-type Messages = Pin<Box<dyn Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Send>>;
+/// What the server says without being asked.
+pub(crate) type Messages = Pin<Box<dyn Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Send>>;
 
 /// A connection that listens to a schema's channel.
 pub(crate) struct Ear {
@@ -51,7 +52,8 @@ impl Dial {
         Ok(ear)
     }
 
-    async fn connect(&self) -> Answer<(Client, Messages)> {
+    /// Connects. The connection lives as long as its messages are asked for.
+    pub(crate) async fn connect(&self) -> Answer<(Client, Messages)> {
         if self.config.get_ssl_mode() == SslMode::Disable {
             let (client, connection) = self.config.connect(NoTls).await?;
             return Ok((client, messages(connection)));

@@ -23,6 +23,7 @@ mod list;
 mod listen;
 mod locate;
 mod maintain;
+mod measure;
 mod member;
 mod migrate;
 mod names;
@@ -48,6 +49,7 @@ mod transaction;
 mod url;
 
 pub use handle::Postgres;
+pub use measure::{HeldSnapshot, Spent};
 pub use options::PostgresBuilder;
 /// The driver, of the version whose transactions this crate takes.
 pub use tokio_postgres;

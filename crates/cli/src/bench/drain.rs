@@ -7,15 +7,20 @@ use gristmill::Client;
 use super::job::{Bench, Form};
 use super::options::Options;
 use super::produce::bulk;
-use super::report::Figures;
+use super::report::{Figures, WalBytes};
+use super::server::Server;
 use super::store::places;
-use super::usage::Stopwatch;
 use super::worker::Workers;
 use crate::failure::Result;
 use crate::progress::Progress;
 
 /// Only the drain is timed, from the start of the workers to the last finish; what is to be drained is there before.
-pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) -> Result<Figures> {
+pub(super) async fn run(
+    client: &Client,
+    server: &Server,
+    bench: &Arc<Bench>,
+    options: &Options,
+) -> Result<Figures> {
     let form = Form::of(options);
     let (history, jobs) = (options.history, options.jobs());
     let all = history.saturating_add(jobs).saturating_add(options.backlog);
@@ -27,16 +32,17 @@ pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) 
         workers.wait(u64::from(history), |completed| progress.set(completed)).await?;
         workers.stop().await?;
     }
-    let enqueue = Stopwatch::start();
+    server.settle().await?;
+    let enqueue = server.start_without_snapshot().await?;
     bulk(client, &form, history..all, options.batch).await?;
-    let enqueue = enqueue.stop();
+    let enqueue = enqueue.stop().await?;
 
     let mut progress = Progress::new("drained", Some(u64::from(jobs)));
-    let drain = Stopwatch::start();
+    let drain = server.start().await?;
     let mut workers = Workers::start(client, bench, options)?;
     workers.wait(u64::from(jobs), |completed| progress.set(completed)).await?;
     let completed = workers.completed();
-    let drain = drain.stop();
+    let drain = drain.stop().await?;
     workers.stop().await?;
     drop(progress);
 
@@ -48,7 +54,12 @@ pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) 
     Ok(Figures {
         enqueue_per_s: Some(enqueue.per_second(u64::from(all - history))),
         drain_per_s: Some(drain.per_second(completed)),
-        client_cpu_us_per_job: Some(drain.cpu_us_per_job(completed)),
+        client_cpu_us_per_job: Some(drain.client_cpu_us_per_job(completed)),
+        server_cpu_us_per_job: drain.server_cpu_us_per_job(completed),
+        wal_bytes_per_job: WalBytes::of(
+            enqueue.wal_bytes_per_job(u64::from(all - history)),
+            drain.wal_bytes_per_job(completed),
+        ),
         discarded: Some(stored.discarded),
         lost: u64::from(all).saturating_sub(accounted),
         duplicated: runs.repeated.max(accounted.saturating_sub(u64::from(all))),

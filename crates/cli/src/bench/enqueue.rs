@@ -9,22 +9,28 @@ use tokio::task::JoinSet;
 use super::job::{Bench, Form};
 use super::options::Options;
 use super::produce::bulk;
-use super::report::Figures;
+use super::report::{Figures, WalBytes};
+use super::server::Server;
 use super::store::{enter, places};
-use super::usage::Stopwatch;
 use crate::failure::{Failure, Result};
 
 /// No worker runs: every job must lie in the store once.
-pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) -> Result<Figures> {
+pub(super) async fn run(
+    client: &Client,
+    server: &Server,
+    bench: &Arc<Bench>,
+    options: &Options,
+) -> Result<Figures> {
     let form = Form::of(options);
     let jobs = options.jobs();
-    let single = Stopwatch::start();
+    server.settle().await?;
+    let single = server.start().await?;
     singly(client, &form, jobs, options.callers).await?;
-    let single = single.stop();
+    let single = single.stop().await?;
     let all = jobs.saturating_mul(2);
-    let many = Stopwatch::start();
+    let many = server.start().await?;
     bulk(client, &form, jobs..all, options.batch).await?;
-    let many = many.stop();
+    let many = many.stop().await?;
 
     enter(client, &bench.account).await?;
     let stored = bench.account.of(all);
@@ -32,7 +38,9 @@ pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) 
     Ok(Figures {
         enqueue_per_s: Some(single.per_second(u64::from(jobs))),
         bulk_enqueue_per_s: Some(many.per_second(u64::from(jobs))),
-        client_cpu_us_per_job: Some(single.cpu_us_per_job(u64::from(jobs))),
+        client_cpu_us_per_job: Some(single.client_cpu_us_per_job(u64::from(jobs))),
+        server_cpu_us_per_job: single.server_cpu_us_per_job(u64::from(jobs)),
+        wal_bytes_per_job: WalBytes::of(single.wal_bytes_per_job(u64::from(jobs)), None),
         lost: u64::from(all) - stored.ran.min(counted),
         duplicated: stored.repeated,
         ..Figures::default()

@@ -10,9 +10,10 @@ use super::children::{LEASE, spawn};
 use super::job::Form;
 use super::options::Options;
 use super::produce::bulk;
-use super::report::Figures;
+use super::report::{Figures, WalBytes};
+use super::server::Server;
 use super::store::{completed_twice, places};
-use super::usage::{Stopwatch, float};
+use super::usage::float;
 use crate::failure::{Failure, Result};
 use crate::progress::Progress;
 
@@ -22,12 +23,18 @@ const LOOK: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Handlers run more than once by design, when they are killed; what may not happen is that a job ends twice, or never.
-pub(super) async fn run(client: &Client, url: &str, every: Duration, options: &Options) -> Result<Figures> {
+pub(super) async fn run(
+    client: &Client,
+    server: &Server,
+    (url, every): (&str, Duration),
+    options: &Options,
+) -> Result<Figures> {
     let jobs = u64::from(options.jobs());
-    let enqueue = Stopwatch::start();
+    let enqueue = server.start_without_snapshot().await?;
     bulk(client, &Form::of(options), 0..options.jobs(), options.batch).await?;
-    let enqueue = enqueue.stop();
+    let enqueue = enqueue.stop().await?;
 
+    let measured = server.start().await?;
     let drain = Instant::now();
     let mut fleet = Fleet { url, options, children: Vec::new(), kills: 0 };
     for _ in 0..options.workers() {
@@ -35,6 +42,7 @@ pub(super) async fn run(client: &Client, url: &str, every: Duration, options: &O
     }
     fleet.work(client, every, jobs).await?;
     let drain = drain.elapsed();
+    let measured = measured.stop().await?;
     let kills = fleet.end().await?;
 
     let stored = places(client).await?;
@@ -42,6 +50,8 @@ pub(super) async fn run(client: &Client, url: &str, every: Duration, options: &O
     Ok(Figures {
         enqueue_per_s: Some(enqueue.per_second(jobs)),
         drain_per_s: Some(float(ended) / drain.as_secs_f64()),
+        server_cpu_us_per_job: measured.server_cpu_us_per_job(ended),
+        wal_bytes_per_job: WalBytes::of(enqueue.wal_bytes_per_job(jobs), measured.wal_bytes_per_job(ended)),
         kills: Some(kills),
         discarded: Some(stored.discarded),
         lost: jobs.saturating_sub(ended),

@@ -10,9 +10,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::job::{Bench, Form};
 use super::options::Options;
 use super::report::Figures;
+use super::server::Server;
 use super::spread::Spread;
 use super::store::places;
-use super::usage::Stopwatch;
 use super::worker::Workers;
 use crate::failure::Result;
 
@@ -20,7 +20,12 @@ use crate::failure::Result;
 const RATE: u32 = 200;
 
 /// The processor time contains the waking of an idle process.
-pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) -> Result<Figures> {
+pub(super) async fn run(
+    client: &Client,
+    server: &Server,
+    bench: &Arc<Bench>,
+    options: &Options,
+) -> Result<Figures> {
     let form = Form::of(options);
     let jobs = options.jobs();
     bench.account.expect(jobs);
@@ -29,7 +34,7 @@ pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) 
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut workers = Workers::start(client, bench, options)?;
     let mut called = Vec::with_capacity(jobs as usize);
-    let measured = Stopwatch::start();
+    let measured = server.start().await?;
     for number in 0..jobs {
         let job = form.job(number);
         pace.tick().await;
@@ -37,7 +42,7 @@ pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) 
         client.enqueue(job).await?;
     }
     workers.wait(u64::from(jobs), |_| {}).await?;
-    let measured = measured.stop();
+    let measured = measured.stop().await?;
     workers.stop().await?;
 
     let waits = bench.started.iter().flat_map(|started| {
@@ -50,7 +55,8 @@ pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) 
     let finished = if options.delete_on_finish { runs.ran } else { stored.completed };
     Ok(Figures {
         latency_ms: Spread::of(waits.collect()),
-        client_cpu_us_per_job: Some(measured.cpu_us_per_job(u64::from(jobs))),
+        client_cpu_us_per_job: Some(measured.client_cpu_us_per_job(u64::from(jobs))),
+        server_cpu_us_per_job: measured.server_cpu_us_per_job(u64::from(jobs)),
         lost: u64::from(jobs).saturating_sub(finished.min(runs.ran)),
         duplicated: runs.repeated,
         ..Figures::default()

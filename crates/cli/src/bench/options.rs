@@ -77,6 +77,9 @@ pub(crate) struct Options {
     /// Delete jobs in the act that finishes them; without it they stay in history, as they do by default
     #[arg(long)]
     pub(crate) delete_on_finish: bool,
+    /// Measure beside an open REPEATABLE READ transaction, which keeps the server from removing dead rows
+    #[arg(long)]
+    pub(crate) hold_snapshot: bool,
     /// Run `drain` in processes of which one is killed every so often, as in 500ms
     #[arg(long, value_name = "EVERY", num_args = 0..=1, default_missing_value = "500ms",
         value_parser = parse_duration, conflicts_with_all = ["delete_on_finish", "backlog", "history"])]

@@ -32,6 +32,7 @@ pub(super) struct Report {
     history: u32,
     fail_rate_percent: u32,
     delete_on_finish: bool,
+    hold_snapshot: bool,
     #[serde(flatten)]
     pub(super) figures: Figures,
     peak_rss_mb: Option<f64>,
@@ -56,10 +57,10 @@ pub(super) struct Figures {
     pub(super) commit_ms: Option<Spread>,
     /// User and system time of this process over the phase that gives the mode its name, the embedded store included.
     pub(super) client_cpu_us_per_job: Option<f64>,
-    /// Of a server; an embedded store has none.
+    /// The same of a server on this machine, all its processes together; an embedded store has none.
     pub(super) server_cpu_us_per_job: Option<f64>,
     /// Of a server.
-    pub(super) wal_bytes_per_job: Option<f64>,
+    pub(super) wal_bytes_per_job: Option<WalBytes>,
     /// Worker processes that were killed.
     pub(super) kills: Option<u64>,
     /// Jobs that were given up, as five crashes in a row make the store do.
@@ -68,6 +69,22 @@ pub(super) struct Figures {
     pub(super) lost: u64,
     /// Jobs that were finished twice.
     pub(super) duplicated: u64,
+}
+
+/// Bytes that a server wrote to its log, a job.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct WalBytes {
+    /// To store it.
+    pub(super) enqueue: Option<f64>,
+    /// To fetch and to finish it.
+    pub(super) fetch_and_finish: Option<f64>,
+}
+
+impl WalBytes {
+    /// Null where there is no server.
+    pub(super) fn of(enqueue: Option<f64>, fetch_and_finish: Option<f64>) -> Option<Self> {
+        (enqueue.is_some() || fetch_and_finish.is_some()).then_some(Self { enqueue, fetch_and_finish })
+    }
 }
 
 impl Report {
@@ -92,6 +109,7 @@ impl Report {
             history: options.history,
             fail_rate_percent: options.fail_rate,
             delete_on_finish: options.delete_on_finish,
+            hold_snapshot: options.hold_snapshot,
             figures,
             peak_rss_mb: peak_rss_mb(),
         }
@@ -127,6 +145,17 @@ impl Report {
         }
         if let Some(cpu_us) = figures.client_cpu_us_per_job {
             row("processor", format!("{cpu_us:.2} us a job"));
+        }
+        if let Some(cpu_us) = figures.server_cpu_us_per_job {
+            row("server", format!("{cpu_us:.2} us of processor a job"));
+        }
+        if let Some(WalBytes { enqueue, fetch_and_finish }) = figures.wal_bytes_per_job {
+            let parts = [(enqueue, "to enqueue"), (fetch_and_finish, "to fetch and finish")];
+            let parts: Vec<String> = parts
+                .into_iter()
+                .filter_map(|(bytes, what)| bytes.map(|bytes| format!("{bytes:.0} B {what}")))
+                .collect();
+            row("server's log", format!("{} a job", parts.join(", ")));
         }
         if let Some(memory) = self.peak_rss_mb {
             row("memory", format!("{memory:.0} MB at most"));

@@ -1,11 +1,14 @@
 //! One run: an empty queue, a mode, a report.
 
+use std::sync::Arc;
+
 use gristmill::Client;
 
 use super::children::LEASE;
 use super::job::Bench;
 use super::options::{Mode, Options};
 use super::report::Report;
+use super::server::Server;
 use super::{drain, enqueue, kill, latency, store, sustain};
 use crate::connect::{Absent, Url};
 use crate::failure::{Failure, Result};
@@ -18,7 +21,7 @@ pub(crate) async fn run(url: &Url, options: &Options, json: bool) -> Result<()> 
     }
     let shared = url.for_lease(LEASE);
     let url = if options.kill_workers.is_some() { &shared } else { url };
-    let client = Client::new(url.open(Absent::Create).await?);
+    let (client, server) = open(url, options).await?;
     store::refuse_leftovers(&client).await?;
     let stamped = matches!(options.mode, Mode::Latency | Mode::Sustain);
     let bench = Bench::new(options, stamped);
@@ -27,15 +30,15 @@ pub(crate) async fn run(url: &Url, options: &Options, json: bool) -> Result<()> 
         (Mode::Drain, Some(every)) => {
             let url = url.shared().ok_or_else(|| {
                 Failure::usage("--kill-workers needs a store that several processes share")
-                    .hint("use --db sqlite:PATH")
+                    .hint("use --db postgres://USER@HOST/DATABASE or --db sqlite:PATH")
             })?;
-            kill::run(&client, &url, every, options).await?
+            kill::run(&client, &server, (&url, every), options).await?
         }
-        (Mode::Drain, None) => drain::run(&client, &bench, options).await?,
-        (Mode::Enqueue, _) => enqueue::run(&client, &bench, options).await?,
-        (Mode::Latency, _) => latency::run(&client, &bench, options).await?,
+        (Mode::Drain, None) => drain::run(&client, &server, &bench, options).await?,
+        (Mode::Enqueue, _) => enqueue::run(&client, &server, &bench, options).await?,
+        (Mode::Latency, _) => latency::run(&client, &server, &bench, options).await?,
         (Mode::Sustain, _) => {
-            let (enqueued, figures) = sustain::run(&client, &bench, options).await?;
+            let (enqueued, figures) = sustain::run(&client, &server, &bench, options).await?;
             jobs = enqueued;
             figures
         }
@@ -49,6 +52,18 @@ pub(crate) async fn run(url: &Url, options: &Options, json: bool) -> Result<()> 
     }
     output.finish()?;
     if report.is_complete() { Ok(()) } else { Err(Failure::failed("the run lost or doubled jobs")) }
+}
+
+async fn open(url: &Url, options: &Options) -> Result<(Client, Server)> {
+    let Some(postgres) = url.open_server(Absent::Create).await? else {
+        if options.hold_snapshot {
+            return Err(Failure::usage("--hold-snapshot needs a store on a server")
+                .hint("use --db postgres://USER@HOST/DATABASE"));
+        }
+        return Ok((Client::new(url.open(Absent::Create).await?), Server::default()));
+    };
+    let client = Client::new(Arc::new(postgres.clone()));
+    Ok((client, Server::new(Some(postgres), options.hold_snapshot)))
 }
 
 /// The options of a command line without flags.

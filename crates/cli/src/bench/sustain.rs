@@ -12,9 +12,10 @@ use super::job::{Bench, Form};
 use super::options::Options;
 use super::produce::bulk;
 use super::report::Figures;
+use super::server::Server;
 use super::spread::Spread;
 use super::store::places;
-use super::usage::{Stopwatch, float};
+use super::usage::float;
 use super::worker::Workers;
 use crate::failure::Result;
 use crate::progress::Progress;
@@ -27,7 +28,12 @@ const AHEAD: u64 = 4;
 const SAMPLED: u32 = 64;
 
 /// Enqueues a batch whenever few wait, or the rate allows one; then lets the rest run to its end.
-pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) -> Result<(u64, Figures)> {
+pub(super) async fn run(
+    client: &Client,
+    server: &Server,
+    bench: &Arc<Bench>,
+    options: &Options,
+) -> Result<(u64, Figures)> {
     let form = Form::of(options);
     let called: Places<std::sync::atomic::AtomicU64> = Places::default();
     let batch = batch_of(options);
@@ -37,7 +43,7 @@ pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) 
     let mut progress = Progress::new("finished", None);
     let mut series = Series::default();
     let length = Duration::from_secs(u64::from(options.seconds));
-    let measured = Stopwatch::start();
+    let measured = server.start().await?;
     let started = Instant::now();
     let mut enqueued: u32 = 0;
     while started.elapsed() < length {
@@ -59,7 +65,7 @@ pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) 
         enqueued = end;
     }
     let completed = workers.completed();
-    let measured = measured.stop();
+    let measured = measured.stop().await?;
     workers.wait(u64::from(enqueued), |_| {}).await?;
     workers.stop().await?;
 
@@ -76,7 +82,8 @@ pub(super) async fn run(client: &Client, bench: &Arc<Bench>, options: &Options) 
         sustained_per_s: Some(measured.per_second(completed)),
         series_per_s: Some(series.rates),
         latency_ms: Spread::of(waits.collect()),
-        client_cpu_us_per_job: Some(measured.cpu_us_per_job(completed)),
+        client_cpu_us_per_job: Some(measured.client_cpu_us_per_job(completed)),
+        server_cpu_us_per_job: measured.server_cpu_us_per_job(completed),
         lost: u64::from(enqueued).saturating_sub(finished.min(runs.ran)),
         duplicated: runs.repeated,
         ..Figures::default()

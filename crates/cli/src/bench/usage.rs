@@ -64,5 +64,6 @@ fn usage() -> Option<Usage> {
 
 /// A count as a number to divide by; counts here are far below the 2^53 a float holds exactly.
 pub(super) fn float(count: u64) -> f64 {
-    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+    // The one conversion in the standard library that rounds without a cast.
+    Duration::from_secs(count).as_secs_f64()
 }
