@@ -3,9 +3,11 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use gristmill_testserver::Postgres as Server;
+
 /// Runs a lesson, which must end well, and gives what it says.
-fn said_by(lesson: &str) -> String {
-    let output = Command::new(lesson).output().expect("the lesson starts");
+fn said_by(lesson: &str, args: &[&str]) -> String {
+    let output = Command::new(lesson).args(args).output().expect("the lesson starts");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{lesson} ended with {}\n{said}\n{complaints}", output.status);
@@ -14,7 +16,16 @@ fn said_by(lesson: &str) -> String {
 
 /// Runs a lesson; its output must hold these lines in this order.
 fn runs(lesson: &str, lines: &[&str]) {
-    let said = said_by(lesson);
+    said_in_order(&said_by(lesson, &[]), lines);
+}
+
+/// As [`runs`], with a PostgreSQL server of its own.
+fn runs_on_postgres(lesson: &str, lines: &[&str]) {
+    let server = Server::start();
+    said_in_order(&said_by(lesson, &[server.url()]), lines);
+}
+
+fn said_in_order(said: &str, lines: &[&str]) {
     let mut rest = said.lines();
     for line in lines {
         assert!(rest.any(|said| said == *line), "`{line}` is missing, or out of its order, in:\n{said}");
@@ -24,7 +35,7 @@ fn runs(lesson: &str, lines: &[&str]) {
 /// Its jobs run at once, in an order that nobody promises.
 #[test]
 fn hello_welcomes_all() {
-    let said = said_by(env!("CARGO_BIN_EXE_01_hello"));
+    let said = said_by(env!("CARGO_BIN_EXE_01_hello"), &[]);
     let mut lines: Vec<&str> = said.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["3 jobs completed", "welcome, Ada", "welcome, Grace", "welcome, Margaret"]);
@@ -51,6 +62,25 @@ fn the_program_of_the_readme_is_run() {
     assert!(folder.path().join("jobs.db").exists());
 }
 
+#[test]
+fn a_job_follows_the_transaction_it_is_enqueued_in() {
+    let lines = ["the second Ada: db error", "welcome, Ada", "welcome, Grace", "2 jobs completed"];
+    runs_on_postgres(env!("CARGO_BIN_EXE_12_outbox"), &lines);
+}
+
+#[test]
+fn a_handler_writes_exactly_once() {
+    let lines = [
+        "run 1 books 100",
+        "run 2 books 100",
+        "the lease was lost",
+        "run 3 books 100",
+        "1 job completed",
+        "booked: 100",
+    ];
+    runs_on_postgres(env!("CARGO_BIN_EXE_13_tx_handler"), &lines);
+}
+
 macro_rules! lessons {
     ($($rule:ident $bin:literal [$($line:literal),* $(,)?])*) => {
         $(#[test]
@@ -60,7 +90,7 @@ macro_rules! lessons {
 
         #[test]
         fn every_lesson_is_run() {
-            let known = ["00_quickstart", "01_hello", $($bin),*];
+            let known = ["00_quickstart", "01_hello", "12_outbox", "13_tx_handler", $($bin),*];
             let folder = std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("the folder of the lessons");
             for entry in folder {
                 let path = entry.expect("a file").path();

@@ -19,11 +19,11 @@ use gristmill_core::{Backend, Clock, IdSource, JobId, SystemClock, Timestamp};
 
 pub use backend::IntoBackend;
 pub use builder::{ClientBuilder, EnqueueMiddleware};
+pub use gristmill_core::Receipt;
 pub use leased::Leased;
 pub use many::PartlyEnqueued;
 pub use operate::Tally;
 pub use queues::Queues;
-pub use gristmill_core::Receipt;
 
 use crate::hooks::Hooks;
 

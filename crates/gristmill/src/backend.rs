@@ -3,9 +3,10 @@
 //! A new backend depends on `gristmill-core` and proves itself with the suite of `gristmill-testkit`.
 
 pub use gristmill_core::{
-    AuditReply, Backend, BackendError, BackendErrorKind, BoxFuture, Call, ClaimId, Decision, EnqueueReply,
-    EnqueueRequest, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem, FinishReply,
-    FinishRequest, Hint, IdContext, IdSource, Lease, LeaseToken, Listener, Listeners, Maintained,
-    PauseRequest, Place, QueueWant, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply,
-    RescueReply, Rescued, RunFacts, Settlement, Subscription, VerbRequest, settle, settle_crash,
+    AuditReply, Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, ClaimId, Decision,
+    EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem,
+    FinishReply, FinishRequest, Hint, IdContext, IdSource, Lease, LeaseToken, Listener, Listeners,
+    Maintained, PauseRequest, Place, QueueWant, RecordRequest, Recorded, RegisterWorker, RenewReply,
+    RenewRequest, Reply, RescueReply, Rescued, RunFacts, Settlement, Subscription, VerbRequest, settle,
+    settle_crash,
 };
