@@ -10,6 +10,7 @@
 -- Index: `ready_order` lane by lane, as long as jobs are wanted, so that no more rows are locked than are taken; the primary
 --   keys of `workers`, `queues` and `jobs`; the unique index of `claims`. `ctid = ANY (ARRAY(…))` is a scan by ctid under
 --   every plan.
+--   `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
 WITH fetched AS (
     DELETE FROM gristmill.ready WHERE ctid = ANY (ARRAY(
         SELECT taken.ctid
@@ -67,4 +68,7 @@ extended AS (
 )
 SELECT fetched.queue, fetched.priority, fetched.run_at, fetched.run, fetched.attempt, fetched.crashes, jobs.id, jobs.kind,
     jobs.max_attempts, jobs.args, jobs.options
-FROM fetched JOIN gristmill.jobs ON jobs.id = fetched.id
+FROM fetched CROSS JOIN LATERAL (
+    SELECT stored.id, stored.kind, stored.max_attempts, stored.args, stored.options
+    FROM gristmill.jobs AS stored WHERE stored.id = fetched.id OFFSET 0
+) AS jobs

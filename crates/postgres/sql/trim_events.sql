@@ -11,4 +11,4 @@ old AS MATERIALIZED (
         ORDER BY events.event DESC OFFSET $2::int8
     ) AS newest
 )
-DELETE FROM gristmill.events USING old WHERE events.event = old.event
+DELETE FROM gristmill.events WHERE event = ANY (ARRAY(SELECT old.event FROM old))

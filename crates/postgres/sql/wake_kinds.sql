@@ -5,8 +5,9 @@
 WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
 woken AS (
     DELETE FROM gristmill.waiting WHERE ctid = ANY (ARRAY(
-        SELECT waiting.ctid FROM gristmill.waiting JOIN gristmill.jobs ON jobs.id = waiting.id
-        WHERE waiting.reason = $3::text AND waiting.state IN (1, 4) AND jobs.kind = ANY ($2::text[])
+        SELECT waiting.ctid FROM gristmill.waiting
+        WHERE waiting.reason = $3::text AND waiting.state IN (1, 4)
+            AND (SELECT jobs.kind FROM gristmill.jobs WHERE jobs.id = waiting.id) = ANY ($2::text[])
         ORDER BY waiting.id LIMIT $4::int8 FOR UPDATE OF waiting SKIP LOCKED))
     RETURNING id, run_at, queue, run, attempt, priority, crashes
 ),

@@ -36,14 +36,17 @@ pub(crate) async fn orphans(
     limit: usize,
     reply: &mut RescueReply,
 ) -> Answer<()> {
-    let mut behind: Option<Uuid> = None;
-    while let Some(next) = session.query_opt(sql!("next_orphan"), &[&behind]).await? {
-        if reply.jobs.len() >= limit {
+    let (mut worker, mut number, mut queue): (Option<Uuid>, Option<i64>, Option<i32>) = (None, None, None);
+    while let Some(next) = session.query_opt(sql!("next_orphan"), &[&worker, &number, &queue]).await? {
+        let fetch = (Some(next.try_get(1)?), Some(next.try_get(2)?));
+        // A fetch from several queues made a claim of each: a round ends with a fetch, not within.
+        if reply.jobs.len() >= limit && fetch != (worker, number) {
             reply.more = true;
             break;
         }
         let nonce: Uuid = next.try_get(0)?;
-        behind = Some(nonce);
+        (worker, number) = fetch;
+        queue = Some(next.try_get(3)?);
         let puts = match claim(session, call, nonce).await {
             Ok(puts) => puts,
             Err(fail) if is_of_the_row(&fail) => run_by_run(session, call, nonce, fail).await?,
