@@ -28,6 +28,10 @@ pub(crate) enum Naming {
 }
 
 /// The way to the server.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every session is of the large one, which a box would only add to"
+)]
 enum Link {
     /// A connection of a pool.
     Pooled(Object),

@@ -52,7 +52,7 @@ impl Fixture {
 
     /// What handlers have written and committed.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
+        self.lines.lock().expect("no test panics while it holds it").clone()
     }
 
     /// A store whose hints nobody hears.

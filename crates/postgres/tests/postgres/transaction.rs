@@ -307,7 +307,7 @@ async fn writing(schema: &Schema, backend: &Postgres) -> (FetchedJob, Box<dyn Ba
     schema_enqueue(schema, backend, 1).await;
     let taken = backend.clone();
     let lease = tokio::task::spawn_blocking(move || fetch(&taken, register(&taken), 1, 1).remove(0));
-    let job = lease.await.unwrap();
+    let job = lease.await.expect("it is leased");
     let tx = backend.begin(Call::new(), job.lease.clone()).await.expect("it begins");
     let text = format!("INSERT INTO \"{}\".notes VALUES (1)", schema.name);
     driver(&*tx).execute(&text, &[]).await.expect("it writes");
@@ -442,7 +442,8 @@ fn behind_a_fault(make: impl FnOnce(&FaultProxy)) -> (Certainty, Finished, Strin
     let proxy = FaultProxy::start(Server::shared().address());
     runtime().block_on(async {
         let url = proxy.url_through(Server::shared().url());
-        let backend = Postgres::builder(&url).unwrap().schema(&schema.name).open().unwrap();
+        let builder = Postgres::builder(&url).expect("it is a URL").schema(&schema.name);
+        let backend = builder.open().expect("the settings hold");
         let (job, tx) = writing(&schema, &backend).await;
         make(&proxy);
 
