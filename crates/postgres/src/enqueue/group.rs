@@ -2,9 +2,9 @@
 //!
 //! While a statement is under way, calls wait in line; the next statement takes all of them. A call that finds the place
 //! free goes at once and alone, unless the last statement was a group: its callers are about to come back, and each of them
-//! gets on sooner in one statement than one after the other. A group runs in a task of its own, since it must not end with the patience
-//! of one of its callers. Its transaction is whole, so when the server refuses it, nothing was stored, and each of its calls
-//! goes alone: a bad one takes only itself down.
+//! gets on sooner in one statement than one after the other. A group runs in a task of its own, since it must not end with
+//! the patience of one of its callers, only with that of all. Its transaction is whole, so when the server refuses it,
+//! nothing was stored, and each of its calls goes alone: a bad one takes only itself down.
 //!
 //! The lock is held for a few moves and never over an await. A place in flight is a [`Place`]; given up, on whatever way, it
 //! starts the next group.
@@ -242,42 +242,55 @@ async fn together(inner: Arc<Inner>, place: Place) {
     if group.is_empty() {
         return;
     }
-    let Ok(Ok(mut session)) = session else { return answer_all(group, || Turn::Alone) };
-    let items: Vec<Item<'_>> =
-        group.iter().flat_map(|waiting| waiting.jobs.iter().zip(waiting.queues.iter().copied())).collect();
     let now = group.first().and_then(|first| first.now);
+    let (calls, mut callers): (Vec<_>, Vec<_>) =
+        group.into_iter().map(|waiting| ((waiting.jobs, waiting.queues), waiting.caller)).unzip();
+    let Ok(Ok(mut session)) = session else { return answer_all(callers, || Turn::Alone) };
+    let items: Vec<Item<'_>> =
+        calls.iter().flat_map(|(jobs, queues)| jobs.iter().zip(queues.iter().copied())).collect();
     let since = Instant::now();
-    let stored = tokio::time::timeout(DEFAULT_DEADLINE, store(&mut session, now, &items)).await;
+    let stored = tokio::select! {
+        biased;
+        stored = tokio::time::timeout(DEFAULT_DEADLINE, store(&mut session, now, &items)) => stored.ok(),
+        // On a connection that is dead without a word the place would be held for long, and all who come would wait.
+        () = all_have_gone(&mut callers) => None,
+    };
     drop(session);
     inner.groups.lock().last_took = since.elapsed();
     match stored {
-        Ok(Ok(stored)) => {
+        Some(Ok(stored)) => {
             let mut told = Told::default();
             tell_stored(&mut told, stored.now, &items, &stored.jobs);
             inner.tell(told);
-            answer_each(group, stored);
+            answer_each(&calls, callers, stored);
         }
-        Ok(Err(fail)) if !fail.leaves_open() => {
-            tracing::debug!(?fail, calls = group.len(), "a group was refused; its calls go one by one");
-            answer_all(group, || Turn::Alone);
+        Some(Err(fail)) if !fail.leaves_open() => {
+            tracing::debug!(?fail, calls = calls.len(), "a group was refused; its calls go one by one");
+            answer_all(callers, || Turn::Alone);
         }
-        Ok(Err(_)) | Err(_) => answer_all(group, || Turn::Lost),
+        Some(Err(_)) | None => answer_all(callers, || Turn::Lost),
     }
     // After the answers: the next group waits for those who come back with another call.
     drop(place);
 }
 
-fn answer_each(group: Vec<Waiting>, stored: Stored) {
-    let mut replies = stored.jobs.into_iter();
-    for waiting in group {
-        let replies: Vec<Enqueued> = replies.by_ref().take(waiting.jobs.len()).collect();
-        // A caller that has gone has no use for the answer: like a lost reply.
-        let _ = waiting.caller.send(Turn::Stored(EnqueueReply::new(replies, stored.durability)));
+async fn all_have_gone(callers: &mut [oneshot::Sender<Turn>]) {
+    for caller in callers {
+        caller.closed().await;
     }
 }
 
-fn answer_all(group: Vec<Waiting>, turn: impl Fn() -> Turn) {
-    for waiting in group {
-        let _ = waiting.caller.send(turn());
+fn answer_each(calls: &[(Vec<NewJob>, Vec<i32>)], callers: Vec<oneshot::Sender<Turn>>, stored: Stored) {
+    let mut replies = stored.jobs.into_iter();
+    for ((jobs, _), caller) in calls.iter().zip(callers) {
+        let replies: Vec<Enqueued> = replies.by_ref().take(jobs.len()).collect();
+        // A caller that has gone has no use for the answer: like a lost reply.
+        let _ = caller.send(Turn::Stored(EnqueueReply::new(replies, stored.durability)));
+    }
+}
+
+fn answer_all(callers: Vec<oneshot::Sender<Turn>>, turn: impl Fn() -> Turn) {
+    for caller in callers {
+        let _ = caller.send(turn());
     }
 }
