@@ -27,6 +27,7 @@ pub struct PostgresBuilder {
 
 impl PostgresBuilder {
     pub(crate) fn new(config: Config) -> Self {
+        let connect_timeout = config.get_connect_timeout().copied();
         Self {
             config,
             schema: DEFAULT_SCHEMA.to_owned(),
@@ -34,7 +35,7 @@ impl PostgresBuilder {
             handler_connections: 10,
             naming: Naming::Prepared,
             verifies: false,
-            connect_timeout: Duration::from_secs(5),
+            connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(5)),
         }
     }
 
@@ -76,7 +77,7 @@ impl PostgresBuilder {
         self
     }
 
-    /// How long a connection may take to be made; default 5 s.
+    /// How long a connection may take to be made; default `connect_timeout` of the URL (seconds), or 5 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self

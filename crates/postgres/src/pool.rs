@@ -77,7 +77,10 @@ fn pool(
         SslMode::Disable => Manager::from_config(config, tokio_postgres::NoTls, recycling),
         _ => Manager::from_config(config, tls::connector(builder.verifies)?, recycling),
     };
-    let pool = Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1).build();
+    // All of it, what the server has to say to a new connection included: the driver's own bound ends before that.
+    let patience = Some(builder.connect_timeout);
+    let pool = Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1);
+    let pool = pool.create_timeout(patience).recycle_timeout(patience).build();
     pool.map_err(|error| {
         BackendError::new(BackendErrorKind::Internal, "the pool of connections cannot be made")
             .with_source(error)
