@@ -20,13 +20,19 @@ const MIGRATIONS_TABLE: &str = "CREATE TABLE gristmill.migrations (
     applied_at bigint NOT NULL
 );";
 
+/// As comments, for whoever reads the statements.
+const RIGHTS: &str = include_str!("../migrations/rights.sql");
+
 impl Postgres {
     /// The statements that make the schema of this version in an empty database, with what marks it as ours; for those
-    /// who want to read it first, or to run it by hand as another role.
+    /// who want to read it first, or to run it by hand as another role. In comments behind them are the rights that a role
+    /// needs which only works.
     pub fn schema_sql(schema: &str) -> String {
         let steps: Vec<String> = (0..).zip(MIGRATIONS).map(|(place, step)| applied(place, step)).collect();
         let text = format!("{MIGRATIONS_TABLE}\n\n{}", steps.join("\n"));
-        format!("BEGIN;\nCREATE SCHEMA {};\n\n{}COMMIT;\n", quoted(schema), in_schema(&text, schema))
+        let (schema, text, rights) = (quoted(schema), in_schema(&text, schema), in_schema(RIGHTS, schema));
+        let rights = rights.replace("SCHEMA gristmill", &format!("SCHEMA {schema}"));
+        format!("BEGIN;\nCREATE SCHEMA {schema};\n\n{text}COMMIT;\n\n{rights}")
     }
 }
 

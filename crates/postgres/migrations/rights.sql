@@ -1,0 +1,5 @@
+-- A role that only works needs no right to create anything. Its rights, to be given by the role that migrates, again after
+-- each migration; write its name in place of `app`:
+-- GRANT USAGE ON SCHEMA gristmill TO app;
+-- GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gristmill TO app;
+-- GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gristmill TO app;
