@@ -3,5 +3,6 @@
 mod load;
 mod locks;
 mod network;
+mod refusals;
 mod server;
 mod site;
