@@ -64,7 +64,8 @@ impl PostgresBuilder {
     }
 
     /// How many connections handlers may hold for transactions of their own at a time; default 10, at least 1. A handler
-    /// that finds none waits; heartbeats and finishes do not.
+    /// that finds none waits for a call's deadline, then its job is put off; heartbeats and finishes do not wait. As many as
+    /// the slots of handlers with transactions are best.
     pub fn handler_connections(mut self, connections: usize) -> Self {
         self.handler_connections = connections;
         self

@@ -4,8 +4,9 @@ use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
-use gristmill_core::{BackendTx, Capability, Error};
+use gristmill_core::{BackendTx, Capability, Error, JobError};
 
 use super::{BoxError, FromJob};
 use crate::JobContext;
@@ -22,6 +23,8 @@ use crate::JobContext;
 /// * When the commit fails, the attempt has failed, with the error of the store, and is tried again.
 /// * When the answer to the commit is lost, the worker ends the run as failed in its place; the store says whether the
 ///   commit was there first. A job is never completed without its writes, and never tried again after them.
+/// * A transaction that cannot begin, since the store is away or has no connection to spare, costs no attempt: the job is
+///   snoozed for about a second.
 ///
 /// Nothing of the job is locked before the commit. A handler that runs for long only holds what its own statements lock,
 /// and one of the backend's connections. It takes one `Tx` and must be done with it when it returns: what it gives to a
@@ -50,6 +53,9 @@ pub struct Tx<D> {
     context: JobContext,
     driver: PhantomData<fn() -> D>,
 }
+
+/// About how long a job waits whose transaction could not begin.
+const PUT_OFF: Duration = Duration::from_secs(1);
 
 const HELD: &str = "a transaction is held until it is dropped";
 const CHECKED: &str = "the type was checked when the transaction began";
@@ -82,9 +88,21 @@ impl<D> fmt::Debug for Tx<D> {
     }
 }
 
+/// A store that is away, or has no connection to spare, is not the job's fault: the attempt is given back.
+fn not_begun<T>(context: &JobContext, error: Error) -> Result<T, BoxError> {
+    if !error.is_retryable() {
+        return Err(error.into());
+    }
+    tracing::warn!(
+        name: "transaction_not_begun", target: "gristmill::job", job = %context.id(), hint = error.hint(), error = %error,
+        "a handler's transaction could not begin; the job is put off"
+    );
+    Err(JobError::snooze(PUT_OFF.mul_f64(0.5 + fastrand::f64())).into())
+}
+
 impl<S: Send + Sync, D: 'static> FromJob<S> for Tx<D> {
     async fn from_job(context: &JobContext, _: &S) -> Result<Self, BoxError> {
-        let inner = Some(context.begin_transaction().await?);
+        let inner = Some(context.begin_transaction().await.or_else(|error| not_begun(context, error))?);
         let tx = Self { inner, context: context.clone(), driver: PhantomData };
         if tx.inner.as_ref().is_some_and(|inner| inner.driver().is::<D>()) {
             return Ok(tx);

@@ -135,6 +135,21 @@ async fn a_lease_that_has_passed_on_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_transaction_that_cannot_begin_now_costs_no_attempt() {
+    let t = Fixture::with_ledger();
+    t.enqueue_with("k", JobOptions::new().max_attempts(1)).await;
+    t.backend.script(
+        Operation::Begin,
+        [Fault::Fail(BackendErrorKind::Unavailable), Fault::Fail(BackendErrorKind::TimedOut), LOST],
+    );
+
+    let stats = run(writer(&t).drain()).report().await.stats;
+
+    assert_eq!((stats.completed, stats.snoozed, stats.failed), (1, 3, 0));
+    assert_eq!(t.lines(), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_that_fails_is_a_failed_attempt() {
     let t = Fixture::with_ledger();
     let id = t.enqueue("k").await;
