@@ -3,6 +3,8 @@
 mod load;
 mod locks;
 mod network;
+mod plans;
 mod refusals;
 mod server;
 mod site;
+mod text;

@@ -30,7 +30,8 @@ fn live(site: &Site, backend: &Postgres) {
     let mut jobs = fetch(backend, worker, 1, 3);
     let last = jobs.pop().expect("there are three");
     assert_eq!(complete(backend, jobs), [COMPLETED, COMPLETED]);
-    let snoozed = FinishItem::new(last.lease, Decision::SnoozeAfter(std::time::Duration::ZERO), Ending::Snoozed);
+    let snoozed =
+        FinishItem::new(last.lease, Decision::SnoozeAfter(std::time::Duration::ZERO), Ending::Snoozed);
     assert!(matches!(finish(backend, snoozed), Finished::Accepted { .. }));
     block_on(backend.promote(Call::new(), 10)).expect("it promotes");
     block_on(backend.rescue(Call::new(), 10)).expect("it rescues");
@@ -50,9 +51,15 @@ fn live(site: &Site, backend: &Postgres) {
 #[test]
 fn schemas_may_have_any_name() {
     let url = Server::shared().fresh_database();
-    for schema in
-        ["a\"b; DROP SCHEMA public CASCADE;--", "it's", "$1", "Gristmill.jobs", "gristmill.", "select", "é\u{1f980} \\"]
-    {
+    for schema in [
+        "a\"b; DROP SCHEMA public CASCADE;--",
+        "it's",
+        "$1",
+        "Gristmill.jobs",
+        "gristmill.",
+        "select",
+        "é\u{1f980} \\",
+    ] {
         let site = Site::empty(&url, schema);
         site.migrate();
         live(&site, &site.open());
@@ -113,7 +120,8 @@ fn keys_metadata_and_args_are_stored_as_they_are() {
     }
     let mut same = site.job();
     same.spec.unique_key = jobs[0].spec.unique_key.clone();
-    let reply = block_on(backend.enqueue(Call::new(), EnqueueRequest::new(vec![same]))).expect("it is answered");
+    let reply =
+        block_on(backend.enqueue(Call::new(), EnqueueRequest::new(vec![same]))).expect("it is answered");
     assert_eq!(reply.jobs, [Enqueued::Existing { id: jobs[0].id, by: ExistingBy::UniqueKey }]);
     let fetched = fetch(&backend, register(&backend), 1, 10);
     for (job, fetched) in jobs.iter().zip(fetched) {
@@ -151,7 +159,8 @@ fn words_with_nul_are_stored_with_a_sign_in_its_place() {
         let mut item = FinishItem::new(job.lease, decision, ending);
         item.reason = Some(said.clone());
         item.error = (decision != Decision::Complete).then(|| failed.clone());
-        item.output = (decision == Decision::Complete).then(|| Output::from_stored(said.clone().into_bytes()));
+        item.output =
+            (decision == Decision::Complete).then(|| Output::from_stored(said.clone().into_bytes()));
         item
     });
     let request = FinishRequest::new(items.collect());

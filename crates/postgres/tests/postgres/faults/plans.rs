@@ -1,0 +1,212 @@
+//! Every statement is one the server takes, and finds its rows by an index whatever the tables hold.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use super::site::{Raw, Site};
+use crate::fixture::{fetch, register};
+
+/// As the connections of the backend are set, pool.rs.
+const SETTINGS: &str = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
+    SET enable_hashjoin = off; SET enable_mergejoin = off";
+
+/// Jobs of the store: a tenth of them available, a tenth waiting, a tenth ended otherwise, the others completed.
+const JOBS: usize = 1_000_000;
+
+/// The tables that grow with the number of jobs.
+const LARGE: [&str; 9] =
+    ["jobs", "attempts", "ready", "waiting", "ended", "uniques", "expiries", "events", "logs"];
+
+/// Statements that read a large table as a whole, and why they may.
+const WHOLE: [(&str, &str); 1] =
+    [("counts", "it counts what is there, up to a bound, where the numbers of waiting jobs are asked for")];
+
+/// Names and texts as the files have them, ordered.
+fn files() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let files = fs::read_dir(folder).expect("the folder is there");
+    let mut all: Vec<(String, String)> = files
+        .map(|file| {
+            let path = file.expect("it is read").path();
+            let name = path.file_stem().expect("it has a name").to_string_lossy().into_owned();
+            (name, fs::read_to_string(&path).expect("it is text"))
+        })
+        .collect();
+    all.sort();
+    assert!(all.len() > 50, "{}", all.len());
+    all
+}
+
+/// Names and texts as the server gets them: `list/place.rs` says how a walk goes on.
+fn statements() -> Vec<(String, String)> {
+    let added = |(name, text): (String, String)| {
+        let limit = match &*name {
+            "walk_jobs" => 7,
+            "walk_ready" | "walk_waiting" | "walk_claims" | "walk_runs" | "walk_cancelled"
+            | "walk_discarded" => 2,
+            _ => return vec![(name, text)],
+        };
+        let up = format!("{text} WHERE id > $1::uuid ORDER BY id LIMIT ${limit}::int8");
+        let down = format!("{text} WHERE id < $1::uuid ORDER BY id DESC LIMIT ${limit}::int8");
+        let mut all = vec![(format!("{name}_up"), up), (format!("{name}_down"), down)];
+        if name == "walk_jobs" {
+            let wanted = "WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id)";
+            all.push((
+                "walk_jobs_by_id".to_owned(),
+                format!("{wanted}\n{text} JOIN wanted ON wanted.id = looked.id"),
+            ));
+        }
+        all
+    };
+    files().into_iter().flat_map(added).collect()
+}
+
+/// The types of a statement's parameters, each from its first `$n::type`; where there is none the backend sends a text.
+fn parameters(text: &str) -> Vec<&str> {
+    let mut types: Vec<Option<&str>> = Vec::new();
+    let body = text.lines().filter(|line| !line.starts_with("--"));
+    for part in body.flat_map(|line| line.split('$').skip(1)) {
+        let end = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
+        let Ok(number) = part[..end].parse::<usize>() else { continue };
+        types.resize(types.len().max(number), None);
+        let typed = part[end..].strip_prefix("::").map(|rest| {
+            rest.split(|character: char| !character.is_ascii_alphanumeric() && !"[]_".contains(character))
+                .next()
+        });
+        let place = &mut types[number - 1];
+        *place = place.or(typed.flatten());
+    }
+    types.into_iter().map(|known| known.unwrap_or("text")).collect()
+}
+
+fn prepare(raw: &Raw) {
+    for (name, text) in statements() {
+        let types = parameters(&text).join(", ");
+        let types = if types.is_empty() { types } else { format!(" ({types})") };
+        raw.run(&format!("PREPARE \"{name}\"{types} AS {}", text.replace("gristmill.", "{schema}.")));
+    }
+}
+
+#[test]
+fn every_statement_is_taken_by_the_server_with_the_types_it_says() {
+    let site = Site::shared();
+    let raw = site.raw();
+    prepare(&raw);
+    for (name, text) in files() {
+        let header: Vec<&str> = text.lines().take_while(|line| line.starts_with("--")).collect();
+        for part in ["-- Purpose: ", "-- Parameters: ", "-- Rows: ", "-- Index: "] {
+            assert!(header.iter().any(|line| line.starts_with(part)), "{name}.sql does not say `{part}`");
+        }
+    }
+}
+
+/// A million jobs, in two partitions and the default one.
+fn fill(raw: &Raw) {
+    raw.run(&format!(
+        "SET synchronous_commit = off;
+         INSERT INTO {{schema}}.queues (name) SELECT 'q' || n FROM generate_series(1, 3) AS n;
+         CREATE TEMP TABLE new AS
+             SELECT (lpad(to_hex(1700000000000 + n * 100), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid AS id,
+                 1700000000000 + n * 100 AS at, (n % 3 + 1)::int AS queue, n
+             FROM generate_series(1::bigint, {JOBS}) AS n;
+         INSERT INTO {{schema}}.jobs (id, created_at, queue, max_attempts, priority, kind, args)
+             SELECT id, at, queue, 20, 0, 'work', '{{}}' FROM new;
+         INSERT INTO {{schema}}.ready (id, run_at, queue, run, attempt, priority, crashes)
+             SELECT id, at, queue, 0, 0, n % 5, 0 FROM new WHERE n % 10 = 0;
+         INSERT INTO {{schema}}.waiting (id, run_at, queue, run, attempt, priority, crashes, state)
+             SELECT id, at, queue, 0, 0, 0, 0, 1 FROM new WHERE n % 10 = 1;
+         INSERT INTO {{schema}}.ended (id, finished_at, delete_at, queue, run, attempt, priority, crashes, state, run_at)
+             SELECT id, at, at, queue, 1, 1, 0, 0, 6 + n % 20 / 10, at FROM new WHERE n % 10 = 2;
+         INSERT INTO {{schema}}.attempts
+                 (id, worker, fetched_at, finished_at, run_at, run, attempt, token, ending, state, ended_by)
+             SELECT id, id, at, at, at, 1, 1, 0, 0, 5, 0 FROM new WHERE n % 10 > 2;
+         INSERT INTO {{schema}}.uniques (queue, key, id)
+             SELECT queue, convert_to(n::text, 'UTF8'), id FROM new WHERE n % 10 = 0;
+         INSERT INTO {{schema}}.expiries (delete_at, id) SELECT at, id FROM new WHERE n % 10 = 3;
+         INSERT INTO {{schema}}.events (id, at, what) SELECT id, at, 'cancel' FROM new WHERE n % 10 = 2;
+         INSERT INTO {{schema}}.logs (id, run, line, at, text) SELECT id, 1, 1, at, 'x' FROM new WHERE n % 10 = 3;
+         RESET synchronous_commit"
+    ));
+}
+
+/// The large tables of which a plan reads everything: by a scan, or by an index without a condition and without an end.
+fn read_as_a_whole(plan: &str) -> Vec<&str> {
+    let lines: Vec<&str> = plan.lines().collect();
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let mut whole = Vec::new();
+    for (place, line) in lines.iter().enumerate() {
+        let Some((before, rest)) = line.split_once(" on ") else { continue };
+        let Some(table) = rest.split([' ', '.']).next().filter(|table| is_large(table)) else { continue };
+        let details = lines[place + 1..].iter().take_while(|below| depth(below) > depth(line));
+        let has_condition = details.clone().any(|below| below.trim_start().starts_with("Index Cond"));
+        // In the order of an index, with an end: what is read does not grow with the table.
+        let mut above = depth(line);
+        let has_end = lines[..place].iter().rev().any(|parent| {
+            let is_parent = depth(parent) < above;
+            above = above.min(depth(parent));
+            is_parent && parent.contains("Limit")
+        });
+        let is_scan = before.contains("Seq Scan");
+        let is_by_index = before.contains("Index") && !before.contains("Bitmap Index");
+        if is_scan || (is_by_index && !has_condition && !has_end) {
+            whole.push(table);
+        }
+    }
+    whole
+}
+
+/// Whether it is a large table, or a partition of one.
+fn is_large(table: &str) -> bool {
+    LARGE
+        .iter()
+        .any(|large| table.strip_prefix(large).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')))
+}
+
+/// The generic plan of every statement; it is the same whatever the parameters are.
+fn assert_plans(raw: &Raw, when: &str) {
+    let mut wrong = String::new();
+    for (name, text) in statements() {
+        let nulls = vec!["NULL"; parameters(&text).len()].join(", ");
+        let execute = if nulls.is_empty() { format!("\"{name}\"") } else { format!("\"{name}\"({nulls})") };
+        let plan = raw.value(&format!("EXPLAIN EXECUTE {execute}"));
+        let whole = read_as_a_whole(&plan);
+        if !whole.is_empty() && !WHOLE.iter().any(|(allowed, _)| *allowed == name) {
+            let _ = write!(wrong, "\n{name}.sql reads all of {whole:?} {when}:\n{plan}\n");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn no_statement_reads_a_table_of_a_million_jobs_as_a_whole() {
+    let site = Site::shared();
+    let raw = site.raw();
+    // Connections prepare their statements when there is nothing, and keep them.
+    let early = site.raw();
+    early.run(SETTINGS);
+    prepare(&early);
+    assert_plans(&early, "while it is empty");
+    fill(&raw);
+    assert_eq!(raw.rows("jobs"), JOBS);
+    let late = site.raw();
+    late.run(SETTINGS);
+    for careless in ["SELECT count(*) FROM {schema}.jobs", "SELECT id FROM {schema}.ready ORDER BY id"] {
+        let plan = late.value(&format!("EXPLAIN {careless}"));
+        assert!(!read_as_a_whole(&plan).is_empty(), "{plan}");
+    }
+    prepare(&late);
+    assert_plans(&early, "planned while it was empty");
+    assert_plans(&late, "without statistics");
+    raw.run(
+        "ANALYZE {schema}.jobs, {schema}.attempts, {schema}.ready, {schema}.waiting, {schema}.ended,
+        {schema}.uniques, {schema}.expiries, {schema}.events, {schema}.logs",
+    );
+    assert_plans(&early, "with statistics");
+    assert_plans(&late, "with statistics");
+    // As the backend itself sees it: what it reads of a table does not grow with it.
+    let backend = site.open();
+    let worker = register(&backend);
+    assert!(fetch(&backend, worker, 1, 10).is_empty(), "none of its queues");
+    raw.run("DROP SCHEMA {schema} CASCADE");
+}
