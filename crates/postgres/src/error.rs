@@ -98,7 +98,7 @@ pub(crate) fn unavailable(message: impl Into<String>) -> BackendError {
 /// Says what an error of the server or the connection means for a call.
 pub(crate) fn of_postgres(error: tokio_postgres::Error) -> BackendError {
     let Some(database) = error.as_db_error() else {
-        let is_io = error.source().is_some_and(|source| source.is::<std::io::Error>());
+        let is_io = error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
         return if error.is_closed() || is_io {
             unavailable("the connection to the server was lost").with_source(error)
         } else {
@@ -147,8 +147,16 @@ fn meaning(code: &SqlState) -> (BackendErrorKind, &'static str, Option<&'static 
             "the role may not do this",
             Some("grant it the rights on the schema that `gristmill migrate sql` lists"),
         ),
-        "28P01" | "28000" => (Kind::Unavailable, "the server refused the role or its password", None),
-        "3D000" => (Kind::Unavailable, "the server has no such database", None),
+        "28P01" | "28000" => (
+            Kind::Unavailable,
+            "the server refused the role or its password",
+            Some("check both in the URL, and what `pg_hba.conf` lets in from here"),
+        ),
+        "3D000" => (
+            Kind::Unavailable,
+            "the server has no such database",
+            Some("check its name in the URL, or make it with `createdb`"),
+        ),
         "3F000" | "42P01" | "42703" | "42883" => schema,
         other if other.starts_with("57P") || other.starts_with("08") => (
             Kind::Unavailable,

@@ -130,8 +130,8 @@ fn claim_number(request: &FetchRequest) -> i64 {
 /// The key of the advisory lock of a fetch's number. That two numbers share one costs a wait, no more.
 fn lock_of(request: &FetchRequest) -> i64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let [.., a, b, c, d, e, f, g, h] = request.worker.as_u128().to_be_bytes();
-    (u64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ request.claim.0.wrapping_mul(ODD)).cast_signed()
+    let (_, low) = row::worker_uuid(request.worker).as_u64_pair();
+    (low ^ request.claim.0.wrapping_mul(ODD)).cast_signed()
 }
 
 /// The parameters that all statements of a fetch share.

@@ -13,7 +13,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::call::Effect;
 use crate::dial::PATIENCE;
-use crate::error::{Answer, Fail, undecodable, unavailable};
+use crate::error::{Answer, Fail, unavailable, undecodable};
 use crate::handle::{Inner, Postgres};
 use crate::statement::sql;
 

@@ -1,6 +1,6 @@
 //! What a lease carries: the facts a finish needs, so that it reads no row, and a token that vouches for them.
 
-use gristmill_core::{ClaimId, JobId, Lease, LeaseToken, Place, Priority, RunFacts, Timestamp};
+use gristmill_core::{ClaimId, JobId, Lease, LeaseToken, Place, RunFacts, Timestamp};
 use uuid::Uuid;
 
 /// A leased job as its claim knows it. All of it fits the 128 bits of a lease's [`Place`].
@@ -79,10 +79,6 @@ impl Member {
             max_attempts: self.max_attempts,
             cancel_requested,
         }
-    }
-
-    pub(crate) fn priority(&self) -> Priority {
-        Priority::new(i64::from(self.priority)).unwrap_or_default()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::session::Naming;
 use crate::url;
 
 /// Where the jobs are unless another schema is named.
-pub const DEFAULT_SCHEMA: &str = "gristmill";
+pub(crate) const DEFAULT_SCHEMA: &str = "gristmill";
 
 /// Settings of a PostgreSQL backend; see [`Postgres::builder`].
 #[derive(Debug, Clone)]

@@ -69,7 +69,8 @@ fn unreadable(options: &[&str], error: tokio_postgres::Error) -> BackendError {
     let known = || OURS.into_iter().chain(THEIRS);
     let hint = match unknown.and_then(|name| did_you_mean(name, known())) {
         Some(meant) => format!("did you mean the option `{meant}`?"),
-        None => "write `postgres://user:password@host:5432/database`, with `?schema=…` for another schema".to_owned(),
+        None => "write `postgres://user:password@host:5432/database`, with `?schema=…` for another schema"
+            .to_owned(),
     };
     refused("the URL of the PostgreSQL server does not parse").with_hint(hint).with_source(error)
 }
@@ -85,15 +86,12 @@ fn decoded(value: &str) -> String {
     let mut place = 0;
     while let Some(&byte) = bytes.get(place) {
         let code = value.get(place + 1..place + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match code.filter(|_| byte == b'%') {
-            Some(code) => {
-                plain.push(code);
-                place += 3;
-            }
-            None => {
-                plain.push(byte);
-                place += 1;
-            }
+        if let Some(code) = code.filter(|_| byte == b'%') {
+            plain.push(code);
+            place += 3;
+        } else {
+            plain.push(byte);
+            place += 1;
         }
     }
     String::from_utf8_lossy(&plain).into_owned()
@@ -118,8 +116,9 @@ mod tests {
 
     #[test]
     fn our_options_are_taken_out_of_a_url() {
-        let builder = parse("postgres://me:secret@db:6432/app?schema=a%22b&connect_timeout=3&sslmode=verify-full")
-            .expect("it parses");
+        let builder =
+            parse("postgres://me:secret@db:6432/app?schema=a%22b&connect_timeout=3&sslmode=verify-full")
+                .expect("it parses");
         assert_eq!(builder.schema, "a\"b");
         assert!(builder.verifies);
         assert_eq!(shown(&builder.config, &builder.schema), "postgres://db:6432/app?schema=a\"b");
@@ -127,7 +126,11 @@ mod tests {
 
     #[test]
     fn what_does_not_parse_is_not_repeated() {
-        for url in ["postgres://me:secret@h/x?shema=a", "postgres://me:secret@h:x/", "postgres://me:secret@h/x?connections=b"] {
+        for url in [
+            "postgres://me:secret@h/x?shema=a",
+            "postgres://me:secret@h:x/",
+            "postgres://me:secret@h/x?connections=b",
+        ] {
             let error = parse(url).expect_err(url);
             assert!(!format!("{error} {:?}", error.hint()).contains("secret"), "{error:?}");
         }

@@ -31,7 +31,8 @@ pub(super) fn version(version: &str) -> Diagnosis {
 
 pub(super) fn clock(server: &Server) -> Diagnosis {
     let ahead = server.now.as_millis() - SystemClock.now().as_millis();
-    let finding = format!("the server's clock is {ahead} ms ahead of this machine's");
+    let direction = if ahead < 0 { "behind" } else { "ahead of" };
+    let finding = format!("the server's clock is {} ms {direction} this machine's", ahead.abs());
     if ahead.abs() <= CLOCK_TOLERANCE_MS {
         Diagnosis::fine("clock", finding)
     } else {

@@ -13,8 +13,24 @@ use tokio_postgres::NoTls;
 static FREE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 const TABLES: [&str; 18] = [
-    "jobs", "ready", "waiting", "claims", "attempts", "ended", "expiries", "retried", "uniques", "tallies",
-    "workers", "events", "records", "logs", "queues", "jobs_default", "attempts_default", "logs_default",
+    "jobs",
+    "ready",
+    "waiting",
+    "claims",
+    "attempts",
+    "ended",
+    "expiries",
+    "retried",
+    "uniques",
+    "tallies",
+    "workers",
+    "events",
+    "records",
+    "logs",
+    "queues",
+    "jobs_default",
+    "attempts_default",
+    "logs_default",
 ];
 
 /// An empty store.
@@ -40,9 +56,10 @@ fn open(schema: &str) -> Arc<dyn Backend> {
 }
 
 fn empty(schema: &str) {
-    let text: String = TABLES.iter().map(|table| format!("DELETE FROM \"{schema}\".{table};\n")).collect();
+    let text = TABLES.map(|table| format!("DELETE FROM \"{schema}\".{table};")).join("\n");
     runtime().block_on(async {
-        let (client, connection) = tokio_postgres::connect(Server::shared().url(), NoTls).await.expect("it connects");
+        let (client, connection) =
+            tokio_postgres::connect(Server::shared().url(), NoTls).await.expect("it connects");
         let connection = tokio::spawn(connection);
         client.batch_execute(&text).await.expect("the tables are emptied");
         drop(client);
