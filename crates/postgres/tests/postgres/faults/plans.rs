@@ -147,9 +147,9 @@ fn read_as_a_whole(plan: &str) -> Vec<&str> {
             above = above.min(depth(parent));
             is_parent && parent.contains("Limit")
         });
-        let is_scan = before.contains("Seq Scan");
-        let is_by_index = before.contains("Index") && !before.contains("Bitmap Index");
-        if is_scan || (is_by_index && !has_condition && !has_end) {
+        let by_index =
+            !has_condition && (before.contains("Bitmap Heap") || (before.contains("Index") && !has_end));
+        if !before.contains("Bitmap Index") && (before.contains("Seq Scan") || by_index) {
             whole.push(table);
         }
     }
