@@ -158,6 +158,12 @@ fn meaning(code: &SqlState) -> (BackendErrorKind, &'static str, Option<&'static 
             Some("check its name in the URL, or make it with `createdb`"),
         ),
         "3F000" | "42P01" | "42703" | "42883" => schema,
+        // What PgBouncer says to settings of a session, and a session to what was prepared in another.
+        "08P01" | "26000" | "42P05" => (
+            Kind::Refused,
+            "a transaction pooler lies between here and the server",
+            Some("add `pooler=transaction` to the URL, or connect to the server itself"),
+        ),
         other if other.starts_with("57P") || other.starts_with("08") => (
             Kind::Unavailable,
             "the server ended the connection",
