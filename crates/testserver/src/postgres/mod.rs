@@ -10,6 +10,7 @@ mod shared;
 mod template;
 mod watchdog;
 
+pub(crate) use account::Account;
 pub use binaries::PostgresBinaries;
 pub use builder::PostgresBuilder;
 pub use server::Postgres;
