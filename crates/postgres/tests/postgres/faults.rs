@@ -4,6 +4,7 @@ mod load;
 mod locks;
 mod network;
 mod plans;
+mod pooler;
 mod refusals;
 mod server;
 mod site;
