@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use gristmill_testserver::PostgresBinaries;
+use gristmill_testserver::{PgBouncer, PostgresBinaries};
 
 use super::plan::{Installation, Plan, Rights, Situation, plan};
 use crate::{arguments::Arguments, commands::Verdict, step, workspace, workspace::Package};
@@ -39,29 +39,32 @@ pub(crate) fn needed_by(root: &Path, package: &Package) -> Result<bool> {
 /// Finds each server or installs it, and says which it is.
 pub(crate) fn ensure() -> Result<()> {
     let mut found = PostgresBinaries::find();
-    match plan(situation(found.is_ok())) {
+    let pooler = PgBouncer::version();
+    match plan(situation(found.is_ok(), pooler.is_ok())) {
         Plan::Use => {}
         Plan::Install(installation) => {
             install(&installation)?;
             found = PostgresBinaries::find();
         }
         Plan::Tell(how) => {
-            let error = found.err().context("a server that is missing has an error")?;
-            bail!("tests need a PostgreSQL server: {error}\nhint: {how}");
+            let error = found.err().or(pooler.err()).context("a server that is missing has an error")?;
+            bail!("tests need a PostgreSQL server and PgBouncer: {error}\nhint: {how}");
         }
     }
     let binaries = found.context("the PostgreSQL server does not run")?;
     println!("servers: PostgreSQL {} in {}", binaries.version(), binaries.folder().display());
+    let pooler = PgBouncer::version().context("PgBouncer does not run")?;
+    println!("servers: PgBouncer {pooler} in {}", PgBouncer::find()?.display());
     Ok(())
 }
 
 /// Looks at the machine; where the server is there, only at that.
-fn situation(found: bool) -> Situation {
+fn situation(found: bool, pooler: bool) -> Situation {
     let named = env::var_os("GRISTMILL_POSTGRES_BIN").is_some();
-    if found {
-        return Situation { found, named, apt: false, rights: Rights::User };
+    if found && pooler {
+        return Situation { found, pooler, named, apt: false, rights: Rights::User };
     }
-    Situation { found, named, apt: is_on_path("apt-get"), rights: rights() }
+    Situation { found, pooler, named, apt: is_on_path("apt-get"), rights: rights() }
 }
 
 fn rights() -> Rights {
@@ -85,7 +88,7 @@ fn is_on_path(program: &str) -> bool {
 }
 
 fn install(installation: &Installation) -> Result<()> {
-    println!("servers: PostgreSQL is missing; installing it");
+    println!("servers: something is missing; installing it");
     let installed = installation.commands.iter().try_for_each(|words| call(words));
     let cleaned = call(&installation.cleanup);
     installed.and(cleaned)

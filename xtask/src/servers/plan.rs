@@ -1,7 +1,8 @@
 //! What to do where the server is missing: which command for which situation.
 
-/// The package of the system that holds the server.
-const PACKAGE: &str = "postgresql";
+/// The package of the system that holds the server, and the one of the pooler before it.
+const SERVER: &str = "postgresql";
+const POOLER: &str = "pgbouncer";
 /// Files here are read when the package is installed, pg_createcluster(1).
 const SETTINGS_FOLDER: &str = "/etc/postgresql-common/createcluster.d";
 const SETTINGS_FILE: &str = "gristmill-tests.conf";
@@ -11,6 +12,8 @@ const SETTINGS_FILE: &str = "gristmill-tests.conf";
 pub(super) struct Situation {
     /// The server's programs are there and run.
     pub(super) found: bool,
+    /// PgBouncer is there.
+    pub(super) pooler: bool,
     /// The user has named the folder of the programs.
     pub(super) named: bool,
     /// The system installs packages with `apt-get`.
@@ -48,35 +51,41 @@ pub(super) struct Installation {
 
 /// Decides.
 pub(super) fn plan(situation: Situation) -> Plan {
-    let Situation { found, named, apt, rights } = situation;
-    if found {
+    let Situation { found, pooler, named, apt, rights } = situation;
+    if found && pooler {
         return Plan::Use;
     }
-    if named {
+    if named && !found {
         // Installing something else would not be what the user meant.
         return Plan::Tell(
             "let GRISTMILL_POSTGRES_BIN name the folder of `postgres` and `initdb`".to_owned(),
         );
     }
     if !apt {
-        let how = "install the PostgreSQL server with your package manager, or name the folder of its programs in \
-                   GRISTMILL_POSTGRES_BIN";
+        let how = "install the PostgreSQL server and PgBouncer with your package manager, or name the folder of the \
+                   server's programs in GRISTMILL_POSTGRES_BIN";
         return Plan::Tell(how.to_owned());
     }
+    let missing: Vec<&str> = [(SERVER, found), (POOLER, pooler)]
+        .into_iter()
+        .filter(|(_, is_there)| !is_there)
+        .map(|(package, _)| package)
+        .collect();
     match rights {
-        Rights::Root => Plan::Install(installation(&[])),
-        Rights::Sudo => Plan::Install(installation(&["sudo", "-n"])),
-        Rights::User => Plan::Tell(format!("sudo apt-get install {PACKAGE}")),
+        Rights::Root => Plan::Install(installation(&[], &missing)),
+        Rights::Sudo => Plan::Install(installation(&["sudo", "-n"], &missing)),
+        Rights::User => Plan::Tell(format!("sudo apt-get install {}", missing.join(" "))),
     }
 }
 
-fn installation(prefix: &[&str]) -> Installation {
+fn installation(prefix: &[&str], packages: &[&str]) -> Installation {
     let command = |words: &[&str]| prefix.iter().chain(words).map(|word| (*word).to_owned()).collect();
     let file = format!("{SETTINGS_FOLDER}/{SETTINGS_FILE}");
     // Tests start servers of their own; the package would otherwise create one more and start it at each boot.
     let write = format!("echo create_main_cluster = false > {file}");
-    let install = "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends";
-    let install: Vec<&str> = install.split(' ').chain([PACKAGE]).collect();
+    // At this run level no service is started by being installed, invoke-rc.d(8).
+    let install = "env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends";
+    let install: Vec<&str> = install.split(' ').chain(packages.iter().copied()).collect();
     Installation {
         commands: vec![
             command(&["apt-get", "update"]),
@@ -92,7 +101,8 @@ fn installation(prefix: &[&str]) -> Installation {
 mod tests {
     use super::*;
 
-    const BARE: Situation = Situation { found: false, named: false, apt: true, rights: Rights::Root };
+    const BARE: Situation =
+        Situation { found: false, pooler: false, named: false, apt: true, rights: Rights::Root };
 
     fn told(situation: Situation) -> String {
         match plan(situation) {
@@ -116,7 +126,7 @@ mod tests {
         for rights in [Rights::Root, Rights::Sudo, Rights::User] {
             for named in [false, true] {
                 for apt in [false, true] {
-                    assert_eq!(plan(Situation { found: true, named, apt, rights }), Plan::Use);
+                    assert_eq!(plan(Situation { found: true, pooler: true, named, apt, rights }), Plan::Use);
                 }
             }
         }
@@ -132,7 +142,8 @@ mod tests {
                 "mkdir -p /etc/postgresql-common/createcluster.d",
                 "sh -c echo create_main_cluster = false > \
                  /etc/postgresql-common/createcluster.d/gristmill-tests.conf",
-                "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql",
+                "env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends postgresql \
+                 pgbouncer",
                 "rm -f /etc/postgresql-common/createcluster.d/gristmill-tests.conf",
             ]
         );
@@ -146,8 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn pooler_alone_is_installed_beside_a_server_that_is_there() {
+        for named in [false, true] {
+            let commands = installed(Situation { found: true, named, ..BARE });
+            assert!(commands[3].ends_with("--no-install-recommends pgbouncer"), "{commands:?}");
+        }
+    }
+
+    #[test]
     fn user_without_rights_is_told_the_command() {
-        assert_eq!(told(Situation { rights: Rights::User, ..BARE }), "sudo apt-get install postgresql");
+        assert_eq!(
+            told(Situation { rights: Rights::User, ..BARE }),
+            "sudo apt-get install postgresql pgbouncer"
+        );
     }
 
     #[test]
