@@ -1,4 +1,4 @@
-//! What goes wrong around the backend.
+//! What goes wrong around the backend; which fault is caught by which test stands in the README of the crate.
 
 mod load;
 mod locks;
@@ -8,4 +8,5 @@ mod pooler;
 mod refusals;
 mod server;
 mod site;
+mod table;
 mod text;

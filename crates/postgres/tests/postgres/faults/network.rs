@@ -136,6 +136,40 @@ fn a_finish_whose_reply_is_lost_after_the_commit_is_already_accepted_when_repeat
     assert_eq!(network.site.raw().rows("claims"), 0);
 }
 
+/// The network dies between the statements of a finish: nobody tells the server, whose session holds the claim.
+#[test]
+fn a_connection_that_died_in_a_transaction_does_not_keep_its_claim_for_longer_than_a_lease() {
+    let Network { proxy, site, backend } = &Network::new();
+    let (other, raw, watcher) = (site.open(), site.raw(), site.raw());
+    site.put(backend, 1);
+    let lease = fetch(backend, register(backend), 1, 1).remove(0).lease;
+    let mut item = FinishItem::complete(lease.clone());
+    item.effects = site.jobs(1);
+    // The finish has the claim and waits to store what the handler enqueued.
+    raw.run(&format!(
+        "BEGIN; INSERT INTO {{schema}}.jobs (id, created_at, queue, max_attempts, priority, kind, args)
+            VALUES ('{}', 0, 0, 1, 0, '', '')",
+        item.effects[0].id
+    ));
+    thread::scope(|scope| {
+        let finishing = scope.spawn(|| {
+            let call = Call::new().within(Duration::from_secs(3));
+            refused(backend.finish(call, FinishRequest::new(vec![item])), BackendErrorKind::TimedOut)
+        });
+        watcher.wait_for_waiters(1);
+        proxy.blackhole();
+        raw.run("ROLLBACK");
+        assert_eq!(finishing.join().expect("it ends").certainty(), Certainty::MaybeStored);
+    });
+    let begun = Instant::now();
+    let call = Call::new().within(Duration::from_secs(55));
+    let request = FinishRequest::new(vec![FinishItem::complete(lease)]);
+    let finished = block_on(other.finish(call, request)).expect("the claim is free again").items;
+    assert_eq!(finished, [Finished::Accepted { state: JobState::Completed }]);
+    assert!(begun.elapsed() < Duration::from_secs(35), "it took {:?}", begun.elapsed());
+    assert_eq!(count(&other, JobFilter::new()), 1, "nothing of the other finish was stored");
+}
+
 #[test]
 fn a_blackholed_pool_ends_calls_by_their_deadline_and_recovers() {
     let Network { proxy, site, backend } = &Network::new();
