@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use gristmill_testserver::{PgBouncer, PostgresBinaries};
 
-use super::plan::{Installation, Plan, Rights, Situation, plan};
+use super::plan::{Found, Installation, Plan, Rights, Situation, plan};
 use crate::{arguments::Arguments, commands::Verdict, step, workspace, workspace::Package};
 
 /// The crate whose users start servers.
@@ -40,7 +40,7 @@ pub(crate) fn needed_by(root: &Path, package: &Package) -> Result<bool> {
 pub(crate) fn ensure() -> Result<()> {
     let mut found = PostgresBinaries::find();
     let pooler = PgBouncer::version();
-    match plan(situation(found.is_ok(), pooler.is_ok())) {
+    match plan(situation(Found { server: found.is_ok(), pooler: pooler.is_ok() })) {
         Plan::Use => {}
         Plan::Install(installation) => {
             install(&installation)?;
@@ -59,12 +59,12 @@ pub(crate) fn ensure() -> Result<()> {
 }
 
 /// Looks at the machine; where the server is there, only at that.
-fn situation(found: bool, pooler: bool) -> Situation {
+fn situation(found: Found) -> Situation {
     let named = env::var_os("GRISTMILL_POSTGRES_BIN").is_some();
-    if found && pooler {
-        return Situation { found, pooler, named, apt: false, rights: Rights::User };
+    if found.server && found.pooler {
+        return Situation { found, named, apt: false, rights: Rights::User };
     }
-    Situation { found, pooler, named, apt: is_on_path("apt-get"), rights: rights() }
+    Situation { found, named, apt: is_on_path("apt-get"), rights: rights() }
 }
 
 fn rights() -> Rights {

@@ -10,15 +10,19 @@ const SETTINGS_FILE: &str = "gristmill-tests.conf";
 /// What is known about the machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
-    /// The server's programs are there and run.
-    pub(super) found: bool,
-    /// PgBouncer is there.
-    pub(super) pooler: bool,
+    pub(super) found: Found,
     /// The user has named the folder of the programs.
     pub(super) named: bool,
     /// The system installs packages with `apt-get`.
     pub(super) apt: bool,
     pub(super) rights: Rights,
+}
+
+/// Which programs are there and run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) server: bool,
+    pub(super) pooler: bool,
 }
 
 /// What we may do to the machine.
@@ -51,11 +55,11 @@ pub(super) struct Installation {
 
 /// Decides.
 pub(super) fn plan(situation: Situation) -> Plan {
-    let Situation { found, pooler, named, apt, rights } = situation;
-    if found && pooler {
+    let Situation { found, named, apt, rights } = situation;
+    if found.server && found.pooler {
         return Plan::Use;
     }
-    if named && !found {
+    if named && !found.server {
         // Installing something else would not be what the user meant.
         return Plan::Tell(
             "let GRISTMILL_POSTGRES_BIN name the folder of `postgres` and `initdb`".to_owned(),
@@ -66,7 +70,7 @@ pub(super) fn plan(situation: Situation) -> Plan {
                    server's programs in GRISTMILL_POSTGRES_BIN";
         return Plan::Tell(how.to_owned());
     }
-    let missing: Vec<&str> = [(SERVER, found), (POOLER, pooler)]
+    let missing: Vec<&str> = [(SERVER, found.server), (POOLER, found.pooler)]
         .into_iter()
         .filter(|(_, is_there)| !is_there)
         .map(|(package, _)| package)
@@ -101,8 +105,8 @@ fn installation(prefix: &[&str], packages: &[&str]) -> Installation {
 mod tests {
     use super::*;
 
-    const BARE: Situation =
-        Situation { found: false, pooler: false, named: false, apt: true, rights: Rights::Root };
+    const NOTHING: Found = Found { server: false, pooler: false };
+    const BARE: Situation = Situation { found: NOTHING, named: false, apt: true, rights: Rights::Root };
 
     fn told(situation: Situation) -> String {
         match plan(situation) {
@@ -126,7 +130,10 @@ mod tests {
         for rights in [Rights::Root, Rights::Sudo, Rights::User] {
             for named in [false, true] {
                 for apt in [false, true] {
-                    assert_eq!(plan(Situation { found: true, pooler: true, named, apt, rights }), Plan::Use);
+                    assert_eq!(
+                        plan(Situation { found: Found { server: true, pooler: true }, named, apt, rights }),
+                        Plan::Use
+                    );
                 }
             }
         }
@@ -159,7 +166,8 @@ mod tests {
     #[test]
     fn pooler_alone_is_installed_beside_a_server_that_is_there() {
         for named in [false, true] {
-            let commands = installed(Situation { found: true, named, ..BARE });
+            let commands =
+                installed(Situation { found: Found { server: true, pooler: false }, named, ..BARE });
             assert!(commands[3].ends_with("--no-install-recommends pgbouncer"), "{commands:?}");
         }
     }

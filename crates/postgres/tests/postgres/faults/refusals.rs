@@ -160,7 +160,7 @@ fn a_schema_that_is_missing_or_older_names_the_command() {
         assert_eq!(error.certainty(), Certainty::NotStored);
         match round {
             "missing" => {
-                site.raw().run("CREATE SCHEMA {schema}; CREATE TABLE {schema}.migrations (version int)")
+                site.raw().run("CREATE SCHEMA {schema}; CREATE TABLE {schema}.migrations (version int)");
             }
             "older" => {
                 site.raw().run("DROP SCHEMA {schema} CASCADE");
@@ -212,12 +212,9 @@ fn sixteen_migrations_at_once_apply_each_step_once() {
 /// The rights of a role that only works, as whoever reads the statements of the schema finds them.
 fn granted(role: &str, schema: &str) -> String {
     let text = Postgres::schema_sql(schema);
-    let grants = text.lines().filter_map(|line| line.strip_prefix("-- GRANT"));
-    grants
-        .map(|grant| {
-            format!("GRANT{};\n", grant.trim_end_matches(';').replace(" TO app", &format!(" TO {role}")))
-        })
-        .collect()
+    let grants: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("-- ")).collect();
+    let grants = grants.into_iter().filter(|line| line.starts_with("GRANT")).collect::<Vec<_>>();
+    grants.join("\n").replace(" TO app", &format!(" TO {role}"))
 }
 
 #[test]
