@@ -123,6 +123,12 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// What ids are to be made with. Cheap.
     fn id_context(&self) -> IdContext;
 
+    /// How many fetches of one worker it serves side by side with profit, as long as its queues have more than one fetch
+    /// takes. Cheap; 1 for a store that does one thing at a time.
+    fn fetches_abreast(&self) -> usize {
+        1
+    }
+
     /// Whether the store answers, and what it says of itself. Changes nothing.
     fn ping(&self, call: Call) -> Reply<'_, Ping>;
 

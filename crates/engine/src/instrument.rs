@@ -113,6 +113,10 @@ impl Backend for Instrumented {
         self.0.id_context()
     }
 
+    fn fetches_abreast(&self) -> usize {
+        self.0.fetches_abreast()
+    }
+
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
         self.0.subscribe(listener)
     }

@@ -51,6 +51,12 @@ impl Backend for Postgres {
         context
     }
 
+    /// A fetch keeps one process of the server busy for a few milliseconds; beside the finishes a second one fills its
+    /// commit's wait.
+    fn fetches_abreast(&self) -> usize {
+        2
+    }
+
     fn ping(&self, call: Call) -> Reply<'_, Ping> {
         ask!(self, call, None, (), diagnose::ping)
     }

@@ -1,11 +1,13 @@
-//! Fetches as many jobs as there are free slots, one request for all queues, one in flight.
+//! Fetches as many jobs as there are free slots, one request for all queues, one in flight; more where the queues have more
+//! than a fetch takes and the backend serves several side by side.
 //!
 //! While there is work and room the next fetch leaves at once. Under load it waits a moment for more slots than one, so
 //! that a batch is worth its call. With nothing to do it sleeps until a hint, a freed slot or the poll interval.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use gristmill_core::{BackendErrorKind, FetchReply, FetchRequest};
 use tokio::time::Instant;
 
@@ -29,36 +31,78 @@ struct Fetcher {
     /// With which lane the next plan begins, so that none is always last.
     first: usize,
     last_took: Duration,
-    trouble: Trouble,
+    /// The last answer left something in its queues.
+    is_deep: bool,
+    /// How many fetches the backend serves side by side with profit.
+    abreast: usize,
+}
+
+/// An answer, the plan it is for, and how long it took.
+struct Fetched {
+    reply: FetchReply,
+    plan: Plan,
+    took: Duration,
 }
 
 /// Runs until the worker stops or the incarnation is gone.
 pub(crate) async fn fetch(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
     let (stopping, gone) = (shared.control.stopping.clone(), incarnation.gone.clone());
-    let look_at = vec![Instant::now(); shared.options.queues.len()];
-    let trouble = Trouble::new("fetch");
-    let mut fetcher = Fetcher { shared, incarnation, look_at, first: 0, last_took: Duration::ZERO, trouble };
+    let trouble = Mutex::new(Trouble::new("fetch"));
+    let mut fetcher = Fetcher::new(Arc::clone(&shared), Arc::clone(&incarnation));
+    let mut in_flight = FuturesUnordered::new();
     loop {
-        let plan = tokio::select! {
+        let has_room = in_flight.len() < fetcher.most();
+        tokio::select! {
             biased;
-            () = stopping.cancelled() => return,
-            () = gone.cancelled() => return,
-            plan = fetcher.next_plan() => plan,
-        };
-        // Not under the select: an answer that is on its way is worth waiting for, a stop gives its jobs back.
-        if let Some((reply, plan)) = fetcher.fetch(plan).await {
-            fetcher.note(&reply);
-            let jobs = plan.assign(reply.jobs);
-            if stopping.is_cancelled() || gone.is_cancelled() || fetcher.incarnation.is_fenced() {
-                executor::give_back(&fetcher.shared, jobs);
-            } else {
-                executor::start(&fetcher.shared, jobs);
+            () = stopping.cancelled() => break,
+            () = gone.cancelled() => break,
+            Some(fetched) = in_flight.next() => fetcher.take(fetched),
+            plan = fetcher.next_plan(), if has_room => {
+                fetcher.go_on(in_flight.len() + 1);
+                in_flight.push(send(&shared, &incarnation, &trouble, plan));
             }
         }
+    }
+    // An answer that is on its way is worth waiting for: a stop gives its jobs back.
+    while let Some(fetched) = in_flight.next().await {
+        fetcher.take(fetched);
     }
 }
 
 impl Fetcher {
+    fn new(shared: Arc<Shared>, incarnation: Arc<Incarnation>) -> Self {
+        let look_at = vec![Instant::now(); shared.options.queues.len()];
+        let abreast = shared.backend().fetches_abreast().max(1);
+        Self { shared, incarnation, look_at, first: 0, last_took: Duration::ZERO, is_deep: false, abreast }
+    }
+
+    /// How many fetches may be in flight.
+    fn most(&self) -> usize {
+        if self.is_deep { self.abreast } else { 1 }
+    }
+
+    /// After one of `in_flight` fetches was planned: the queues have more than it takes, so the next one need not wait for
+    /// its answer.
+    fn go_on(&self, in_flight: usize) {
+        if in_flight < self.most() {
+            (0..self.look_at.len()).for_each(|lane| self.shared.appetite.keep(lane));
+        }
+    }
+
+    /// Starts what was fetched, or gives it back where nothing is to be started any more.
+    fn take(&mut self, fetched: Option<Fetched>) {
+        let Some(Fetched { reply, plan, took }) = fetched else { return };
+        self.last_took = took;
+        self.note(&reply);
+        let jobs = plan.assign(reply.jobs);
+        let is_over = self.shared.control.stopping.is_cancelled() || self.incarnation.gone.is_cancelled();
+        if is_over || self.incarnation.is_fenced() {
+            executor::give_back(&self.shared, jobs);
+        } else {
+            executor::start(&self.shared, jobs);
+        }
+    }
+
     /// Waits until there is something to fetch and room for it.
     ///
     /// # Cancel safety
@@ -125,42 +169,11 @@ impl Fetcher {
         }
     }
 
-    /// Sends the plan until it is answered: a repeat has the same number and gets the same jobs. `None` when there is no
-    /// answer to wait for any more; what the claim holds is given back by the next renewal.
-    async fn fetch(&mut self, plan: Plan) -> Option<(FetchReply, Plan)> {
-        let shared = self.shared.clone();
-        let claim = InFlight::begin(&shared).await;
-        loop {
-            let sent = Instant::now();
-            let request = FetchRequest::new(self.incarnation.id, claim.id, plan.wants());
-            let call = shared.backend().fetch(shared.call(), request);
-            let error = match answer(shared.call_deadline(), "fetch", call).await {
-                Ok(reply) => {
-                    self.trouble.over();
-                    self.last_took = sent.elapsed();
-                    claim.granted(reply.jobs.len());
-                    shared.counters.fetched.add(reply.jobs.len() as u64);
-                    return Some((reply, plan));
-                }
-                Err(error) => error,
-            };
-            if error.kind() == BackendErrorKind::WorkerGone {
-                self.incarnation.gone.cancel();
-                return None;
-            }
-            let delay = self.trouble.failed(&error);
-            tokio::select! {
-                () = shared.control.stopping.cancelled() => return None,
-                () = self.incarnation.gone.cancelled() => return None,
-                () = tokio::time::sleep(delay) => {}
-            }
-        }
-    }
-
     /// Which lanes have more, and when the next waiting job is due.
     fn note(&mut self, reply: &FetchReply) {
         let shared = &self.shared;
         let now = Instant::now();
+        self.is_deep = reply.queues.iter().any(|queue| !queue.exhausted && !queue.paused);
         for (lane, options) in shared.options.queues.iter().enumerate() {
             for queue in reply.queues.iter().filter(|queue| queue.queue == options.queue) {
                 if !queue.exhausted && !queue.paused {
@@ -172,6 +185,42 @@ impl Fetcher {
         }
         if let Some(due) = reply.queues.iter().filter_map(|queue| queue.next_due).min() {
             shared.due.at(due);
+        }
+    }
+}
+
+/// Sends the plan until it is answered: a repeat has the same number and gets the same jobs. `None` when there is no answer
+/// to wait for any more; what the claim holds is given back by the next renewal.
+async fn send(
+    shared: &Arc<Shared>,
+    incarnation: &Incarnation,
+    trouble: &Mutex<Trouble>,
+    plan: Plan,
+) -> Option<Fetched> {
+    let lock = || trouble.lock().unwrap_or_else(PoisonError::into_inner);
+    let claim = InFlight::begin(shared).await;
+    loop {
+        let sent = Instant::now();
+        let request = FetchRequest::new(incarnation.id, claim.id, plan.wants());
+        let call = shared.backend().fetch(shared.call(), request);
+        let error = match answer(shared.call_deadline(), "fetch", call).await {
+            Ok(reply) => {
+                lock().over();
+                claim.granted(reply.jobs.len());
+                shared.counters.fetched.add(reply.jobs.len() as u64);
+                return Some(Fetched { reply, plan, took: sent.elapsed() });
+            }
+            Err(error) => error,
+        };
+        if error.kind() == BackendErrorKind::WorkerGone {
+            incarnation.gone.cancel();
+            return None;
+        }
+        let delay = lock().failed(&error);
+        tokio::select! {
+            () = shared.control.stopping.cancelled() => return None,
+            () = incarnation.gone.cancelled() => return None,
+            () = tokio::time::sleep(delay) => {}
         }
     }
 }

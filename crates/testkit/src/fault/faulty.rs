@@ -194,6 +194,10 @@ impl Backend for FaultyBackend {
         self.inner.id_context()
     }
 
+    fn fetches_abreast(&self) -> usize {
+        self.inner.fetches_abreast()
+    }
+
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
         if self.deaf { Subscription::new(|| {}) } else { self.inner.subscribe(listener) }
     }
