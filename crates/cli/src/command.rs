@@ -21,7 +21,7 @@ use crate::failure::{Failure, Result};
 use crate::output::say_failure;
 use crate::setup::{Global, Setup, start_log};
 
-/// Background jobs on one file or in memory: enqueue them, work them, see what became of them.
+/// Background jobs in PostgreSQL, in one file or in memory: enqueue them, work them, see what became of them.
 #[derive(Debug, Parser)]
 #[command(name = "gristmill", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {

@@ -133,10 +133,12 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut next = error.source();
     while let Some(source) = next {
         let text = source.to_string();
+        // PostgreSQL's driver names the sort of error before the server's own words.
+        let text = text.strip_prefix("db error: ").unwrap_or(&text);
         // SQLite's number for what was said before in words.
-        if !message.contains(&text) && !text.starts_with("Error code ") {
+        if !message.contains(text) && !text.starts_with("Error code ") {
             message.push_str(": ");
-            message.push_str(&text);
+            message.push_str(text);
         }
         next = source.source();
     }

@@ -23,10 +23,16 @@ pub(crate) struct Doctor {
 impl Doctor {
     pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
         let client = setup.connect(Absent::Refuse).await?;
-        let ping = client.ping().await?;
-        let mut findings =
-            vec![Diagnosis::fine("store", format!("{} at {}", ping.version, setup.url.shown()))];
-        findings.extend(client.diagnose().await?);
+        let mut findings = client.diagnose().await?;
+        match client.ping().await {
+            Ok(ping) => {
+                let store = format!("{} at {}", ping.version, setup.url.shown());
+                findings.insert(0, Diagnosis::fine("store", store));
+            }
+            // What is found says why, and the remedy.
+            Err(_) if findings.iter().any(|finding| !finding.ok) => {}
+            Err(error) => return Err(error.into()),
+        }
         let mut output = Output::stdout();
         for finding in &findings {
             if self.json {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use gristmill::backend::{Backend as _, Call};
+use gristmill::backend::{Backend as _, BackendError, Call};
 use gristmill::{MigrateMode, Postgres, PostgresBuilder};
 
 use super::Absent;
@@ -20,13 +20,7 @@ impl Server {
     }
 
     fn builder(&self) -> Result<PostgresBuilder> {
-        Postgres::builder(&self.0).map_err(|error| {
-            let failure = Failure::usage(error.to_string());
-            match error.hint() {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            }
-        })
+        Postgres::builder(&self.0).map_err(|error| unusable(&error))
     }
 
     /// The URL, for another process of ours; not for people.
@@ -47,7 +41,7 @@ impl Server {
     /// Opens the store.
     pub(super) async fn open(&self, absent: Absent) -> Result<Postgres> {
         let about = |error| Failure::from(error).about(self.shown());
-        let store = self.builder()?.open().map_err(about)?;
+        let store = self.builder()?.open().map_err(|error| unusable(&error))?;
         match absent {
             Absent::Create => drop(store.migrate(Call::new(), MigrateMode::Up).await.map_err(about)?),
             Absent::Migrate => {}
@@ -55,6 +49,12 @@ impl Server {
         }
         Ok(store)
     }
+}
+
+/// The URL asks for what cannot be.
+fn unusable(error: &BackendError) -> Failure {
+    let failure = Failure::usage(error.to_string());
+    failure.hint(error.hint().unwrap_or("`gristmill --help` shows how the store is named"))
 }
 
 impl fmt::Debug for Server {

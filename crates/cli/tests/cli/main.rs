@@ -3,11 +3,13 @@
 mod bench;
 mod completions;
 mod demo;
+mod doctor;
 mod enqueue;
 mod errors;
 mod exec;
 mod help;
 mod jobs;
+mod postgres;
 mod program;
 mod readme;
 mod shapes;

@@ -4,12 +4,14 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use gristmill_testserver::Postgres;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder with the store `jobs.db`, and calls of the program in it.
+/// A folder with the store `jobs.db` unless another one is named, and calls of the program in it.
 pub(crate) struct Home {
     folder: TempDir,
+    url: Option<String>,
 }
 
 /// What a call came to.
@@ -22,7 +24,22 @@ pub(crate) struct Ran {
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), url: None }
+    }
+
+    /// With the store of this URL.
+    pub(crate) fn on(url: impl Into<String>) -> Self {
+        Self { url: Some(url.into()), ..Self::new() }
+    }
+
+    /// With an empty PostgreSQL database.
+    pub(crate) fn on_server() -> Self {
+        Self::on(Postgres::shared().fresh_database())
+    }
+
+    /// The URL of the store, where one is named.
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.url.as_deref()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -37,7 +54,9 @@ impl Home {
     }
 
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        command(words, self.folder.path())
+        let mut command = command(words, self.folder.path());
+        command.envs(self.url.iter().map(|url| ("GRISTMILL_DB", url)));
+        command
     }
 
     pub(crate) fn run(&self, words: &[&str]) -> Ran {

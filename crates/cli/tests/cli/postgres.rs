@@ -1,0 +1,131 @@
+//! The program on a PostgreSQL server.
+
+use gristmill_testserver::Postgres;
+use serde_json::json;
+
+use crate::program::Home;
+
+#[test]
+fn a_job_goes_its_way_on_a_server() {
+    let home = Home::on_server();
+    let before = home.ok(&["migrate", "status", "--json"]).json();
+    assert_eq!(before, json!({"current": 0, "latest": 1, "missing": ["0001_initial"]}));
+    let unmade = home.run(&["stats"]);
+    assert_eq!(unmade.code, 1, "{}", unmade.stderr);
+    assert!(unmade.stderr.contains("hint: run `gristmill migrate`"), "{}", unmade.stderr);
+    assert!(home.ok(&["migrate"]).stderr.contains("applied 0001_initial"));
+    assert!(!home.ok(&["migrate"]).stderr.contains("applied"), "a second time there is nothing to do");
+
+    let lines = "{\"args\":{\"n\":1},\"unique_key\":\"u\"}\n{\"args\":{\"n\":2}}\n";
+    let ran = home.run_with(&["enqueue", "k", "--file", "-"], lines.as_bytes());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ids: Vec<String> = ran.stdout.lines().map(str::to_owned).collect();
+    home.enqueue(&["k", "--queue", "later", "--delay", "1h"]);
+    assert_eq!((home.count("available"), home.count("scheduled")), (2, 1));
+
+    let program = "k=sh -c 'cat; echo'";
+    let worked = home.ok(&["work", "--exec", program, "--drain", "--queue", "default=2"]);
+    assert!(worked.stderr.contains("ended: 2 completed"), "{}", worked.stderr);
+    let job = home.job(&ids[0]);
+    assert_eq!((&job["state"], &job["output"]), (&json!("completed"), &json!({"n": 1})));
+    let listed = home.ok(&["jobs", "list", "--state", "completed", "--oldest-first", "--json"]).ndjson();
+    assert_eq!(
+        listed.iter().map(|job| job["id"].as_str()).collect::<Vec<_>>(),
+        [Some(ids[0].as_str()), Some(ids[1].as_str())]
+    );
+    assert_eq!((home.count("completed"), home.count("scheduled")), (2, 1));
+    home.ok(&["queues", "pause", "default", "--reason", "a quote ' and ;--"]);
+    let queues = home.ok(&["queues", "list", "--json"]).ndjson();
+    let queue = queues.iter().find(|queue| queue["queue"] == "default").expect("it is listed");
+    assert_eq!((&queue["paused"], &queue["pause_reason"]), (&json!(true), &json!("a quote ' and ;--")));
+    assert_eq!(home.ok(&["workers", "list", "--json"]).stdout, "", "a worker that ended is not listed");
+    let retried = home.ok(&["jobs", "retry", &ids[1], "--json"]).json();
+    assert_eq!(retried["result"], "done");
+    assert_eq!(home.job(&ids[1])["state"], "available");
+}
+
+#[test]
+fn the_printed_schema_makes_a_store_in_an_empty_database() {
+    let server = Postgres::shared();
+    for schema in ["gristmill", "Another \"one\""] {
+        let url = server.fresh_database();
+        let option = schema.replace(' ', "%20").replace('"', "%22");
+        let home = Home::on(format!("{url}?schema={option}"));
+        let sql = home.ok(&["migrate", "sql"]).stdout;
+        server.psql_at(&url, &sql);
+        let status = home.ok(&["migrate", "status", "--json"]).json();
+        assert_eq!(status, json!({"current": 1, "latest": 1, "missing": []}), "{schema}");
+        home.enqueue(&["k"]);
+        assert_eq!(home.count("available"), 1);
+    }
+}
+
+#[test]
+fn a_url_that_cannot_be_is_wrong_usage_with_a_remedy() {
+    let home = Home::new();
+    for (url, said) in [
+        ("postgres://me:hunter2@host:port/db", "write `postgres://user:password@host:5432/database`"),
+        ("postgres://me:hunter2@host/db?shema=x", "did you mean the option `schema`?"),
+        ("postgres://me:hunter2@host/db?schema=", "a schema's name has 1 to 63 bytes"),
+        ("postgres://me:hunter2@host/db?connections=many", "`connections` is a whole number"),
+        ("postgres://me:hunter2@host/db?connections=0", "`connections` is at least 1"),
+        ("postgres://me:hunter2@host/db?pooler=session", "`pooler` is `transaction` or `none`"),
+        ("postgres://me:hunter2@host/db?sslmode=maybe", "does not parse"),
+        ("postgres:hunter2", "does not parse"),
+    ] {
+        let ran = home.run(&["stats", "--db", url]);
+        assert_eq!(ran.code, 2, "{url}: {}", ran.stderr);
+        assert!(ran.stderr.contains(said) && ran.stderr.contains("hint: "), "{url}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_server_that_refuses_or_is_away_is_told_without_the_password() {
+    let home = Home::on_server();
+    let url = home.url().expect("it is on a server").to_owned();
+    let place = url.split_once('@').expect("a URL with a user").1.to_owned();
+    let (address, _) = place.split_once('/').expect("a URL with a database");
+    home.ok(&["migrate"]);
+    for (url, said) in [
+        (format!("postgres://nobody:hunter2@{place}"), "the server refused the role or its password"),
+        (format!("postgres://gristmill:hunter2@{address}/nowhere"), "the server has no such database"),
+        (format!("postgres://gristmill:hunter2@{place}?sslmode=require"), "does not support TLS"),
+        ("postgres://gristmill:hunter2@127.0.0.1:1/x".to_owned(), "the server cannot be reached"),
+        ("postgres://gristmill:hunter2@nowhere.invalid/x".to_owned(), "the server cannot be reached"),
+    ] {
+        for words in [&["stats"][..], &["doctor"], &["enqueue", "k"], &["migrate"], &["bench"]] {
+            // The log of everything, too.
+            let ran = home.run(&[words, &["--db", &url, "--log", "trace"]].concat());
+            assert_eq!(ran.code, 5, "{url} {words:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains(said) && ran.stderr.contains("\nhint: "), "{url}: {}", ran.stderr);
+            assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("hunter2"), "{}", ran.stderr);
+        }
+    }
+    let with_password = url.replacen('@', ":hunter2@", 1);
+    for words in [&["migrate"][..], &["enqueue", "k"], &["work", "--exec", "k=true", "--drain"], &["stats"]] {
+        let ran = home.ok(&[words, &["--db", &with_password, "--log", "trace"]].concat());
+        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("hunter2"), "{words:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_schema_of_another_program_or_version_is_refused() {
+    let server = Postgres::shared();
+    let home = Home::on_server();
+    let url = home.url().expect("it is on a server").to_owned();
+    home.ok(&["migrate"]);
+    server.psql_at(&url, "INSERT INTO gristmill.migrations VALUES (99, 'of later', 0)");
+    server.psql_at(&url, "CREATE SCHEMA foreigner; CREATE TABLE foreigner.letters (text text)");
+    let foreign = format!("{url}?schema=foreigner");
+    for (url, error, hint) in [
+        (url.as_str(), "the schema has version 99", "upgrade this program"),
+        (foreign.as_str(), "holds tables of another program", "choose another name for the schema"),
+    ] {
+        for words in [&["stats"][..], &["migrate"], &["enqueue", "k"]] {
+            let ran = home.run(&[words, &["--db", url]].concat());
+            assert_eq!(ran.code, 1, "{words:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains(error) && ran.stderr.contains(hint), "{words:?}: {}", ran.stderr);
+        }
+    }
+}
