@@ -53,7 +53,11 @@ pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> A
     let from = version(&mut session).await?;
     let schema = session.schema().to_owned();
     if from == 0 {
-        session.batch(&format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(&schema))).await?;
+        // Who was given an empty schema need not be allowed to make one.
+        let state = session.query_one(sql!("schema_state"), &[&schema]).await?;
+        if !state.try_get::<_, bool>(2)? {
+            session.batch(&format!("CREATE SCHEMA {}", quoted(&schema))).await?;
+        }
         session.batch(&in_schema(MIGRATIONS_TABLE, &schema)).await?;
     }
     for (place, step) in (0..).zip(MIGRATIONS).skip(from as usize) {

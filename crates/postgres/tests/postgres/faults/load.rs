@@ -16,7 +16,8 @@ use gristmill_testkit::block_on;
 use super::site::{PATIENCE, Site};
 use crate::fixture::{count, name};
 
-const PRODUCERS: usize = 2;
+/// They share a process, so that their calls go together.
+const PRODUCERS: usize = 3;
 const WORKERS: usize = 2;
 /// Every other enqueue is of one job, every other of so many.
 const BATCH: usize = 30;
@@ -67,10 +68,10 @@ impl Load {
 
     /// Runs to the end of all jobs while the trouble takes its course, then settles the account.
     pub(super) fn run(&self, site: &Site, url: &str, trouble: impl FnOnce()) {
-        let begun = Instant::now();
+        let (begun, producer) = (Instant::now(), site.open_at(url));
         thread::scope(|scope| {
             for _ in 0..PRODUCERS {
-                scope.spawn(|| self.produce(site, &site.open_at(url)));
+                scope.spawn(|| self.produce(site, &producer));
             }
             for _ in 0..WORKERS {
                 scope.spawn(|| self.work(&site.open_at(url), begun));

@@ -209,6 +209,25 @@ fn sixteen_migrations_at_once_apply_each_step_once() {
     assert_eq!(count(&backend, JobFilter::new()), 1);
 }
 
+#[test]
+fn a_role_that_was_given_an_empty_schema_migrates_it() {
+    let url = Server::shared().fresh_database();
+    let site = Site::empty(&url, Server::shared().fresh_schema_name());
+    let (raw, role) = (site.raw(), format!("owner_{}", site.schema));
+    raw.run(&format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA {{schema}} AUTHORIZATION {role}"));
+    let backend = site.open_at(&as_role(&url, &role));
+    let report = block_on(backend.migrate(Call::new(), MigrateMode::Up)).expect("it is migrated");
+    assert_eq!((report.from, report.current), (0, report.latest));
+    site.put(&backend, 1);
+    assert_eq!(count(&backend, JobFilter::new()), 1);
+}
+
+/// The same database for another role.
+fn as_role(url: &str, role: &str) -> String {
+    let place = url.split_once('@').expect("it names a role").1;
+    format!("postgres://{role}@{place}")
+}
+
 /// The rights of a role that only works, as whoever reads the statements of the schema finds them.
 fn granted(role: &str, schema: &str) -> String {
     let text = Postgres::schema_sql(schema);
@@ -224,8 +243,7 @@ fn a_role_without_rights_to_define_anything_does_all_a_worker_does() {
     let (owner, raw) = (site.open(), site.raw());
     let role = format!("worker_{}", site.schema);
     raw.run(&format!("CREATE ROLE {role} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC"));
-    let place = url.split_once("//").expect("it is a URL").1.split_once('@').map_or("", |(_, place)| place);
-    let backend = site.open_at(&format!("postgres://{role}@{place}"));
+    let backend = site.open_at(&as_role(&url, &role));
     let enqueue = || backend.enqueue(Call::new(), EnqueueRequest::new(site.jobs(1)));
     let error = refused(enqueue(), BackendErrorKind::ReadOnly);
     assert!(error.hint().is_some_and(|hint| hint.contains("gristmill migrate sql")), "{error:?}");
