@@ -130,7 +130,6 @@ impl Url {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
 
     use gristmill::Synchronous;
 
