@@ -65,7 +65,7 @@ impl Group<'_> {
             claim.number.0.cast_signed(),
             claim.nonce.to_be_bytes(),
             claim.fetched_at.as_millis(),
-            row::small(claim.members.len()),
+            row::size(claim.members.len()),
             members,
         ])?;
         let claim = Arc::new(Claim { key: self.connection.last_insert_rowid(), ..claim });

@@ -81,12 +81,7 @@ impl Group<'_> {
         now: Timestamp,
     ) -> Answer<bool> {
         let spec = &job.spec;
-        let has_options = spec.unique_key.is_some()
-            || spec.timeout.is_some()
-            || spec.retry.is_some()
-            || spec.retention.is_some()
-            || !spec.tags.is_empty()
-            || !spec.metadata.is_empty();
+        let has_options = row::has_options(spec);
         let inserts = self.inserts()?;
         let statement = if has_options { &mut inserts.options } else { &mut inserts.job };
         statement.raw_bind_parameter(1, seq)?;
@@ -104,7 +99,8 @@ impl Group<'_> {
             statement.raw_bind_parameter(11, spec.timeout.map(row::millis))?;
             statement.raw_bind_parameter(12, spec.retry.as_deref().map(json))?;
             statement.raw_bind_parameter(13, spec.retention.as_deref().map(json))?;
-            statement.raw_bind_parameter(14, row::write_names(&spec.tags))?;
+            let tags = (!spec.tags.is_empty()).then(|| row::write_names(&spec.tags));
+            statement.raw_bind_parameter(14, tags)?;
             let metadata = (!spec.metadata.is_empty()).then(|| spec.metadata.to_json());
             statement.raw_bind_parameter(15, metadata)?;
         }

@@ -3,22 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use gristmill_core::{
     Args, BackendError, FetchReply, FetchRequest, FetchedJob, FetchedQueue, JobSpec, JobState, Name,
     Priority, QueueWant, Timestamp, WorkerId,
 };
+use gristmill_sql::ArgsBlocks;
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::claim::{Claim, Facts, Member, Tally};
 use crate::error::{Answer, undecodable};
 use crate::group::Group;
 use crate::row;
-
-/// Args up to this size lie together in blocks, so that a job costs no allocation for them; a long-running job keeps a
-/// block in memory, no more. Larger ones have their own allocation.
-const SHARED_ARGS: usize = 4 * 1024;
-const ARGS_BLOCK: usize = 64 * 1024;
 
 pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestamp) -> Answer<FetchReply> {
     let lease = group.alive(request.worker, now)?.expires_in;
@@ -38,8 +33,8 @@ pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestam
         state.answer.exhausted = taken < want.max;
         state.answer.next_due = next_due;
         if let Some(queue) = state.number.filter(|_| taken > 0) {
-            group.count(queue, JobState::Available, -row::small(taken));
-            group.count(queue, JobState::Running, row::small(taken));
+            group.count(queue, JobState::Available, -row::size(taken));
+            group.count(queue, JobState::Running, row::size(taken));
         }
         queues.push(state.answer);
     }
@@ -62,8 +57,7 @@ struct Batch {
 /// What a fetch leaves to the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Batches {
-    /// The rest of the block for small args.
-    block: BytesMut,
+    args: ArgsBlocks,
     /// How many jobs the latest batch had: mostly the next one has as many.
     latest: usize,
 }
@@ -71,17 +65,6 @@ pub(crate) struct Batches {
 impl Batches {
     fn begin(&self) -> Batch {
         Batch { jobs: Vec::with_capacity(self.latest), members: Vec::with_capacity(self.latest) }
-    }
-
-    fn keep_args(&mut self, args: &[u8]) -> Args {
-        if args.len() > SHARED_ARGS {
-            return Args::from_stored(Bytes::copy_from_slice(args));
-        }
-        if self.block.capacity() < args.len() {
-            self.block = BytesMut::with_capacity(ARGS_BLOCK);
-        }
-        self.block.extend_from_slice(args);
-        Args::from_stored(self.block.split().freeze())
     }
 }
 
@@ -125,7 +108,7 @@ impl Group<'_> {
     fn take_ready(&mut self, want: &QueueWant, queue: i64, batch: &mut Batch) -> Answer<()> {
         let (first, last) = want.priorities.unwrap_or((Priority::FIRST, Priority::LAST));
         let mut select = self.prepare(include_str!("../sql/fetch.sql"))?;
-        let mut rows = select.query(params![queue, first.get(), last.get(), row::small(want.max)])?;
+        let mut rows = select.query(params![queue, first.get(), last.get(), row::size(want.max)])?;
         let mut end = None;
         while let Some(row) = rows.next()? {
             let facts = self.take_row(row, &want.queue, queue, batch)?;
@@ -159,8 +142,9 @@ impl Group<'_> {
             crashes: row::count16(row, 5)?,
         };
         let kind = row.get_ref(7)?.as_str().map_err(|_| undecodable("kind"))?;
-        let args = self.memory.batches.keep_args(row::blob(row, 9)?);
-        let mut spec = JobSpec::new(self.memory.kinds.name(kind)?, name.clone(), args);
+        let kind = self.memory.kinds.name(kind).map_err(|_| undecodable("name"))?;
+        let args = self.memory.batches.args.keep(row::blob(row, 9)?, usize::MAX);
+        let mut spec = JobSpec::new(kind, name.clone(), args);
         let (priority, seq) = (row.get(0)?, row.get(2)?);
         spec.priority = row::priority(priority);
         spec.max_attempts = row::max_attempts(row, 8)?;
@@ -226,7 +210,8 @@ impl Group<'_> {
         let mut select = self.prepare("SELECT kind, args FROM jobs WHERE seq = ?1")?;
         let mut rows = select.query([facts.seq])?;
         let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        let kind = self.memory.kinds.name(row::text(row, 0)?.unwrap_or_default())?;
+        let kind = self.memory.kinds.name(row::text(row, 0)?.unwrap_or_default());
+        let kind = kind.map_err(|_| undecodable("name"))?;
         let mut spec = JobSpec::new(kind, queue, Args::from_stored(row::blob(row, 1)?.to_vec()));
         spec.priority = row::priority(facts.priority);
         self.read_options(facts.seq, &mut spec)?;

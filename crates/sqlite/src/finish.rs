@@ -3,13 +3,14 @@
 use gristmill_core::{
     FinishItem, FinishReply, FinishRequest, Finished, JobState, Lease, LostWhy, RunFacts, Timestamp, settle,
 };
+use gristmill_sql::EndedBy;
 use rusqlite::{OptionalExtension, params};
 
 use crate::claim::{Claim, Held, Member, Tally, placed};
 use crate::error::{Answer, Fail};
 use crate::fetch::fetch;
 use crate::group::Group;
-use crate::run::{End, EndedBy, LAST_RUN, run_key};
+use crate::run::{End, LAST_RUN, run_key};
 
 pub(crate) fn finish(group: &mut Group<'_>, request: &FinishRequest, now: Timestamp) -> Answer<FinishReply> {
     let mut claims = Claimed::default();
@@ -160,15 +161,14 @@ impl Group<'_> {
             .prepare("SELECT ended_by FROM runs WHERE run_key = ?1 AND token = ?2")?
             .query_row([run_key(seq, *run), Claim::short_token(*token)], |row| row.get(0))
             .optional()?;
-        let why = match EndedBy::ALL.into_iter().find(|by| Some(by.number()) == ended_by) {
-            Some(EndedBy::Worker) => return Ok(Finished::AlreadyAccepted),
-            Some(EndedBy::Rescue) => LostWhy::Rescued,
-            Some(EndedBy::GiveBack) => LostWhy::GivenBack,
-            None => LostWhy::Unknown,
-        };
+        let answer = ended_by.and_then(EndedBy::from_number).map(EndedBy::answer);
+        let answer = answer.unwrap_or(Finished::LeaseLost { why: LostWhy::Unknown });
+        if answer == Finished::AlreadyAccepted {
+            return Ok(answer);
+        }
         self.count_stale_finish();
         let detail = format!("run {run}, {}", item.ending);
         self.add_event(seq, now, "stale finish", None, Some(&detail))?;
-        Ok(Finished::LeaseLost { why })
+        Ok(answer)
     }
 }

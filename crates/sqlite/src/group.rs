@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use gristmill_core::{BackendError, BackendErrorKind, Hint, JobId, JobState, Name, Timestamp};
+use gristmill_sql::Interner;
 use rusqlite::{CachedStatement, Connection, params};
 
 use crate::claim::Claims;
 use crate::enqueue::Inserts;
 use crate::error::Answer;
 use crate::fetch::Batches;
-use crate::names::{Interner, Queues};
+use crate::names::Queues;
 use crate::run::{Ends, LAST_SEQ};
 
 /// What the writer remembers from group to group; all of it can be read again.

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use gristmill_core::{
-    Args, Ending, JobEvent, JobId, JobRecord, JobSpec, JobState, LogLine, Output, RunError, RunFailure,
-    RunRecord,
+    Args, Ending, JobEvent, JobId, JobRecord, JobSpec, JobState, LogLine, Output, RunFailure, RunRecord,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -103,7 +102,7 @@ fn errors(connection: &Connection, seq: i64, latest: u32) -> Answer<Vec<RunFailu
     let mut select = connection.prepare_cached(include_str!("../sql/errors.sql"))?;
     // A job that snoozes for ever has many runs and few errors: the look back is bounded.
     let first = run_key(seq, latest.saturating_sub(ERRORS_AMONG));
-    let bound = params![first, run_key(seq, latest), row::small(JobRecord::MAX_ERRORS)];
+    let bound = params![first, run_key(seq, latest), row::size(JobRecord::MAX_ERRORS)];
     let rows = select.query_and_then(bound, read_run)?;
     let mut errors = Vec::new();
     for run in rows {
@@ -117,7 +116,7 @@ pub(crate) fn list_runs(connection: &Connection, id: JobId, limit: usize) -> Ans
     let Some(seq) = seq_of(connection, id)? else { return Ok(Vec::new()) };
     let mut select = connection.prepare_cached(include_str!("../sql/runs.sql"))?;
     let (first, last) = run_keys(seq);
-    let rows = select.query_and_then(params![first, last, row::small(limit)], read_run)?;
+    let rows = select.query_and_then(params![first, last, row::size(limit)], read_run)?;
     let mut runs = rows.collect::<Answer<Vec<_>>>()?;
     runs.reverse();
     let mut lines = connection.prepare_cached(include_str!("../sql/log.sql"))?;
@@ -143,13 +142,7 @@ fn read_run(row: &Row<'_>) -> Answer<RunRecord> {
     );
     run.started_at = row::optional_timestamp(row, 6)?;
     run.reason = row.get(8)?;
-    if let Some(message) = row::text(row, 9)? {
-        let error = RunError::new(message);
-        run.error = Some(match row::text(row, 10)? {
-            Some(backtrace) => error.with_backtrace(backtrace),
-            None => error,
-        });
-    }
+    run.error = row::run_error(row::text(row, 9)?, row::text(row, 10)?);
     Ok(run)
 }
 

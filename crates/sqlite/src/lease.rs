@@ -6,13 +6,14 @@ use gristmill_core::{
     BackendError, BackendErrorKind, Decision, Ending, JobId, JobState, Name, Reason, RegisterWorker,
     RenewReply, RenewRequest, Timestamp, WorkerId, format_duration, settle,
 };
+use gristmill_sql::EndedBy;
 use rusqlite::params;
 
 use crate::claim::Tally;
 use crate::error::{Answer, Fail};
 use crate::group::Group;
 use crate::row;
-use crate::run::{End, EndedBy};
+use crate::run::End;
 
 /// A lease outlives this many busy timeouts, so that a heartbeat that waits for the file is in time.
 const BUSY_TIMEOUTS: u32 = 2;
@@ -23,7 +24,6 @@ pub(crate) fn register_worker(group: &mut Group<'_>, request: &RegisterWorker, n
     if group.prepare("SELECT 1 FROM workers WHERE worker = ?1")?.exists([id])? {
         group.alive(request.worker, now)?;
     }
-    let names = |names: &[Name]| row::write_names(names).unwrap_or_else(|| "[]".to_owned());
     group.prepare(include_str!("../sql/register_worker.sql"))?.execute(params![
         id,
         request.label,
@@ -31,8 +31,8 @@ pub(crate) fn register_worker(group: &mut Group<'_>, request: &RegisterWorker, n
         (now + request.lease).as_millis(),
         row::millis(request.lease),
         request.slots,
-        names(&request.queues),
-        names(&request.kinds),
+        row::write_names(&request.queues),
+        row::write_names(&request.kinds),
     ])?;
     group.await_no_longer(&request.kinds, now)
 }

@@ -128,7 +128,7 @@ impl<'c> Walk<'c> {
         };
         let behind = self.behind.unwrap_or(JobId::from_bytes(edge));
         let mut select = self.connection.prepare_cached(sql)?;
-        let rows = select.query_and_then(params![behind.as_bytes(), row::small(wanted)], read_listed)?;
+        let rows = select.query_and_then(params![behind.as_bytes(), row::size(wanted)], read_listed)?;
         rows.collect()
     }
 }
@@ -173,7 +173,7 @@ fn few_candidates(connection: &Connection, filter: &JobFilter) -> Answer<Option<
             }
         };
         let mut select = connection.prepare_cached(sql)?;
-        let bound = params![row::small(FEW + 1), number];
+        let bound = params![row::size(FEW + 1), number];
         let found = select.query_and_then(bound, |row| row::job_id(row, 0))?;
         ids.extend(found.collect::<Answer<Vec<_>>>()?);
         if ids.len() > FEW {

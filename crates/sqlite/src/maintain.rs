@@ -4,18 +4,19 @@ use gristmill_core::{
     AuditReply, Cursor, JobId, JobState, Maintained, RescueReply, Rescued, RetryPolicy, Timestamp,
     settle_crash,
 };
+use gristmill_sql::EndedBy;
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::Answer;
 use crate::group::Group;
 use crate::locate::{Located, find_leases, jobs_where, read};
 use crate::row;
-use crate::run::{End, EndedBy};
+use crate::run::End;
 
 pub(crate) fn promote(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<Maintained> {
     let mut select = group.prepare(include_str!("../sql/due.sql"))?;
     let due = select
-        .query_map([now.as_millis(), row::small(limit)], |row| row.get(0))?
+        .query_map([now.as_millis(), row::size(limit)], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
     for seq in &due {
         group.make_available(*seq, now)?;
@@ -91,7 +92,7 @@ impl Group<'_> {
         let behind = cursor.map_or(JobId::from_bytes([0; 16]), |Cursor(id)| id);
         let sql = jobs_where!("WHERE jobs.id > ?1 ORDER BY jobs.id LIMIT ?2");
         let mut select = self.prepare(sql)?;
-        let rows = select.query_and_then(params![behind.as_bytes(), row::small(limit)], read)?;
+        let rows = select.query_and_then(params![behind.as_bytes(), row::size(limit)], read)?;
         rows.collect()
     }
 }

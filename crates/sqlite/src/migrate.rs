@@ -4,6 +4,7 @@
 //! is taken for ours by the names of its tables.
 
 use gristmill_core::{BackendError, BackendErrorKind, MigrateMode, MigrationReport};
+use gristmill_sql::{Migration, Migrations};
 use rusqlite::Connection;
 
 use crate::error::{Answer, Fail};
@@ -12,14 +13,17 @@ use crate::handle::Sqlite;
 /// `GRML`, as bytes.
 const APPLICATION_ID: i64 = 0x4752_4d4c;
 
-/// Name and statements of each version, the first one first.
-const MIGRATIONS: [(&str, &str); 1] = [("0001_initial", include_str!("../migrations/0001_initial.sql"))];
+const MIGRATIONS: Migrations = Migrations(&[Migration {
+    version: 1,
+    name: "0001_initial",
+    statements: include_str!("../migrations/0001_initial.sql"),
+}]);
 
 impl Sqlite {
     /// The statements that make the schema of this version in an empty file, with what marks the file as ours; for
     /// those who want to read it first.
     pub fn schema() -> String {
-        let statements: Vec<&str> = MIGRATIONS.iter().map(|(_, statements)| statements.trim_end()).collect();
+        let statements: Vec<&str> = MIGRATIONS.after(0).map(|step| step.statements.trim_end()).collect();
         let (statements, latest) = (statements.join("\n\n"), latest());
         format!(
             "{statements}\n\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {latest};\n"
@@ -43,34 +47,21 @@ pub(crate) fn version(connection: &Connection) -> Answer<u32> {
                 .with_hint("name another file; this one was not changed"),
         ));
     }
-    let version = u32::try_from(version).unwrap_or(u32::MAX);
-    if version > latest() {
-        let newer = format!("the schema has version {version}, this program knows {} at most", latest());
-        return Err(Fail::Refused(
-            BackendError::new(BackendErrorKind::SchemaNew, newer)
-                .with_hint("upgrade this program to the version that migrated the file, or a later one"),
-        ));
-    }
-    Ok(version)
+    Ok(MIGRATIONS.known(u32::try_from(version).unwrap_or(u32::MAX))?)
 }
 
 /// The version this library brings.
 pub(crate) fn latest() -> u32 {
-    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+    MIGRATIONS.latest()
 }
 
 /// Brings the schema up to date, or says where it is; inside the caller's transaction.
 pub(crate) fn migrate(connection: &Connection, mode: MigrateMode) -> Answer<MigrationReport> {
     let from = version(connection)?;
-    let missing = MIGRATIONS.iter().skip(from as usize);
-    let mut report = MigrationReport::default();
-    report.from = from;
-    report.current = from;
-    report.latest = latest();
-    report.steps = missing.clone().map(|(name, _)| (*name).to_owned()).collect();
+    let mut report = MIGRATIONS.report(from);
     if mode == MigrateMode::Up && from < latest() {
-        for (_, statements) in missing {
-            connection.execute_batch(statements)?;
+        for step in MIGRATIONS.after(from) {
+            connection.execute_batch(step.statements)?;
         }
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         connection.pragma_update(None, "user_version", latest())?;

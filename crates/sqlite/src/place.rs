@@ -187,7 +187,7 @@ impl Group<'_> {
         self.prepare("INSERT INTO events (seq, at, what, actor, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![seq, now.as_millis(), what, actor, detail])?;
         self.prepare(include_str!("../sql/trim_events.sql"))?
-            .execute(params![seq, row::small(JobEvent::KEPT)])?;
+            .execute(params![seq, row::size(JobEvent::KEPT)])?;
         Ok(())
     }
 

@@ -44,7 +44,7 @@ impl Group<'_> {
         for (number, line) in (latest + 1..).zip(kept) {
             insert.execute(params![seq, run, number, line.at.as_millis(), line.text])?;
         }
-        let first_kept = latest + row::small(kept.len()) - row::small(RecordRequest::MAX_LOG_LINES) + 1;
+        let first_kept = latest + row::size(kept.len()) - row::size(RecordRequest::MAX_LOG_LINES) + 1;
         self.prepare("DELETE FROM logs WHERE seq = ?1 AND run = ?2 AND line < ?3")?
             .execute(params![seq, run, first_kept])?;
         Ok(())

@@ -1,16 +1,19 @@
 //! Between Rust's types and SQLite's values.
 
 use std::num::NonZeroU16;
-use std::time::Duration;
 
 use gristmill_core::{
-    DEFAULT_MAX_ATTEMPTS, Ending, JobId, JobSpec, JobState, Metadata, Name, Priority, Retention, Timestamp,
-    UniqueKey, WorkerId,
+    Ending, JobId, JobSpec, JobState, Metadata, Name, Retention, Timestamp, UniqueKey, WorkerId,
 };
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
 use crate::error::{Answer, undecodable};
+
+pub(crate) use gristmill_sql::{
+    amount, duration, ending_number, has_options, millis, priority, read_names, run_error, size,
+    state_number, write_names,
+};
 
 /// The columns of a job's spec but kind, queue, priority and args, from `first` on: max_attempts, unique_key,
 /// timeout_ms, retry, retention, tags, metadata.
@@ -39,22 +42,11 @@ pub(crate) fn read_options(row: &Row<'_>, first: usize, spec: &mut JobSpec) -> A
 }
 
 pub(crate) fn max_attempts(row: &Row<'_>, column: usize) -> Answer<NonZeroU16> {
-    let stored = u16::try_from(row.get::<_, i64>(column)?).unwrap_or(u16::MAX);
-    Ok(NonZeroU16::new(stored).unwrap_or(DEFAULT_MAX_ATTEMPTS))
+    Ok(gristmill_sql::max_attempts(row.get(column)?))
 }
 
 pub(crate) fn read_retention(row: &Row<'_>, column: usize) -> Answer<Option<Retention>> {
     Ok(text(row, column)?.and_then(|json| serde_json::from_str(json).ok()))
-}
-
-/// Names as a JSON array; `None` where there are none.
-pub(crate) fn write_names(names: &[Name]) -> Option<String> {
-    let json = || serde_json::to_string(names).expect("names are always JSON");
-    (!names.is_empty()).then(json)
-}
-
-pub(crate) fn read_names(json: &str) -> Vec<Name> {
-    serde_json::from_str(json).unwrap_or_default()
 }
 
 /// A column's text without a copy.
@@ -94,25 +86,11 @@ pub(crate) fn wide(bytes: &[u8]) -> Answer<u128> {
 }
 
 pub(crate) fn state(number: i64) -> Answer<JobState> {
-    let state = usize::try_from(number).ok().and_then(JobState::from_index);
-    Ok(state.ok_or_else(|| undecodable("state"))?)
-}
-
-pub(crate) fn state_number(state: JobState) -> i64 {
-    small(state.index())
+    Ok(gristmill_sql::state(number).ok_or_else(|| undecodable("state"))?)
 }
 
 pub(crate) fn ending(number: i64) -> Answer<Ending> {
-    let ending = usize::try_from(number).ok().and_then(Ending::from_index);
-    Ok(ending.ok_or_else(|| undecodable("ending"))?)
-}
-
-pub(crate) fn ending_number(ending: Ending) -> i64 {
-    small(ending.index())
-}
-
-pub(crate) fn priority(number: i64) -> Priority {
-    Priority::new(number).unwrap_or_default()
+    Ok(gristmill_sql::ending(number).ok_or_else(|| undecodable("ending"))?)
 }
 
 pub(crate) fn timestamp(row: &Row<'_>, column: usize) -> Answer<Timestamp> {
@@ -124,28 +102,9 @@ pub(crate) fn optional_timestamp(row: &Row<'_>, column: usize) -> Answer<Option<
 }
 
 pub(crate) fn count16(row: &Row<'_>, column: usize) -> Answer<u16> {
-    Ok(u16::try_from(row.get::<_, i64>(column)?).unwrap_or(u16::MAX))
+    Ok(gristmill_sql::count16(row.get(column)?))
 }
 
 pub(crate) fn count32(row: &Row<'_>, column: usize) -> Answer<u32> {
-    Ok(u32::try_from(row.get::<_, i64>(column)?).unwrap_or(u32::MAX))
-}
-
-pub(crate) fn duration(millis: i64) -> Duration {
-    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
-}
-
-/// Milliseconds as they are stored; SQLite's integers end at 292 million years.
-pub(crate) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A size as SQLite's integer.
-pub(crate) fn small(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A stored count, which is never negative.
-pub(crate) fn amount(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
+    Ok(gristmill_sql::count32(row.get(column)?))
 }

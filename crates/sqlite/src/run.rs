@@ -1,6 +1,7 @@
 //! Runs as rows: their key, and the statements that append them.
 
 use gristmill_core::{Ending, FinishItem, JobState, LeaseToken, Output, Settlement, Timestamp};
+use gristmill_sql::EndedBy;
 use rusqlite::CachedStatement;
 
 use crate::claim::{Claim, Member};
@@ -23,26 +24,6 @@ pub(crate) fn run_key(seq: i64, run: u32) -> i64 {
 /// The first and the last key a job's runs can have.
 pub(crate) fn run_keys(seq: i64) -> (i64, i64) {
     (run_key(seq, 0), run_key(seq, LAST_RUN))
-}
-
-/// Who ends a run, as its row keeps it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EndedBy {
-    Worker,
-    Rescue,
-    GiveBack,
-}
-
-impl EndedBy {
-    pub(crate) const ALL: [Self; 3] = [Self::Worker, Self::Rescue, Self::GiveBack];
-
-    pub(crate) const fn number(self) -> i64 {
-        match self {
-            Self::Worker => 0,
-            Self::Rescue => 1,
-            Self::GiveBack => 2,
-        }
-    }
 }
 
 /// How a run ends.

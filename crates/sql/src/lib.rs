@@ -1,0 +1,20 @@
+//! What the SQL backends of Gristmill share: the numbers and texts that stand for values in columns, queues by number,
+//! the order of migrations, and where fetched args lie.
+//!
+//! It is made for those backends alone and follows their needs. There is no layer over dialects here: each backend has its
+//! own statements, its own schema and its own errors, which are of its driver.
+
+mod args;
+mod column;
+mod ended;
+mod migrations;
+mod names;
+
+pub use args::ArgsBlocks;
+pub use column::{
+    amount, count16, count32, duration, ending, ending_number, has_options, max_attempts, millis, priority,
+    read_names, run_error, size, state, state_number, write_names,
+};
+pub use ended::EndedBy;
+pub use migrations::{Migration, Migrations};
+pub use names::{Interner, QueueNumbers};
