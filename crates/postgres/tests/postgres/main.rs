@@ -5,6 +5,7 @@ mod faults;
 mod finish;
 mod fixture;
 mod maintain;
+mod measure;
 mod notify;
 mod operate;
 mod prune;
