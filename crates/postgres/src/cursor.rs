@@ -6,11 +6,13 @@
 //! due times. None of them may be missed:
 //!
 //! * What this process puts back lowers the position, also under a fetch that is in flight.
-//! * A fetch that finds too little behind the positions looks at what is before them, in the same statement.
-//! * As long as there is enough, fetches go back a few seconds, and to the start, each as often as costs a twentieth of
-//!   the time at most, and once a minute at least.
+//! * A fetch that finds too little behind the positions looks at what is before them, in the same statement, as long as
+//!   that is cheap.
+//! * All others go back a few seconds, and to the start, each as often as costs a twentieth of the time at most, and once a
+//!   minute at least.
 //!
-//! A fetch that found too little forgets the positions, so without load every fetch begins at the start.
+//! So without load, and without an old snapshot, every fetch sees every job. With one the cost of a fetch stays the same,
+//! and what another process put behind a position without being heard is found a little later.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,6 +29,8 @@ const LANES: usize = 21;
 const SHARE: u32 = 20;
 /// A look back comes after this long at the latest.
 const AT_THE_LATEST: Duration = Duration::from_secs(60);
+/// A look at all of a queue that takes no longer need not be spared.
+const CHEAP: Duration = Duration::from_millis(3);
 /// How far the short look back goes, in milliseconds.
 const BACK_MS: i64 = 5_000;
 
@@ -72,6 +76,8 @@ struct Queue {
     positions: [Position; LANES],
     from_start: Pace,
     from_back: Pace,
+    /// How long it took the last time to find that there is no more.
+    to_the_end: Duration,
     /// The fetches in flight.
     scans: Vec<InFlight>,
 }
@@ -110,8 +116,8 @@ enum Reach {
 pub(crate) enum Found {
     /// As much as was wanted.
     Enough,
-    /// Everything there was.
-    Everything,
+    /// Less than was wanted.
+    TooLittle,
     /// It was not looked at, or what was found is not known.
     Unknown,
 }
@@ -125,6 +131,8 @@ pub(crate) struct Scan<'c> {
     /// The lanes from the first to the last wanted.
     lanes: (usize, usize),
     reach: Reach,
+    /// What is before the positions is looked at, too, if there is too little behind them.
+    looks_before: bool,
     begun: Instant,
     begins: [Position; LANES],
     has_ended: bool,
@@ -150,8 +158,9 @@ impl Cursors {
         let state = known.queues.entry(queue).or_default();
         state.scans.push(InFlight { number, caps: Vec::new() });
         let (reach, begins) = state.begins(now);
+        let looks_before = state.to_the_end <= CHEAP;
         let lanes = (lane(first), lane(last));
-        Scan { cursors: self, queue, number, lanes, reach, begun: now, begins, has_ended: false }
+        Scan { cursors: self, queue, number, lanes, reach, looks_before, begun: now, begins, has_ended: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -165,6 +174,7 @@ impl Default for Queue {
             positions: [Position::START; LANES],
             from_start: Pace::default(),
             from_back: Pace::default(),
+            to_the_end: Duration::ZERO,
             scans: Vec::new(),
         }
     }
@@ -213,36 +223,43 @@ impl Scan<'_> {
         (first..=last).map(|lane| (priority_of(lane), self.begins[lane]))
     }
 
+    /// What is looked at if that is too little: each priority, and up to where.
+    pub(crate) fn lanes_before(&self) -> impl Iterator<Item = (i16, Position)> {
+        self.lanes().filter(|(_, position)| self.looks_before && *position > Position::START)
+    }
+
     /// The fetch is committed. `taken` tells the last job of each priority that it gave, in the order of the priorities.
     pub(crate) fn end(mut self, now: Instant, found: Found, taken: &[(i16, Position)]) {
         self.has_ended = true;
         let mut known = self.cursors.lock();
         let Some(queue) = known.queues.get_mut(&self.queue) else { return };
         let Some(ended) = queue.ended(self.number) else { return };
-        match found {
-            Found::Enough => self.advance(queue, &ended, taken),
-            Found::Everything => {
-                for lane in self.lanes.0..=self.lanes.1 {
-                    queue.positions[lane] = Position::START;
-                }
-            }
-            Found::Unknown => return,
+        if found == Found::Unknown {
+            return;
         }
+        self.advance(queue, &ended, found, taken);
         let took = now.saturating_duration_since(self.begun);
-        match (found, self.reach) {
-            (Found::Everything, _) => queue.from_start = Pace::default(),
-            (_, Reach::Start) => queue.from_start.took(now, took),
-            (_, Reach::Back) => queue.from_back.took(now, took),
-            (_, Reach::Position) => {}
+        let saw_all = found == Found::TooLittle && (self.reach == Reach::Start || self.looks_before);
+        if saw_all {
+            queue.to_the_end = took;
+        }
+        match self.reach {
+            // It costs nothing to speak of, so the next one may do the same.
+            _ if saw_all && took <= CHEAP => queue.from_start = Pace::default(),
+            Reach::Start => queue.from_start.took(now, took),
+            Reach::Back => queue.from_back.took(now, took),
+            Reach::Position if saw_all => queue.from_start.took(now, took),
+            Reach::Position => {}
         }
     }
 
-    fn advance(&self, queue: &mut Queue, ended: &InFlight, taken: &[(i16, Position)]) {
+    fn advance(&self, queue: &mut Queue, ended: &InFlight, found: Found, taken: &[(i16, Position)]) {
         let count = taken.len();
         for (place, (priority, last)) in taken.iter().enumerate() {
             let Some(lane) = lane_of(*priority) else { continue };
             // A look back that had enough before it came to the position has left jobs behind where it stopped.
-            if self.reach != Reach::Position && place + 1 == count && *last < queue.positions[lane] {
+            let stopped = found == Found::Enough && place + 1 == count;
+            if self.reach != Reach::Position && stopped && *last < queue.positions[lane] {
                 queue.lower(lane, *last, Some(self.number));
             } else {
                 queue.positions[lane] = queue.positions[lane].max(ended.capped(lane, *last));

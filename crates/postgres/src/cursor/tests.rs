@@ -57,20 +57,39 @@ fn a_fetch_goes_on_behind_the_jobs_of_the_one_before() {
 fn without_load_a_fetch_begins_at_the_start() {
     let cursors = Cursors::default();
     let now = under_load(&cursors, 100_000);
-    begin(&cursors, now).end(now, Found::Everything, &[(0, at(100_500))]);
+    begin(&cursors, now).end(now, Found::TooLittle, &[(0, at(100_500))]);
+    assert_eq!(start(&begin(&cursors, now)), Position::START);
+}
+
+/// An old snapshot keeps all dead entries: a fetch that finds too little must not walk over them each time.
+#[test]
+fn where_looking_at_all_is_dear_a_short_fetch_does_not_look_before_its_position() {
+    let cursors = Cursors::default();
+    let mut now = under_load(&cursors, 100_000);
+    let scan = begin(&cursors, now);
+    assert!(scan.lanes_before().any(|lane| lane == (0, at(100_000))));
+    now += DEAR;
+    scan.end(now, Found::TooLittle, &[(0, at(100_500))]);
+
+    let next = begin(&cursors, now);
+    assert_eq!((start(&next), next.lanes_before().count()), (at(100_500), 0));
+    next.end(now, Found::TooLittle, &[]);
+
+    now += AT_THE_LATEST;
     assert_eq!(start(&begin(&cursors, now)), Position::START);
 }
 
 #[test]
-fn a_short_fetch_of_some_priorities_forgets_only_those() {
+fn once_it_is_cheap_again_every_fetch_looks_at_all() {
     let cursors = Cursors::default();
-    let now = under_load(&cursors, 100_000);
-    begin(&cursors, now).end(now, Found::Enough, &[(-5, at(7)), (0, at(100_500))]);
-    let urgent = (Priority::FIRST, Priority::new(-1).expect("a priority"));
-    cursors.begin(QUEUE, urgent, now).end(now, Found::Everything, &[]);
-    let mut known = cursors.lock();
-    let positions = known.queues.get_mut(&QUEUE).expect("known").positions;
-    assert_eq!((positions[5], positions[10]), (Position::START, at(100_500)));
+    let mut now = under_load(&cursors, 100_000);
+    let scan = begin(&cursors, now);
+    now += DEAR;
+    scan.end(now, Found::TooLittle, &[]);
+    now += AT_THE_LATEST;
+    begin(&cursors, now).end(now, Found::TooLittle, &[]);
+
+    assert_eq!(start(&begin(&cursors, now)), Position::START);
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl<'r> Round<'r> {
         let (mut first_lanes, mut last_lanes) = (Vec::new(), Vec::new());
         let mut lanes = Lanes::default();
         let queues = wishes.iter().map(|wish| wish.queue).collect();
-        let most = wishes.iter().map(|wish| row::limit(wish.want.max)).collect();
+        let most = wishes.iter().map(|wish| row::size(wish.want.max)).collect();
         let nonces = wishes.iter().map(|wish| wish.nonce).collect();
         let begun = wishes.into_iter().map(|wish| {
             let scan = cursors.begin(wish.queue, wish.range(), now);
@@ -140,7 +140,7 @@ impl<'r> Round<'r> {
             } else if paused.contains(&wish.queue) {
                 Found::Unknown
             } else {
-                Found::Everything
+                Found::TooLittle
             };
             let last_of_each = mine.chunk_by(|(_, one, _), (_, next, _)| one.priority == next.priority);
             let taken: Vec<(i16, Position)> = last_of_each
@@ -170,7 +170,7 @@ impl Lanes {
         for (priority, position) in scan.lanes() {
             self.push(priority, position, Position::END);
         }
-        for (priority, position) in scan.lanes().filter(|(_, position)| *position > Position::START) {
+        for (priority, position) in scan.lanes_before() {
             self.push(priority, Position::START, position);
         }
     }
