@@ -1,10 +1,12 @@
 //! The `gristmill` program in a temporary folder, on a store of its own.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub struct Product {
     folder: TempDir,
     store: Store,
+    /// Workers that were started.
+    workers: AtomicUsize,
 }
 
 impl Default for Product {
@@ -37,7 +41,7 @@ impl Product {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let store = Store::File(folder.path().join("jobs.db"));
-        Self { folder, store }
+        Self { folder, store, workers: AtomicUsize::new(0) }
     }
 
     /// A product on the PostgreSQL database of this URL.
@@ -120,23 +124,36 @@ impl Product {
     /// When it cannot be started.
     pub fn worker<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Worker {
         let mut command = self.command(["work"]);
-        let log =
-            std::fs::OpenOptions::new().create(true).append(true).open(self.folder().join("workers.log"));
-        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.expect("a log file"));
-        Worker(command.spawn().expect("a worker starts"))
+        let log = self.log(self.workers.fetch_add(1, Ordering::Relaxed));
+        let stderr = File::create(&log).expect("a log file");
+        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        Worker { child: command.spawn().expect("a worker starts"), log }
     }
 
     /// What the workers said so far.
     pub fn workers_log(&self) -> String {
-        std::fs::read_to_string(self.folder().join("workers.log")).unwrap_or_default()
+        let started = self.workers.load(Ordering::Relaxed);
+        (0..started).map(|number| std::fs::read_to_string(self.log(number)).unwrap_or_default()).collect()
+    }
+
+    fn log(&self, number: usize) -> PathBuf {
+        self.folder().join(format!("worker-{number}.log"))
     }
 }
 
 /// A worker process. It is killed when it is dropped.
 #[derive(Debug)]
-pub struct Worker(Child);
+pub struct Worker {
+    child: Child,
+    log: PathBuf,
+}
 
 impl Worker {
+    /// How often it has said something so far.
+    pub fn said(&self, what: &str) -> usize {
+        std::fs::read_to_string(&self.log).unwrap_or_default().matches(what).count()
+    }
+
     /// SIGKILL, and wait for its end.
     pub fn kill(mut self) {
         self.end();
@@ -147,7 +164,7 @@ impl Worker {
     /// # Panics
     /// When the process is gone.
     pub fn terminate(&self) {
-        let pid = Pid::from_child(&self.0);
+        let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).expect("the worker is there");
     }
 
@@ -156,7 +173,7 @@ impl Worker {
     /// # Panics
     /// When the process is not ours.
     pub fn has_ended(&mut self) -> bool {
-        self.0.try_wait().expect("the worker is ours").is_some()
+        self.child.try_wait().expect("the worker is ours").is_some()
     }
 
     /// Waits for its end.
@@ -166,15 +183,15 @@ impl Worker {
     pub fn wait(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the worker to end", || {
-            status = self.0.try_wait().expect("the worker is ours");
+            status = self.child.try_wait().expect("the worker is ours");
             status.is_some()
         });
         status.expect("it has ended")
     }
 
     fn end(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

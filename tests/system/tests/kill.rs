@@ -29,7 +29,17 @@ const SERVER_DIES_AT: [u64; 3] = [2_000, 8_000, 14_000];
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn worker(product: &Product) -> Worker {
-    product.worker(["--exec", "checksum=sh checksum.sh", "--queue", "default=4", "--lease", "2s"])
+    let log = "warn,gristmill::worker=info";
+    product.worker([
+        "--exec",
+        "checksum=sh checksum.sh",
+        "--queue",
+        "default=4",
+        "--lease",
+        "2s",
+        "--log",
+        log,
+    ])
 }
 
 #[test]
@@ -105,7 +115,7 @@ fn kill_one_every_second_until_all_ended(product: &Product, server: Option<&Post
         if let Some(server) = server
             && SERVER_DIES_AT.get(kills.server).is_some_and(|at| ended >= *at)
         {
-            kill_server(product, server);
+            kill_server(server, &mut workers);
             kills.server += 1;
         }
         ended == JOBS as u64
@@ -113,13 +123,30 @@ fn kill_one_every_second_until_all_ended(product: &Product, server: Option<&Post
     kills
 }
 
-/// The server is gone until its workers have noticed.
-fn kill_server(product: &Product, server: &Postgres) {
-    let complaints = || product.workers_log().matches("the backend fails").count();
-    let before = complaints();
+/// The server is gone until all workers have missed it; they find it again by themselves.
+fn kill_server(server: &Postgres, workers: &mut [Worker]) {
+    // Without its server a worker does not start.
+    say_more_than(workers, "the worker runs", &[0; 3]);
+    let count = |workers: &[Worker], what: &str| -> Vec<usize> {
+        workers.iter().map(|worker| worker.said(what)).collect()
+    };
+    let (missed, found) = (count(workers, MISSES), count(workers, FINDS));
     server.kill();
-    wait_until("workers to miss their server", || complaints() > before);
+    say_more_than(workers, MISSES, &missed);
     server.start_again();
+    say_more_than(workers, FINDS, &found);
+}
+
+/// What a worker says when its server is gone, and when it is there again.
+const MISSES: &str = "the backend fails";
+const FINDS: &str = "the backend answers again";
+
+/// Waits until each worker has said something more often than before.
+fn say_more_than(workers: &mut [Worker], what: &str, before: &[usize]) {
+    wait_until(what, || {
+        assert!(!workers.iter_mut().any(Worker::has_ended), "a worker ended before it said `{what}`");
+        workers.iter().zip(before).all(|(worker, before)| worker.said(what) > *before)
+    });
 }
 
 /// The journal is written by the programs themselves: a run that was accepted as completed must stand in it to its end.
