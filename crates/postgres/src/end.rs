@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use gristmill_core::{
     Ending, FinishItem, JobState, Output, Reason, Retention, RunError, Settlement, Timestamp,
 };
+use gristmill_sql::EndedBy;
 use uuid::Uuid;
 
 use crate::error::Answer;
@@ -23,30 +24,6 @@ use crate::told::{Position, Told};
 pub(crate) use self::claims::{
     Held, OpenMember, drop_claims, lock_claims, lock_jobs_of_claims, open_members, shrink_claims,
 };
-
-/// Who ends a run, as its row keeps it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EndedBy {
-    Worker,
-    Rescue,
-    GiveBack,
-}
-
-impl EndedBy {
-    const ALL: [Self; 3] = [Self::Worker, Self::Rescue, Self::GiveBack];
-
-    pub(crate) const fn number(self) -> i16 {
-        match self {
-            Self::Worker => 0,
-            Self::Rescue => 1,
-            Self::GiveBack => 2,
-        }
-    }
-
-    pub(crate) fn from_number(number: i16) -> Option<Self> {
-        Self::ALL.into_iter().find(|by| by.number() == number)
-    }
-}
 
 /// How one run ends.
 #[derive(Debug)]

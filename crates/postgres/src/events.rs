@@ -25,5 +25,5 @@ pub(crate) async fn add_events(session: &mut Session, now: Timestamp, events: &[
     let details: Vec<Option<Cow<'_, str>>> = events.iter().map(|event| event.3.map(row::storable)).collect();
     session.execute(sql!("add_events"), &[&now.as_millis(), &ids, &whats, &actors, &details]).await?;
     let jobs: Vec<Uuid> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-    session.execute(sql!("trim_events"), &[&jobs, &row::limit(JobEvent::KEPT)]).await
+    session.execute(sql!("trim_events"), &[&jobs, &row::size(JobEvent::KEPT)]).await
 }

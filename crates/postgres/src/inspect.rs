@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use gristmill_core::{
-    Args, Call, Ending, JobEvent, JobId, JobRecord, JobState, LogLine, Output, RunError, RunFailure,
-    RunRecord,
+    Args, Call, Ending, JobEvent, JobId, JobRecord, JobState, LogLine, Output, RunFailure, RunRecord,
 };
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -124,7 +123,7 @@ async fn find_errors(
     if ids.is_empty() {
         return Ok(errors);
     }
-    let limit = row::limit(JobRecord::MAX_ERRORS);
+    let limit = row::size(JobRecord::MAX_ERRORS);
     for row in session.query(sql!("errors"), &[&ids, &first_runs, &limit]).await? {
         errors.entry(row.try_get(11)?).or_default().extend(RunFailure::of(&read_run(&row)?));
     }
@@ -142,7 +141,7 @@ pub(crate) async fn list_runs(
     let id = row::uuid(*id);
     let mut session = inner.reads().await?;
     session.begin_snapshot().await?;
-    let rows = session.query(sql!("runs"), &[&id, &row::limit(*limit)]).await?;
+    let rows = session.query(sql!("runs"), &[&id, &row::size(*limit)]).await?;
     let mut runs = rows.iter().rev().map(read_run).collect::<Answer<Vec<_>>>()?;
     if let Some(first) = runs.first().map(|run| row::run(run.run)) {
         let mut logs: HashMap<u32, Vec<LogLine>> = HashMap::new();
@@ -170,19 +169,13 @@ fn read_run(row: &Row) -> Answer<RunRecord> {
     );
     run.started_at = row::optional_timestamp(row, 6)?;
     run.reason = row.try_get(8)?;
-    if let Some(message) = row.try_get::<_, Option<&str>>(9)? {
-        let error = RunError::new(message);
-        run.error = Some(match row.try_get::<_, Option<&str>>(10)? {
-            Some(backtrace) => error.with_backtrace(backtrace),
-            None => error,
-        });
-    }
+    run.error = row::run_error(row.try_get(9)?, row.try_get(10)?);
     Ok(run)
 }
 
 pub(crate) async fn list_events(inner: &Inner, _call: Call, id: &JobId) -> Answer<Vec<JobEvent>> {
     let mut session = inner.reads().await?;
-    let rows = session.query(sql!("events"), &[&row::uuid(*id), &row::limit(JobEvent::KEPT)]).await?;
+    let rows = session.query(sql!("events"), &[&row::uuid(*id), &row::size(JobEvent::KEPT)]).await?;
     let read = |row: &Row| -> Answer<JobEvent> {
         let what: String = row.try_get(1)?;
         Ok(JobEvent::new(row::timestamp(row, 0)?, what, row.try_get(2)?, row.try_get(3)?))

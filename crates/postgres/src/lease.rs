@@ -9,10 +9,11 @@ use gristmill_core::{
     BackendError, Call, ClaimId, Decision, Ending, Name, Reason, RegisterWorker, RenewReply, RenewRequest,
     Timestamp, WorkerId, settle,
 };
+use gristmill_sql::EndedBy;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::end::{self, EndedBy, EndedRun, OpenMember};
+use crate::end::{self, EndedRun, OpenMember};
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
 use crate::inflight::Renewing;
@@ -47,7 +48,7 @@ async fn wake(inner: &Inner, session: &mut Session, given: Option<i64>, kinds: &
         return Ok(());
     }
     loop {
-        let (reason, limit) = (Reason::NoHandler.as_str(), row::limit(WOKEN));
+        let (reason, limit) = (Reason::NoHandler.as_str(), row::size(WOKEN));
         let woken = session.query(sql!("wake_kinds"), &[&given, &kinds, &reason, &limit]).await?;
         let (mut told, mut count) = (Told::default(), 0);
         for row in &woken {

@@ -22,7 +22,7 @@ pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answe
     let given = call.now.map(Timestamp::as_millis);
     let mut session = inner.work().await?;
     let (due, next) = session
-        .query_both((sql!("promote"), &[&given, &row::limit(limit)]), (sql!("next_waiting"), &[&given]))
+        .query_both((sql!("promote"), &[&given, &row::size(limit)]), (sql!("next_waiting"), &[&given]))
         .await?;
     let (mut told, mut done) = (Told::default(), 0);
     for row in &due {
@@ -64,7 +64,7 @@ pub(crate) async fn audit(
     let (cursor, limit) = *request;
     let mut session = inner.work().await?;
     let behind = cursor.map_or(Uuid::nil(), |Cursor(id)| row::uuid(id));
-    let rows = session.query(sql!("jobs_behind"), &[&behind, &row::limit(limit)]).await?;
+    let rows = session.query(sql!("jobs_behind"), &[&behind, &row::size(limit)]).await?;
     let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
     let mut reply = AuditReply::default();
     reply.checked = ids.len() as u64;

@@ -4,6 +4,7 @@
 //! advisory lock, so two that migrate at once do it once, and one that is killed has done nothing.
 
 use gristmill_core::{BackendError, BackendErrorKind, Call, MigrateMode, MigrationReport};
+use gristmill_sql::{Migration, Migrations};
 
 use crate::error::{Answer, Fail, undecodable};
 use crate::handle::{Inner, Postgres};
@@ -11,8 +12,11 @@ use crate::partition;
 use crate::session::Session;
 use crate::statement::{in_schema, quoted, sql};
 
-/// Name and statements of each version, the first one first.
-const MIGRATIONS: [(&str, &str); 1] = [("0001_initial", include_str!("../migrations/0001_initial.sql"))];
+const MIGRATIONS: Migrations = Migrations(&[Migration {
+    version: 1,
+    name: "0001_initial",
+    statements: include_str!("../migrations/0001_initial.sql"),
+}]);
 
 const MIGRATIONS_TABLE: &str = "CREATE TABLE gristmill.migrations (
     version    integer PRIMARY KEY,
@@ -28,7 +32,7 @@ impl Postgres {
     /// who want to read it first, or to run it by hand as another role. In comments behind them are the rights that a role
     /// needs which only works.
     pub fn schema_sql(schema: &str) -> String {
-        let steps: Vec<String> = (0..).zip(MIGRATIONS).map(|(place, step)| applied(place, step)).collect();
+        let steps: Vec<String> = MIGRATIONS.after(0).map(applied).collect();
         let text = format!("{MIGRATIONS_TABLE}\n\n{}", steps.join("\n"));
         let (schema, text, rights) = (quoted(schema), in_schema(&text, schema), in_schema(RIGHTS, schema));
         let rights = rights.replace("SCHEMA gristmill", &format!("SCHEMA {schema}"));
@@ -38,12 +42,12 @@ impl Postgres {
 
 /// The version this library brings.
 pub(crate) fn latest() -> u32 {
-    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+    MIGRATIONS.latest()
 }
 
 pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> Answer<MigrationReport> {
     let mut session = inner.unchecked().await?;
-    let mut report = report(version(&mut session).await?);
+    let mut report = MIGRATIONS.report(version(&mut session).await?);
     if *mode == MigrateMode::Status || report.from == report.latest {
         return Ok(report);
     }
@@ -60,37 +64,23 @@ pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> A
         }
         session.batch(&in_schema(MIGRATIONS_TABLE, &schema)).await?;
     }
-    for (place, step) in (0..).zip(MIGRATIONS).skip(from as usize) {
-        session.batch(&in_schema(&applied(place, step), &schema)).await?;
+    for step in MIGRATIONS.after(from) {
+        session.batch(&in_schema(&applied(step), &schema)).await?;
     }
     session.commit().await?;
     partition::ensure_partitions(&mut session).await?;
-    report.from = from;
-    report.steps = steps_from(from);
-    report.current = latest();
+    report = MIGRATIONS.report(from);
+    report.current = report.latest;
     inner.names.forget();
     Ok(report)
 }
 
 /// A migration with the row that says it was applied.
-fn applied(place: u32, (name, statements): (&str, &str)) -> String {
-    let version = place + 1;
+fn applied(step: &Migration) -> String {
+    let Migration { version, name, statements } = step;
     format!(
         "{statements}\nINSERT INTO gristmill.migrations VALUES ({version}, '{name}', gristmill.now_ms(NULL));\n"
     )
-}
-
-fn steps_from(version: u32) -> Vec<String> {
-    MIGRATIONS.iter().skip(version as usize).map(|(name, _)| (*name).to_owned()).collect()
-}
-
-fn report(from: u32) -> MigrationReport {
-    let mut report = MigrationReport::default();
-    report.from = from;
-    report.current = from;
-    report.latest = latest();
-    report.steps = steps_from(from);
-    report
 }
 
 /// The version of the schema; 0 where there is none. One that is not ours, or that a newer version made, is refused.
@@ -110,14 +100,7 @@ pub(crate) async fn version(session: &mut Session) -> Answer<u32> {
     }
     let row = session.query_one(sql!("schema_version"), &[]).await?;
     let version = u32::try_from(row.try_get::<_, i32>(0)?).map_err(|_| undecodable("version"))?;
-    if version > latest() {
-        let newer = format!("the schema has version {version}, this program knows {} at most", latest());
-        return Err(Fail::Refused(
-            BackendError::new(BackendErrorKind::SchemaNew, newer)
-                .with_hint("upgrade this program to the version that migrated the schema, or a later one"),
-        ));
-    }
-    Ok(version)
+    Ok(MIGRATIONS.known(version)?)
 }
 
 /// An error unless the schema has this library's version.

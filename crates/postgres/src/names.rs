@@ -1,16 +1,13 @@
-//! Queues by number: rows hold the number, requests the name. A queue is never forgotten, so what is known stays true.
+//! Queues by number: rows hold the number, requests the name.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gristmill_core::Name;
+use gristmill_sql::{Interner, QueueNumbers};
 
 use crate::error::{Answer, undecodable};
 use crate::session::Session;
 use crate::statement::sql;
-
-/// Names that a process remembers at most; beyond, it starts anew.
-const REMEMBERED: usize = 16_384;
 
 /// The queues and kinds a process has met.
 #[derive(Debug, Default)]
@@ -18,9 +15,8 @@ pub(crate) struct Names(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    numbers: HashMap<Name, i32>,
-    names: HashMap<i32, Name>,
-    kinds: HashSet<Name>,
+    queues: QueueNumbers<i32>,
+    kinds: Interner,
 }
 
 impl Names {
@@ -43,53 +39,44 @@ impl Names {
         let names: Vec<&str> = queues.iter().map(Name::as_str).collect();
         self.learn(session, &names).await?;
         let known = self.lock();
-        Ok(queues.iter().map(|queue| known.numbers.get(queue).copied()).collect())
+        Ok(queues.iter().map(|queue| known.queues.number(queue)).collect())
     }
 
     /// The name of a queue by its number.
     pub(crate) async fn name(&self, session: &mut Session, number: i32) -> Answer<Name> {
-        if let Some(name) = self.lock().names.get(&number) {
-            return Ok(name.clone());
+        if let Some(name) = self.known_name(number) {
+            return Ok(name);
         }
         let row = session.query_one(sql!("queue_name"), &[&number]).await?;
         let name = Name::new(row.try_get::<_, String>(0)?).map_err(|_| undecodable("queue name"))?;
-        self.lock().remember(number, name.clone());
+        self.lock().queues.remember(number, name.clone());
         Ok(name)
     }
 
     /// The name of a queue, if the process has met it.
     pub(crate) fn known_name(&self, number: i32) -> Option<Name> {
-        self.lock().names.get(&number).cloned()
+        self.lock().queues.name(number).cloned()
     }
 
     /// The queues the process has met.
     pub(crate) fn known(&self) -> Vec<(i32, Name)> {
-        self.lock().names.iter().map(|(number, name)| (*number, name.clone())).collect()
+        self.lock().queues.iter().map(|(number, name)| (number, name.clone())).collect()
     }
 
     /// The name with this text; many rows share it, so it is allocated once.
     pub(crate) fn kind(&self, text: &str) -> Answer<Name> {
-        let mut known = self.lock();
-        if let Some(name) = known.kinds.get(text) {
-            return Ok(name.clone());
-        }
-        let name = Name::new(text).map_err(|_| undecodable("name"))?;
-        if known.kinds.len() >= REMEMBERED {
-            known.kinds.clear();
-        }
-        known.kinds.insert(name.clone());
-        Ok(name)
+        Ok(self.lock().kinds.name(text).map_err(|_| undecodable("name"))?)
     }
 
     /// What was read in a transaction that was rolled back is not true.
     pub(crate) fn forget(&self) {
-        *self.lock() = Known::default();
+        self.lock().queues.forget();
     }
 
     async fn learn(&self, session: &mut Session, names: &[&str]) -> Answer<()> {
         for row in session.query(sql!("queue_numbers"), &[&names]).await? {
             let name = Name::new(row.try_get::<_, String>(1)?).map_err(|_| undecodable("queue name"))?;
-            self.lock().remember(row.try_get(0)?, name);
+            self.lock().queues.remember(row.try_get(0)?, name);
         }
         Ok(())
     }
@@ -97,20 +84,10 @@ impl Names {
     /// The numbers of queues, in their order, if the process has met all of them.
     pub(crate) fn known_numbers(&self, queues: &[Name]) -> Option<Vec<i32>> {
         let known = self.lock();
-        queues.iter().map(|queue| known.numbers.get(queue).copied()).collect()
+        queues.iter().map(|queue| known.queues.number(queue)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Known {
-    fn remember(&mut self, number: i32, name: Name) {
-        if self.names.len() >= REMEMBERED {
-            *self = Self::default();
-        }
-        self.names.insert(number, name.clone());
-        self.numbers.insert(name, number);
     }
 }

@@ -53,5 +53,5 @@ async fn add_lines(session: &mut Session, id: Uuid, run: i32, lines: &[LogLine])
     }
     let ats: Vec<i64> = kept.iter().map(|line| line.at.as_millis()).collect();
     let texts: Vec<_> = kept.iter().map(|line| row::storable(&line.text)).collect();
-    session.execute(sql!("add_lines"), &[&id, &run, &ats, &texts, &row::limit(most)]).await
+    session.execute(sql!("add_lines"), &[&id, &run, &ats, &texts, &row::size(most)]).await
 }

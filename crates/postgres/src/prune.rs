@@ -65,7 +65,7 @@ async fn ended(session: &mut Session, now: Timestamp, limit: usize) -> Answer<us
     let mut done = 0;
     while done < limit {
         let batch = BATCH.min(limit - done);
-        let rows = session.query(sql!("past_ended"), &[&now.as_millis(), &row::limit(batch)]).await?;
+        let rows = session.query(sql!("past_ended"), &[&now.as_millis(), &row::size(batch)]).await?;
         let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
         if ids.is_empty() {
             break;
@@ -90,7 +90,7 @@ async fn noted(session: &mut Session, now: Timestamp, limit: usize) -> Answer<us
     let (mut done, mut looks) = (0, limit.saturating_mul(LOOKS_A_JOB));
     while done < limit && looks > 0 {
         let batch = BATCH.min(limit - done);
-        let rows = session.query(sql!("past_expiries"), &[&now.as_millis(), &row::limit(batch)]).await?;
+        let rows = session.query(sql!("past_expiries"), &[&now.as_millis(), &row::size(batch)]).await?;
         let ids = rows.iter().map(|row| row.try_get(1)).collect::<Result<Vec<Uuid>, _>>()?;
         let delete_ats = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
         if ids.is_empty() {

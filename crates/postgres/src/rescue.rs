@@ -5,10 +5,12 @@
 //! transaction, and if it fails each of its runs is one: neither a claim nor a run that cannot be ended keeps the others.
 
 use gristmill_core::{Call, RescueReply, Rescued, Timestamp, settle_crash};
+use gristmill_sql::EndedBy;
 use uuid::Uuid;
 
-use crate::end::{EndedBy, EndedRun, OpenMember, drop_claims, end_runs, lock_jobs_of_claims};
-use crate::end::{open_members, shrink_claims};
+use crate::end::{
+    EndedRun, OpenMember, drop_claims, end_runs, lock_jobs_of_claims, open_members, shrink_claims,
+};
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
 use crate::place::Put;

@@ -4,14 +4,18 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use gristmill_core::{
-    Args, DEFAULT_MAX_ATTEMPTS, Ending, JobId, JobSpec, JobState, Metadata, Name, Priority, Retention,
-    RetryPolicy, Timestamp, UniqueKey, WorkerId,
+    Args, Ending, JobId, JobSpec, JobState, Metadata, Name, Priority, Retention, RetryPolicy, Timestamp,
+    UniqueKey, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::error::{Answer, undecodable};
+
+pub(crate) use gristmill_sql::{
+    amount, duration, ending_number, millis, read_names, run_error, size, state_number, write_names,
+};
 
 /// What few jobs have, as the column `options` keeps it:
 /// `{"unique_key":"k","timeout_ms":1000,"retry":{…},"retention":{…},"tags":["t"],"metadata":{…}}`, each member only where
@@ -46,13 +50,7 @@ where
 impl Options {
     /// The column's text; `None` for a job without options.
     pub(crate) fn of(spec: &JobSpec) -> Option<String> {
-        let has_any = spec.unique_key.is_some()
-            || spec.timeout.is_some()
-            || spec.retry.is_some()
-            || spec.retention.is_some()
-            || !spec.tags.is_empty()
-            || !spec.metadata.is_empty();
-        has_any.then(|| {
+        gristmill_sql::has_options(spec).then(|| {
             let metadata = (!spec.metadata.is_empty()).then(|| spec.metadata.to_json());
             let options = Self {
                 unique_key: spec.unique_key.as_ref().map(|key| key.as_str().to_owned()),
@@ -94,11 +92,11 @@ pub(crate) fn spec(kind: Name, queue: Name, priority: i16, max_attempts: i32, ar
 }
 
 pub(crate) fn max_attempts(stored: i32) -> NonZeroU16 {
-    NonZeroU16::new(count16(stored)).unwrap_or(DEFAULT_MAX_ATTEMPTS)
+    gristmill_sql::max_attempts(stored.into())
 }
 
 pub(crate) fn priority(stored: i16) -> Priority {
-    Priority::new(i64::from(stored)).unwrap_or_default()
+    gristmill_sql::priority(stored.into())
 }
 
 pub(crate) fn job_id(id: Uuid) -> JobId {
@@ -118,34 +116,15 @@ pub(crate) fn worker_uuid(worker: WorkerId) -> Uuid {
 }
 
 pub(crate) fn state(number: i16) -> Answer<JobState> {
-    let state = usize::try_from(number).ok().and_then(JobState::from_index);
-    Ok(state.ok_or_else(|| undecodable("state"))?)
-}
-
-pub(crate) fn state_number(state: JobState) -> i16 {
-    i16::try_from(state.index()).unwrap_or(i16::MAX)
+    Ok(gristmill_sql::state(number.into()).ok_or_else(|| undecodable("state"))?)
 }
 
 pub(crate) fn ending(number: i16) -> Answer<Ending> {
-    let ending = usize::try_from(number).ok().and_then(Ending::from_index);
-    Ok(ending.ok_or_else(|| undecodable("ending"))?)
-}
-
-pub(crate) fn ending_number(ending: Ending) -> i16 {
-    i16::try_from(ending.index()).unwrap_or(i16::MAX)
+    Ok(gristmill_sql::ending(number.into()).ok_or_else(|| undecodable("ending"))?)
 }
 
 pub(crate) fn name(text: &str) -> Answer<Name> {
     Ok(Name::new(text).map_err(|_| undecodable("name"))?)
-}
-
-/// Names as a JSON array.
-pub(crate) fn write_names(names: &[Name]) -> String {
-    serde_json::to_string(names).expect("names are always JSON")
-}
-
-pub(crate) fn read_names(json: &str) -> Vec<Name> {
-    serde_json::from_str(json).unwrap_or_default()
 }
 
 pub(crate) fn timestamp(row: &Row, column: usize) -> Answer<Timestamp> {
@@ -158,12 +137,12 @@ pub(crate) fn optional_timestamp(row: &Row, column: usize) -> Answer<Option<Time
 
 /// A stored count of attempts or crashes.
 pub(crate) fn count16(stored: i32) -> u16 {
-    u16::try_from(stored).unwrap_or(if stored < 0 { 0 } else { u16::MAX })
+    gristmill_sql::count16(stored.into())
 }
 
 /// A stored number of runs.
 pub(crate) fn count32(stored: i32) -> u32 {
-    u32::try_from(stored).unwrap_or(0)
+    gristmill_sql::count32(stored.into())
 }
 
 /// A number of runs as it is stored; the last one there can be is [`LAST_RUN`].
@@ -173,25 +152,6 @@ pub(crate) fn run(number: u32) -> i32 {
 
 /// No run comes after this one: the column ends here.
 pub(crate) const LAST_RUN: u32 = 0x7fff_fffe;
-
-pub(crate) fn duration(millis: i64) -> Duration {
-    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
-}
-
-/// Milliseconds as they are stored.
-pub(crate) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A size as an integer of SQL.
-pub(crate) fn limit(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A stored amount, which is never negative.
-pub(crate) fn amount(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
 
 /// A text as PostgreSQL takes it: without the character NUL, which it cannot store.
 pub(crate) fn storable(text: &str) -> std::borrow::Cow<'_, str> {

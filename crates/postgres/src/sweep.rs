@@ -150,7 +150,7 @@ impl Sweep {
 }
 
 async fn page(session: &mut Session, (id, run): (Uuid, i32), to: Uuid) -> Answer<Vec<Ended>> {
-    let rows = session.query(sql!("walk_attempts"), &[&id, &run, &to, &row::limit(PAGE)]).await?;
+    let rows = session.query(sql!("walk_attempts"), &[&id, &run, &to, &row::size(PAGE)]).await?;
     rows.iter()
         .map(|row| {
             Ok(Ended {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use gristmill_core::{Retention, RetryPolicy, Settlement, Timestamp};
+use gristmill_sql::EndedBy;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{EndedBy, EndedRun};
+use super::EndedRun;
 use crate::error::Answer;
 use crate::member::Member;
 use crate::place::Put;

@@ -1,7 +1,7 @@
 //! From the rows of a fetch to leased jobs.
 
-use bytes::{Bytes, BytesMut};
-use gristmill_core::{Args, ClaimId, FetchedJob, Name, Timestamp};
+use gristmill_core::{ClaimId, FetchedJob, Name, Timestamp};
+use gristmill_sql::ArgsBlocks;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -9,11 +9,6 @@ use crate::error::Answer;
 use crate::member::Member;
 use crate::names::Names;
 use crate::row::{self, Options};
-
-/// Args up to this size lie together in blocks, so that a job costs no allocation for them; a long-running job keeps a
-/// block in memory, no more. Larger ones have their own allocation.
-const SHARED_ARGS: usize = 4 * 1024;
-const ARGS_BLOCK: usize = 64 * 1024;
 
 /// Where a row stands in the order of fetching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,8 +35,7 @@ pub(super) struct Batch<'n> {
     names: &'n Names,
     claim: ClaimId,
     jobs: Vec<FetchedJob>,
-    /// The rest of the block for small args.
-    block: BytesMut,
+    args: ArgsBlocks,
     /// The kind of the job before: mostly that of the next one, too.
     kind: Option<Name>,
 }
@@ -49,7 +43,7 @@ pub(super) struct Batch<'n> {
 impl<'n> Batch<'n> {
     /// Room for so many jobs of a claim.
     pub(super) fn new(names: &'n Names, claim: ClaimId, jobs: usize) -> Self {
-        Self { names, claim, jobs: Vec::with_capacity(jobs), block: BytesMut::new(), kind: None }
+        Self { names, claim, jobs: Vec::with_capacity(jobs), args: ArgsBlocks::default(), kind: None }
     }
 
     /// Adds the job of a row of `fetch.sql`.
@@ -58,7 +52,8 @@ impl<'n> Batch<'n> {
         let attempt = row::count16(row.try_get(4)?).saturating_add(1);
         let crashes = row::count16(i32::from(row.try_get::<_, i16>(5)?));
         let kind = self.kind(row.try_get(7)?)?;
-        let args = self.keep_args(row.try_get(9)?);
+        let left = self.jobs.capacity() - self.jobs.len();
+        let args = self.args.keep(row.try_get(9)?, left);
         let mut spec = row::spec(kind, queue.clone(), key.priority, row.try_get(8)?, args);
         if let Some(options) = row.try_get::<_, Option<&str>>(10)? {
             Options::parse(Some(options)).into_spec(&mut spec);
@@ -89,17 +84,5 @@ impl<'n> Batch<'n> {
         let kind = self.names.kind(text)?;
         self.kind = Some(kind.clone());
         Ok(kind)
-    }
-
-    fn keep_args(&mut self, args: &[u8]) -> Args {
-        if args.len() > SHARED_ARGS {
-            return Args::from_stored(Bytes::copy_from_slice(args));
-        }
-        if self.block.capacity() < args.len() {
-            let left = self.jobs.capacity() - self.jobs.len();
-            self.block = BytesMut::with_capacity((args.len() * left).clamp(args.len(), ARGS_BLOCK));
-        }
-        self.block.extend_from_slice(args);
-        Args::from_stored(self.block.split().freeze())
     }
 }

@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use gristmill_core::{Call, FinishItem, Finished, LostWhy, NewJob, Retention, Timestamp, settle};
+use gristmill_sql::EndedBy;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::end::{self, EndedBy, EndedRun, Held};
+use crate::end::{self, EndedRun, Held};
 use crate::enqueue;
 use crate::error::{Answer, undecodable};
 use crate::events::{Event, add_events};
@@ -92,7 +93,7 @@ impl Known {
     fn read(row: &Row) -> Answer<Self> {
         let ended = match (row.try_get::<_, Option<i32>>(2)?, row.try_get::<_, Option<i16>>(3)?) {
             (Some(token), Some(by)) => {
-                Some((token, EndedBy::from_number(by).ok_or_else(|| undecodable("end of a run"))?))
+                Some((token, EndedBy::from_number(by.into()).ok_or_else(|| undecodable("end of a run"))?))
             }
             _ => None,
         };
@@ -154,9 +155,7 @@ fn open<'c>(said: &Said<'_>, claims: &'c BTreeMap<Uuid, Held>, known: &Known) ->
     }
     match known.ended {
         Some((token, _)) if token != member::short_token(said.nonce) => Err(lost(LostWhy::Unknown)),
-        Some((_, EndedBy::Worker)) => Err(Finished::AlreadyAccepted),
-        Some((_, EndedBy::Rescue)) => Err(lost(LostWhy::Rescued)),
-        Some((_, EndedBy::GiveBack)) => Err(lost(LostWhy::GivenBack)),
+        Some((_, by)) => Err(by.answer()),
         None => claims.get(&said.nonce).ok_or(lost(LostWhy::Unknown)),
     }
 }
@@ -227,7 +226,7 @@ async fn note_stale(
     if stale.is_empty() {
         return Ok(());
     }
-    session.execute(sql!("add_stale_finishes"), &[&row::limit(stale.len())]).await?;
+    session.execute(sql!("add_stale_finishes"), &[&row::size(stale.len())]).await?;
     let events: Vec<Event<'_>> =
         stale.iter().map(|(job, detail)| (*job, "stale finish", None, Some(detail.as_str()))).collect();
     add_events(session, now, &events).await

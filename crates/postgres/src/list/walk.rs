@@ -117,7 +117,7 @@ impl<'f> Walk<'f> {
     ) -> Answer<(usize, Seen)> {
         let (mut looked_at, mut all) = (0, Seen { ids: Vec::new(), end: None });
         for place in places {
-            let rows = session.query(place.sql(self.order), &[&self.behind, &row::limit(limit)]).await?;
+            let rows = session.query(place.sql(self.order), &[&self.behind, &row::size(limit)]).await?;
             looked_at += rows.len();
             let ids = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Answer<_>>()?;
             let seen = Seen::of(ids, limit);
@@ -171,7 +171,7 @@ impl<'f> Walk<'f> {
         let from = filter.created_from.map(Timestamp::as_millis);
         let before = filter.created_before.map(Timestamp::as_millis);
         let wants_options = !filter.tags.is_empty();
-        let limit = limit.map(row::limit);
+        let limit = limit.map(row::size);
         let mut params: Vec<&(dyn ToSql + Sync)> =
             vec![which, &self.queues, &kinds, &from, &before, &wants_options];
         if let Some(limit) = &limit {
