@@ -154,8 +154,9 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) when the worker is unknown or its lease has expired.
     ///
     /// A fetch renews nothing: its leases end with the worker's. It says a queue is exhausted exactly when it gave fewer
-    /// jobs than were wanted of one that is not paused; a `next_due` is never later than the true one. A repeat ignores
-    /// pauses, and is defined as long as its claim has an unfinished job.
+    /// jobs than were wanted of one that is not paused; a `next_due` is never later than the true one. What another
+    /// process made available may be seen a moment later, a minute at most, where looking for it at once is dear. A repeat
+    /// ignores pauses, and is defined as long as its claim has an unfinished job.
     fn fetch(&self, call: Call, request: FetchRequest) -> Reply<'_, FetchReply>;
 
     /// Renews all leases of a worker by one narrow write, and brings back what it must know: lost claims, cancels,
