@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 
 use deadpool_postgres::Pool;
-use gristmill_core::{BackendError, Clock as _, IdSource, Listeners, SystemClock, Timestamp};
+use gristmill_core::{
+    Backend as _, BackendError, Call, Clock as _, IdSource, Listeners, MigrateMode, SystemClock, Timestamp,
+};
 use tokio::runtime::Handle;
 use tokio_postgres::Config;
 
@@ -81,6 +83,28 @@ impl Postgres {
     /// may hold a password.
     pub fn builder(url: &str) -> Result<PostgresBuilder, BackendError> {
         url::parse(url)
+    }
+
+    /// Connects to the server that a URL names, see [`builder`](Self::builder), and brings its schema up to date, which
+    /// needs no rights to create where there is nothing to do.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), gristmill_core::BackendError> {
+    /// let store = gristmill_postgres::Postgres::connect("postgres://app@localhost/app").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As of the builder; [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server cannot be
+    /// reached; [`SchemaNew`](gristmill_core::BackendErrorKind::SchemaNew) when a newer version migrated it.
+    ///
+    /// # Cancel safety
+    /// The schema is migrated or left as it is.
+    pub async fn connect(url: &str) -> Result<Self, BackendError> {
+        let store = Self::builder(url)?.open()?;
+        store.migrate(Call::new(), MigrateMode::Up).await?;
+        Ok(store)
     }
 
     pub(crate) fn open(builder: PostgresBuilder) -> Result<Self, BackendError> {
