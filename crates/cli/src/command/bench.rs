@@ -28,6 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   gristmill bench --db memory: --jobs 1000000
   gristmill bench --db 'sqlite:/data/bench.db?synchronous=full' --mode enqueue --callers 256 --json
+  gristmill bench --db 'postgres://me@localhost/app?schema=bench' --mode sustain --hold-snapshot
   gristmill bench --jobs 50000 --run-ms 2 --kill-workers 300ms";
 
 impl Bench {
