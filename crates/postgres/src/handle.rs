@@ -9,7 +9,6 @@ use gristmill_core::{
     Backend as _, BackendError, Call, Clock as _, IdSource, Listeners, MigrateMode, SystemClock, Timestamp,
 };
 use tokio::runtime::Handle;
-use tokio_postgres::Config;
 
 use crate::cursor::Cursors;
 use crate::dial::Dial;
@@ -64,7 +63,6 @@ pub(crate) struct Inner {
     pub(crate) ids: IdSource,
     /// How far the server's clock is ahead of this machine's, in milliseconds.
     pub(crate) clock_offset_ms: AtomicI64,
-    pub(crate) config: Config,
     /// The schema was found to have this library's version.
     has_schema: AtomicBool,
     work: Pool,
@@ -107,8 +105,8 @@ impl Postgres {
         Ok(store)
     }
 
-    pub(crate) fn open(builder: PostgresBuilder) -> Result<Self, BackendError> {
-        let pools = pool::pools(&builder)?;
+    pub(crate) fn open(builder: &PostgresBuilder) -> Result<Self, BackendError> {
+        let pools = pool::pools(builder)?;
         Ok(Self {
             inner: Arc::new_cyclic(|me| Inner {
                 me: Weak::clone(me),
@@ -127,7 +125,6 @@ impl Postgres {
                 groups: Groups::default(),
                 ids: IdSource::new(),
                 clock_offset_ms: AtomicI64::new(0),
-                config: builder.config,
                 has_schema: AtomicBool::new(false),
                 work: pools.work,
                 control: pools.control,

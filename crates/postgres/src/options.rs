@@ -105,6 +105,6 @@ impl PostgresBuilder {
         if !wrong.is_empty() {
             return Err(BackendError::new(BackendErrorKind::Refused, wrong.join("; ")));
         }
-        Postgres::open(self)
+        Postgres::open(&self)
     }
 }
