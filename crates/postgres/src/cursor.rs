@@ -160,7 +160,17 @@ impl Cursors {
         let (reach, begins) = state.begins(now);
         let looks_before = state.to_the_end <= CHEAP;
         let lanes = (lane(first), lane(last));
-        Scan { cursors: self, queue, number, lanes, reach, looks_before, begun: now, begins, has_ended: false }
+        Scan {
+            cursors: self,
+            queue,
+            number,
+            lanes,
+            reach,
+            looks_before,
+            begun: now,
+            begins,
+            has_ended: false,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
