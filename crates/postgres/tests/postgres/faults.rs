@@ -7,6 +7,6 @@ mod plans;
 mod pooler;
 mod refusals;
 mod server;
-mod site;
+pub(crate) mod site;
 mod table;
 mod text;

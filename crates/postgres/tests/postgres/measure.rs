@@ -2,6 +2,7 @@
 
 use gristmill_testkit::block_on;
 
+use crate::faults::site::until;
 use crate::fixture::{Schema, runtime};
 
 /// Sessions of the database whose transaction keeps an old snapshot.
@@ -31,7 +32,7 @@ fn a_snapshot_is_held_until_it_is_released_and_its_loss_is_told() {
     assert_eq!(schema.psql(HOLDERS), "0");
 
     let held = block_on(backend.hold_snapshot()).expect("a snapshot is held");
-    let end = HOLDERS.replace("count(*)", "pg_terminate_backend(pid, 10000)");
-    assert_eq!(schema.psql(&end), "t");
+    assert_eq!(schema.psql(&HOLDERS.replace("count(*)", "pg_terminate_backend(pid)")), "t");
+    until("the holder's session has ended", || schema.psql(HOLDERS) == "0");
     block_on(held.release()).expect_err("it was not");
 }

@@ -30,6 +30,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub(super) struct Load {
     rounds: usize,
     ended: AtomicUsize,
+    answered: AtomicUsize,
     unanswered: AtomicUsize,
     stored: Mutex<HashSet<JobId>>,
     leased: Mutex<HashSet<JobId>>,
@@ -55,6 +56,11 @@ impl Load {
     /// How many runs have ended.
     pub(super) fn ended(&self) -> usize {
         self.ended.load(Ordering::SeqCst)
+    }
+
+    /// How many calls had an answer.
+    pub(super) fn answered(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
     }
 
     /// How many calls had no answer.
@@ -144,7 +150,10 @@ impl Load {
         let (begun, mut may_repeat) = (Instant::now(), false);
         loop {
             match block_on(ask(Call::new().within(DEADLINE))) {
-                Ok(answer) => return Insisted { answer, may_repeat },
+                Ok(answer) => {
+                    self.answered.fetch_add(1, Ordering::SeqCst);
+                    return Insisted { answer, may_repeat };
+                }
                 Err(error) => {
                     assert!(error.is_retryable() && begun.elapsed() < PATIENCE, "{error:?}");
                     may_repeat |= error.certainty() == Certainty::MaybeStored;

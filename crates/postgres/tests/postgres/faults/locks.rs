@@ -216,5 +216,7 @@ fn a_call_that_cannot_be_serialized_is_begun_anew() {
         assert_eq!(renewing.join().expect("it ends").expires_in, LEASE);
         assert_eq!(finishing.join().expect("it ends"), COMPLETED);
     });
+    // Before version 15 a session that is idle keeps what it has counted until it ends.
+    drop(backend);
     until("the server has counted what failed", || statistic(&watcher, "xact_rollback") >= before + 2);
 }

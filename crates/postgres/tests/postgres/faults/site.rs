@@ -135,7 +135,7 @@ impl Raw {
 
 /// Looks until a fact holds.
 #[track_caller]
-pub(super) fn until(fact: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(fact: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {fact}");
