@@ -189,7 +189,8 @@ fn a_call_that_is_the_victim_of_a_deadlock_is_begun_anew() {
     });
     assert_eq!(verdicts, [(ids[0], Verdict::Done), (ids[1], Verdict::Done)]);
     assert_eq!(count(&backend, JobFilter::new().state(JobState::Cancelled)), 2);
-    until("the server has counted the deadlock", || statistic(&watcher, "deadlocks") == 1);
+    // Twice, if the call begun anew overtakes the one it has made way for.
+    until("the server has counted the deadlock", || statistic(&watcher, "deadlocks") >= 1);
 }
 
 /// Where the role's default is a stricter isolation than ours, single statements run under it.
