@@ -77,8 +77,8 @@ impl Postgres {
     /// `connections=N` and `pooler=transaction`; see the methods of the builder.
     ///
     /// # Errors
-    /// [`Refused`](BackendErrorKind::Refused) when the text does not say where a server is. The text is not repeated: it
-    /// may hold a password.
+    /// [`Refused`](gristmill_core::BackendErrorKind::Refused) when the text does not say where a server is. It is not
+    /// repeated: it may hold a password.
     pub fn builder(url: &str) -> Result<PostgresBuilder, BackendError> {
         url::parse(url)
     }

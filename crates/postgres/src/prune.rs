@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | cancelled, discarded | `ended`, by the end of its retention | row by row |
 //! | completed, with a retention of its own or late | `expiries`, by the end of its retention | row by row |
-//! | other completed ones, in a partition with many | — | with the partition: [`partition`](crate::partition) |
-//! | other completed ones | [`sweep`](crate::sweep), by id | row by row |
+//! | other completed ones, in a partition with many | — | with the partition: [`partition`] |
+//! | other completed ones | [`sweep`], by id | row by row |
 //!
 //! Whatever finds a job, it is deleted only after a look in a statement that begins once its row in `jobs` is locked: it may
 //! have been retried or deleted meanwhile.
