@@ -2,7 +2,7 @@
 //!
 //! | part | does |
 //! |---|---|
-//! | `fetcher` | leases jobs for free slots |
+//! | `fetcher` | leases jobs for free slots, and for those that will be (`forecast`, `reserve`) |
 //! | `executor` | runs them: `chunk` (quick ones together), `driven` (a task each), `running` (how to stop them) |
 //! | `completer` | stores how they ended; `settled` tells who wants to know |
 //! | `heartbeat` | renews the leases; brings cancels |
@@ -21,6 +21,7 @@ mod drain;
 mod driven;
 mod executor;
 mod fetcher;
+mod forecast;
 mod heartbeat;
 mod hints;
 mod incarnation;
@@ -28,6 +29,7 @@ pub(crate) mod options;
 mod pace;
 mod plan;
 mod report;
+mod reserve;
 mod running;
 mod settled;
 pub(crate) mod shared;
@@ -123,6 +125,7 @@ impl Drop for Abandon {
     fn drop(&mut self) {
         self.0.control.stopping.cancel();
         drop(self.0.chunks.take_unstarted());
+        drop(self.0.reserve.take_all());
         abort_all(&self.0);
     }
 }

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::attempt::{self, Attempting, Ended};
-use super::executor::hand_over;
+use super::executor::{free, hand_over};
 use super::pace::Kind;
 use super::running::key;
 use super::shared::Shared;
@@ -43,7 +43,7 @@ impl Drop for End {
         let delay = kind.route.delay.as_ref();
         shared.running.leave(key(context));
         if *is_stored {
-            return shared.slots.release(*lane, 1);
+            return free(shared, *lane, 1);
         }
         // With a transaction that was not committed, what its handler said is void.
         let is_void = context.has_transaction();
@@ -56,7 +56,7 @@ impl Drop for End {
         };
         // What is known to be lost is not given back: it would only be counted as stale.
         if ended.is_give_back() && !shared.claims.holds(ended.item.lease.claim) {
-            shared.slots.release(*lane, 1);
+            free(shared, *lane, 1);
         } else {
             hand_over(shared, vec![ended]);
         }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use gristmill_core::{Event, EventKind, Timestamp};
+use gristmill_core::{ClaimId, Event, EventKind, Timestamp};
+use tokio::runtime::Handle;
 
 use super::attempt::{self, Ended, Ready};
 use super::call::later;
@@ -30,7 +31,7 @@ pub(crate) fn start(shared: &Arc<Shared>, mut jobs: Vec<Ready>) {
     if jobs.is_empty() {
         return;
     }
-    let threads = tokio::runtime::Handle::current().metrics().num_workers();
+    let threads = Handle::current().metrics().num_workers();
     let chunks = jobs.len().div_ceil(SMALLEST_CHUNK).min(threads).max(1);
     let length = jobs.len().div_ceil(chunks);
     while jobs.len() > length {
@@ -40,40 +41,70 @@ pub(crate) fn start(shared: &Arc<Shared>, mut jobs: Vec<Ready>) {
     spawn_chunk(shared, jobs);
 }
 
+/// Starts of a fetched batch what may run; the rest waits for slots.
+pub(crate) fn admit(shared: &Arc<Shared>, jobs: Vec<Ready>) {
+    start(shared, shared.reserve.pass(&shared.slots, jobs));
+}
+
 /// Gives back jobs that have not started. Those of a claim that is lost only free their slots: the store would count
 /// them as stale.
-pub(crate) fn give_back(shared: &Shared, jobs: Vec<Ready>) {
+pub(crate) fn give_back(shared: &Arc<Shared>, jobs: Vec<Ready>) {
     let (held, lost): (Vec<_>, Vec<_>) =
         jobs.into_iter().partition(|ready| shared.claims.holds(ready.job.lease.claim));
     for ready in lost {
-        shared.slots.release(ready.lane, 1);
+        free(shared, ready.lane, 1);
     }
     hand_over(shared, held.into_iter().map(Ended::not_started).collect());
 }
 
 /// Gives back everything that has not started.
-pub(crate) fn give_back_unstarted(shared: &Shared) {
-    give_back(shared, shared.chunks.take_unstarted());
+pub(crate) fn give_back_unstarted(shared: &Arc<Shared>) {
+    // First what waits for slots, so that none of it starts on those that are freed here.
+    let mut jobs = shared.reserve.take_all();
+    jobs.extend(shared.chunks.take_unstarted());
+    give_back(shared, jobs);
 }
 
-/// Lets another task run what waits behind a handler that does not yield.
+/// Frees the slots of what has not started of claims that are lost.
+pub(crate) fn give_back_unstarted_of(shared: &Arc<Shared>, claims: &[ClaimId]) {
+    let mut jobs = shared.reserve.take_of(claims);
+    jobs.extend(shared.chunks.take_unstarted_of(claims));
+    give_back(shared, jobs);
+}
+
+/// Lets another task run what waits behind a handler that does not yield, and gives back what waits for slots in vain.
 pub(crate) fn free_stuck(shared: &Arc<Shared>) {
     let (ended, rest) = shared.chunks.take_stuck();
     hand_over(shared, ended);
     start(shared, rest);
+    give_back(shared, shared.reserve.take_idle());
 }
 
 /// Ends go to the completer; then their slots are free. In this order, so that an empty worker has nothing left to
 /// record.
-pub(crate) fn hand_over(shared: &Shared, ended: Vec<Ended>) {
+pub(crate) fn hand_over(shared: &Arc<Shared>, ended: Vec<Ended>) {
     let Some(first) = ended.first().map(|ended| ended.lane) else { return };
     let mut others: Vec<usize> = Vec::new();
     others.extend(ended.iter().map(|ended| ended.lane).filter(|lane| *lane != first));
     let count = ended.len() - others.len();
     shared.finishes.push_all(ended);
-    shared.slots.release(first, count);
+    free(shared, first, count);
     for lane in others {
-        shared.slots.release(lane, 1);
+        free(shared, lane, 1);
+    }
+}
+
+/// Frees slots, and starts on them what waits for some.
+pub(crate) fn free(shared: &Arc<Shared>, lane: usize, count: usize) {
+    shared.slots.release(lane, count);
+    if shared.reserve.is_empty() {
+        return;
+    }
+    // A task that is dropped with its runtime, or after it, cannot start another.
+    if shared.control.stopping.is_cancelled() || Handle::try_current().is_err() {
+        give_back(shared, shared.reserve.take_all());
+    } else {
+        start(shared, shared.reserve.start(&shared.slots));
     }
 }
 
@@ -92,7 +123,12 @@ impl Drop for Open {
     fn drop(&mut self) {
         hand_over(&self.shared, self.chunk.take_ended());
         self.shared.chunks.close(&self.chunk);
-        give_back(&self.shared, self.chunk.take_rest());
+        let mut rest = self.chunk.take_rest();
+        if !rest.is_empty() {
+            // The runtime drops its tasks, new ones at once: starting others would go as deep as there are some.
+            rest.extend(self.shared.reserve.take_all());
+        }
+        give_back(&self.shared, rest);
         // The fetcher may have waited for the local work to run out.
         self.shared.slots.nudge();
     }

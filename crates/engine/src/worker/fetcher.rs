@@ -1,6 +1,10 @@
 //! Fetches as many jobs as there are free slots, one request for all queues, one in flight; more where the queues have more
 //! than a fetch takes and the backend serves several side by side.
 //!
+//! Where the queues have more and jobs end quicker than a fetch takes, it also fetches those that will have a slot when
+//! they arrive ([forecast](super::forecast)); whatever is in flight together is bounded by that. They are held in the
+//! [reserve](super::reserve). Slow jobs are never leased ahead of a slot.
+//!
 //! While there is work and room the next fetch leaves at once. Under load it waits a moment for more slots than one, so
 //! that a batch is worth its call. With nothing to do it sleeps until a hint, a freed slot or the poll interval.
 
@@ -13,6 +17,7 @@ use tokio::time::Instant;
 
 use super::call::{Trouble, answer};
 use super::executor;
+use super::forecast::{Ahead, Forecast};
 use super::incarnation::Incarnation;
 use super::plan::{InFlight, Plan};
 use super::shared::Shared;
@@ -31,8 +36,9 @@ struct Fetcher {
     /// With which lane the next plan begins, so that none is always last.
     first: usize,
     last_took: Duration,
-    /// The last answer left something in its queues.
-    is_deep: bool,
+    /// Of each lane: its last answer left something in its queue.
+    is_deep: Vec<bool>,
+    forecast: Forecast,
     /// How many fetches the backend serves side by side with profit.
     abreast: usize,
 }
@@ -71,14 +77,17 @@ pub(crate) async fn fetch(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
 
 impl Fetcher {
     fn new(shared: Arc<Shared>, incarnation: Arc<Incarnation>) -> Self {
-        let look_at = vec![Instant::now(); shared.options.queues.len()];
+        let lanes = shared.options.queues.len();
+        let look_at = vec![Instant::now(); lanes];
+        let forecast = Forecast::new(&shared.slots, lanes);
         let abreast = shared.backend().fetches_abreast().max(1);
-        Self { shared, incarnation, look_at, first: 0, last_took: Duration::ZERO, is_deep: false, abreast }
+        let (is_deep, last_took) = (vec![false; lanes], Duration::ZERO);
+        Self { shared, incarnation, look_at, first: 0, last_took, is_deep, forecast, abreast }
     }
 
     /// How many fetches may be in flight.
     fn most(&self) -> usize {
-        if self.is_deep { self.abreast } else { 1 }
+        if self.is_deep.contains(&true) { self.abreast } else { 1 }
     }
 
     /// After one of `in_flight` fetches was planned: the queues have more than it takes, so the next one need not wait for
@@ -93,13 +102,14 @@ impl Fetcher {
     fn take(&mut self, fetched: Option<Fetched>) {
         let Some(Fetched { reply, plan, took }) = fetched else { return };
         self.last_took = took;
+        self.forecast.fetched(took);
         self.note(&reply);
         let jobs = plan.assign(reply.jobs);
         let is_over = self.shared.control.stopping.is_cancelled() || self.incarnation.gone.is_cancelled();
         if is_over || self.incarnation.is_fenced() {
             executor::give_back(&self.shared, jobs);
         } else {
-            executor::start(&self.shared, jobs);
+            executor::admit(&self.shared, jobs);
         }
     }
 
@@ -117,11 +127,15 @@ impl Fetcher {
                 }
             }
             let may = !shared.control.is_quiet() && !self.incarnation.is_fenced() && !self.is_behind();
-            if may && shared.appetite.any() && shared.slots.free() > 0 {
-                self.gather().await;
-                self.first = self.first.wrapping_add(1);
-                if let Some(plan) = Plan::make(&self.shared, self.first) {
-                    return plan;
+            if may && shared.appetite.any() {
+                let ahead = self.ahead();
+                let capacity = self.shared.slots.limit() + ahead.all;
+                if self.shared.slots.used() < capacity {
+                    self.gather(capacity).await;
+                    self.first = self.first.wrapping_add(1);
+                    if let Some(plan) = Plan::make(&self.shared, self.first, &ahead) {
+                        return plan;
+                    }
                 }
             }
             self.idle().await;
@@ -134,14 +148,20 @@ impl Fetcher {
         shared.finishes.len() > 2 * shared.slots.limit().max(shared.options.fetch_batch)
     }
 
-    /// Under load waits a little for a good part of the slots to be free.
-    async fn gather(&self) {
+    /// How many jobs will end before those of the next fetch are here.
+    fn ahead(&mut self) -> Ahead {
+        self.forecast.ahead(&self.shared.slots, self.shared.options.fetch_batch, &self.is_deep)
+    }
+
+    /// Under load waits a little for there to be room for a good part of what may be in hand.
+    async fn gather(&self, capacity: usize) {
         let slots = &self.shared.slots;
         let enough = slots.limit().div_ceil(4).min(self.shared.options.fetch_batch);
-        if slots.free() >= enough {
+        let few = capacity.saturating_sub(enough);
+        if slots.used() <= few {
             return;
         }
-        let patience = if self.shared.chunks.unstarted() > 0 {
+        let patience = if !self.shared.reserve.is_empty() || self.shared.chunks.unstarted() > 0 {
             LONGEST_GATHERING
         } else if self.last_took >= CHEAP_FETCH {
             // As long again as the store needs: at worst half its calls are spared at half the speed of one.
@@ -149,7 +169,7 @@ impl Fetcher {
         } else {
             return;
         };
-        let _ = tokio::time::timeout(patience, slots.wait_for(enough)).await;
+        let _ = tokio::time::timeout(patience, slots.until_fewer(few + 1)).await;
     }
 
     /// Waits for anything that may change the answer to "is there something to fetch, and room".
@@ -164,7 +184,7 @@ impl Fetcher {
         };
         tokio::select! {
             () = self.shared.appetite.rung() => {}
-            () = slots.wait_for(slots.free() + 1) => {}
+            () = slots.until_fewer(slots.used()) => {}
             () = look => {}
         }
     }
@@ -173,15 +193,20 @@ impl Fetcher {
     fn note(&mut self, reply: &FetchReply) {
         let shared = &self.shared;
         let now = Instant::now();
-        self.is_deep = reply.queues.iter().any(|queue| !queue.exhausted && !queue.paused);
         for (lane, options) in shared.options.queues.iter().enumerate() {
-            for queue in reply.queues.iter().filter(|queue| queue.queue == options.queue) {
-                if !queue.exhausted && !queue.paused {
-                    shared.appetite.keep(lane);
-                }
-                let spread = 0.9 + fastrand::f64() / 10.0;
-                self.look_at[lane] = now + shared.options.poll_interval.mul_f64(spread);
+            let looked: Vec<_> = reply.queues.iter().filter(|queue| queue.queue == options.queue).collect();
+            if looked.is_empty() {
+                continue;
             }
+            self.is_deep[lane] = looked.iter().any(|queue| !queue.exhausted && !queue.paused);
+            if self.is_deep[lane] {
+                shared.appetite.keep(lane);
+            }
+            if looked.iter().any(|queue| queue.paused) {
+                executor::give_back(shared, shared.reserve.take_lane(lane));
+            }
+            let spread = 0.9 + fastrand::f64() / 10.0;
+            self.look_at[lane] = now + shared.options.poll_interval.mul_f64(spread);
         }
         if let Some(due) = reply.queues.iter().filter_map(|queue| queue.next_due).min() {
             shared.due.at(due);

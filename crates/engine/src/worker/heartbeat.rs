@@ -102,8 +102,7 @@ fn obey(shared: &Arc<Shared>, reply: &RenewReply, listed: &Listed) {
         for claim in &lost {
             shared.claims.forget(*claim);
         }
-        // What has not started of them only frees its slots.
-        executor::give_back(shared, shared.chunks.take_unstarted_of(&lost));
+        executor::give_back_unstarted_of(shared, &lost);
         stop_attempts(shared, Which::Claims(lost), StopWhy::LeaseLost, Duration::ZERO);
     }
     if !reply.cancels.is_empty() {

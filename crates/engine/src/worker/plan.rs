@@ -1,13 +1,14 @@
-//! One fetch: what it asks for, and the slots and the claim number it holds meanwhile.
+//! One fetch: what it asks for, and the units and the claim number it holds meanwhile.
 
 use std::sync::Arc;
 
 use gristmill_core::{ClaimId, FetchedJob, QueueWant};
 
 use super::attempt::{Ended, Ready};
+use super::forecast::Ahead;
 use super::shared::Shared;
 
-/// Slots taken for a fetch. What is not assigned to a job is free again when the plan is dropped.
+/// Units taken for a fetch. What is not assigned to a job is free again when the plan is dropped.
 #[derive(Debug)]
 pub(crate) struct Plan {
     shared: Arc<Shared>,
@@ -15,8 +16,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Takes free slots of the hungry lanes, beginning with lane `first`; `None` when there are none.
-    pub(crate) fn make(shared: &Arc<Shared>, first: usize) -> Option<Self> {
+    /// Takes units for the hungry lanes, beginning with lane `first`: as many as there are free slots, and as many more as
+    /// `ahead` says. `None` when there are none.
+    pub(crate) fn make(shared: &Arc<Shared>, first: usize, ahead: &Ahead) -> Option<Self> {
         let count = shared.options.queues.len();
         let mut left = shared.options.fetch_batch;
         let mut lanes = Vec::with_capacity(count);
@@ -24,7 +26,7 @@ impl Plan {
             if left == 0 || !shared.appetite.is_hungry(lane) {
                 continue;
             }
-            let taken = shared.slots.take(lane, left);
+            let taken = shared.reserve.expect(&shared.slots, lane, left, ahead);
             if taken > 0 {
                 shared.appetite.begin(lane);
                 left -= taken;
@@ -44,7 +46,8 @@ impl Plan {
         self.lanes.iter().map(want).collect()
     }
 
-    /// Gives each job a slot of the lane it was fetched for; frees the rest. A job that nobody asked for is given back: its
+    /// Gives each job a unit of the lane it was fetched for; frees the rest. Until they are put into the reserve the jobs
+    /// count as running ones. A job that nobody asked for is given back: its
     /// lease would be renewed with its claim for as long as the worker lives.
     pub(crate) fn assign(mut self, jobs: Vec<FetchedJob>) -> Vec<Ready> {
         let mut unwanted = Vec::new();
@@ -71,6 +74,7 @@ impl Plan {
         if !unwanted.is_empty() {
             self.shared.finishes.push_all(unwanted);
         }
+        self.shared.reserve.landed(&ready);
         ready
     }
 
@@ -86,9 +90,7 @@ impl Plan {
 
 impl Drop for Plan {
     fn drop(&mut self) {
-        for (lane, left) in &self.lanes {
-            self.shared.slots.release(*lane, *left);
-        }
+        self.shared.reserve.missed(&self.shared.slots, &self.lanes);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the parts of a worker share.
 //!
-//! Who owns what: the fetcher takes slots and claim numbers; the executor's tasks own jobs from fetch to end and free
-//! their slots; [`RunningJobs`] only points at them; the completer owns ends from then on. Locks are all leaves: none is
+//! Who owns what: the fetcher takes slots and claim numbers; the reserve owns jobs until there is a slot for them, the
+//! executor's tasks from then to their end, when they free their slots; [`RunningJobs`] only points at them; the completer owns ends from then on. Locks are all leaves: none is
 //! taken while another is held, and none is held over an await or over code of a user.
 
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use super::control::Control;
 use super::options::WorkerOptions;
 use super::pace::Kinds;
 use super::report::Counters;
+use super::reserve::Reserve;
 use super::running::RunningJobs;
 use super::slots::Slots;
 use crate::Client;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) control: Control,
     pub(crate) counters: Counters,
     pub(crate) slots: Slots,
+    pub(crate) reserve: Reserve,
     pub(crate) appetite: Appetite,
     pub(crate) claims: Claims,
     pub(crate) chunks: Chunks,
@@ -56,6 +58,7 @@ impl Shared {
         Self {
             kinds: Kinds::new(routes),
             slots: Slots::new(&options),
+            reserve: Reserve::new(options.queues.len()),
             appetite: Appetite::new(&options),
             client,
             options,

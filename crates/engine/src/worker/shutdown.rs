@@ -110,7 +110,7 @@ async fn stop_the_rest(shared: &Arc<Shared>, until: Instant) {
 /// It only looks.
 async fn all_ended(shared: &Shared) {
     while shared.slots.used() > 0 {
-        shared.slots.wait_for(shared.slots.limit()).await;
+        shared.slots.until_fewer(1).await;
     }
 }
 

@@ -1,8 +1,9 @@
-//! How many jobs may run at once, by lane and in all.
+//! How many jobs may run at once, by lane and in all, and how many are in hand.
 //!
-//! A slot is taken before a fetch and freed when the job's code has ended. Plain atomics: the fetcher is the only one
-//! that takes, everybody frees. A lane is one entry of the worker's queues; two lanes may name the same queue with
-//! different priorities.
+//! A unit is taken before a fetch and freed when the job's code has ended. Plain atomics: only the [reserve](super::reserve)
+//! takes, under its lock; everybody frees. More units than the limits are taken only for jobs that wait in the reserve or
+//! are on their way to it. A lane is one entry of the worker's queues; two lanes may name the same queue with different
+//! priorities.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,7 +17,7 @@ pub(crate) struct Slots {
     lanes: Vec<Lane>,
     limit: usize,
     used: AtomicUsize,
-    /// The fetcher wants to be told when this many are free.
+    /// Somebody wants to be told when fewer than this many are taken; 0 is nobody.
     wanted: AtomicUsize,
     freed: Notify,
 }
@@ -25,57 +26,73 @@ pub(crate) struct Slots {
 struct Lane {
     limit: usize,
     used: AtomicUsize,
+    /// How many were freed by now; wraps.
+    ended: AtomicUsize,
 }
 
 impl Slots {
     pub(crate) fn new(options: &WorkerOptions) -> Self {
-        let lanes: Vec<Lane> = options
-            .queues
-            .iter()
-            .map(|queue| Lane { limit: queue.slots, used: AtomicUsize::new(0) })
-            .collect();
+        let lane = |limit| Lane { limit, used: AtomicUsize::new(0), ended: AtomicUsize::new(0) };
+        let lanes: Vec<Lane> = options.queues.iter().map(|queue| lane(queue.slots)).collect();
         let sum = lanes.iter().map(|lane| lane.limit).sum();
         Self {
             lanes,
             limit: options.slots.unwrap_or(sum).min(sum),
             used: AtomicUsize::new(0),
-            wanted: AtomicUsize::new(usize::MAX),
+            wanted: AtomicUsize::new(0),
             freed: Notify::new(),
         }
     }
 
-    /// How many there are.
+    /// How many jobs run at once at most.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// How many are taken: for jobs in hand, and for those a fetch in flight may bring.
+    /// How many jobs of a lane run at once at most.
+    pub(crate) fn limit_of(&self, lane: usize) -> usize {
+        self.lanes[lane].limit
+    }
+
+    /// How many units are taken: for jobs in hand, and for those a fetch in flight may bring.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::SeqCst)
     }
 
-    /// How many are free over all lanes.
-    pub(crate) fn free(&self) -> usize {
-        self.limit.saturating_sub(self.used())
+    /// How many of them are a lane's.
+    pub(crate) fn used_of(&self, lane: usize) -> usize {
+        self.lanes[lane].used.load(Ordering::SeqCst)
     }
 
-    /// Takes at most `max` of a lane; says how many.
-    pub(crate) fn take(&self, lane: usize, max: usize) -> usize {
-        let Lane { limit, used } = &self.lanes[lane];
-        let taken = limit.saturating_sub(used.load(Ordering::SeqCst)).min(self.free()).min(max);
-        used.fetch_add(taken, Ordering::SeqCst);
-        self.used.fetch_add(taken, Ordering::SeqCst);
-        taken
+    /// How many jobs of a lane have ended by now; wraps.
+    pub(crate) fn ended_of(&self, lane: usize) -> usize {
+        self.lanes[lane].ended.load(Ordering::Relaxed)
     }
 
-    /// Frees some of a lane.
-    pub(crate) fn release(&self, lane: usize, count: usize) {
-        if count == 0 {
-            return;
-        }
+    /// Takes units of a lane. How many it may be decides the caller, who is the only one to take.
+    pub(super) fn take(&self, lane: usize, count: usize) {
+        self.lanes[lane].used.fetch_add(count, Ordering::SeqCst);
+        self.used.fetch_add(count, Ordering::SeqCst);
+    }
+
+    /// Frees what was taken for jobs that did not come; nobody is told.
+    pub(super) fn put_back(&self, lane: usize, count: usize) {
         self.lanes[lane].used.fetch_sub(count, Ordering::SeqCst);
         self.used.fetch_sub(count, Ordering::SeqCst);
-        if self.free() >= self.wanted.load(Ordering::SeqCst) {
+    }
+
+    /// Frees the units of jobs that have ended.
+    pub(crate) fn release(&self, lane: usize, count: usize) {
+        if count > 0 {
+            self.lanes[lane].ended.fetch_add(count, Ordering::Relaxed);
+            self.put_back(lane, count);
+            self.tell();
+        }
+    }
+
+    /// Wakes who waits for as few units as are taken now.
+    pub(super) fn tell(&self) {
+        if self.used() < self.wanted.load(Ordering::SeqCst) {
             self.freed.notify_one();
         }
     }
@@ -85,15 +102,15 @@ impl Slots {
         self.freed.notify_one();
     }
 
-    /// Waits until at least `count` are free, or a nudge. May return early, never late.
+    /// Waits until fewer than `count` are taken, or a nudge. May return early, never late.
     ///
     /// # Cancel safety
     /// Nothing is lost: the condition is looked at again.
-    pub(crate) async fn wait_for(&self, count: usize) {
+    pub(crate) async fn until_fewer(&self, count: usize) {
         self.wanted.store(count, Ordering::SeqCst);
-        if self.free() < count {
+        if self.used() >= count {
             self.freed.notified().await;
         }
-        self.wanted.store(usize::MAX, Ordering::SeqCst);
+        self.wanted.store(0, Ordering::SeqCst);
     }
 }
