@@ -148,9 +148,15 @@ impl Fetcher {
         shared.finishes.len() > 2 * shared.slots.limit().max(shared.options.fetch_batch)
     }
 
-    /// How many jobs will end before those of the next fetch are here.
+    /// How many jobs will end before those of the next fetch are here, less those that wait for a thread: where there is
+    /// such a line, slots are not what is short.
     fn ahead(&mut self) -> Ahead {
-        self.forecast.ahead(&self.shared.slots, self.shared.options.fetch_batch, &self.is_deep)
+        let shared = &self.shared;
+        let mut ahead = self.forecast.ahead(&shared.slots, shared.options.fetch_batch, &self.is_deep);
+        if ahead.all > 0 {
+            ahead.less(shared.chunks.unstarted());
+        }
+        ahead
     }
 
     /// Under load waits a little for there to be room for a good part of what may be in hand.

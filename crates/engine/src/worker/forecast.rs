@@ -29,6 +29,16 @@ pub(crate) struct Ahead {
     pub(crate) all: usize,
 }
 
+impl Ahead {
+    /// Takes off what is there already.
+    pub(crate) fn less(&mut self, count: usize) {
+        self.all = self.all.saturating_sub(count);
+        for lane in &mut self.lanes {
+            *lane = lane.saturating_sub(count);
+        }
+    }
+}
+
 /// What the forecast is made of.
 #[derive(Debug)]
 pub(crate) struct Forecast {

@@ -50,6 +50,16 @@ impl Fixture {
         Self { backend, client, lines }
     }
 
+    /// A store that gains by two fetches side by side.
+    pub(crate) fn abreast() -> Self {
+        let clock = Arc::new(TokioClock(Instant::now()));
+        let lines = Lines::default();
+        let ledger = Ledger::new(Arc::new(Memory::with_clock(clock.clone())), lines.clone()).abreast(2);
+        let backend = Arc::new(FaultyBackend::new(Arc::new(ledger)));
+        let client = Client::with_clock(backend.clone(), clock);
+        Self { backend, client, lines }
+    }
+
     /// What handlers have written and committed.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("no test panics while it holds it").clone()

@@ -20,6 +20,7 @@ pub(crate) type Lines = Arc<Mutex<Vec<String>>>;
 pub(crate) struct Ledger {
     inner: Arc<dyn Backend>,
     lines: Lines,
+    abreast: usize,
 }
 
 /// The lines of one transaction: the driver's type.
@@ -34,7 +35,12 @@ impl Draft {
 
 impl Ledger {
     pub(crate) fn new(inner: Arc<dyn Backend>, lines: Lines) -> Self {
-        Self { inner, lines }
+        Self { inner, lines, abreast: 1 }
+    }
+
+    /// The same, as a store that gains by this many fetches side by side.
+    pub(crate) fn abreast(self, abreast: usize) -> Self {
+        Self { abreast, ..self }
     }
 }
 
@@ -92,6 +98,10 @@ impl Backend for Ledger {
 
     fn id_context(&self) -> IdContext {
         self.inner.id_context()
+    }
+
+    fn fetches_abreast(&self) -> usize {
+        self.abreast
     }
 
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {

@@ -8,6 +8,10 @@ use super::{QueueWish, WorkerBuilder};
 impl<S> WorkerBuilder<S> {
     /// Runs jobs of this queue, at most `slots` at once (1 to 10,000). Without any queue the worker runs the queue
     /// `default` with the slots of [`Self::slots`], or 10.
+    ///
+    /// No more than `slots` handlers run at once. Where they end quicker than a fetch takes, some more jobs are leased,
+    /// as many as will have a slot when they arrive and at most `slots`; they are in hand but have not started, and a stop
+    /// gives them back with their attempt. A pause of the queue gives back those that wait when the worker hears of it.
     pub fn queue(mut self, name: impl Into<String>, slots: usize) -> Self {
         self.queues.push(QueueWish { name: name.into(), slots, priorities: None });
         self
@@ -22,7 +26,8 @@ impl<S> WorkerBuilder<S> {
         self
     }
 
-    /// How many jobs run at once at most over all queues, 1 to 10,000. Default: the sum of the queues.
+    /// How many jobs run at once at most over all queues, 1 to 10,000. Default: the sum of the queues. As with
+    /// [`Self::queue`], a few more may be leased where they end quicker than a fetch takes.
     pub fn slots(mut self, slots: usize) -> Self {
         self.options.slots = Some(slots);
         self
