@@ -33,7 +33,9 @@ pub use gristmill_macros::Job;
 #[cfg(feature = "memory")]
 pub use gristmill_memory::Memory;
 #[cfg(feature = "postgres")]
-pub use gristmill_postgres::{HeldSnapshot, Postgres, PostgresBuilder, PostgresTransaction, Spent, tokio_postgres};
+pub use gristmill_postgres::{
+    HeldSnapshot, Postgres, PostgresBuilder, PostgresTransaction, Spent, tokio_postgres,
+};
 #[cfg(feature = "sqlite")]
 pub use gristmill_sqlite::{Sqlite, SqliteBuilder, Synchronous};
 /// Tells a handler to stop; an extractor.
