@@ -17,6 +17,7 @@ use crate::enqueue;
 use crate::error::{Answer, Fail, undecodable};
 use crate::fetch::fetch;
 use crate::handle::Inner;
+use crate::member::Member;
 use crate::session::Session;
 use crate::told::Told;
 
@@ -122,15 +123,45 @@ async fn look_at(
     told: &mut Told,
 ) -> Answer<Vec<Finished>> {
     let items: Vec<&FinishItem> = places.iter().map(|place| &items[*place]).collect();
+    let mut answers = Vec::with_capacity(items.len());
+    for part in in_turn(&items) {
+        let ended = end_part(inner, session, call, part).await;
+        let (answered, tells) = if answers.is_empty() { ended? } else { ended.map_err(stored_before)? };
+        answers.extend(answered);
+        told.merge(tells);
+    }
+    Ok(answers)
+}
+
+/// Cuts items where one may enqueue a job whose unique key a later one still holds: an item's follow-up jobs are stored
+/// before the next item's run ends.
+fn in_turn<'s, 'i>(items: &'s [&'i FinishItem]) -> Vec<&'s [&'i FinishItem]> {
+    let is_unique = |item: &&FinishItem| Member::of_place(item.lease.place).is_unique;
+    let takes_keys = |item: &FinishItem| item.effects.iter().any(|job| job.spec.unique_key.is_some());
+    let last_key = items.iter().rposition(is_unique).unwrap_or(0);
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for (place, item) in items.iter().enumerate().take(last_key) {
+        if takes_keys(item) {
+            parts.push(&items[start..=place]);
+            start = place + 1;
+        }
+    }
+    parts.push(&items[start..]);
+    parts
+}
+
+async fn end_part(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    items: &[&FinishItem],
+) -> Answer<(Vec<Finished>, Told)> {
     let mut tries = 1;
     loop {
-        match thorough::finish(inner, session, call, &items).await {
+        match thorough::finish(inner, session, call, items).await {
             Err(fail) if fail.is_collision() && tries < TRIES => session.roll_back().await?,
-            Err(fail) => return Err(fail),
-            Ok((answers, tells)) => {
-                told.merge(tells);
-                return Ok(answers);
-            }
+            answer => return answer,
         }
         tries += 1;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gristmill_core::{Enqueued, ExistingBy, FinishItem, JobId, JobState, Verdict};
+use gristmill_core::{Enqueued, ExistingBy, FinishItem, Finished, JobId, JobState, Verdict};
 
 use crate::case::cases;
 use crate::{Fixture, Shape};
@@ -27,6 +27,7 @@ cases! { "unique":
     unique_key_passes_to_an_effect_of_the_run_that_frees_it,
     unique_key_still_held_forbids_an_effect_but_not_the_finish,
     unique_key_of_two_effects_stores_the_first,
+    unique_key_of_a_run_that_ends_later_in_the_request_forbids_an_effect,
     unique_key_may_stand_on_many_ended_jobs,
     unique_key_of_a_refused_job_is_not_taken,
     unique_key_survives_reopening needs Durable,
@@ -211,6 +212,31 @@ fn unique_key_still_held_forbids_an_effect_but_not_the_finish(t: &Fixture) {
     t.finish(end);
 
     assert_eq!((t.state(job), t.find(id)), (JobState::Completed, None));
+}
+
+/// PostgreSQL once ended all runs of a request before it stored the first follow-up job: the random histories found it.
+fn unique_key_of_a_run_that_ends_later_in_the_request_forbids_an_effect(t: &Fixture) {
+    let worker = t.worker();
+    t.put(t.job());
+    let first = t.take(worker).lease;
+    t.put(t.job().key("k"));
+    let holder = t.take(worker).lease;
+    let effects = [t.job().key("k"), t.job().key("k")];
+    let ids = effects.each_ref().map(|effect| effect.id);
+    let ends: Vec<FinishItem> = [first, holder]
+        .into_iter()
+        .zip(effects)
+        .map(|(lease, effect)| {
+            let mut end = FinishItem::complete(lease);
+            end.effects.push(effect);
+            end
+        })
+        .collect();
+
+    let answers = t.finish_all(ends);
+
+    assert_eq!(answers, [Finished::Accepted { state: JobState::Completed }; 2]);
+    assert_eq!(ids.map(|id| t.find(id).is_some()), [false, true]);
 }
 
 fn unique_key_of_two_effects_stores_the_first(t: &Fixture) {
