@@ -40,6 +40,10 @@ pub(crate) fn parse(url: &str) -> Result<PostgresBuilder, BackendError> {
     }
     let rest = if passed.is_empty() { place.to_owned() } else { format!("{place}?{}", passed.join("&")) };
     let config: Config = rest.parse().map_err(|error| unreadable(&theirs, error))?;
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        return Err(refused("the URL of the PostgreSQL server names no host")
+            .with_hint("write `postgres://user:password@host:5432/database`"));
+    }
     let mut builder = PostgresBuilder::new(config);
     builder.verifies = verifies;
     for option in ours {
@@ -134,6 +138,7 @@ mod tests {
             let error = parse(url).expect_err(url);
             assert!(!format!("{error} {:?}", error.hint()).contains("secret"), "{error:?}");
         }
+        assert!(parse("postgres://").is_err_and(|error| error.to_string().contains("names no host")));
         let error = parse("postgres://h/x?shema=a").expect_err("it is misspelt");
         assert_eq!(error.hint(), Some("did you mean the option `schema`?"));
     }
