@@ -103,7 +103,7 @@ impl Store {
         } else {
             self.by_id.values().filter(|slot| matches(filter, self.job(**slot))).count() as u64
         };
-        capped(value, cap)
+        Count::up_to(cap, value)
     }
 
     fn count_by_place(&self, filter: &JobFilter) -> u64 {
@@ -119,7 +119,7 @@ impl Store {
         reply.stale_finishes = self.stale_finishes;
         for queue in self.queues_by_name() {
             let mut stats = QueueStats::new(queue.record.clone());
-            stats.counts = queue.counts.map(|count| capped(count, request.cap));
+            stats.counts = queue.counts.map(|count| Count::up_to(request.cap, count));
             let oldest = Priority::all().filter_map(|priority| queue.first_due(priority)).min();
             stats.oldest_available = oldest.map(|run_at| now.since(run_at));
             reply.queues.push(stats);
@@ -132,11 +132,6 @@ impl Store {
         let lasting = "everything ends with this process";
         vec![Diagnosis::fine("room", room), Diagnosis::fine("durability", lasting)]
     }
-}
-
-fn capped(value: u64, cap: Option<u64>) -> Count {
-    let cap = cap.unwrap_or(u64::MAX);
-    Count { value: value.min(cap), capped: value > cap }
 }
 
 /// The filter's own definition needs a whole record; what tells most jobs apart is looked at first.

@@ -63,7 +63,7 @@ pub(crate) async fn count(
     } else {
         count_matches(inner, &mut session, filter, cap.unwrap_or(u64::MAX)).await?
     };
-    Ok(capped(value, *cap))
+    Ok(Count::up_to(*cap, value))
 }
 
 async fn count_by_place(
@@ -119,7 +119,7 @@ pub(crate) async fn stats(inner: &Inner, call: Call, request: &StatsRequest) -> 
         let mut stats = QueueStats::new(queue);
         for state in JobState::ALL {
             let amount = amounts.get(&(number, state)).copied().unwrap_or(0);
-            stats.counts[state.index()] = capped(amount, request.cap);
+            stats.counts[state.index()] = Count::up_to(request.cap, amount);
         }
         stats.oldest_available = oldest.get(&number).map(|run_at| now.since(*run_at));
         reply.queues.push(stats);
@@ -149,9 +149,4 @@ async fn due(session: &mut Session, call: Call) -> Answer<Due> {
     }
     let (now, stale) = due.ok_or_else(|| undecodable("time"))?;
     Ok(Due { now, oldest, stale })
-}
-
-fn capped(value: u64, cap: Option<u64>) -> Count {
-    let cap = cap.unwrap_or(u64::MAX);
-    Count { value: value.min(cap), capped: value > cap }
 }

@@ -51,7 +51,7 @@ pub(crate) fn count(connection: &Connection, filter: &JobFilter, cap: Option<u64
     } else {
         count_matches(connection, filter, cap.unwrap_or(u64::MAX))?
     };
-    Ok(capped(value, cap))
+    Ok(Count::up_to(cap, value))
 }
 
 fn count_by_place(connection: &Connection, filter: &JobFilter) -> Answer<u64> {
@@ -80,7 +80,7 @@ pub(crate) fn stats(connection: &Connection, request: StatsRequest, now: Timesta
         let mut rows = amounts.query([number])?;
         while let Some(row) = rows.next()? {
             let state = row::state(row.get(0)?)?;
-            stats.counts[state.index()] = capped(row::amount(row.get(1)?), request.cap);
+            stats.counts[state.index()] = Count::up_to(request.cap, row::amount(row.get(1)?));
         }
         if stats.count(JobState::Available).value > 0 {
             stats.oldest_available = oldest(connection, number)?.map(|run_at| now.since(run_at));
@@ -100,9 +100,4 @@ fn oldest(connection: &Connection, queue: i64) -> Answer<Option<Timestamp>> {
         oldest = oldest.into_iter().chain(first).min();
     }
     Ok(oldest.map(Timestamp::from_millis))
-}
-
-fn capped(value: u64, cap: Option<u64>) -> Count {
-    let cap = cap.unwrap_or(u64::MAX);
-    Count { value: value.min(cap), capped: value > cap }
 }

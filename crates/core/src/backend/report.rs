@@ -140,6 +140,14 @@ pub struct Count {
     pub capped: bool,
 }
 
+impl Count {
+    /// The value, or the cap where there is more.
+    pub fn up_to(cap: Option<u64>, value: u64) -> Self {
+        let cap = cap.unwrap_or(u64::MAX);
+        Self { value: value.min(cap), capped: value > cap }
+    }
+}
+
 /// Numbers of one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
