@@ -2,7 +2,7 @@
 //!
 //! The number of its statements does not grow with the number of runs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use gristmill_core::{Call, FinishItem, Finished, LostWhy, NewJob, Retention, Timestamp, settle};
 use gristmill_sql::EndedBy;
@@ -125,23 +125,28 @@ fn judge<'i>(
     now: Timestamp,
 ) -> Judged<'i> {
     let mut judged = Judged { answers: Vec::with_capacity(said.len()), ended: Vec::new() };
-    // The runs that end by this call, and whether their jobs go with them.
-    let mut here: HashMap<(Uuid, Uuid, u32), bool> = HashMap::new();
+    let mut ended_here = HashSet::new();
+    let mut erased_here = HashSet::new();
     for (said, known) in said.iter().zip(known) {
         let run = (said.nonce, said.job(), said.item.lease.run);
-        let answer = match here.get(&run) {
-            Some(true) => lost(LostWhy::Unknown),
-            Some(false) => Finished::AlreadyAccepted,
-            None => match open(said, claims, known) {
+        let answer = if erased_here.contains(&said.job()) {
+            lost(LostWhy::Unknown)
+        } else if ended_here.contains(&run) {
+            Finished::AlreadyAccepted
+        } else {
+            match open(said, claims, known) {
                 Ok(held) => {
                     let ended = said.end(held, known.retention);
-                    here.insert(run, ended.put(now).is_erased());
+                    ended_here.insert(run);
+                    if ended.put(now).is_erased() {
+                        erased_here.insert(said.job());
+                    }
                     let state = ended.settled.state;
                     judged.ended.push(ended);
                     Finished::Accepted { state }
                 }
                 Err(answer) => answer,
-            },
+            }
         };
         judged.answers.push(answer);
     }
