@@ -17,8 +17,8 @@ use crate::error::{Answer, Fail, unavailable, undecodable};
 use crate::handle::{Inner, Postgres};
 use crate::statement::sql;
 
-/// A checkpoint writes out all that lies in the server's memory.
-const CHECKPOINT: Duration = Duration::from_secs(600);
+/// A checkpoint writes out all that lies in the server's memory; a vacuum reads all that was stored.
+const SETTLE: Duration = Duration::from_secs(600);
 
 /// What a server has spent up to one moment, over all its databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,9 +65,9 @@ impl Postgres {
         self.run(Call::new(), Effect::None, |inner, _| async move { hold_snapshot(&inner).await }).await
     }
 
-    /// Lets the server write out what it has changed in its memory, so that none of it falls into a measurement that
-    /// follows. May take as long as the disk needs for some gigabytes. Says whether the role may ask for it; where it may
-    /// not, nothing is done.
+    /// Lets the server vacuum what was stored and write out what it has changed in its memory, so that none of it falls
+    /// into a measurement that follows. May take as long as the disk needs for some gigabytes. Says whether the role may
+    /// ask for the latter; tables that are not its own are not vacuumed.
     ///
     /// # Errors
     /// [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server cannot be reached,
@@ -75,9 +75,9 @@ impl Postgres {
     ///
     /// # Cancel safety
     /// The server goes on.
-    pub async fn checkpoint_server(&self) -> Result<bool, BackendError> {
-        let call = Call::new().within(CHECKPOINT);
-        self.run(call, Effect::None, |inner, _| async move { checkpoint(&inner).await }).await
+    pub async fn settle_server(&self) -> Result<bool, BackendError> {
+        let call = Call::new().within(SETTLE);
+        self.run(call, Effect::None, |inner, _| async move { settle(&inner).await }).await
     }
 }
 
@@ -102,8 +102,10 @@ async fn hold_snapshot(inner: &Arc<Inner>) -> Answer<HeldSnapshot> {
     Ok(held)
 }
 
-async fn checkpoint(inner: &Inner) -> Answer<bool> {
-    match inner.reads().await?.batch("CHECKPOINT").await {
+async fn settle(inner: &Inner) -> Answer<bool> {
+    let mut session = inner.reads().await?;
+    session.batch(&inner.statements.of(sql!("vacuum")).text).await?;
+    match session.batch("CHECKPOINT").await {
         Ok(()) => Ok(true),
         Err(Fail::Broken(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(false),
         Err(fail) => Err(fail),

@@ -79,6 +79,8 @@ pub(crate) enum Figure {
     EnqueuePerSecond,
     /// Finished while others were enqueued.
     SustainedPerSecond,
+    /// The last third of such a run against its first.
+    SustainedLastToFirst,
     /// Enqueue call to handler start.
     LatencyP50Ms,
     /// One row inserted and committed while nothing else is under way.
@@ -94,6 +96,7 @@ impl Figure {
             Self::DrainPerSecond => &["drain_per_s"],
             Self::EnqueuePerSecond => &["enqueue_per_s"],
             Self::SustainedPerSecond => &["sustained_per_s"],
+            Self::SustainedLastToFirst => &["last_to_first"],
             Self::LatencyP50Ms => &["latency_ms", "p50"],
             Self::CommitP50Ms => &["commit_ms", "p50"],
             Self::WalBytesToRun => &["wal_bytes_per_job", "fetch_and_finish"],
@@ -106,6 +109,7 @@ impl Figure {
             Self::DrainPerSecond | Self::EnqueuePerSecond | Self::SustainedPerSecond => "/s",
             Self::LatencyP50Ms | Self::CommitP50Ms => "ms",
             Self::WalBytesToRun => "B",
+            Self::SustainedLastToFirst => "",
         }
     }
 }

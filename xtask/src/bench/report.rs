@@ -116,7 +116,7 @@ impl<'a> Row<'a> {
             self.subject.cell(),
             self.reference().map_or_else(|| "-".to_owned(), number),
             self.value().map_or_else(|| "-".to_owned(), |value| format!("{value:.2}")),
-            bound,
+            bound.trim_end().to_owned(),
             format!("{}/{}", self.lost(), self.duplicated()),
             self.verdict(),
         ]];

@@ -51,6 +51,8 @@ pub(super) struct Figures {
     pub(super) sustained_per_s: Option<f64>,
     /// `sustain`: the same for every five seconds.
     pub(super) series_per_s: Option<Vec<f64>>,
+    /// `sustain`: what the last third of these is to the first third.
+    pub(super) last_to_first: Option<f64>,
     /// Enqueue call to handler start.
     pub(super) latency_ms: Option<Spread>,
     /// One row inserted and committed; only the floors measure it.

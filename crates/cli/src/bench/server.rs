@@ -20,11 +20,11 @@ impl Server {
         Self { postgres, holds_snapshot }
     }
 
-    /// Lets the server write out what is old, so that none of it falls into the measurement. Left out where the role may
-    /// not.
+    /// Lets the server vacuum and write out what is old, so that none of it falls into the measurement. Left out where the
+    /// role may not.
     pub(super) async fn settle(&self) -> Result<()> {
         if let Some(postgres) = &self.postgres {
-            postgres.checkpoint_server().await?;
+            postgres.settle_server().await?;
         }
         Ok(())
     }

@@ -80,6 +80,7 @@ pub(super) async fn run(
     });
     let figures = Figures {
         sustained_per_s: Some(measured.per_second(completed)),
+        last_to_first: series.last_to_first(),
         series_per_s: Some(series.rates),
         latency_ms: Spread::of(waits.collect()),
         client_cpu_us_per_job: Some(measured.client_cpu_us_per_job(completed)),
@@ -119,5 +120,25 @@ impl Series {
             self.at = at;
             self.completed = completed;
         }
+    }
+
+    /// What the last third of the steps is to the first third: near one where a rate is flat.
+    fn last_to_first(&self) -> Option<f64> {
+        let third = self.rates.len() / 3;
+        let (first, last) = (self.rates.get(..third)?, self.rates.get(self.rates.len() - third..)?);
+        (third > 0).then(|| last.iter().sum::<f64>() / first.iter().sum::<f64>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_third_is_held_against_the_first() {
+        let of = |rates: &[f64]| Series { rates: rates.to_vec(), ..Series::default() }.last_to_first();
+        assert_eq!(of(&[4.0, 9.0]), None);
+        assert_eq!(of(&[4.0, 9.0, 2.0]), Some(0.5));
+        assert_eq!(of(&[4.0, 4.0, 9.0, 9.0, 9.0, 2.0, 6.0]), Some(1.0));
     }
 }

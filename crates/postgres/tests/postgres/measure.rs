@@ -17,7 +17,7 @@ fn the_log_grows_with_what_is_stored() {
     schema.enqueue(&backend, 100);
     let after = block_on(backend.spent()).expect("the server answers");
     assert!(after.wal_bytes > before.wal_bytes + 100 * 50, "{before:?} {after:?}");
-    assert!(block_on(backend.checkpoint_server()).expect("the server answers"), "the role may ask for it");
+    assert!(block_on(backend.settle_server()).expect("the server answers"), "the role may ask for it");
 }
 
 #[test]

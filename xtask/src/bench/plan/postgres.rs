@@ -3,7 +3,7 @@
 use super::{
     Bound::{AtLeast, AtMost, RatioAtLeast},
     Comparison,
-    Figure::{DrainPerSecond, EnqueuePerSecond, LatencyP50Ms, SustainedPerSecond, WalBytesToRun},
+    Figure::{DrainPerSecond, EnqueuePerSecond, LatencyP50Ms, SustainedLastToFirst, SustainedPerSecond, WalBytesToRun},
     Program::{GraphileWorker, River},
     Side,
     When::{Always, Full, Peers},
@@ -92,6 +92,17 @@ pub(super) const ROWS: &[Comparison] = &[
         references: &[product(SustainedPerSecond, "--db {url} --mode sustain --seconds {seconds}")
             .called("gristmill, without")],
         bound: RatioAtLeast(0.7),
+    },
+    Comparison {
+        when: Full,
+        name: "postgres, the last third of 60 s with a snapshot held, to the first",
+        jobs: 100_000,
+        subject: product(
+            SustainedLastToFirst,
+            "--db {url} --mode sustain --seconds {seconds} --hold-snapshot",
+        ),
+        references: &[],
+        bound: AtLeast(0.9),
     },
     Comparison {
         when: Peers,
