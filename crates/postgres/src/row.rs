@@ -1,87 +1,16 @@
 //! Between Rust's types and the columns of rows.
 
 use std::num::NonZeroU16;
-use std::time::Duration;
 
-use gristmill_core::{
-    Args, Ending, JobId, JobSpec, JobState, Metadata, Name, Priority, Retention, RetryPolicy, Timestamp,
-    UniqueKey, WorkerId,
-};
-use serde::{Deserialize, Serialize};
+use gristmill_core::{Args, Ending, JobId, JobSpec, JobState, Name, Priority, Timestamp, WorkerId};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::error::{Answer, undecodable};
 
 pub(crate) use gristmill_sql::{
-    amount, duration, ending_number, millis, read_names, run_error, size, state_number, write_names,
+    Options, amount, duration, ending_number, millis, read_names, run_error, size, state_number, write_names,
 };
-
-/// What few jobs have, as the column `options` keeps it:
-/// `{"unique_key":"k","timeout_ms":1000,"retry":{…},"retention":{…},"tags":["t"],"metadata":{…}}`, each member only where
-/// it is set. A member that does not decode counts as not set: a newer version may have written it, and a job may not be
-/// lost, or its queue held up, for that.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Options {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) unique_key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timeout_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
-    pub(crate) retry: Option<RetryPolicy>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
-    pub(crate) retention: Option<Retention>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) tags: Vec<Name>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Box<serde_json::value::RawValue>>,
-}
-
-fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: serde::de::DeserializeOwned,
-{
-    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
-    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
-}
-
-impl Options {
-    /// The column's text; `None` for a job without options.
-    pub(crate) fn of(spec: &JobSpec) -> Option<String> {
-        gristmill_sql::has_options(spec).then(|| {
-            let metadata = (!spec.metadata.is_empty()).then(|| spec.metadata.to_json());
-            let options = Self {
-                unique_key: spec.unique_key.as_ref().map(|key| key.as_str().to_owned()),
-                timeout_ms: spec
-                    .timeout
-                    .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
-                retry: spec.retry.as_deref().cloned(),
-                retention: spec.retention.as_deref().copied(),
-                tags: spec.tags.clone(),
-                metadata: metadata.and_then(|json| serde_json::value::RawValue::from_string(json).ok()),
-            };
-            serde_json::to_string(&options).expect("options are always JSON")
-        })
-    }
-
-    pub(crate) fn parse(text: Option<&str>) -> Self {
-        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-    }
-
-    /// Sets what is there in a spec.
-    pub(crate) fn into_spec(self, spec: &mut JobSpec) {
-        spec.unique_key = self.unique_key.and_then(|key| UniqueKey::new(key).ok());
-        spec.timeout = self.timeout_ms.map(Duration::from_millis);
-        spec.retry = self.retry.map(Box::new);
-        spec.retention = self.retention.map(Box::new);
-        spec.tags = self.tags;
-        if let Some(json) = self.metadata {
-            spec.metadata = Metadata::from_json(json.get()).unwrap_or_default();
-        }
-    }
-}
 
 /// A spec from its columns; its options are still to be set.
 pub(crate) fn spec(kind: Name, queue: Name, priority: i16, max_attempts: i32, args: Args) -> JobSpec {

@@ -9,6 +9,7 @@ mod column;
 mod ended;
 mod migrations;
 mod names;
+mod options;
 
 pub use args::ArgsBlocks;
 pub use column::{
@@ -16,5 +17,6 @@ pub use column::{
     read_names, run_error, size, state, state_number, write_names,
 };
 pub use ended::EndedBy;
-pub use migrations::{Migration, Migrations};
+pub use migrations::{Migration, Migrations, POSTGRES_SCHEMA, SQLITE_SCHEMA};
 pub use names::{Interner, QueueNumbers};
+pub use options::Options;

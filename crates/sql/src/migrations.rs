@@ -2,6 +2,11 @@
 
 use gristmill_core::{BackendError, BackendErrorKind, MigrationReport};
 
+/// The version of PostgreSQL's schema: the one its backend brings, and the one the outbox asks for.
+pub const POSTGRES_SCHEMA: u32 = 2;
+/// The version of SQLite's schema: the one its backend brings, and the one the outbox asks for.
+pub const SQLITE_SCHEMA: u32 = 2;
+
 /// All versions of a backend's schema, the first one first.
 ///
 /// ```

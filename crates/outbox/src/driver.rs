@@ -1,0 +1,55 @@
+//! What an adapter implements: how one call travels through its driver.
+
+use std::future::Future;
+
+use crate::{Call, Database, Refusal};
+
+/// A connection of somebody's asynchronous driver, usually in a transaction.
+///
+/// ```
+/// use gristmill_outbox::{Call, Database, Driver, Refusal};
+///
+/// # struct Client;
+/// # impl Client {
+/// #     async fn text(&mut self, _: &str, _: &[&str]) -> Result<String, std::io::Error> { Ok(String::new()) }
+/// # }
+/// struct Adapter<'c>(&'c mut Client);
+///
+/// impl Driver for Adapter<'_> {
+///     fn database(&self) -> Database {
+///         Database::Postgres
+///     }
+///
+///     async fn send(&mut self, call: &Call) -> Result<String, Refusal> {
+///         let answer = self.0.text(call.statement(), &[call.request()]).await;
+///         answer.map_err(|error| Refusal::new(None, error.to_string(), error))
+///     }
+/// }
+/// ```
+pub trait Driver: Send {
+    /// What the connection leads to. A call for another database is refused before it is sent.
+    fn database(&self) -> Database;
+
+    /// Sends [`Call::statement`] with [`Call::request`] as its only parameter, a text, and returns the first column of
+    /// the first row, a text. Where there is an [`answer_statement`](Call::answer_statement), the first one gives no
+    /// row, and this one without parameters gives the answer.
+    ///
+    /// # Errors
+    /// [`Refusal`] says what the driver said.
+    ///
+    /// # Cancel safety
+    /// That of the driver: dropped, the statement may have been executed in the transaction.
+    fn send(&mut self, call: &Call) -> impl Future<Output = Result<String, Refusal>> + Send;
+}
+
+/// As [`Driver`], for a driver that blocks its thread.
+pub trait BlockingDriver {
+    /// What the connection leads to. A call for another database is refused before it is sent.
+    fn database(&self) -> Database;
+
+    /// As [`Driver::send`].
+    ///
+    /// # Errors
+    /// [`Refusal`] says what the driver said.
+    fn send(&mut self, call: &Call) -> Result<String, Refusal>;
+}

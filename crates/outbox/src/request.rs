@@ -1,0 +1,182 @@
+//! Requests: what a call's JSON text says.
+//!
+//! ```json
+//! {"schema":2,"jobs":[{"id":"019a…","kind":"k","queue":"default","priority":0,"max_attempts":20,"args":"{\"a\":1}",
+//!   "options":{"unique_key":"u"},"key":"75","delay_ms":5}]}
+//! {"schema":2,"ids":["019a…"],"actor":null,"patch":{"priority":1,"args":"{}","now":true}}
+//! {"schema":2,"ids":["019a…"]}
+//! ```
+//!
+//! Args are text inside of the text, since they are stored byte by byte as they were given. `options` is there where the
+//! job has any, `key` (the unique key's bytes in hexadecimal) where it has one; a time is `delay_ms`, `at_ms` or
+//! `suspended`, none of them is now.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use gristmill_core::{Error, JobId, JobPatch, NewJob, Priority, Timestamp, When};
+use gristmill_sql::Options;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+#[derive(Serialize)]
+struct Enqueue<'j> {
+    schema: u32,
+    jobs: Vec<Job<'j>>,
+}
+
+#[derive(Serialize)]
+struct Job<'j> {
+    id: JobId,
+    kind: &'j str,
+    queue: &'j str,
+    priority: i8,
+    max_attempts: u16,
+    args: &'j str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    options: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Act<'a> {
+    schema: u32,
+    ids: [JobId; 1],
+    actor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<Patch<'a>>,
+}
+
+#[derive(Default, Serialize)]
+struct Patch<'p> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<i8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    args: Option<&'p str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    now: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Get {
+    schema: u32,
+    ids: [JobId; 1],
+}
+
+/// Stores jobs.
+///
+/// # Errors
+/// [`Invalid`](gristmill_core::ErrorKind::Invalid) for args that are no text.
+pub(crate) fn enqueue(schema: u32, jobs: &[NewJob]) -> Result<String, Error> {
+    let jobs: Result<_, Error> = jobs.iter().map(job).collect();
+    Ok(json(&Enqueue { schema, jobs: jobs? }))
+}
+
+/// Cancels a job.
+pub(crate) fn cancel(schema: u32, id: JobId, actor: Option<&str>) -> String {
+    json(&Act { schema, ids: [id], actor, patch: None })
+}
+
+/// Changes a job.
+///
+/// # Errors
+/// [`Invalid`](gristmill_core::ErrorKind::Invalid) for args that are no text.
+pub(crate) fn update(schema: u32, id: JobId, actor: Option<&str>, patch: JobPatch) -> Result<String, Error> {
+    let args = patch.args;
+    let mut changes = Patch {
+        priority: patch.priority.map(Priority::get),
+        max_attempts: patch.max_attempts.map(std::num::NonZeroU16::get),
+        args: args.as_ref().map(|args| text(args.as_bytes())).transpose()?,
+        ..Patch::default()
+    };
+    match patch.when {
+        Some(When::Now) => changes.now = Some(true),
+        Some(When::After(delay)) => changes.delay_ms = Some(delay_ms(delay)),
+        Some(When::At(at)) => changes.at_ms = Some(at.as_millis()),
+        // The time stays as it is.
+        _ => {}
+    }
+    Ok(json(&Act { schema, ids: [id], actor, patch: Some(changes) }))
+}
+
+/// Looks at a job.
+pub(crate) fn get(schema: u32, id: JobId) -> String {
+    json(&Get { schema, ids: [id] })
+}
+
+/// Whether a job can be sent.
+///
+/// # Errors
+/// [`Invalid`](gristmill_core::ErrorKind::Invalid) for args that are no text.
+pub(crate) fn check(job: &NewJob) -> Result<(), Error> {
+    args(job).map(drop)
+}
+
+fn args(job: &NewJob) -> Result<&str, Error> {
+    text(job.spec.args.as_bytes()).map_err(|error| Error::invalid(format!("job {}: {error}", job.id)))
+}
+
+fn job(job: &NewJob) -> Result<Job<'_>, Error> {
+    let spec = &job.spec;
+    let mut request = Job {
+        id: job.id,
+        kind: spec.kind.as_str(),
+        queue: spec.queue.as_str(),
+        priority: spec.priority.get(),
+        max_attempts: spec.max_attempts.get(),
+        args: args(job)?,
+        options: Options::of(spec).and_then(|options| RawValue::from_string(options).ok()),
+        key: spec.unique_key.as_ref().map(|key| hex(key.as_str().as_bytes())),
+        delay_ms: None,
+        at_ms: None,
+        suspended: None,
+    };
+    match job.when {
+        When::Now => {}
+        When::After(delay) => request.delay_ms = Some(delay_ms(delay)),
+        When::At(at) => request.at_ms = Some(at.as_millis()),
+        // Also what a newer core may mean by a time that is not known here.
+        _ => request.suspended = Some(true),
+    }
+    Ok(request)
+}
+
+/// Args as a text that every database takes. Checked args are one; those of [`Args::from_stored`] need not be.
+///
+/// [`Args::from_stored`]: gristmill_core::Args::from_stored
+fn text(args: &[u8]) -> Result<&str, Error> {
+    match std::str::from_utf8(args) {
+        Ok(text) if !text.contains('\0') => Ok(text),
+        _ => Err(Error::invalid("args: not valid JSON: not a text in UTF-8 without NUL")),
+    }
+}
+
+fn delay_ms(delay: Duration) -> i64 {
+    gristmill_sql::millis(delay).min(Timestamp::MAX.as_millis())
+}
+
+/// Two digits a byte.
+fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}
+
+fn json(request: &impl Serialize) -> String {
+    serde_json::to_string(request).expect("a request has string keys only and is always JSON")
+}

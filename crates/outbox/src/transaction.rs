@@ -1,0 +1,118 @@
+//! Acts in the caller's transaction, through an asynchronous driver.
+
+use gristmill_core::{Enqueue, Error, Job, JobId, JobPatch, NewJob, Receipt, Verdict};
+
+use crate::act::{self, Act};
+use crate::{Driver, Outbox, OutboxJob};
+
+/// The outbox on one of the caller's connections: what is done here is done in the transaction that the connection is in,
+/// and takes effect when that commits.
+///
+/// Every act is one statement. Where no transaction has begun, each statement is one of its own and is stored at once.
+///
+/// What a job's rules refuse is refused before anything is sent, and a duplicate (the unique key is held, or the id is
+/// there) is an answer: neither hurts the transaction. That holds at READ COMMITTED, PostgreSQL's default; at REPEATABLE
+/// READ and SERIALIZABLE, a unique key that another transaction has taken meanwhile is an error that asks for a repeat of
+/// the whole transaction.
+#[derive(Debug)]
+#[must_use = "it does nothing until something is enqueued"]
+pub struct InTransaction<'o, D> {
+    outbox: &'o Outbox,
+    driver: D,
+}
+
+impl<'o, D: Driver> InTransaction<'o, D> {
+    pub(crate) fn new(outbox: &'o Outbox, driver: D) -> Self {
+        Self { outbox, driver }
+    }
+
+    /// Stores a job if and only if the transaction commits: by itself, or with options of this one enqueue
+    /// (`Welcome { user_id: 7 }.delay(HOUR)`). A job whose unique key is held by another one is not stored; the receipt
+    /// names the holder.
+    ///
+    /// # Errors
+    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists everything that is wrong with the job; nothing was sent. Else
+    /// the database's, after which PostgreSQL's transaction is aborted.
+    ///
+    /// # Cancel safety
+    /// Dropped, the statement may have been executed in the transaction.
+    pub async fn enqueue<J: Job>(&mut self, job: impl Into<Enqueue<J>>) -> Result<Receipt, Error> {
+        let job = self.outbox.prepare(job)?;
+        act::only(self.enqueue_prepared(&[job]).await?)
+    }
+
+    /// Stores many jobs, a thousand a statement, in their order. All are checked before the first one is sent; one answer
+    /// a job.
+    ///
+    /// # Errors
+    /// As [`Self::enqueue`]; an invalid job is named by its place.
+    ///
+    /// # Cancel safety
+    /// Dropped, a prefix of the jobs may have been stored in the transaction.
+    pub async fn enqueue_many<J, I>(&mut self, jobs: I) -> Result<Vec<Receipt>, Error>
+    where
+        J: Job,
+        I: IntoIterator,
+        I::Item: Into<Enqueue<J>>,
+    {
+        let jobs = act::prepare_all(self.outbox, jobs)?;
+        self.enqueue_prepared(&jobs).await
+    }
+
+    /// Stores jobs that were [prepared](Outbox::prepare), a thousand a statement. A repeat with the same jobs is safe, after
+    /// a lost answer to COMMIT say: those that are there answer [`Existing`](gristmill_core::Enqueued::Existing) by
+    /// their id.
+    ///
+    /// # Errors
+    /// As [`Self::enqueue`].
+    ///
+    /// # Cancel safety
+    /// As [`Self::enqueue_many`].
+    pub async fn enqueue_prepared(&mut self, jobs: &[NewJob]) -> Result<Vec<Receipt>, Error> {
+        let mut receipts = Vec::with_capacity(jobs.len());
+        for act in act::enqueue(self.outbox, jobs)? {
+            receipts.extend(self.run(act?).await?);
+        }
+        Ok(receipts)
+    }
+
+    /// Cancels a job. One that has not started ends `cancelled` with the transaction's commit; the handler of a running one
+    /// is told then, and whatever its run comes to, the job ends `cancelled`.
+    ///
+    /// # Errors
+    /// The database's. That the job is not there, or has ended, is a verdict.
+    ///
+    /// # Cancel safety
+    /// As [`Self::enqueue`].
+    pub async fn cancel(&mut self, id: JobId) -> Result<Verdict, Error> {
+        self.run(act::cancel(self.outbox, id)).await
+    }
+
+    /// Changes a job that has not started. Others are refused.
+    ///
+    /// # Errors
+    /// The database's. That the job is not there, or in the wrong state, is a verdict.
+    ///
+    /// # Cancel safety
+    /// As [`Self::enqueue`].
+    pub async fn update(&mut self, id: JobId, patch: JobPatch) -> Result<Verdict, Error> {
+        self.run(act::update(self.outbox, id, patch)?).await
+    }
+
+    /// A job as the transaction sees it; `None` when there is none, or no longer.
+    ///
+    /// # Errors
+    /// The database's.
+    ///
+    /// # Cancel safety
+    /// Changes nothing.
+    pub async fn get(&mut self, id: JobId) -> Result<Option<OutboxJob>, Error> {
+        self.run(act::get(self.outbox, id)).await
+    }
+
+    async fn run<T>(&mut self, act: Act<'_, T>) -> Result<T, Error> {
+        self.outbox.check(self.driver.database())?;
+        let answer = self.driver.send(act.call()).await;
+        act.answered(self.outbox, answer)
+    }
+}
