@@ -64,6 +64,7 @@ mod transaction;
 pub use blocking::InBlockingTransaction;
 pub use call::Call;
 pub use driver::{BlockingDriver, Driver};
+pub use gristmill_core::{Enqueue, Enqueued, Error, Job, JobId, JobPatch, NewJob, Receipt, Verdict};
 pub use job::OutboxJob;
 pub use outbox::Outbox;
 pub use refusal::Refusal;
