@@ -13,11 +13,18 @@ use crate::handle::Sqlite;
 /// `GRML`, as bytes.
 const APPLICATION_ID: i64 = 0x4752_4d4c;
 
-const MIGRATIONS: Migrations = Migrations(&[Migration {
-    version: 1,
-    name: "0001_initial",
-    statements: include_str!("../migrations/0001_initial.sql"),
-}]);
+const MIGRATIONS: Migrations = Migrations(&[
+    Migration {
+        version: 1,
+        name: "0001_initial",
+        statements: include_str!("../migrations/0001_initial.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "0002_outbox",
+        statements: include_str!("../migrations/0002_outbox.sql"),
+    },
+]);
 
 impl Sqlite {
     /// The statements that make the schema of this version in an empty file, with what marks the file as ours; for
