@@ -6,5 +6,5 @@ INSERT INTO gristmill.events (id, at, what, actor, detail)
 SELECT item.id, $1::int8, item.what, item.actor, item.detail
 FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
     AS item (id, what, actor, detail, place)
-WHERE EXISTS (SELECT FROM gristmill.jobs WHERE jobs.id = item.id)
+WHERE EXISTS (SELECT FROM gristmill.jobs WHERE jobs.id = item.id OFFSET 0)
 ORDER BY item.place

@@ -64,7 +64,7 @@ extended AS (
             array_agg(attempt + 1) AS attempts, array_agg(priority) AS priorities, array_agg(crashes) AS crashes
         FROM fetched WHERE cardinality($14) > 0 AND queue = ANY ($14) GROUP BY queue
     ) AS more
-    WHERE claims.nonce = ($6)[array_position($4, more.queue)]
+    WHERE claims.nonce = ($6)[array_position($4, more.queue)] AND claims.nonce = ANY ($6)
 )
 SELECT fetched.queue, fetched.priority, fetched.run_at, fetched.run, fetched.attempt, fetched.crashes, jobs.id, jobs.kind,
     jobs.max_attempts, jobs.args, jobs.options

@@ -14,5 +14,5 @@ CROSS JOIN LATERAL (
     FROM gristmill.jobs AS stored WHERE stored.id = member.id OFFSET 0
 ) AS jobs
 WHERE claims.worker = $1::uuid AND claims.number = $2::int8 AND NOT EXISTS (
-    SELECT FROM gristmill.attempts WHERE attempts.id = member.id AND attempts.run = member.run
+    SELECT FROM gristmill.attempts WHERE attempts.id = member.id AND attempts.run = member.run OFFSET 0
 )

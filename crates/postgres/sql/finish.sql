@@ -4,9 +4,10 @@
 --   $6 its token; arrays, one entry an item, in the order of the claims: $7 id, $8 run, $9 attempt, $10 run_at (ms),
 --   $11 started_at (ms), -1 for none.
 -- Rows: the places in $3, from 1, of the claims whose items were accepted.
--- Index: the primary keys of `claims` and `attempts`; a run that has ended breaks the latter, and all is rolled back. Of the
---   two claims that match by this statement's snapshot one at most still matches under the lock. Subscripts find an item in
---   constant time, since no array holds a NULL.
+-- Index: the primary keys of `claims` and `attempts`: the former by `ANY`, since a plan that was made when there was hardly
+--   a claim may turn the join round, and an old snapshot keeps dead ones by the thousand. A run that has ended breaks the
+--   latter, and all is rolled back. Of the two claims that match by this statement's snapshot one at most still matches
+--   under the lock. Subscripts find an item in constant time, since no array holds a NULL.
 WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
 wanted AS MATERIALIZED (
     SELECT claim.* FROM moment,
@@ -15,12 +16,12 @@ wanted AS MATERIALIZED (
 ),
 gone AS (
     DELETE FROM gristmill.claims USING wanted
-    WHERE claims.nonce = wanted.nonce AND claims.open = wanted.items AND claims.cancels IS NULL
+    WHERE claims.nonce = wanted.nonce AND claims.nonce = ANY ($3) AND claims.open = wanted.items AND claims.cancels IS NULL
     RETURNING claims.worker, claims.fetched_at, claims.queue, wanted.items, wanted.last, wanted.token, wanted.place
 ),
 kept AS (
     UPDATE gristmill.claims SET open = claims.open - wanted.items FROM wanted
-    WHERE claims.nonce = wanted.nonce AND claims.open > wanted.items AND claims.cancels IS NULL
+    WHERE claims.nonce = wanted.nonce AND claims.nonce = ANY ($3) AND claims.open > wanted.items AND claims.cancels IS NULL
     RETURNING claims.worker, claims.fetched_at, claims.queue, wanted.items, wanted.last, wanted.token, wanted.place
 ),
 accepted AS MATERIALIZED (SELECT * FROM gone UNION ALL SELECT * FROM kept),

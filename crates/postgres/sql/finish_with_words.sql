@@ -11,12 +11,12 @@ wanted AS MATERIALIZED (
 ),
 gone AS (
     DELETE FROM gristmill.claims USING wanted
-    WHERE claims.nonce = wanted.nonce AND claims.open = wanted.items AND claims.cancels IS NULL
+    WHERE claims.nonce = wanted.nonce AND claims.nonce = ANY ($3) AND claims.open = wanted.items AND claims.cancels IS NULL
     RETURNING claims.worker, claims.fetched_at, claims.queue, wanted.items, wanted.last, wanted.token, wanted.place
 ),
 kept AS (
     UPDATE gristmill.claims SET open = claims.open - wanted.items FROM wanted
-    WHERE claims.nonce = wanted.nonce AND claims.open > wanted.items AND claims.cancels IS NULL
+    WHERE claims.nonce = wanted.nonce AND claims.nonce = ANY ($3) AND claims.open > wanted.items AND claims.cancels IS NULL
     RETURNING claims.worker, claims.fetched_at, claims.queue, wanted.items, wanted.last, wanted.token, wanted.place
 ),
 accepted AS MATERIALIZED (

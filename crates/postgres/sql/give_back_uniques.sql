@@ -4,3 +4,4 @@
 -- Index: the primary key of `uniques`.
 DELETE FROM gristmill.uniques USING unnest($1::int4[], $2::bytea[]) AS wanted (queue, key)
 WHERE uniques.queue = wanted.queue AND uniques.key = wanted.key
+    AND uniques.queue = ANY ($1) AND uniques.key = ANY ($2)

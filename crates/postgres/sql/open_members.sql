@@ -17,5 +17,5 @@ SELECT member.nonce, member.worker, member.fetched_at, member.queue, member.id, 
 FROM member CROSS JOIN LATERAL (
     SELECT stored.max_attempts, stored.options FROM gristmill.jobs AS stored WHERE stored.id = member.id OFFSET 0
 ) AS jobs
-WHERE NOT EXISTS (SELECT FROM gristmill.attempts WHERE attempts.id = member.id AND attempts.run = member.run)
+WHERE NOT EXISTS (SELECT FROM gristmill.attempts WHERE attempts.id = member.id AND attempts.run = member.run OFFSET 0)
 ORDER BY member.nonce, member.place

@@ -8,4 +8,4 @@ WITH asked AS MATERIALIZED (
 )
 UPDATE gristmill.claims
 SET cancels = claims.cancels || ARRAY(SELECT unnest(asked.ids) EXCEPT SELECT unnest(claims.cancels))
-FROM asked WHERE claims.nonce = asked.nonce
+FROM asked WHERE claims.nonce = asked.nonce AND claims.nonce = ANY ($1)

@@ -2,16 +2,17 @@
 -- Parameters: arrays, one entry a claim: $1 nonce, $2 how many runs have ended, $3 whether a job of it is gone altogether;
 --   $4 the ids whose runs have ended.
 -- Rows: none.
--- Index: the primary key of `claims`. The caller holds the locks. A claim with a job that is gone is marked by its list of
+-- Index: the primary key of `claims`, by `ANY`, whatever the plan of the join is. The caller holds the locks. A claim with a job that is gone is marked by its list of
 --   cancels, empty as it may be: the quick finish, which knows an ended run by its row, leaves it alone.
 WITH wanted AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::int4[], $3::bool[]) AS claim (nonce, ended, has_erased)
 ),
 gone AS (
-    DELETE FROM gristmill.claims USING wanted WHERE claims.nonce = wanted.nonce AND claims.open <= wanted.ended
+    DELETE FROM gristmill.claims USING wanted
+    WHERE claims.nonce = wanted.nonce AND claims.nonce = ANY ($1) AND claims.open <= wanted.ended
 )
 UPDATE gristmill.claims SET
     open = claims.open - wanted.ended,
     cancels = CASE WHEN claims.cancels IS NOT NULL OR wanted.has_erased
         THEN ARRAY(SELECT unnest(claims.cancels) EXCEPT SELECT unnest($4::uuid[])) END
-FROM wanted WHERE claims.nonce = wanted.nonce AND claims.open > wanted.ended
+FROM wanted WHERE claims.nonce = wanted.nonce AND claims.nonce = ANY ($1) AND claims.open > wanted.ended

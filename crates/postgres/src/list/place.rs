@@ -23,7 +23,7 @@ macro_rules! behind {
 pub(super) const JOBS_BY_ID: Sql = Sql(concat!(
     "WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id)\n",
     include_str!("../../sql/walk_jobs.sql"),
-    "JOIN wanted ON wanted.id = looked.id"
+    "JOIN wanted ON wanted.id = looked.id WHERE looked.id = ANY ($1)"
 ));
 
 /// Looks at what the rows of jobs tell, one after the other.
