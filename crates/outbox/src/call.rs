@@ -19,20 +19,15 @@ impl Call {
         Self { statements, verb, request }
     }
 
-    /// The statement, with one parameter: `$1` in PostgreSQL, `?1` in SQLite. It holds nothing that comes from a job.
+    /// The statement, with one parameter: `$1` in PostgreSQL, `?1` in SQLite. Its answer is one row with one column of text,
+    /// named `answer`. It holds nothing that comes from a job.
     pub fn statement(&self) -> &str {
-        &self.statements.of(self.verb).text
+        self.statements.of(self.verb)
     }
 
     /// The parameter: a JSON text without the character NUL.
     pub fn request(&self) -> &str {
         &self.request
-    }
-
-    /// The statement that gives the answer, where the first one cannot: it has no parameter, and runs right behind the
-    /// first on the same connection.
-    pub fn answer_statement(&self) -> Option<&str> {
-        self.statements.of(self.verb).answer
     }
 
     pub(crate) fn verb(&self) -> Verb {

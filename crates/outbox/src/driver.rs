@@ -30,9 +30,8 @@ pub trait Driver: Send {
     /// What the connection leads to. A call for another database is refused before it is sent.
     fn database(&self) -> Database;
 
-    /// Sends [`Call::statement`] with [`Call::request`] as its only parameter, a text, and returns the first column of
-    /// the first row, a text. Where there is an [`answer_statement`](Call::answer_statement), the first one gives no
-    /// row, and this one without parameters gives the answer.
+    /// Sends [`Call::statement`] with [`Call::request`] as its only parameter, a text, and returns the only column of
+    /// the only row, a text.
     ///
     /// # Errors
     /// [`Refusal`] says what the driver said.

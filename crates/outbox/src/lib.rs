@@ -16,8 +16,7 @@
 //! /// Somebody's connection to SQLite.
 //! struct Connection;
 //! # impl Connection {
-//! #     fn execute(&mut self, _: &str, _: [&str; 1]) -> Result<(), std::io::Error> { Ok(()) }
-//! #     fn text(&mut self, _: &str) -> Result<String, std::io::Error> {
+//! #     fn query_text(&mut self, _: &str, _: [&str; 1]) -> Result<String, std::io::Error> {
 //! #         Ok(r#"{"now_ms":0,"answers":[{"created":true}]}"#.to_owned())
 //! #     }
 //! # }
@@ -30,9 +29,8 @@
 //!     }
 //!
 //!     fn send(&mut self, call: &Call) -> Result<String, Refusal> {
-//!         let refused = |error: std::io::Error| Refusal::new(None, error.to_string(), error);
-//!         self.0.execute(call.statement(), [call.request()]).map_err(refused)?;
-//!         self.0.text(call.answer_statement().expect("SQLite's statements have one")).map_err(refused)
+//!         let answer = self.0.query_text(call.statement(), [call.request()]);
+//!         answer.map_err(|error| Refusal::new(None, error.to_string(), error))
 //!     }
 //! }
 //!

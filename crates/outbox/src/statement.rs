@@ -45,39 +45,43 @@ impl Verb {
     }
 }
 
-/// The statement of one act.
+/// The statements of all acts. The answer is a column named `answer`, which some drivers find by its name.
 #[derive(Debug)]
-pub(crate) struct Statement {
-    pub(crate) text: String,
-    pub(crate) answer: Option<&'static str>,
-}
-
-/// The statements of all acts.
-#[derive(Debug)]
-pub(crate) struct Statements([Statement; 4]);
+pub(crate) struct Statements([String; 4]);
 
 impl Statements {
     /// PostgreSQL: a function an act, in the schema of the store.
     pub(crate) fn postgres(schema: &str) -> Self {
         let schema = quoted(schema);
-        Self(Verb::ALL.map(|verb| Statement {
-            text: format!("SELECT {schema}.{}($1::text)", verb.name()),
-            answer: None,
-        }))
+        Self(Verb::ALL.map(|verb| format!("SELECT {schema}.{}($1::text) AS answer", verb.name())))
     }
 
-    /// SQLite: a view an act, whose triggers do it and leave the answer in another view.
+    /// SQLite: a view an act, whose triggers do it and leave the answer in another view. A look needs no trigger, and so
+    /// works in a transaction that only reads.
     pub(crate) fn sqlite() -> Self {
-        Self(Verb::ALL.map(|verb| Statement {
-            text: format!("INSERT INTO {} (request) VALUES (?1)", verb.name()),
-            answer: Some("SELECT answer FROM outbox_answer"),
+        Self(Verb::ALL.map(|verb| match verb {
+            Verb::Get => SQLITE_GET.to_owned(),
+            verb => format!(
+                "INSERT INTO {} (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer) AS answer",
+                verb.name()
+            ),
         }))
     }
 
-    pub(crate) fn of(&self, verb: Verb) -> &Statement {
+    pub(crate) fn of(&self, verb: Verb) -> &str {
         &self.0[verb as usize]
     }
 }
+
+const SQLITE_GET: &str = "SELECT coalesce(
+    (SELECT mismatch FROM outbox_schema WHERE schema IS NOT json_extract(?1, '$.schema')),
+    json_object('jobs', (
+        SELECT json_group_array(json((
+            SELECT job FROM outbox_job WHERE outbox_job.id = unhex(replace(wanted.value, '-', ''))
+        )))
+        FROM json_each(?1, '$.ids') AS wanted
+    ))
+) AS answer";
 
 /// A name as an identifier, whatever is in it.
 pub(crate) fn quoted(name: &str) -> String {
@@ -91,16 +95,25 @@ mod tests {
     #[test]
     fn the_schemas_name_is_an_identifier_whatever_is_in_it() {
         let statements = Statements::postgres("a\"; DROP SCHEMA b; --");
-        let text = &statements.of(Verb::Enqueue).text;
-        assert_eq!(text, "SELECT \"a\"\"; DROP SCHEMA b; --\".outbox_enqueue($1::text)");
+        let text = statements.of(Verb::Enqueue);
+        assert_eq!(text, "SELECT \"a\"\"; DROP SCHEMA b; --\".outbox_enqueue($1::text) AS answer");
     }
 
     #[test]
     fn every_act_has_its_own_statement() {
         let postgres = Statements::postgres("gristmill");
         for verb in Verb::ALL {
-            assert!(postgres.of(verb).text.contains(verb.name()), "{verb:?}");
-            assert!(Statements::sqlite().of(verb).text.contains(verb.name()), "{verb:?}");
+            assert_eq!(
+                postgres.of(verb),
+                format!("SELECT \"gristmill\".{}($1::text) AS answer", verb.name())
+            );
+        }
+        let sqlite = Statements::sqlite();
+        for verb in [Verb::Enqueue, Verb::Cancel, Verb::Update] {
+            assert!(
+                sqlite.of(verb).starts_with(&format!("INSERT INTO {} (request)", verb.name())),
+                "{verb:?}"
+            );
         }
     }
 }

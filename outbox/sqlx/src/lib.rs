@@ -94,10 +94,8 @@ impl Driver for Connection<'_, sqlx::SqliteConnection> {
 
     async fn send(&mut self, call: &Call) -> Result<String, Refusal> {
         let is_inside = self.0.is_in_transaction();
-        let query = sqlx::query(AssertSqlSafe(call.statement())).bind(call.request());
-        query.execute(&mut *self.0).await.map_err(|error| refusal(error, is_inside))?;
-        let answer = sqlx::query_scalar(AssertSqlSafe(call.answer_statement().unwrap_or_default()));
-        answer.fetch_one(&mut *self.0).await.map_err(|error| refusal(error, is_inside))
+        let query = sqlx::query_scalar(AssertSqlSafe(call.statement())).bind(call.request());
+        query.fetch_one(&mut *self.0).await.map_err(|error| refusal(error, is_inside))
     }
 }
 
