@@ -8,21 +8,28 @@ use gristmill_sql::{Migration, Migrations};
 
 use crate::error::{Answer, Fail, undecodable};
 use crate::handle::{Inner, Postgres};
+use crate::notice;
 use crate::partition;
 use crate::session::Session;
 use crate::statement::{in_schema, quoted, sql};
 
-const MIGRATIONS: Migrations = Migrations(&[Migration {
-    version: 1,
-    name: "0001_initial",
-    statements: include_str!("../migrations/0001_initial.sql"),
-}]);
+const MIGRATIONS: Migrations = Migrations(&[
+    Migration {
+        version: 1,
+        name: "0001_initial",
+        statements: include_str!("../migrations/0001_initial.sql"),
+    },
+    Migration { version: 2, name: "0002_outbox", statements: include_str!("../migrations/0002_outbox.sql") },
+]);
 
 const MIGRATIONS_TABLE: &str = "CREATE TABLE gristmill.migrations (
     version    integer PRIMARY KEY,
     name       text   NOT NULL,
     applied_at bigint NOT NULL
 );";
+
+/// What stands in the migrations for the channel of the schema.
+const CHANNEL: &str = "gristmill_channel";
 
 /// As comments, for whoever reads the statements.
 const RIGHTS: &str = include_str!("../migrations/rights.sql");
@@ -34,7 +41,7 @@ impl Postgres {
     pub fn schema_sql(schema: &str) -> String {
         let steps: Vec<String> = MIGRATIONS.after(0).map(applied).collect();
         let text = format!("{MIGRATIONS_TABLE}\n\n{}", steps.join("\n"));
-        let (schema, text, rights) = (quoted(schema), in_schema(&text, schema), in_schema(RIGHTS, schema));
+        let (schema, text, rights) = (quoted(schema), written(&text, schema), in_schema(RIGHTS, schema));
         let rights = rights.replace("SCHEMA gristmill", &format!("SCHEMA {schema}"));
         format!("BEGIN;\nCREATE SCHEMA {schema};\n\n{text}COMMIT;\n\n{rights}")
     }
@@ -65,7 +72,7 @@ pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> A
         session.batch(&in_schema(MIGRATIONS_TABLE, &schema)).await?;
     }
     for step in MIGRATIONS.after(from) {
-        session.batch(&in_schema(&applied(step), &schema)).await?;
+        session.batch(&written(&applied(step), &schema)).await?;
     }
     session.commit().await?;
     partition::ensure_partitions(&mut session).await?;
@@ -73,6 +80,11 @@ pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> A
     report.current = report.latest;
     inner.names.forget();
     Ok(report)
+}
+
+/// The text of migrations for one schema. Its channel is known to us alone.
+fn written(text: &str, schema: &str) -> String {
+    in_schema(&text.replace(CHANNEL, &notice::channel(schema)), schema)
 }
 
 /// A migration with the row that says it was applied.
