@@ -105,7 +105,7 @@ pub(crate) fn update(schema: u32, id: JobId, actor: Option<&str>, patch: JobPatc
     match patch.when {
         Some(When::Now) => changes.now = Some(true),
         Some(When::After(delay)) => changes.delay_ms = Some(delay_ms(delay)),
-        Some(When::At(at)) => changes.at_ms = Some(at.as_millis()),
+        Some(When::At(at)) => changes.at_ms = Some(at_ms(at)),
         // The time stays as it is.
         _ => {}
     }
@@ -147,7 +147,7 @@ fn job(job: &NewJob) -> Result<Job<'_>, Error> {
     match job.when {
         When::Now => {}
         When::After(delay) => request.delay_ms = Some(delay_ms(delay)),
-        When::At(at) => request.at_ms = Some(at.as_millis()),
+        When::At(at) => request.at_ms = Some(at_ms(at)),
         // Also what a newer core may mean by a time that is not known here.
         _ => request.suspended = Some(true),
     }
@@ -166,6 +166,11 @@ fn text(args: &[u8]) -> Result<&str, Error> {
 
 fn delay_ms(delay: Duration) -> i64 {
     gristmill_sql::millis(delay).min(Timestamp::MAX.as_millis())
+}
+
+/// An instant in milliseconds since 1970. One before is the past like any other.
+fn at_ms(at: Timestamp) -> i64 {
+    at.as_millis().max(0)
 }
 
 /// Two digits a byte.
