@@ -153,14 +153,22 @@ BEGIN
             THEN raise(ABORT, 'outbox: the "timeout_ms" of a job is no integer from 0 on')
         WHEN coalesce(json_type(NEW.options, '$.retry'), 'null') NOT IN ('null', 'object')
             THEN raise(ABORT, 'outbox: the "retry" of a job is no object')
-        WHEN coalesce(json_type(NEW.options, '$.retention'), 'null') NOT IN ('null', 'object')
-            THEN raise(ABORT, 'outbox: the "retention" of a job is no object')
+        WHEN coalesce(json_type(NEW.options, '$.retention'), 'null') <> 'null' AND EXISTS (
+                SELECT 1 FROM (
+                    VALUES ('$.retention.completed'), ('$.retention.cancelled'), ('$.retention.discarded')
+                )
+                WHERE (json_type(NEW.options, column1 || '.secs') = 'integer'
+                    AND json_extract(NEW.options, column1 || '.secs') >= 0
+                    AND json_type(NEW.options, column1 || '.nanos') = 'integer'
+                    AND json_extract(NEW.options, column1 || '.nanos') BETWEEN 0 AND 999999999) IS NOT TRUE
+            )
+            THEN raise(ABORT, 'outbox: the "retention" of a job is no object of three durations')
         WHEN coalesce(json_type(NEW.options, '$.tags'), 'null') NOT IN ('null', 'array')
             OR json_array_length(NEW.options, '$.tags') > 32
-            OR EXISTS (
+            OR json_type(NEW.options, '$.tags') = 'array' AND EXISTS (
                 SELECT 1 FROM json_each(NEW.options, '$.tags')
-                WHERE type NOT IN ('text', 'null') OR length(value) NOT BETWEEN 1 AND 64
-                    OR value GLOB '*[^A-Za-z0-9._:/-]*' OR (type = 'null' AND key IS NOT NULL)
+                WHERE (type = 'text' AND length(value) BETWEEN 1 AND 64
+                    AND value NOT GLOB '*[^A-Za-z0-9._:/-]*') IS NOT TRUE
             )
             THEN raise(ABORT, 'outbox: the "tags" of a job are no array of at most 32 names')
         WHEN coalesce(json_type(NEW.options, '$.metadata'), 'null') NOT IN ('null', 'object')
@@ -317,8 +325,9 @@ CREATE VIEW outbox_update (request) AS SELECT NULL WHERE FALSE;
 CREATE TRIGGER outbox_update_jobs INSTEAD OF INSERT ON outbox_update
 BEGIN
     INSERT INTO outbox_request (request, list, head) VALUES (NEW.request, '$.ids', '{"verdicts":[');
-    INSERT INTO outbox_patch (priority, max_attempts, args, delay_ms, at_ms, now)
+    INSERT INTO outbox_patch (type, priority, max_attempts, args, delay_ms, at_ms, now)
     SELECT
+        json_type(NEW.request, '$.patch'),
         json_extract(NEW.request, '$.patch.priority'), json_extract(NEW.request, '$.patch.max_attempts'),
         json_extract(NEW.request, '$.patch.args'), json_extract(NEW.request, '$.patch.delay_ms'),
         json_extract(NEW.request, '$.patch.at_ms'), json_extract(NEW.request, '$.patch.now')
@@ -338,11 +347,13 @@ BEGIN
 END;
 
 -- Refuses a patch that a new job would be refused for.
-CREATE VIEW outbox_patch (priority, max_attempts, args, delay_ms, at_ms, now) AS
-SELECT NULL, NULL, NULL, NULL, NULL, NULL WHERE FALSE;
+CREATE VIEW outbox_patch (type, priority, max_attempts, args, delay_ms, at_ms, now) AS
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE FALSE;
 CREATE TRIGGER outbox_patch_check INSTEAD OF INSERT ON outbox_patch
 BEGIN
     SELECT CASE
+        WHEN NEW.type IS NOT 'object'
+            THEN raise(ABORT, 'outbox: the request has no object "patch"')
         WHEN (typeof(coalesce(NEW.priority, 0)) = 'integer' AND coalesce(NEW.priority, 0) BETWEEN -10 AND 10) IS NOT TRUE
             THEN raise(ABORT, 'outbox: the "priority" of the patch is no integer from -10 (first) to 10 (last)')
         WHEN (typeof(coalesce(NEW.max_attempts, 1)) = 'integer'
@@ -518,7 +529,7 @@ SELECT
         'finished_at_ms', iif(located.state IN (5, 6, 7), located.finished_at, NULL),
         'args', CAST(jobs.args AS TEXT),
         'options', iif(jobs.has_options, json('{' || substr(
-            coalesce(',"unique_key":' || json_quote(jobs.unique_key), '')
+            iif(jobs.unique_key IS NULL, '', ',"unique_key":' || json_quote(jobs.unique_key))
             || coalesce(',"timeout_ms":' || jobs.timeout_ms, '') || coalesce(',"retry":' || jobs.retry, '')
             || coalesce(',"retention":' || jobs.retention, '') || coalesce(',"tags":' || jobs.tags, '')
             || coalesce(',"metadata":' || jobs.metadata, ''),

@@ -13,6 +13,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::claim::{Claim, Facts, Member, Tally};
 use crate::error::{Answer, undecodable};
 use crate::group::Group;
+use crate::notify::next_due;
 use crate::row;
 
 pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestamp) -> Answer<FetchReply> {
@@ -87,9 +88,7 @@ impl Group<'_> {
 
     /// When the next waiting job of any queue is due.
     pub(crate) fn next_due(&self) -> Answer<Option<Timestamp>> {
-        let due: Option<i64> =
-            self.prepare(include_str!("../sql/next_due.sql"))?.query_row([], |row| row.get(0))?;
-        Ok(due.map(Timestamp::from_millis))
+        next_due(self.connection)
     }
 
     fn look(&mut self, want: &QueueWant) -> Answer<Look> {

@@ -19,11 +19,7 @@ const MIGRATIONS: Migrations = Migrations(&[
         name: "0001_initial",
         statements: include_str!("../migrations/0001_initial.sql"),
     },
-    Migration {
-        version: 2,
-        name: "0002_outbox",
-        statements: include_str!("../migrations/0002_outbox.sql"),
-    },
+    Migration { version: 2, name: "0002_outbox", statements: include_str!("../migrations/0002_outbox.sql") },
 ]);
 
 impl Sqlite {

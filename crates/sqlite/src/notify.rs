@@ -1,6 +1,6 @@
 //! Hints: what other processes have written. Hints of this process leave with each group's commit.
 
-use gristmill_core::Hint;
+use gristmill_core::{Hint, Timestamp};
 use rusqlite::Connection;
 
 use crate::error::Answer;
@@ -11,10 +11,20 @@ pub(crate) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
-/// Every queue with something to fetch: which of them another process has changed is not known.
+/// Every queue with something to fetch, and when the next waiting job is due: what of it another process has changed is not
+/// known.
 pub(crate) fn hints_of_others(connection: &Connection, memory: &mut Memory) -> Vec<Hint> {
     // A hint that cannot be made is lost like any other; polling is the truth.
-    queues_with_jobs(connection, memory).unwrap_or_default()
+    let mut hints = queues_with_jobs(connection, memory).unwrap_or_default();
+    hints.extend(next_due(connection).unwrap_or_default().map(Hint::Due));
+    hints
+}
+
+/// When the next waiting job of any queue is due.
+pub(crate) fn next_due(connection: &Connection) -> Answer<Option<Timestamp>> {
+    let mut select = connection.prepare_cached(include_str!("../sql/next_due.sql"))?;
+    let due: Option<i64> = select.query_row([], |row| row.get(0))?;
+    Ok(due.map(Timestamp::from_millis))
 }
 
 fn queues_with_jobs(connection: &Connection, memory: &mut Memory) -> Answer<Vec<Hint>> {

@@ -4,5 +4,6 @@ mod crash;
 mod erase;
 mod file;
 mod fixture;
+mod outbox;
 mod plan;
 mod shared;

@@ -1,0 +1,12 @@
+//! The outbox: what its statements write is what the backend writes, whoever sends them.
+
+mod answer;
+mod enqueue;
+mod equal;
+mod fault;
+mod history;
+mod operate;
+mod request;
+mod schema;
+mod twins;
+mod wake;

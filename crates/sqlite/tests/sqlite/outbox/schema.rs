@@ -1,0 +1,103 @@
+//! Versions of the schema.
+
+use gristmill_core::{JobFilter, JobState};
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::answer::{CANCEL, ENQUEUE, GET, UPDATE, send, try_send};
+use super::equal::{assert_equal, content};
+use super::request;
+use super::twins::Side;
+use crate::fixture::{File, complete, count, fetch, register};
+
+/// A file as the first version made it, with an available job and one that waits.
+const FIRST: &str = "
+INSERT INTO queues (queue, name) VALUES (1, 'line');
+INSERT INTO jobs (seq, id, kind, queue, priority, run_at, created_at, max_attempts, args) VALUES
+    (1, x'019a9b3e7c0070008000000000000001', 'work', 1, 0, 5, 5, 20, x'7b7d'),
+    (2, x'019a9b3e7c0070008000000000000002', 'work', 1, 0, 253402207200000, 5, 20, x'7b7d');
+INSERT INTO ready (queue, priority, run_at, seq, run, attempt, crashes) VALUES (1, 0, 5, 1, 0, 0, 0);
+INSERT INTO waiting (seq, state, run_at, run, attempt, crashes) VALUES (2, 1, 253402207200000, 0, 0, 0);
+INSERT INTO counts (queue, state, amount) VALUES (1, 1, 1), (1, 2, 1);
+UPDATE meta SET value = 3 WHERE name = 'next_seq';
+PRAGMA application_id = 1196576076;
+PRAGMA user_version = 1;";
+
+fn first_version(file: &File) -> Connection {
+    let connection = Connection::open(file.path()).unwrap();
+    connection.execute_batch(include_str!("../../../migrations/0001_initial.sql")).unwrap();
+    connection.execute_batch(FIRST).unwrap();
+    connection
+}
+
+#[test]
+fn a_file_of_the_first_version_keeps_its_jobs_and_gets_the_outbox() {
+    let file = File::new();
+    let raw = first_version(&file);
+    let jobs_before = content(&raw)["jobs"].clone();
+
+    let backend = file.open();
+
+    assert_eq!(content(&raw)["jobs"], jobs_before);
+    let new = file.job();
+    send(&raw, ENQUEUE, &request::enqueue(std::slice::from_ref(&new)));
+    let worker = register(&backend);
+    assert_eq!(complete(&backend, fetch(&backend, worker, 1, 10)).len(), 2);
+    assert_eq!(count(&backend, JobFilter::new().state(JobState::Scheduled)), 1);
+}
+
+#[test]
+fn a_file_of_the_first_version_has_no_outbox_and_says_so() {
+    let file = File::new();
+    let raw = first_version(&file);
+    for (statement, missing) in [
+        (ENQUEUE, "outbox_enqueue"),
+        (CANCEL, "outbox_cancel"),
+        (UPDATE, "outbox_update"),
+        (GET, "outbox_schema"),
+    ] {
+        let error = try_send(&raw, statement, &request::ids(&[])).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("no such table: {missing}")), "{error}");
+    }
+}
+
+#[test]
+fn a_request_for_another_version_is_answered_with_this_one_and_changes_nothing() {
+    let side = Side::new();
+    let job = side.file.job();
+    crate::fixture::enqueue(&side.backend, vec![job.clone()]).unwrap();
+    let before = content(&side.raw);
+    for schema in [1, 3, -1, 1_000_000] {
+        for (statement, mut request) in [
+            (ENQUEUE, request::enqueue(&side.file.jobs(2))),
+            (CANCEL, request::cancel(&[job.id], None)),
+            (UPDATE, request::update(&[job.id], None, &gristmill_core::JobPatch::default())),
+            (GET, request::ids(&[job.id])),
+        ] {
+            request["schema"] = json!(schema);
+            let answer = send(&side.raw, statement, &request);
+            assert_eq!(answer, json!({"error": {"why": "schema", "schema": request::SCHEMA}}), "{statement}");
+        }
+        // What a newer version asks for may look otherwise.
+        let newer = json!({"schema": schema, "other": [1]});
+        assert_eq!(send(&side.raw, ENQUEUE, &newer)["error"]["schema"], request::SCHEMA);
+    }
+    assert_equal(&content(&side.raw), &before, "requests for another version");
+}
+
+#[test]
+fn the_version_that_the_outbox_tells_is_that_of_the_file() {
+    let side = Side::new();
+    let header: i64 = side.raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    let told: i64 = side.raw.query_row("SELECT schema FROM outbox_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!((told, told), (header, i64::from(request::SCHEMA)));
+}
+
+#[test]
+fn the_printed_schema_makes_a_file_that_is_served() {
+    let file = File::new();
+    let raw = Connection::open(file.path()).unwrap();
+    raw.execute_batch(&gristmill_sqlite::Sqlite::schema()).unwrap();
+    send(&raw, ENQUEUE, &request::enqueue(&file.jobs(2)));
+    assert_eq!(count(&file.open(), JobFilter::new()), 2);
+}
