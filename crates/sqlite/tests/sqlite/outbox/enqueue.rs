@@ -16,13 +16,13 @@ use super::twins::{Side, Twins};
 use crate::fixture::name;
 
 fn unique(mut job: NewJob, key: &str) -> NewJob {
-    job.spec.unique_key = Some(UniqueKey::new(key).unwrap());
+    job.spec.unique_key = Some(UniqueKey::new(key).expect("it is so in this test"));
     job
 }
 
 /// Jobs with every option there is, its smallest and its largest value.
 fn every_option(job: impl Fn() -> NewJob) -> Vec<NewJob> {
-    let mut jobs: Vec<NewJob> = vec![job(); 0];
+    let mut jobs: Vec<NewJob> = Vec::new();
     let mut with = |change: &dyn Fn(&mut NewJob)| {
         let mut job = job();
         change(&mut job);
@@ -33,12 +33,12 @@ fn every_option(job: impl Fn() -> NewJob) -> Vec<NewJob> {
         with(&|job| job.spec.priority = priority);
     }
     for attempts in [1, 20, u16::MAX] {
-        with(&|job| job.spec.max_attempts = NonZeroU16::new(attempts).unwrap());
+        with(&|job| job.spec.max_attempts = NonZeroU16::new(attempts).expect("it is so in this test"));
     }
     for args in
         [r#""""#, "null", " [1.50,2e3]\n", r#"{"a":"\u00e4\\u0000\"","b":{"c":[]}}"#, "\"ä\u{1f600}\u{7f}\""]
     {
-        with(&|job| job.spec.args = Args::from_json(args).unwrap());
+        with(&|job| job.spec.args = Args::from_json(args).expect("it is so in this test"));
     }
     for timeout in [Duration::ZERO, Duration::from_millis(1), Duration::MAX] {
         with(&|job| job.spec.timeout = Some(timeout));
@@ -59,7 +59,7 @@ fn every_option(job: impl Fn() -> NewJob) -> Vec<NewJob> {
             Metadata::new().with("a", Value::Null).with("\"", json!({"b": [1, 2.0, "\\u0000 ä"]}));
     });
     for key in ["k", "ä\"\\\u{1}", &"x".repeat(255)] {
-        with(&|job| job.spec.unique_key = Some(UniqueKey::new(key).unwrap()));
+        with(&|job| job.spec.unique_key = Some(UniqueKey::new(key).expect("it is so in this test")));
     }
     with(&|job| (job.spec.kind, job.spec.queue) = (name("A.b_c:d/e-9"), name(&"q".repeat(64))));
     for when in [
@@ -162,7 +162,7 @@ fn a_key_is_free_once_its_job_has_ended() {
     let mut twins = Twins::new();
     let file = crate::fixture::File::new();
     let (first, second) = (unique(file.job(), "key"), unique(file.job(), "key"));
-    twins.enqueue(&[first.clone()]);
+    twins.enqueue(std::slice::from_ref(&first));
     twins.cancel(&[first.id], None);
     assert_eq!(twins.enqueue(&[second]), [Enqueued::Created]);
 }

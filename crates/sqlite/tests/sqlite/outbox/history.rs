@@ -1,5 +1,6 @@
 //! Random histories in which the outbox and the backend take turns, against the same history of the backend alone.
 
+use std::io::Write as _;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
@@ -14,6 +15,17 @@ use crate::fixture::{File, name};
 
 const HISTORIES: u64 = 12;
 const STEPS: usize = 40;
+
+/// Says which history it was when it fails.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "the history of seed {}", self.0);
+        }
+    }
+}
 
 struct History {
     random: Rng,
@@ -117,7 +129,7 @@ impl History {
 fn no_history_tells_the_outbox_from_the_backend() {
     for _ in 0..HISTORIES {
         let seed = fastrand::u64(..);
-        println!("seed {seed}");
+        let _told = Seed(seed);
         let mut history = History::new(seed);
         for _ in 0..STEPS {
             history.step();

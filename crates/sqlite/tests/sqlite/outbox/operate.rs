@@ -37,7 +37,9 @@ impl Everywhere {
         twins.enqueue(&first);
         let mut fetched = twins.fetch(6).into_iter();
         let mut end = |end: &dyn Fn(FinishItem) -> FinishItem| {
-            let finished = twins.finish(fetched.next().unwrap(), |job| end(FinishItem::complete(job.lease)));
+            let finished = twins.finish(fetched.next().expect("it is so in this test"), |job| {
+                end(FinishItem::complete(job.lease))
+            });
             assert!(matches!(finished, Finished::Accepted { .. }), "{finished:?}");
         };
         end(&|item| FinishItem::fail(item.lease, HOUR, RunError::new("no")));
@@ -45,7 +47,7 @@ impl Everywhere {
         end(&|item| FinishItem::new(item.lease, Decision::Discard, Ending::Discarded));
         end(&|item| FinishItem::new(item.lease, Decision::Cancel, Ending::Cancelled));
         end(&|item| FinishItem::give_back(item.lease, Duration::ZERO));
-        let running = fetched.next().unwrap();
+        let running = fetched.next().expect("it is so in this test");
         let later = [new(When::Suspended), new(When::After(HOUR)), new(When::Now)];
         twins.enqueue(&later);
         let first: Vec<JobId> = first.iter().map(|job| job.id).collect();
@@ -77,8 +79,9 @@ fn a_cancel_does_in_each_state_what_the_core_decides() {
 #[test]
 fn a_running_job_that_was_cancelled_ends_as_its_handler_says() {
     let mut all = Everywhere::new(|_| {});
-    all.twins.cancel(&all.jobs[3..4].to_vec(), None);
-    assert_eq!(all.twins.get(all.jobs[3])["attempt"], 1);
+    let job = all.jobs[3];
+    all.twins.cancel(&[job], None);
+    assert_eq!(all.twins.get(job)["attempt"], 1);
     let retry = |job: gristmill_core::FetchedJob| FinishItem::fail(job.lease, HOUR, RunError::new("no"));
     let finished = all.twins.finish(all.running, retry);
     assert_eq!(finished, Finished::Accepted { state: JobState::Cancelled });

@@ -24,9 +24,11 @@ PRAGMA application_id = 1196576076;
 PRAGMA user_version = 1;";
 
 fn first_version(file: &File) -> Connection {
-    let connection = Connection::open(file.path()).unwrap();
-    connection.execute_batch(include_str!("../../../migrations/0001_initial.sql")).unwrap();
-    connection.execute_batch(FIRST).unwrap();
+    let connection = Connection::open(file.path()).expect("it is so in this test");
+    connection
+        .execute_batch(include_str!("../../../migrations/0001_initial.sql"))
+        .expect("it is so in this test");
+    connection.execute_batch(FIRST).expect("it is so in this test");
     connection
 }
 

@@ -45,11 +45,11 @@ fn await_hint(hints: &Receiver<Hint>, wanted: impl Fn(&Hint) -> bool) -> bool {
 fn settle(side: &Side, hints: &[&Receiver<Hint>]) {
     side.raw
         .execute_batch("CREATE TABLE users (id INTEGER); INSERT INTO queues (name) VALUES ('line')")
-        .unwrap();
+        .expect("it is so in this test");
     send(&side.raw, ENQUEUE, &request::enqueue(&[side.file.job().when(When::After(PATIENCE * 1_000))]));
     for hints in hints {
         while hints.recv_timeout(Duration::from_millis(20)).is_err() {
-            side.raw.execute_batch("INSERT INTO users VALUES (0)").unwrap();
+            side.raw.execute_batch("INSERT INTO users VALUES (0)").expect("it is so in this test");
         }
         while hints.try_recv().is_ok() {}
     }
