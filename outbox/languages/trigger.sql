@@ -1,0 +1,16 @@
+-- A job for each new user, whoever inserts it and in whatever language. Run it as the owner of `users`, who needs the
+-- rights of producer.sql; who inserts needs none of them, since the function runs with the rights of its owner.
+
+CREATE FUNCTION welcome_user() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM gristmill.enqueue('email.welcome', jsonb_build_object('user_id', NEW.id, 'email', NEW.email),
+        jsonb_build_object('unique_key', format('welcome:%s', NEW.id)));
+    RETURN NULL;
+END
+$$;
+-- Or everybody could put it on a table of their own.
+REVOKE EXECUTE ON FUNCTION welcome_user() FROM PUBLIC;
+
+CREATE TRIGGER welcome_user AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION welcome_user();
