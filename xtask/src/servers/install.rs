@@ -9,16 +9,20 @@ use std::{
 use anyhow::{Context, Result, bail};
 use gristmill_testserver::{PgBouncer, PostgresBinaries};
 
-use super::plan::{Found, Installation, Plan, Rights, Situation, plan};
+use super::{
+    languages,
+    plan::{Found, Installation, Plan, Rights, Situation, plan},
+};
 use crate::{arguments::Arguments, commands::Verdict, step, workspace, workspace::Package};
 
 /// The crate whose users start servers.
 const TEST_SERVER: &str = "gristmill-testserver";
 
-/// Makes sure of all servers.
+/// Makes sure of all servers, and of the packages of other languages.
 pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
     Arguments::new(arguments).finish()?;
     ensure()?;
+    languages::ensure()?;
     Ok(Verdict::Passed)
 }
 

@@ -30,6 +30,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
     if selected.as_ref().map_or(Ok(true), |package| servers::needed_by(&root, package))? {
         servers::ensure()?;
     }
+    if selected.as_ref().is_none_or(|package| package.short_name() == "system") {
+        servers::ensure_languages()?;
+    }
     let mut command = workspace::cargo(&root);
     // Without `--no-fail-fast` the first broken crate would hide the rest of the matrix.
     command.args(["test", "--no-fail-fast"]);
