@@ -1,7 +1,7 @@
 -- A job for each new user, whoever inserts it and in whatever language. Run it as the owner of `users`, who needs the
 -- rights of producer.sql; who inserts needs none of them, since the function runs with the rights of its owner.
 
-CREATE FUNCTION welcome_user() RETURNS trigger
+CREATE FUNCTION public.welcome_user() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
@@ -11,6 +11,6 @@ BEGIN
 END
 $$;
 -- Or everybody could put it on a table of their own.
-REVOKE EXECUTE ON FUNCTION welcome_user() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION public.welcome_user() FROM PUBLIC;
 
-CREATE TRIGGER welcome_user AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION welcome_user();
+CREATE TRIGGER welcome_user AFTER INSERT ON public.users FOR EACH ROW EXECUTE FUNCTION public.welcome_user();

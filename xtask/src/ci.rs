@@ -14,6 +14,8 @@ use crate::{
 const STEPS: &[Step] = &[
     step("fmt", &["fmt", "--all", "--check"]),
     step("fmt bench", &["fmt", "--manifest-path", "bench/Cargo.toml", "--all", "--check"]),
+    step("fmt outbox", &["fmt", "--manifest-path", OUTBOX, "--all", "--check"]),
+    step("fmt outbox, sqlx 0.8", &["fmt", "--manifest-path", OUTBOX_SQLX_0_8, "--check"]),
     step("tidy", &["xtask", "tidy"]),
     step("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     step(
@@ -29,6 +31,8 @@ const STEPS: &[Step] = &[
             "warnings",
         ],
     ),
+    step("clippy outbox", &clippy(OUTBOX)),
+    step("clippy outbox, sqlx 0.8", &clippy(OUTBOX_SQLX_0_8)),
     Step {
         name: "doc",
         arguments: &["doc", "--workspace", "--no-deps"],
@@ -36,8 +40,30 @@ const STEPS: &[Step] = &[
     },
     step("servers", &["xtask", "servers"]),
     step("test bench", &["test", "--manifest-path", "bench/Cargo.toml", "--workspace"]),
+    step("matrix of the outbox", &["xtask", "outbox-matrix"]),
+    step("test outbox", &["test", "--manifest-path", OUTBOX, "--workspace", "--all-features"]),
+    step("test outbox, sqlx 0.8", &["test", "--manifest-path", OUTBOX_SQLX_0_8, "--all-features"]),
     step("test", &["xtask", "test"]),
 ];
+
+/// The workspaces of the outbox's adapters.
+const OUTBOX: &str = "outbox/Cargo.toml";
+const OUTBOX_SQLX_0_8: &str = "outbox/sqlx-0-8/Cargo.toml";
+
+/// Clippy with warnings as errors, on everything a workspace of the outbox has.
+const fn clippy(manifest: &'static str) -> [&'static str; 9] {
+    [
+        "clippy",
+        "--manifest-path",
+        manifest,
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]
+}
 
 const fn step(name: &'static str, arguments: &'static [&'static str]) -> Step {
     Step { name, arguments, environment: &[] }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     arguments::{Arguments, UsageError},
-    bench, ci, servers, suite, tidy,
+    bench, ci, outbox, servers, suite, tidy,
 };
 
 /// What a command came to, when nothing kept it from running at all.
@@ -30,7 +30,7 @@ const COMMANDS: &[Command] = &[
         name: "ci",
         usage: "ci",
         about: "Everything a change must pass: formatting, tidy, clippy and the API docs with warnings as\n\
-                errors, the tests of the benchmark's own workspace, then `test`. Stops at the first failure and\n\
+                errors, the tests of the workspaces of the benchmark and the outbox, then `test`. Stops at the first failure and\n\
                 prints the command that repeats it.",
         run: ci::run,
     },
@@ -47,7 +47,8 @@ const COMMANDS: &[Command] = &[
         name: "servers",
         usage: "servers",
         about: "Makes sure that the servers which tests start are installed; `test` does the same where it needs\n\
-                them. On Debian and Ubuntu it installs what is missing if it may, else it says how.",
+                them. On Debian and Ubuntu it installs what is missing if it may, else it says how. The packages\n\
+                of the outbox's examples in Python, Go and Node.js are installed below the target folder.",
         run: servers::run,
     },
     Command {
@@ -57,6 +58,13 @@ const COMMANDS: &[Command] = &[
                 vocabulary, the same file for the same operation in each backend, forbidden constructs, and\n\
                 paths of somebody's machine. `tidy.toml` holds the word list and the exceptions.",
         run: tidy::run,
+    },
+    Command {
+        name: "outbox-matrix",
+        usage: "outbox-matrix",
+        about: "Compiles each adapter of the outbox alone: without features, with each of them, and with all. One\n\
+                line each.",
+        run: outbox::run,
     },
     Command {
         name: "bench",

@@ -10,6 +10,7 @@ mod arguments;
 mod bench;
 mod ci;
 mod commands;
+mod outbox;
 mod servers;
 mod step;
 mod suite;

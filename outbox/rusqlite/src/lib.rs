@@ -1,0 +1,57 @@
+#![doc = include_str!("../README.md")]
+
+use gristmill_outbox::{BlockingDriver, Call, Database, InBlockingTransaction, Refusal};
+#[doc(no_inline)]
+pub use gristmill_outbox::{Error, Outbox, OutboxJob};
+use rusqlite::Transaction;
+
+/// One of rusqlite's connections, as the outbox uses it; [`Within::within`] makes it.
+#[derive(Debug)]
+pub struct Connection<'c>(&'c rusqlite::Connection);
+
+/// Adds `within` to the outbox.
+pub trait Within {
+    /// Acts in the transaction that the connection is in. A [`Transaction`], a [`Savepoint`](rusqlite::Savepoint) and a
+    /// pool's connection are taken as well: they lead to theirs.
+    fn within<'c>(&self, connection: &'c rusqlite::Connection) -> InBlockingTransaction<'_, Connection<'c>>;
+}
+
+impl Within for Outbox {
+    fn within<'c>(&self, connection: &'c rusqlite::Connection) -> InBlockingTransaction<'_, Connection<'c>> {
+        self.in_blocking_transaction(Connection(connection))
+    }
+}
+
+impl BlockingDriver for Connection<'_> {
+    fn database(&self) -> Database {
+        Database::Sqlite
+    }
+
+    fn send(&mut self, call: &Call) -> Result<String, Refusal> {
+        let is_inside = !self.0.is_autocommit();
+        let answer = self
+            .0
+            .prepare_cached(call.statement())
+            .and_then(|mut statement| statement.query_row([call.request()], |row| row.get(0)));
+        answer.map_err(|error| {
+            let refusal = refusal(error);
+            if is_inside { refusal } else { refusal.outside_transaction() }
+        })
+    }
+}
+
+/// Commits as [`Transaction::commit`] does, and says whether the jobs may have been stored where it fails. The transaction
+/// is rolled back then.
+///
+/// # Errors
+/// [`certainty`](Error::certainty) is `MaybeStored` where the disk has failed: what was written before may be found when
+/// the file is opened again. Nothing is stored where others hold the file; the whole transaction can be repeated.
+pub fn commit(tx: Transaction<'_>) -> Result<(), Error> {
+    tx.commit().map_err(|error| refusal(error).at_commit())
+}
+
+fn refusal(error: rusqlite::Error) -> Refusal {
+    let code = error.sqlite_error().map(|failure| failure.extended_code.to_string());
+    let message = error.to_string();
+    Refusal::new(code.as_deref(), message, error)
+}

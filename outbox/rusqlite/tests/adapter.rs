@@ -1,0 +1,174 @@
+//! rusqlite does what every adapter of the outbox has to do.
+
+use std::process::Command;
+use std::time::Duration;
+
+use gristmill::{Certainty, Verdict};
+use gristmill_core::{BackendErrorKind, ErrorKind};
+use gristmill_outbox_rusqlite::{Error, Outbox, Within as _, commit};
+use gristmill_outbox_testkit::{Act, Adapter, Answer, End, Letter, Session, Site, perform_blocking};
+use rusqlite::{Connection, Transaction};
+
+/// A connection of rusqlite, or a transaction.
+struct Rusqlite<T>(T);
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), String> {
+    connection.execute_batch(sql).map_err(|error| error.to_string())
+}
+
+impl Session for Rusqlite<Connection> {
+    fn execute(&mut self, sql: &str) -> Result<(), String> {
+        execute(&self.0, sql)
+    }
+
+    fn act(&mut self, outbox: &Outbox, act: Act) -> Result<Answer, Error> {
+        perform_blocking(outbox.within(&self.0), act)
+    }
+}
+
+impl Session for Rusqlite<Transaction<'_>> {
+    fn execute(&mut self, sql: &str) -> Result<(), String> {
+        execute(&self.0, sql)
+    }
+
+    fn act(&mut self, outbox: &Outbox, act: Act) -> Result<Answer, Error> {
+        perform_blocking(outbox.within(&self.0), act)
+    }
+}
+
+impl Adapter for Rusqlite<Connection> {
+    fn connect(url: &str) -> Self {
+        let connection = Connection::open(url).expect("it opens");
+        connection.busy_timeout(Duration::from_secs(10)).expect("it is set");
+        Self(connection)
+    }
+
+    fn transaction(&mut self, body: &mut dyn FnMut(&mut dyn Session) -> End) -> Result<(), Error> {
+        let mut tx = Rusqlite(self.0.transaction().expect("a transaction begins"));
+        match body(&mut tx) {
+            End::Commit => commit(tx.0),
+            End::RollBack => {
+                tx.0.rollback().expect("it rolls back");
+                Ok(())
+            }
+        }
+    }
+}
+
+gristmill_outbox_testkit::sqlite_checks!(Rusqlite<Connection>);
+
+#[test]
+fn the_example_runs() {
+    let folder = tempfile::tempdir().expect("a folder is made");
+    let path = folder.path().join("example.db");
+    let path = path.to_str().expect("the path is a text");
+    gristmill_outbox_testkit::run_example(env!("CARGO_MANIFEST_DIR"), "outbox-rusqlite", "", path);
+}
+
+/// rusqlite's own savepoints lead to their connection.
+#[test]
+fn a_savepoint_of_rusqlite_takes_jobs_and_takes_them_back() {
+    let site = Site::sqlite();
+    let mut connection = Rusqlite::connect(&site.url).0;
+    let mut tx = connection.transaction().expect("a transaction begins");
+    let undone = tx.savepoint().expect("a savepoint");
+    site.outbox.within(&undone).enqueue(Letter::new(1)).expect("it is enqueued");
+    undone.finish().expect("it is rolled back");
+    let kept = tx.savepoint().expect("a savepoint");
+    let id = site.outbox.within(&kept).enqueue(Letter::new(2)).expect("it is enqueued").id;
+    kept.commit().expect("it is released");
+    commit(tx).expect("it commits");
+    assert!(site.job(id).is_some());
+    assert_eq!(site.jobs(), 1);
+}
+
+/// What a program sets on its connections, for its own tables, does not change what becomes of a job.
+#[test]
+fn the_settings_of_a_connection_do_not_matter() {
+    let site = Site::sqlite();
+    let connection = Rusqlite::connect(&site.url).0;
+    for name in ["foreign_keys", "recursive_triggers", "case_sensitive_like", "reverse_unordered_selects"] {
+        connection.execute_batch(&format!("PRAGMA {name} = ON")).expect("it is set");
+    }
+    connection.execute_batch("PRAGMA trusted_schema = OFF").expect("it is set");
+    let mut within = site.outbox.within(&connection);
+    let id = within.enqueue(Letter::new(1)).expect("it is enqueued").id;
+    assert_eq!(within.cancel(id).expect("it is answered"), Verdict::Done);
+    let seen = within.get(id).expect("it is answered").expect("it is there");
+    assert_eq!(site.job(id).map(|job| (job.state, job.spec)), Some((seen.state, seen.spec)));
+}
+
+/// A constraint that is checked at COMMIT: certainly nothing is stored, and the connection is free for the repeat.
+#[test]
+fn a_commit_that_is_refused_has_stored_nothing() {
+    let site = Site::sqlite();
+    site.execute("CREATE TABLE pets (owner REFERENCES users DEFERRABLE INITIALLY DEFERRED)");
+    let mut connection = Rusqlite::connect(&site.url).0;
+    connection.execute_batch("PRAGMA foreign_keys = ON").expect("it is set");
+    let tx = connection.transaction().expect("a transaction begins");
+    tx.execute("INSERT INTO pets VALUES (7)", []).expect("a row");
+    site.outbox.within(&tx).enqueue(Letter::new(1)).expect("it is enqueued");
+    let error = commit(tx).expect_err("the owner is not there");
+    assert_eq!(error.certainty(), Certainty::NotStored, "{error:?}");
+    assert!(connection.is_autocommit());
+    assert_eq!(site.jobs(), 0);
+}
+
+/// Only in the journal modes with a rollback journal can a reader hold up a commit; Gristmill's files use the other one,
+/// unless the program changes that.
+#[test]
+fn a_commit_that_is_held_up_asks_for_a_repeat() {
+    let folder = tempfile::tempdir().expect("a folder is made");
+    let mut adapter = Rusqlite::connect(folder.path().join("other.db").to_str().expect("it is a text"));
+    adapter.0.execute_batch("CREATE TABLE users (number); PRAGMA busy_timeout = 20").expect("a table");
+    let reader = Rusqlite::connect(adapter.0.path().expect("it has a path")).0;
+    reader.execute_batch("BEGIN; SELECT count(*) FROM users").expect("it reads");
+    let tx = adapter.0.transaction().expect("a transaction begins");
+    tx.execute("INSERT INTO users VALUES (1)", []).expect("a row");
+    let error = commit(tx).expect_err("the reader holds it up");
+    assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::Busy), "{error:?}");
+    assert_eq!(error.certainty(), Certainty::NotStored, "{error:?}");
+    assert!(error.is_retryable());
+    assert!(adapter.0.is_autocommit(), "it was rolled back");
+    drop(reader);
+    adapter
+        .transaction(&mut |tx| {
+            tx.execute("INSERT INTO users VALUES (1)").expect("a row");
+            End::Commit
+        })
+        .expect("the repeat commits");
+}
+
+/// What a COMMIT wrote before the disk failed may be found by the next to open the file; here it was not enough.
+#[cfg(unix)]
+#[test]
+fn a_commit_on_a_disk_that_fails_may_have_stored() {
+    const FILE: &str = "GRISTMILL_TEST_FILE";
+    if let Ok(path) = std::env::var(FILE) {
+        return commit_on_a_disk_that_fails(&path);
+    }
+    let site = Site::sqlite();
+    // In a process of its own, since the limit holds for all its files: what is written beyond it fails, as on a bad disk.
+    let script = "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$1\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(std::env::current_exe().expect("it is known"));
+    let output =
+        command.arg("a_commit_on_a_disk_that_fails").env(FILE, &site.url).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert_eq!((site.rows(), site.jobs()), (0, 0));
+}
+
+#[cfg(unix)]
+fn commit_on_a_disk_that_fails(path: &str) {
+    let mut connection = Rusqlite::connect(path).0;
+    let outbox = Outbox::sqlite();
+    let tx = connection.transaction().expect("a transaction begins");
+    tx.execute_batch("CREATE TABLE large AS SELECT randomblob(1500000) AS bytes")
+        .expect("it is in memory yet");
+    outbox.within(&tx).enqueue(Letter::new(1)).expect("it is enqueued");
+    let error = commit(tx).expect_err("the disk fails");
+    assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::Unavailable), "{error:?}");
+    assert_eq!(error.certainty(), Certainty::MaybeStored, "{error:?}");
+    assert!(error.to_string().contains("the disk failed at COMMIT"), "{error:?}");
+}

@@ -1,0 +1,68 @@
+//! A user and the job that welcomes them are stored together, or not at all.
+//!
+//! In a new file: `cargo run --example outbox-sqlx-0-8-sqlite --features sqlite -- jobs.db`.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use anyhow::{Context as _, ensure};
+use gristmill::{Client, Job, JobExt as _, MigrateMode, Receipt, Sqlite, Worker};
+use gristmill_outbox_sqlx_0_8::{Outbox, Within as _, commit};
+use serde::{Deserialize, Serialize};
+use sqlx::SqlitePool;
+
+#[derive(Serialize, Deserialize, Job)]
+#[job(kind = "user.welcome", queue = "outbox-sqlx-0-8")]
+struct Welcome {
+    user: String,
+}
+
+async fn welcome(job: Welcome) {
+    println!("welcome, {}", job.user);
+}
+
+/// What becomes of a sign-up.
+#[derive(PartialEq)]
+enum End {
+    Commit,
+    RollBack,
+}
+
+async fn sign_up(pool: &SqlitePool, outbox: &Outbox, user: &str, end: End) -> anyhow::Result<Receipt> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("INSERT INTO users VALUES (?1)").bind(user).execute(&mut *tx).await?;
+    let job = Welcome { user: user.to_owned() }.unique_key(user.to_lowercase());
+    let receipt = outbox.within(&mut tx).enqueue(job).await?;
+    if end == End::Commit {
+        commit(tx).await?;
+    } else {
+        tx.rollback().await?;
+    }
+    Ok(receipt)
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let path = std::env::args().nth(1).context("give the path of a new file")?;
+    let client = Client::new(Sqlite::builder(&path).migrate(MigrateMode::Up).open()?);
+    let pool = SqlitePool::connect(&path).await?;
+    sqlx::raw_sql("CREATE TABLE users (name TEXT)").execute(&pool).await?;
+    let outbox = Outbox::sqlite();
+
+    let receipt = sign_up(&pool, &outbox, "Grace", End::RollBack).await?;
+    ensure!(
+        client.job(receipt.id).await?.is_none(),
+        "a job is there although its transaction was rolled back"
+    );
+    println!("rolled back: no user, no job");
+
+    let first = sign_up(&pool, &outbox, "Ada", End::Commit).await?;
+    let second = sign_up(&pool, &outbox, "ADA", End::Commit).await?;
+    ensure!(first.is_new() && !second.is_new() && second.id == first.id, "one key, but two jobs");
+    println!("committed twice with one unique key: two users, one job");
+
+    let worker = Worker::builder(client).queue("outbox-sqlx-0-8", 1).drain().handle(welcome).build()?;
+    let completed = worker.run().await?.stats.completed;
+    let users: i64 = sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(&pool).await?;
+    ensure!((users, completed) == (2, 1), "{users} users and {completed} jobs");
+    println!("{users} users, {completed} job completed");
+    Ok(())
+}
