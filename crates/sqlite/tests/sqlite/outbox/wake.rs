@@ -1,5 +1,6 @@
 //! Workers that sleep hear of what the outbox has stored once its transaction is committed.
 
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use gristmill_testkit::block_on;
 use super::answer::{CANCEL, ENQUEUE, send};
 use super::request;
 use super::twins::Side;
-use crate::fixture::{complete, fetch, name, register};
+use crate::fixture::{File, complete, enqueue, fetch, name, register};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -99,4 +100,42 @@ fn a_handler_hears_of_its_cancel_with_the_next_heartbeat() {
     let reply = block_on(side.backend.renew(Call::new(), renew)).unwrap();
     assert_eq!(reply.cancels.len(), 1, "{reply:?}");
     assert_eq!(complete(&side.backend, fetched).len(), 1);
+}
+
+/// Jobs each of the connections that write at once stores.
+const EACH: usize = 200;
+
+#[test]
+fn jobs_of_many_connections_that_commit_at_once_are_each_run_once() {
+    let file = File::new();
+    let backend = file.options().busy_timeout(PATIENCE / 2).open().unwrap();
+    let worker = register(&backend);
+    let mut seen = HashSet::new();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let (file, raw) = (&file, file.raw());
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    raw.execute_batch("BEGIN IMMEDIATE").unwrap();
+                    send(&raw, ENQUEUE, &request::enqueue(&file.jobs(2)));
+                    raw.execute_batch(if number % 2 == 0 { "COMMIT" } else { "ROLLBACK" }).unwrap();
+                    send(&raw, ENQUEUE, &request::enqueue(&file.jobs(1)));
+                }
+            });
+        }
+        scope.spawn(|| (0..EACH).for_each(|_| drop(enqueue(&backend, file.jobs(1)).unwrap())));
+        let wanted = 2 * (EACH / 2 * 2 + EACH) + EACH;
+        for claim in 1.. {
+            let jobs = fetch(&backend, worker, claim, 100);
+            for job in &jobs {
+                assert!(seen.insert(job.lease.job), "a job was leased twice");
+            }
+            complete(&backend, jobs);
+            if seen.len() >= wanted {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), wanted);
+    });
+    assert_eq!(fetch(&backend, worker, u64::MAX, 10), []);
 }
