@@ -174,3 +174,115 @@ fn state(name: &str) -> Read<JobState> {
 fn malformed(what: impl Into<String>) -> Fault {
     Fault::Malformed(what.into(), None)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gristmill_core::IdSource;
+
+    use super::*;
+
+    fn sent(count: usize) -> Vec<NewJob> {
+        let name = |text| Name::new(text).expect("a name");
+        let (ids, spec) = (IdSource::new(), JobSpec::new(name("kind"), name("queue"), Args::empty()));
+        (0..count).map(|_| NewJob::new(ids.next(Timestamp::EPOCH), spec.clone())).collect()
+    }
+
+    #[test]
+    fn every_answer_to_an_enqueue_is_a_receipt_of_its_job() {
+        let (jobs, other) = (sent(3), sent(1)[0].id);
+        let text = format!(
+            r#"{{"now_ms":1,"answers":[{{"created":true}},{{"existing":"{}","by":"id"}},{{"existing":"{other}","by":"unique_key"}}]}}"#,
+            jobs[1].id
+        );
+        let receipts = receipts(&text, &jobs).expect("it is an answer");
+        let wanted = [
+            Receipt::new(jobs[0].id, Enqueued::Created),
+            Receipt::new(jobs[1].id, Enqueued::Existing { id: jobs[1].id, by: ExistingBy::Id }),
+            Receipt::new(jobs[2].id, Enqueued::Existing { id: other, by: ExistingBy::UniqueKey }),
+        ];
+        assert_eq!(receipts, wanted);
+        assert_eq!(receipts[2].id, other);
+    }
+
+    #[test]
+    fn every_verdict_is_read() {
+        let cases = [
+            (r#"{"verdict":"done"}"#, Verdict::Done),
+            (r#"{"verdict":"requested","state":"running"}"#, Verdict::Requested),
+            (r#"{"verdict":"already_terminal"}"#, Verdict::AlreadyTerminal),
+            (r#"{"verdict":"not_found"}"#, Verdict::NotFound),
+            (r#"{"verdict":"refused","state":"running"}"#, Verdict::Refused(JobState::Running)),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(verdict(&format!(r#"{{"verdicts":[{text}]}}"#)).expect(text), wanted);
+        }
+    }
+
+    #[test]
+    fn a_job_is_read_with_all_its_options() {
+        assert_eq!(job(r#"{"jobs":[null]}"#).expect("it is an answer"), None);
+        let id = sent(1)[0].id;
+        let text = format!(
+            r#"{{"jobs":[{{"id":"{id}","kind":"k","queue":"q","state":"completed","priority":-3,"attempt":2,
+            "max_attempts":5,"run_at_ms":10,"created_at_ms":9,"finished_at_ms":11,"args":" {{\"a\":1}}",
+            "options":{{"timeout_ms":1500,"tags":["t"]}}}}]}}"#
+        );
+        let job = job(&text).expect("it is an answer").expect("it is there");
+        assert_eq!((job.id, job.state, job.attempt), (id, JobState::Completed, 2));
+        assert_eq!((job.spec.args.as_bytes(), job.spec.priority.get()), (&b" {\"a\":1}"[..], -3));
+        assert_eq!((job.spec.timeout, job.spec.tags.len()), (Some(Duration::from_millis(1_500)), 1));
+        let times = [Some(job.run_at), Some(job.created_at), job.finished_at];
+        assert_eq!(times, [10, 9, 11].map(|at| Some(Timestamp::from_millis(at))));
+    }
+
+    #[test]
+    fn another_version_and_a_reason_are_told() {
+        for text in
+            [r#"{"error":{"why":"schema","schema":3}}"#, r#"{"error":{"why":"schema","schema":3},"jobs":[]}"#]
+        {
+            assert!(matches!(receipts(text, &[]), Err(Fault::Schema(3))), "{text}");
+            assert!(matches!(verdict(text), Err(Fault::Schema(3))), "{text}");
+            assert!(matches!(job(text), Err(Fault::Schema(3))), "{text}");
+        }
+        let told = verdict(r#"{"error":{"why":"closed","message":"the shop is closed"}}"#);
+        assert!(matches!(told, Err(Fault::Refused(why)) if why == "the shop is closed"));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_an_error_and_not_a_guess() {
+        let jobs = sent(1);
+        let malformed = [
+            "",
+            "null",
+            "[]",
+            "{}",
+            r#"{"answers":null}"#,
+            r#"{"answers":[]}"#,
+            r#"{"answers":[{}]}"#,
+            r#"{"answers":[{"created":false}]}"#,
+            r#"{"answers":[{"created":true},{"created":true}]}"#,
+            r#"{"answers":[{"created":true,"existing":"019a9b3e-7c00-7000-8000-000000000000"}]}"#,
+            r#"{"answers":[{"existing":"019a9b3e-7c00-7000-8000-000000000000","by":"luck"}]}"#,
+            r#"{"answers":[{"existing":"x","by":"id"}]}"#,
+        ];
+        for text in malformed {
+            assert!(matches!(receipts(text, &jobs), Err(Fault::Malformed(..))), "{text}");
+        }
+        let malformed = [
+            "{}",
+            r#"{"verdicts":[]}"#,
+            r#"{"verdicts":[{"verdict":"maybe"}]}"#,
+            r#"{"verdicts":[{"verdict":"refused"}]}"#,
+            r#"{"verdicts":[{"verdict":"refused","state":"asleep"}]}"#,
+            r#"{"verdicts":[{"verdict":"done"},{"verdict":"done"}]}"#,
+        ];
+        for text in malformed {
+            assert!(matches!(verdict(text), Err(Fault::Malformed(..))), "{text}");
+        }
+        for text in [r#"{"jobs":[]}"#, r#"{"jobs":[{}]}"#, r#"{"jobs":[null,null]}"#] {
+            assert!(matches!(job(text), Err(Fault::Malformed(..))), "{text}");
+        }
+    }
+}

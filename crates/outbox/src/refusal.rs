@@ -59,12 +59,18 @@ impl Refusal {
                 "the connection was lost before the answer to COMMIT: the transaction may have been stored",
             );
         }
+        if self.is_of_the_disk() {
+            return self.maybe_stored("the disk failed at COMMIT: the transaction may have been stored");
+        }
         self.error(None)
     }
 
     /// What it means when it is the answer to an act.
     pub(crate) fn into_error(self, outbox: &Outbox, verb: Verb) -> Error {
         match (self.has_no_answer(), self.is_outside) {
+            (false, true) if self.is_of_the_disk() => {
+                self.maybe_stored("the disk failed: outside of a transaction, it may have been stored")
+            }
             (false, _) => self.error(Some((outbox, verb))),
             (true, true) => self
                 .maybe_stored("the connection was lost: outside of a transaction, it may have been stored"),
@@ -84,6 +90,14 @@ impl Refusal {
             state.len() == SQLSTATE_BYTES && (state.starts_with("57P") || state.starts_with("08"))
         };
         self.is_lost || self.code.as_deref().is_some_and(is_ended)
+    }
+
+    /// Whether SQLite could not read or write. Of what a COMMIT wrote before that, the next to open the file may find all.
+    fn is_of_the_disk(&self) -> bool {
+        match self.code.as_deref() {
+            Some(state) if state.len() == SQLSTATE_BYTES => false,
+            code => is_io_error(code.and_then(|code| code.parse().ok()), &self.message),
+        }
     }
 
     fn maybe_stored(self, message: &str) -> Error {
@@ -156,6 +170,11 @@ fn of_sqlite(code: Option<u32>, message: &str, act: Option<(&Outbox, Verb)>) -> 
     Some(match (code.map(|code| code & 0xff), act) {
         (Some(5 | 6), _) => busy(),
         (Some(8), _) => read_only(),
+        _ if is_io_error(code, message) => meaning(
+            Kind::Unavailable,
+            "the disk failed",
+            "check the disk; roll the transaction back and repeat it",
+        ),
         (Some(13), _) => full(),
         (_, Some((outbox, _))) if says("no such table: outbox_") || says("no such table: main.outbox_") => {
             no_outbox(outbox)
@@ -165,6 +184,10 @@ fn of_sqlite(code: Option<u32>, message: &str, act: Option<(&Outbox, Verb)>) -> 
         _ if says("database or disk is full") => full(),
         _ => return None,
     })
+}
+
+fn is_io_error(code: Option<u32>, message: &str) -> bool {
+    code.map_or_else(|| message.contains("disk I/O error"), |code| code & 0xff == 10)
 }
 
 fn busy() -> Meaning {
@@ -231,5 +254,110 @@ impl Fault {
             }
         };
         error.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gristmill_core::{Certainty, ErrorKind};
+
+    use super::*;
+
+    fn refusal(code: Option<&str>, message: &str) -> Refusal {
+        Refusal::new(code, message, std::io::Error::other("the driver's words"))
+    }
+
+    fn told(outbox: &Outbox, code: Option<&str>, message: &str) -> Error {
+        refusal(code, message).into_error(outbox, Verb::Enqueue)
+    }
+
+    #[test]
+    fn each_sqlstate_says_what_it_means_here() {
+        let outbox = Outbox::postgres().schema("jobs");
+        let cases = [
+            ("25P02", Kind::Refused, "the transaction is aborted"),
+            ("25006", Kind::ReadOnly, "the transaction is read-only"),
+            ("40001", Kind::Busy, "repeat the whole transaction"),
+            ("40P01", Kind::Busy, "repeat the whole transaction"),
+            ("55P03", Kind::Busy, "others hold"),
+            ("57014", Kind::TimedOut, "cancelled the statement"),
+            ("53100", Kind::Full, "disk is full"),
+            ("57P01", Kind::Unavailable, "nothing of the transaction is stored"),
+            ("08006", Kind::Unavailable, "nothing of the transaction is stored"),
+            ("3F000", Kind::SchemaOld, "the schema `jobs` has no outbox"),
+            ("42P01", Kind::SchemaOld, "older than version 2"),
+            ("42883", Kind::SchemaOld, "the schema `jobs` has no outbox"),
+            ("42501", Kind::Refused, "may not use outbox_enqueue of the schema `jobs`"),
+            ("22023", Kind::Refused, "the server's words"),
+        ];
+        for (code, kind, words) in cases {
+            let error = told(&outbox, Some(code), "the server's words");
+            assert_eq!(error.kind(), ErrorKind::Backend(kind), "{code}");
+            assert!(error.to_string().contains(words), "{code}: {error}");
+            assert_eq!(error.certainty(), Certainty::NotStored, "{code}");
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            assert_eq!(source.as_deref(), Some("the driver's words"), "{code}");
+        }
+    }
+
+    #[test]
+    fn each_result_code_of_sqlite_says_what_it_means_here() {
+        let cases = [
+            (Some("5"), "x", Kind::Busy, "repeat the whole transaction"),
+            (Some("517"), "x", Kind::Busy, "repeat the whole transaction"),
+            (Some("6"), "x", Kind::Busy, "repeat the whole transaction"),
+            (Some("8"), "x", Kind::ReadOnly, "can only be read"),
+            (Some("1032"), "x", Kind::ReadOnly, "can only be read"),
+            (Some("13"), "x", Kind::Full, "the disk is full"),
+            (Some("1"), "no such table: outbox_enqueue", Kind::SchemaOld, "the file has no outbox"),
+            (None, "no such table: outbox_schema", Kind::SchemaOld, "older than version 2"),
+            (None, "database is locked", Kind::Busy, "repeat the whole transaction"),
+            (None, "attempt to write a readonly database", Kind::ReadOnly, "can only be read"),
+            (None, "database or disk is full", Kind::Full, "the disk is full"),
+            (
+                Some("1811"),
+                "outbox: the request is not JSON",
+                Kind::Refused,
+                "outbox: the request is not JSON",
+            ),
+        ];
+        for (code, message, kind, words) in cases {
+            let error = told(&Outbox::sqlite(), code, message);
+            assert_eq!(error.kind(), ErrorKind::Backend(kind), "{code:?} {message}");
+            assert!(error.to_string().contains(words), "{code:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_remedy_of_a_missing_right_is_the_grant() {
+        let error = told(&Outbox::postgres().schema("my jobs"), Some("42501"), "x");
+        let hint = error.hint().expect("there is a remedy");
+        assert!(hint.contains("GRANT EXECUTE ON FUNCTION \"my jobs\".outbox_enqueue(text) TO"), "{hint}");
+    }
+
+    #[test]
+    fn a_lost_connection_has_stored_nothing_except_at_the_commit_and_outside_of_a_transaction() {
+        let lost = || Refusal::lost(std::io::Error::other("cut"));
+        let (outbox, verb) = (Outbox::postgres(), Verb::Enqueue);
+        let inside = lost().into_error(&outbox, verb);
+        let outside = lost().outside_transaction().into_error(&outbox, verb);
+        let ended = refusal(Some("57P01"), "x").outside_transaction().into_error(&outbox, verb);
+        let certainties =
+            [inside, outside, ended, lost().at_commit(), refusal(Some("57P01"), "x").at_commit()]
+                .map(|error| error.certainty());
+        let (no, maybe) = (Certainty::NotStored, Certainty::MaybeStored);
+        assert_eq!(certainties, [no, maybe, maybe, maybe, maybe]);
+        let deferred = refusal(Some("23505"), "duplicate key").at_commit();
+        assert_eq!((deferred.certainty(), deferred.to_string().as_str()), (no, "duplicate key"));
+    }
+
+    #[test]
+    fn another_version_is_named_beside_the_one_that_is_needed() {
+        for (found, kind) in [(1, Kind::SchemaOld), (3, Kind::SchemaNew)] {
+            let error = Fault::Schema(found).into_error(&Outbox::postgres());
+            assert_eq!(error.kind(), ErrorKind::Backend(kind));
+            let wanted = format!("the schema `gristmill` has version {found}, this library needs 2");
+            assert_eq!(error.to_string(), wanted);
+        }
     }
 }

@@ -185,3 +185,92 @@ fn hex(bytes: &[u8]) -> String {
 fn json(request: &impl Serialize) -> String {
     serde_json::to_string(request).expect("a request has string keys only and is always JSON")
 }
+
+#[cfg(test)]
+mod tests {
+    use gristmill_core::{Args, IdSource, JobOptions};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn new_job(args: Args, options: JobOptions) -> NewJob {
+        options.prepare(IdSource::new().next(Timestamp::from_millis(1)), "k", args).expect("it is valid")
+    }
+
+    fn sent(job: &NewJob) -> Value {
+        let text = enqueue(2, std::slice::from_ref(job)).expect("it can be sent");
+        assert!(!text.contains('\0'), "{text:?}");
+        let mut request: Value = serde_json::from_str(&text).expect("it is JSON");
+        assert_eq!(request["schema"], 2);
+        request["jobs"][0].take()
+    }
+
+    #[test]
+    fn a_plain_job_has_no_members_it_does_not_need() {
+        let job = new_job(Args::empty(), JobOptions::new());
+        let wanted = json!({
+            "id": job.id.to_string(), "kind": "k", "queue": "default", "priority": 0, "max_attempts": 20, "args": "{}",
+        });
+        assert_eq!(sent(&job), wanted);
+    }
+
+    #[test]
+    fn args_come_out_byte_by_byte_as_they_went_in() {
+        let texts = [
+            r#"{"a":1,"a":2}"#,
+            r#" [1.0, "\\u0000", "\ud83d\ude00", "é😀", "\"\\\n"] "#,
+            "\"\u{7f}\u{2028}\"",
+            "18446744073709551615",
+        ];
+        for text in texts {
+            let job = new_job(Args::from_json(text).expect("they are valid"), JobOptions::new());
+            assert_eq!(sent(&job)["args"], text);
+        }
+    }
+
+    #[test]
+    fn args_that_are_no_text_are_refused_and_the_job_is_named() {
+        for bytes in [&b"\"\xff\""[..], b"\"\0\"", b"\"\xed\xa0\x80\""] {
+            let mut job = new_job(Args::empty(), JobOptions::new());
+            job.spec.args = Args::from_stored(bytes.to_vec());
+            let error = check(&job).expect_err("they are no text");
+            assert!(error.to_string().contains(&job.id.to_string()), "{error}");
+            assert!(enqueue(2, &[job]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_key_travels_as_text_and_as_the_hexadecimal_form_of_its_bytes() {
+        let job = new_job(Args::empty(), JobOptions::new().unique_key("é/\"1"));
+        let sent = sent(&job);
+        assert_eq!(sent["key"], "c3a92f2231");
+        assert_eq!(sent["options"], json!({"unique_key": "é/\"1"}));
+    }
+
+    #[test]
+    fn a_time_is_one_of_delay_instant_and_hold() {
+        let at = |at| sent(&new_job(Args::empty(), JobOptions::new().run_at(Timestamp::from_millis(at))));
+        let delayed = |delay| sent(&new_job(Args::empty(), JobOptions::new().delay(delay)));
+        assert_eq!(at(1_700_000_000_000)["at_ms"], 1_700_000_000_000_i64);
+        assert_eq!(at(-5)["at_ms"], 0);
+        assert_eq!(delayed(Duration::from_millis(5))["delay_ms"], 5);
+        assert_eq!(delayed(Duration::MAX)["delay_ms"], Timestamp::MAX.as_millis());
+        assert_eq!(sent(&new_job(Args::empty(), JobOptions::new().suspended()))["suspended"], true);
+    }
+
+    #[test]
+    fn acts_name_the_job_the_actor_and_what_changes() {
+        let id = IdSource::new().next(Timestamp::from_millis(1));
+        assert_eq!(cancel(2, id, None), format!(r#"{{"schema":2,"ids":["{id}"],"actor":null}}"#));
+        assert_eq!(get(2, id), format!(r#"{{"schema":2,"ids":["{id}"]}}"#));
+        let mut patch = JobPatch::default();
+        patch.priority = Some(Priority::FIRST);
+        patch.when = Some(When::Now);
+        let wanted =
+            format!(r#"{{"schema":2,"ids":["{id}"],"actor":"ops","patch":{{"priority":-10,"now":true}}}}"#);
+        assert_eq!(update(2, id, Some("ops"), patch.clone()).expect("it can be sent"), wanted);
+        patch.when = Some(When::Suspended);
+        let held = update(2, id, None, patch).expect("it can be sent");
+        assert!(held.ends_with(r#""patch":{"priority":-10}}"#), "the time stays: {held}");
+    }
+}
