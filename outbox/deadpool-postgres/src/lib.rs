@@ -82,6 +82,12 @@ impl Driver for Connection<'_> {
 /// A transaction that [`commit`] takes.
 pub trait Commit: Caller {
     /// Commits as the driver does.
+    ///
+    /// # Errors
+    /// The driver's.
+    ///
+    /// # Cancel safety
+    /// Dropped, the transaction is committed or not.
     fn commit(self) -> impl Future<Output = Result<(), tokio_postgres::Error>> + Send;
 }
 
