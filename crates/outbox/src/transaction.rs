@@ -12,8 +12,8 @@ use crate::{Driver, Outbox, OutboxJob};
 ///
 /// What a job's rules refuse is refused before anything is sent, and a duplicate (the unique key is held, or the id is
 /// there) is an answer: neither hurts the transaction. That holds at READ COMMITTED, PostgreSQL's default; at REPEATABLE
-/// READ and SERIALIZABLE, a unique key that another transaction has taken meanwhile is an error that asks for a repeat of
-/// the whole transaction.
+/// READ and SERIALIZABLE, a unique key that another transaction has taken since the snapshot, or a queue that was first
+/// used since, is an error that asks for a repeat of the whole transaction.
 #[derive(Debug)]
 #[must_use = "it does nothing until something is enqueued"]
 pub struct InTransaction<'o, D> {

@@ -22,6 +22,9 @@ const MIGRATIONS: Migrations = Migrations(&[
     Migration { version: 2, name: "0002_outbox", statements: include_str!("../migrations/0002_outbox.sql") },
 ]);
 
+// The outbox asks for the version that this backend brings.
+const _: () = assert!(MIGRATIONS.latest() == gristmill_sql::POSTGRES_SCHEMA);
+
 const MIGRATIONS_TABLE: &str = "CREATE TABLE gristmill.migrations (
     version    integer PRIMARY KEY,
     name       text   NOT NULL,

@@ -2,9 +2,10 @@
 
 use gristmill_core::{BackendError, BackendErrorKind, MigrationReport};
 
-/// The version of PostgreSQL's schema: the one its backend brings, and the one the outbox asks for.
+/// The version of PostgreSQL's schema: the one its backend brings, which does not compile otherwise, and the one the outbox
+/// asks for.
 pub const POSTGRES_SCHEMA: u32 = 2;
-/// The version of SQLite's schema: the one its backend brings, and the one the outbox asks for.
+/// The version of SQLite's schema; as [`POSTGRES_SCHEMA`].
 pub const SQLITE_SCHEMA: u32 = 2;
 
 /// All versions of a backend's schema, the first one first.
@@ -35,8 +36,11 @@ pub struct Migration {
 
 impl Migrations {
     /// The version this library brings; 0 where there is none.
-    pub fn latest(&self) -> u32 {
-        self.0.last().map_or(0, |step| step.version)
+    pub const fn latest(&self) -> u32 {
+        match self.0.last() {
+            Some(step) => step.version,
+            None => 0,
+        }
     }
 
     /// What a schema of this version lacks; 0 is no schema.

@@ -22,6 +22,9 @@ const MIGRATIONS: Migrations = Migrations(&[
     Migration { version: 2, name: "0002_outbox", statements: include_str!("../migrations/0002_outbox.sql") },
 ]);
 
+// The outbox asks for the version that this backend brings.
+const _: () = assert!(MIGRATIONS.latest() == gristmill_sql::SQLITE_SCHEMA);
+
 impl Sqlite {
     /// The statements that make the schema of this version in an empty file, with what marks the file as ours; for
     /// those who want to read it first.
