@@ -92,7 +92,12 @@ fn the_settings_of_a_connection_do_not_matter() {
     }
     connection.execute_batch("PRAGMA trusted_schema = OFF").expect("it is set");
     let mut within = site.outbox.within(&connection);
-    let id = within.enqueue(Letter::new(1)).expect("it is enqueued").id;
+    let [first, second] = [1, 2].map(|number| site.outbox.prepare(Letter::new(number)).expect("it is valid"));
+    let receipts =
+        within.enqueue_prepared(&[first.clone(), second.clone(), first.clone()]).expect("they are enqueued");
+    assert_eq!(receipts.iter().map(|receipt| receipt.is_new()).collect::<Vec<_>>(), [true, true, false]);
+    let id = first.id;
+    assert_eq!(receipts[2].id, id);
     assert_eq!(within.cancel(id).expect("it is answered"), Verdict::Done);
     let seen = within.get(id).expect("it is answered").expect("it is there");
     assert_eq!(site.job(id).map(|job| (job.state, job.spec)), Some((seen.state, seen.spec)));
