@@ -24,6 +24,9 @@ const MAX_SCHEMA_BYTES: usize = 63;
 /// tx.commit().await?;
 /// ```
 ///
+/// The enqueue middleware of a client and its hooks see nothing of these jobs. Where middleware is needed, the client
+/// prepares the job (`Client::prepare`), and [`enqueue_prepared`](InTransaction::enqueue_prepared) stores it.
+///
 /// What must be stored although the transaction rolls back does not go through an outbox, but through a client of its own
 /// connection (`Client::enqueue`).
 #[derive(Debug, Clone)]

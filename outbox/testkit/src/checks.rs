@@ -38,6 +38,7 @@ macro_rules! postgres_checks {
             on_postgres: at_read_committed_a_key_taken_meanwhile_is_an_answer;
             on_postgres: at_stricter_levels_a_key_taken_meanwhile_asks_for_a_repeat;
             on_postgres: a_lost_answer_to_commit_may_have_stored_and_a_repeat_is_safe;
+            on_postgres: a_lost_answer_outside_of_a_transaction_may_have_stored;
             on_postgres: a_connection_lost_in_the_transaction_has_stored_nothing;
             on_postgres: a_role_without_rights_is_told_which_it_needs;
         }

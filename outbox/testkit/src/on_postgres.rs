@@ -5,7 +5,7 @@ use gristmill_core::{BackendErrorKind, Certainty, Enqueued, Error, ErrorKind};
 use gristmill_testserver::{FaultProxy, Postgres as Server};
 
 use crate::adapter::{Adapter, End, committed, ended, rolled_back};
-use crate::{Letter, Site, runtime};
+use crate::{Letter, Session, Site, runtime};
 
 /// The isolation levels above READ COMMITTED.
 const STRICTER: [&str; 2] = ["REPEATABLE READ", "SERIALIZABLE"];
@@ -110,6 +110,20 @@ pub fn a_lost_answer_to_commit_may_have_stored_and_a_repeat_is_safe<A: Adapter>(
         assert_eq!(receipt.enqueued, Enqueued::Existing { id: job.id, by: ExistingBy::Id });
     }
     assert_eq!(site.jobs(), 2);
+}
+
+/// Where no transaction has begun, the statement was one, and the server has committed it.
+pub fn a_lost_answer_outside_of_a_transaction_may_have_stored<A: Adapter>(site: &Site) {
+    let proxy = FaultProxy::start(Server::shared().address());
+    let prepared = [site.outbox.prepare(Letter::new(1)).expect("it is valid")];
+    let mut adapter = A::connect(&proxy.url_through(&site.url));
+    let session: &mut dyn Session = &mut adapter;
+    let id = prepared[0].id.to_string().into_bytes();
+    proxy.lose_next_reply_to(move |request| request.windows(id.len()).any(|window| window == id));
+    let error = session.enqueue_prepared(&site.outbox, &prepared).expect_err("the answer is lost");
+    assert_eq!((proxy.lost_replies(), error.certainty()), (1, Certainty::MaybeStored), "{error:?}");
+    says(&error, BackendErrorKind::Unavailable, "may have been stored");
+    assert_eq!(site.jobs(), 1, "the server had committed");
 }
 
 /// The connection is cut in the transaction: nothing of it is there.
