@@ -5,19 +5,20 @@
 -- is what this library does by its own statements (`sql/`), and in the same order of locks. No function of the schema may
 -- be called by everybody.
 --
--- Almost all of them set their search path, so that nobody's own functions and operators come before the server's. That
+-- Whoever is called sets the search path, so that nobody's own functions and operators come before the server's. That
 -- costs a third of what a plain insert does, so `outbox_enqueue`, whose speed is its worth, names the schema of each
 -- operator and function instead: with anything unqualified in it the caller would run code with the owner's rights.
 -- `gristmill_channel` stands for the channel that workers listen on.
 
 -- What is wrong with the options of a job, or NULL: what a worker could not read would lose a job its unique key, its
 -- retention and its tags. Durations are `{"secs":1,"nanos":0}`. Members that are not known are let through, as a worker
--- passes over them.
+-- passes over them. This one and the next set no search path, since they are asked once a job: their callers have.
 CREATE FUNCTION gristmill.outbox_options_fault(options json) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql IMMUTABLE STRICT
     AS $gristmill_function$
 DECLARE
-    length_of CONSTANT text := '\{"secs":[0-9]{1,20},"nanos":[0-9]{1,9}\}';
+    -- No backslashes: what they mean is a setting of the caller's.
+    length_of CONSTANT text := '[{]"secs":[0-9]{1,20},"nanos":[0-9]{1,9}[}]';
     part text;
     member json;
 BEGIN
@@ -35,11 +36,12 @@ BEGIN
                 OR member::text::numeric NOT BETWEEN 1 AND 18446744073709551615) THEN
             RETURN 'timeout_ms is no number of milliseconds from 1 on';
         ELSIF part = 'retention' AND (position('"retention"' IN options::text) = 0 OR member::text !~ replace(
-                '^\{"completed":D,"cancelled":D,"discarded":D\}$', 'D', length_of)) THEN
+                '^[{]"completed":D,"cancelled":D,"discarded":D[}]$', 'D', length_of)) THEN
             RETURN 'retention is not written as this library writes it';
-        ELSIF part = 'retry' AND (member::text !~ replace('^\{"backoff":\{("exponential":\{"base":D,"factor":[-+.0-9e]+,"cap":D\}'
-                || '|"linear":\{"step":D,"cap":D\}|"fixed":D|"table":\[(D(,D)*)?\])\},'
-                || '"jitter":("none"|"full"|\{"percent":[0-9]{1,3}\})\}$', 'D', length_of)
+        ELSIF part = 'retry' AND (member::text !~ replace(
+                '^[{]"backoff":[{]("exponential":[{]"base":D,"factor":[-+.0-9e]+,"cap":D[}]'
+                || '|"linear":[{]"step":D,"cap":D[}]|"fixed":D|"table":[[](D(,D)*)?[]])[}],'
+                || '"jitter":("none"|"full"|[{]"percent":[0-9]{1,3}[}])[}]$', 'D', length_of)
                 OR cardinality(string_to_array(member::text, '"secs"')) > 1001) THEN
             RETURN 'retry is not written as this library writes it';
         ELSIF part = 'metadata' AND (json_typeof(member) <> 'object' OR octet_length(member::text) > 65536) THEN
@@ -56,9 +58,9 @@ BEGIN
 END
 $gristmill_function$;
 
--- What is wrong with a job of a request, or NULL.
+-- What is wrong with a job of a request, or NULL. What is no number, UUID or JSON at all makes a cast fail.
 CREATE FUNCTION gristmill.outbox_job_fault(job jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql IMMUTABLE
     AS $gristmill_function$
 SELECT CASE
     WHEN jsonb_typeof(job) <> 'object' THEN 'it is no object'
@@ -66,15 +68,14 @@ SELECT CASE
         'it lacks one of id, kind, queue, priority, max_attempts, args'
     WHEN job - '{id,kind,queue,priority,max_attempts,args,options,key,delay_ms,at_ms,suspended}'::text[] <> '{}' THEN
         'it has a member that is not known'
-    WHEN (job ->> 'id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$') IS NOT TRUE THEN 'id is no UUID'
+    WHEN (job ->> 'id')::uuid IS NULL THEN 'id is no UUID'
     WHEN (job ->> 'kind' ~ '^[-A-Za-z0-9._:/]{1,64}$') IS NOT TRUE THEN 'kind is no name'
     WHEN (job ->> 'queue' ~ '^[-A-Za-z0-9._:/]{1,64}$') IS NOT TRUE THEN 'queue is no name'
-    WHEN (job ->> 'priority' ~ '^(-?[0-9]|-?10)$') IS NOT TRUE THEN 'priority is no number from -10 to 10'
-    WHEN (job ->> 'max_attempts' ~ '^[1-9][0-9]{0,4}$' AND (job ->> 'max_attempts')::integer <= 65535) IS NOT TRUE THEN
+    WHEN ((job ->> 'priority')::integer BETWEEN -10 AND 10) IS NOT TRUE THEN 'priority is no number from -10 to 10'
+    WHEN ((job ->> 'max_attempts')::integer BETWEEN 1 AND 65535) IS NOT TRUE THEN
         'max_attempts is no number from 1 to 65535'
     WHEN jsonb_typeof(job -> 'args') <> 'string' THEN 'args are not given as text'
     WHEN octet_length(job ->> 'args') > 16777216 THEN 'args are larger than 16 MiB'
-    -- The cast fails where the text is no JSON.
     WHEN (job ->> 'args')::json IS NULL THEN 'args are no JSON'
     WHEN (job ? 'delay_ms')::integer + (job ? 'at_ms')::integer + (job ? 'suspended')::integer > 1 THEN
         'it has more than one of delay_ms, at_ms, suspended'
@@ -342,34 +343,39 @@ $gristmill_function$;
 -- Stores jobs in the caller's transaction.
 --
 -- One plain job of a queue that is there takes a short way: two inserts. Everything else, and all that is wrong, is the
--- business of `outbox_store`.
+-- business of `outbox_store`. `ON CONFLICT` names no column: the partitions' indexes would be looked for each time.
 CREATE FUNCTION gristmill.outbox_enqueue(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     AS $gristmill_function$
 DECLARE
     asked CONSTANT pg_catalog.jsonb := request;
     job CONSTANT pg_catalog.jsonb := asked OPERATOR(pg_catalog.#>) '{jobs,0}';
+    kind CONSTANT pg_catalog.text := job OPERATOR(pg_catalog.->>) 'kind';
+    args CONSTANT pg_catalog.text := job OPERATOR(pg_catalog.->>) 'args';
+    urgency CONSTANT pg_catalog.int4 := job OPERATOR(pg_catalog.->>) 'priority';
+    most CONSTANT pg_catalog.int4 := job OPERATOR(pg_catalog.->>) 'max_attempts';
     now CONSTANT pg_catalog.int8 := pg_catalog.floor(
         pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000);
     new_id pg_catalog.uuid;
     line pg_catalog.int4;
-    urgency pg_catalog.int2;
     told pg_catalog.text;
 BEGIN
     IF (job OPERATOR(pg_catalog.-) '{id,kind,queue,priority,max_attempts,args}'::pg_catalog.text[]) OPERATOR(pg_catalog.=) '{}'
         AND pg_catalog.jsonb_array_length(asked OPERATOR(pg_catalog.->) 'jobs') OPERATOR(pg_catalog.=) 1
-        AND gristmill.outbox_job_fault(job) IS NULL
+        AND kind OPERATOR(pg_catalog.~) '^[-A-Za-z0-9._:/]{1,64}$'
+        AND urgency OPERATOR(pg_catalog.>=) -10 AND urgency OPERATOR(pg_catalog.<=) 10
+        AND most OPERATOR(pg_catalog.>=) 1 AND most OPERATOR(pg_catalog.<=) 65535
+        AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'args') OPERATOR(pg_catalog.=) 'string'
+        AND pg_catalog.octet_length(args) OPERATOR(pg_catalog.<=) 16777216 AND args::pg_catalog.json IS NOT NULL
     THEN
         new_id := job OPERATOR(pg_catalog.->>) 'id';
-        urgency := job OPERATOR(pg_catalog.->>) 'priority';
         SELECT queues.queue INTO line FROM gristmill.queues
             WHERE queues.name OPERATOR(pg_catalog.=) (job OPERATOR(pg_catalog.->>) 'queue')
-                AND (SELECT pg_catalog.max(migrations.version) FROM gristmill.migrations)
-                    OPERATOR(pg_catalog.=) (asked OPERATOR(pg_catalog.->) 'schema')::pg_catalog.int4;
+                AND (SELECT pg_catalog.max(migrations.version) FROM gristmill.migrations)::pg_catalog.text
+                    OPERATOR(pg_catalog.=) (asked OPERATOR(pg_catalog.->>) 'schema');
         IF FOUND THEN
             INSERT INTO gristmill.jobs (id, created_at, queue, max_attempts, priority, kind, args)
-                VALUES (new_id, now, line, (job OPERATOR(pg_catalog.->>) 'max_attempts')::pg_catalog.int4, urgency,
-                    job OPERATOR(pg_catalog.->>) 'kind', pg_catalog.convert_to(job OPERATOR(pg_catalog.->>) 'args', 'UTF8'))
+                VALUES (new_id, now, line, most, urgency, kind, pg_catalog.convert_to(args, 'UTF8'))
                 ON CONFLICT DO NOTHING;
             IF FOUND THEN
                 INSERT INTO gristmill.ready (id, run_at, queue, run, attempt, priority, crashes)
@@ -497,7 +503,7 @@ BEGIN
             PERFORM gristmill.outbox_refuse('`factor` is no number from 0 to 1000000', 'Give `factor` 2 to double the wait.');
         END IF;
         backoff := format('{"exponential":{"base":%s,"factor":%s,"cap":%s}}', gristmill.outbox_duration(inner_part, 'base_ms', NULL),
-            (inner_part ->> 'factor')::numeric::double precision, gristmill.outbox_duration(inner_part, 'cap_ms', NULL));
+            inner_part -> 'factor', gristmill.outbox_duration(inner_part, 'cap_ms', NULL));
     ELSIF kind = 'linear' THEN
         PERFORM gristmill.outbox_known(inner_part, kind, '{step_ms,cap_ms}');
         backoff := format('{"linear":{"step":%s,"cap":%s}}',
@@ -777,8 +783,11 @@ DECLARE
     nonces uuid[] := '{}';
     locked uuid[];
     job record;
-    due CONSTANT bigint := CASE WHEN patch ? 'now' THEN now
-        ELSE least(coalesce((patch ->> 'at_ms')::numeric, now + (patch ->> 'delay_ms')::numeric), 253402207200000) END;
+    -- NULL where the time stays as it is.
+    due CONSTANT bigint := CASE
+        WHEN patch ? 'now' THEN now
+        WHEN patch ? 'at_ms' THEN least((patch ->> 'at_ms')::numeric, 253402207200000)
+        WHEN patch ? 'delay_ms' THEN least(now + (patch ->> 'delay_ms')::numeric, 253402207200000) END;
     puts uuid[] := '{}'; queues integer[] := '{}'; priorities smallint[] := '{}'; runs integer[] := '{}';
     attempts integer[] := '{}'; crashes smallint[] := '{}'; new_states smallint[] := '{}'; run_ats bigint[] := '{}';
     reasons text[] := '{}'; kept bigint[] := '{}';

@@ -8,5 +8,6 @@ mod maintain;
 mod measure;
 mod notify;
 mod operate;
+mod outbox;
 mod prune;
 mod transaction;

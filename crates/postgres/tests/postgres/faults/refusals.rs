@@ -232,7 +232,7 @@ fn as_role(url: &str, role: &str) -> String {
 fn granted(role: &str, schema: &str) -> String {
     let text = Postgres::schema_sql(schema);
     let grants: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("-- ")).collect();
-    let grants = grants.into_iter().filter(|line| line.starts_with("GRANT")).collect::<Vec<_>>();
+    let grants = grants.into_iter().filter(|line| line.contains(" TO app;")).collect::<Vec<_>>();
     grants.join("\n").replace(" TO app", &format!(" TO {role}"))
 }
 

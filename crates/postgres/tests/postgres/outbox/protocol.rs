@@ -1,0 +1,212 @@
+//! What requests and answers say.
+
+use std::time::Duration;
+
+use gristmill_core::{JobFilter, JobId, UniqueKey, When};
+use serde_json::{Value, json};
+
+use super::{Caller, about, storing, written};
+use crate::fixture::{Schema, count, fetch, name, register};
+
+#[test]
+fn each_verb_is_answered_as_the_protocol_says() {
+    let schema = Schema::new();
+    let (caller, worker) = (Caller::of(&schema), register(&schema.open()));
+    let mut jobs: Vec<_> = (0..3).map(|_| schema.job()).collect();
+    jobs[1].spec.unique_key = Some(UniqueKey::new("k").expect("it is a key"));
+    jobs[2].spec.unique_key = Some(UniqueKey::new("k").expect("it is a key"));
+
+    let answer = caller.ask("enqueue", &storing(&jobs));
+    let by_key = json!({"existing": jobs[1].id.to_string(), "by": "unique_key"});
+    assert_eq!(answer["answers"], json!([{"created": true}, {"created": true}, by_key]));
+    let now = answer["now_ms"].as_i64().expect("it is a number");
+    let plain = caller.ask("enqueue", &storing(&[schema.job()]));
+    assert_eq!(plain["answers"], json!([{"created": true}]));
+    assert!(plain["now_ms"].as_i64().is_some_and(|later| (now..now + 60_000).contains(&later)), "{plain}");
+    let again = caller.ask("enqueue", &storing(&jobs[..1]));
+    assert_eq!(again["answers"], json!([{"existing": jobs[0].id.to_string(), "by": "id"}]));
+    assert_eq!(caller.ask("enqueue", &storing(&[]))["answers"], json!([]));
+
+    let there = [jobs[0].id, jobs[2].id];
+    let shown = caller.ask("get", &about(&there, ""));
+    let first = json!({
+        "id": jobs[0].id.to_string(), "kind": "work", "queue": "line", "state": "available", "priority": 0,
+        "attempt": 0, "max_attempts": 20, "run_at_ms": now, "created_at_ms": now, "finished_at_ms": null,
+        "args": "{}", "options": null,
+    });
+    assert_eq!(shown, json!({"jobs": [first, null]}));
+    assert_eq!(
+        caller.ask("get", &about(&jobs_ids(&jobs[1..2]), ""))["jobs"][0]["options"],
+        json!({"unique_key": "k"})
+    );
+
+    let patch = r#","actor":"me","patch":{"priority":-4,"max_attempts":2,"args":"[1]","delay_ms":5000}"#;
+    let verdicts = caller.ask("update", &about(&there, patch));
+    assert_eq!(verdicts, json!({"verdicts": [{"verdict": "done"}, {"verdict": "not_found"}]}));
+    let shown = &caller.ask("get", &about(&there[..1], ""))["jobs"][0];
+    let members = ["state", "priority", "max_attempts", "args"].map(|member| shown[member].clone());
+    assert_eq!(Value::from(members.to_vec()), json!(["scheduled", -4, 2, "[1]"]));
+    assert_eq!(fetch(&schema.open(), worker, 1, 10).len(), 2);
+    let refused = caller.ask("update", &about(&jobs_ids(&jobs[1..2]), r#","patch":{"now":true}"#));
+    assert_eq!(refused, json!({"verdicts": [{"verdict": "refused", "state": "running"}]}));
+    let cancelled =
+        caller.ask("cancel", &about(&[jobs[1].id, jobs[0].id, jobs[0].id, jobs[2].id], r#","actor":null"#));
+    let verdicts =
+        ["requested", "done", "already_terminal", "not_found"].map(|verdict| json!({"verdict": verdict}));
+    assert_eq!(cancelled["verdicts"], Value::from(verdicts.to_vec()));
+    for verb in ["cancel", "update"] {
+        assert_eq!(caller.ask(verb, &about(&[], "")), json!({"verdicts": []}));
+    }
+    assert_eq!(caller.ask("get", &about(&[], "")), json!({"jobs": []}));
+}
+
+fn jobs_ids(jobs: &[gristmill_core::NewJob]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
+}
+
+#[test]
+fn a_request_for_another_version_of_the_schema_is_answered_and_changes_nothing() {
+    let schema = Schema::new();
+    let caller = Caller::of(&schema);
+    let job = schema.job();
+    caller.ask("enqueue", &storing(std::slice::from_ref(&job)));
+    let answer = |schema: u32| json!({"error": {"why": "schema", "schema": schema}});
+    let requests = [
+        ("enqueue", storing(&[schema.job()])),
+        ("cancel", about(&[job.id], "")),
+        ("update", about(&[job.id], "")),
+        ("get", about(&[job.id], "")),
+    ];
+    for (verb, request) in &requests {
+        for other in ["1", "3", "99999999999", "2.5"] {
+            let request = request.replace(r#""schema":2"#, &format!(r#""schema":{other}"#));
+            assert_eq!(caller.ask(verb, &request), answer(2), "{verb} {other}");
+        }
+    }
+    caller.run("INSERT INTO {schema}.migrations VALUES (9999, '9999_from_the_future', 0)");
+    for (verb, request) in &requests {
+        assert_eq!(caller.ask(verb, request), answer(9999), "{verb}");
+    }
+    let error = caller.try_run("SELECT {schema}.enqueue('work')").expect_err("it is of version 2");
+    assert!(error.message.contains("version 2") && error.message.contains("version 9999"), "{error:?}");
+    assert!(error.hint.is_some_and(|hint| hint.contains("gristmill migrate")));
+    caller.run("DELETE FROM {schema}.migrations WHERE version = 9999");
+    assert_eq!(count(&schema.open(), JobFilter::new()), 1);
+}
+
+/// A request with one job, and what is to be replaced in it.
+const WRONG: [(&str, &str); 33] = [
+    (r#""kind":"work""#, r#""kind":"two words""#),
+    (r#""kind":"work""#, r#""kind":"""#),
+    (r#""kind":"work""#, r#""kind":null"#),
+    (r#""kind":"work","#, ""),
+    (r#""queue":"line""#, r#""queue":"a;b""#),
+    (r#""queue":"line""#, r#""queue":"line\n""#),
+    (r#""priority":0"#, r#""priority":11"#),
+    (r#""priority":0"#, r#""priority":-11"#),
+    (r#""priority":0"#, r#""priority":1.5"#),
+    (r#""priority":0"#, r#""priority":99999999999"#),
+    (r#""priority":0"#, r#""priority":null"#),
+    (r#""max_attempts":20"#, r#""max_attempts":0"#),
+    (r#""max_attempts":20"#, r#""max_attempts":65536"#),
+    (r#""args":"{}""#, r#""args":"{""#),
+    (r#""args":"{}""#, r#""args":"""#),
+    (r#""args":"{}""#, r#""args":{}"#),
+    (r#""id":""#, r#""id":"x"#),
+    (r#""args":"{}""#, r#""args":"{}","colour":1"#),
+    (r#""args":"{}""#, r#""args":"{}","delay_ms":-1"#),
+    (r#""args":"{}""#, r#""args":"{}","delay_ms":1,"suspended":true"#),
+    (r#""args":"{}""#, r#""args":"{}","at_ms":-1"#),
+    (r#""args":"{}""#, r#""args":"{}","suspended":false"#),
+    (r#""args":"{}""#, r#""args":"{}","key":"6b""#),
+    (r#""args":"{}""#, r#""args":"{}","key":"00","options":{"unique_key":"\u0000"}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"unique_key":"k"}"#),
+    (r#""args":"{}""#, r#""args":"{}","key":"","options":{"unique_key":""}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"timeout_ms":0}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"timeout_ms":1,"timeout_ms":2}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"tags":["a b"]}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"metadata":[]}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"retention":{}}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"retry":{"backoff":[[[]]]}}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":7"#),
+];
+
+#[test]
+fn a_request_that_no_library_writes_is_an_error_and_stores_nothing() {
+    let schema = Schema::new();
+    let caller = Caller::of(&schema);
+    caller.ask("enqueue", &storing(&[schema.job()]));
+    for (right, wrong) in WRONG {
+        let request = written(&schema.job());
+        let bad = request.replacen(right, wrong, 1);
+        assert_ne!(bad, request, "{right}");
+        // By itself, and in company, which takes another way.
+        for jobs in [bad.clone(), format!("{},{bad}", written(&schema.job()))] {
+            let error =
+                caller.try_ask("enqueue", &format!(r#"{{"schema":2,"jobs":[{jobs}]}}"#)).expect_err(wrong);
+            assert!(error.code.starts_with("22"), "{wrong}: {error:?}");
+        }
+    }
+    for request in [
+        "",
+        "7",
+        "[]",
+        "{}",
+        r#"{"schema":"two"}"#,
+        r#"{"schema":2}"#,
+        r#"{"schema":2,"jobs":{}}"#,
+        r#"{"schema":2,"ids":7}"#,
+    ] {
+        for verb in ["enqueue", "cancel", "update", "get"] {
+            let error = caller.try_ask(verb, request).expect_err(request);
+            assert!(error.code.starts_with("22"), "{verb} {request}: {error:?}");
+        }
+    }
+    for patch in [
+        "{\"priority\":11}",
+        "{\"max_attempts\":0}",
+        "{\"args\":\"{\"}",
+        "{\"at_ms\":1,\"now\":true}",
+        "{\"colour\":1}",
+        "7",
+    ] {
+        let request = about(&[], &format!(r#","patch":{patch}"#));
+        let error = caller.try_ask("update", &request).expect_err(patch);
+        assert!(error.code.starts_with("22"), "{patch}: {error:?}");
+    }
+    assert_eq!(count(&schema.open(), JobFilter::new()), 1);
+    assert_eq!(schema.psql("SELECT count(*) FROM {schema}.queues").trim(), "1");
+}
+
+#[test]
+fn a_thousand_jobs_are_answered_in_their_order_and_an_id_named_twice_is_one_job() {
+    let schema = Schema::new();
+    let backend = schema.open();
+    let (caller, worker) = (Caller::of(&schema), register(&backend));
+    let mut jobs: Vec<_> = (0..1000).map(|_| schema.job()).collect();
+    for (place, job) in jobs.iter_mut().enumerate() {
+        match place % 5 {
+            0 => job.spec.queue = name("other"),
+            1 => job.spec.unique_key = Some(UniqueKey::new(format!("{}", place / 10)).expect("it is a key")),
+            2 => job.when = When::After(Duration::from_secs(3600)),
+            3 => job.when = When::Suspended,
+            _ => {}
+        }
+    }
+    jobs[999].id = jobs[4].id;
+    jobs.reverse();
+    let answers = caller.ask("enqueue", &storing(&jobs))["answers"].clone();
+    let mut holders = std::collections::HashMap::new();
+    let mut seen = std::collections::HashSet::new();
+    for (job, answer) in jobs.iter().zip(answers.as_array().expect("it is a list")) {
+        let holder = job.spec.unique_key.as_ref().map(|key| *holders.entry(key.clone()).or_insert(job.id));
+        let expected = match holder {
+            _ if !seen.insert(job.id) => json!({"existing": job.id.to_string(), "by": "id"}),
+            Some(holder) if holder != job.id => json!({"existing": holder.to_string(), "by": "unique_key"}),
+            _ => json!({"created": true}),
+        };
+        assert_eq!(*answer, expected);
+    }
+    assert_eq!(count(&backend, JobFilter::new()), 1000 - 100 - 1);
+    assert_eq!(fetch(&backend, worker, 1, 1000).len(), 299);
+}
