@@ -46,12 +46,12 @@ func main() {
 
 	// Rolled back: neither the user nor the job.
 	tx := must(conn.Begin(ctx))
-	fmt.Println("rolled back:", must(enqueue(ctx, tx, "email.welcome", addUser(ctx, tx, "nobody@example.org"), object{})))
+	fmt.Println("rolled back:", must(enqueue(ctx, tx, "email.welcome", addUser(ctx, tx, "nobody@example.org"), nil)))
 	must(0, tx.Rollback(ctx))
 
 	// Committed: both. What users type is passed as a parameter, so it can be anything.
 	tx = must(conn.Begin(ctx))
-	fmt.Println("committed:", must(enqueue(ctx, tx, "email.welcome", addUser(ctx, tx, `o'hara"\$1@example.org`), object{})))
+	fmt.Println("committed:", must(enqueue(ctx, tx, "email.welcome", addUser(ctx, tx, `o'hara"\$1@example.org`), nil)))
 	must(0, tx.Commit(ctx))
 
 	// The same unique key twice: one job, and the transaction commits.
