@@ -36,7 +36,6 @@ cases! { "finish":
     finish_with_a_known_effect_is_still_accepted,
     finish_without_retention_deletes_the_job,
     finish_without_retention_repeated_is_not_accepted_again,
-    finish_behind_the_deletion_of_its_job_is_unknown,
     finish_on_the_last_attempt_stays_completed_through_maintenance,
     finish_in_bulk_ends_every_job,
     finish_keeps_the_handlers_start,
@@ -340,20 +339,6 @@ fn finish_without_retention_repeated_is_not_accepted_again(t: &Fixture) {
     let unknown = Finished::LeaseLost { why: LostWhy::Unknown };
     assert!(repeated == Finished::AlreadyAccepted || repeated == unknown, "{repeated:?}");
     assert_eq!((t.find(id), t.fetch_from(worker, "next", 5).len()), (None, 1));
-}
-
-/// A run that ended before, in one request behind the run that takes the job along.
-fn finish_behind_the_deletion_of_its_job_is_unknown(t: &Fixture) {
-    let worker = t.worker();
-    let id = t.put(t.job().kept(Duration::ZERO));
-    let given_back = t.take(worker).lease;
-    t.renew(worker, &[]);
-    let lease = t.take(worker).lease;
-
-    let answers = t.finish_all(vec![FinishItem::complete(lease), FinishItem::complete(given_back)]);
-
-    assert_eq!(answers, [COMPLETED, Finished::LeaseLost { why: LostWhy::Unknown }]);
-    assert_eq!(t.find(id), None);
 }
 
 /// One source design's maintenance looked at attempts alone and buried jobs whose last attempt had succeeded.

@@ -24,6 +24,7 @@ cases! { "lease":
     lease_that_was_lost_refuses_every_decision,
     lease_finished_after_the_worker_retired_is_lost,
     lease_of_a_deleted_job_is_unknown,
+    lease_of_a_job_that_went_in_the_same_request_is_unknown,
     lease_stale_finishes_are_counted_and_noted,
     lease_renewal_says_how_long_it_holds,
     lease_renewal_gives_back_claims_it_does_not_list,
@@ -215,6 +216,20 @@ fn lease_of_a_deleted_job_is_unknown(t: &Fixture) {
     let repeated = t.complete(&lease);
 
     assert!(matches!(repeated, Finished::AlreadyAccepted | UNKNOWN), "{repeated:?}");
+    assert_eq!(t.find(id), None);
+}
+
+/// A run that ended before, in one request behind the run that takes the job along.
+fn lease_of_a_job_that_went_in_the_same_request_is_unknown(t: &Fixture) {
+    let worker = t.worker();
+    let id = t.put(t.job().kept(Duration::ZERO));
+    let given_back = t.take(worker).lease;
+    t.renew(worker, &[]);
+    let lease = t.take(worker).lease;
+
+    let answers = t.finish_all(vec![FinishItem::complete(lease), FinishItem::complete(given_back)]);
+
+    assert_eq!(answers, [COMPLETED, UNKNOWN]);
     assert_eq!(t.find(id), None);
 }
 
