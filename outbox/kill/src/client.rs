@@ -103,7 +103,7 @@ async fn store_orders<C>(
     is_stopping: Arc<AtomicBool>,
 ) -> Result<()>
 where
-    C: sqlx::Connection + Caller<Connection = C>,
+    C: sqlx::Connection + Caller<Connection = C> + 'static,
     C::Database: sqlx::Database<Connection = C>,
     for<'c> &'c mut C: Executor<'c, Database = C::Database>,
     for<'c> Connection<'c, C>: Driver,

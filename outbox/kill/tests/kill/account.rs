@@ -78,7 +78,10 @@ impl Account {
         assert!(self.faults.is_empty(), "{:#?}", self.faults);
         let without_jobs: Vec<&i64> = rows.keys().filter(|number| !jobs.contains_key(number)).collect();
         let without_row: Vec<&i64> = jobs.keys().filter(|number| !rows.contains_key(number)).collect();
-        assert!(without_jobs.is_empty() && without_row.is_empty(), "rows {without_jobs:?}, jobs {without_row:?}");
+        assert!(
+            without_jobs.is_empty() && without_row.is_empty(),
+            "rows {without_jobs:?}, jobs {without_row:?}"
+        );
         for (number, parts) in jobs {
             let expected: Vec<u32> = (0..).take(rows[number]).collect();
             assert_eq!(*parts, expected, "order {number} has each of its jobs once");

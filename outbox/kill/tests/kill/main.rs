@@ -147,7 +147,10 @@ fn wait_a_moment(longest: Duration) {
     std::thread::sleep(longest.mul_f64(fastrand::f64()));
 }
 
-#[expect(clippy::disallowed_methods, reason = "the fact lies in another process, which can only be asked again")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the fact lies in another process, which can only be asked again"
+)]
 fn wait_until(fact: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {

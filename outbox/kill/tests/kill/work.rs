@@ -56,7 +56,7 @@ impl Work {
     }
 }
 
-async fn ship(job: Ship, shop: State<Shop>) {
+async fn ship(job: Ship, State(shop): State<Shop>) {
     let rows: i64 = loop {
         let query = sqlx::query_scalar("SELECT count(*) FROM orders WHERE number = $1").bind(job.number);
         match query.fetch_one(&shop.database).await {
