@@ -7,8 +7,8 @@ use gristmill_core::{
     WorkerId,
 };
 
-use crate::Fixture;
 use crate::case::cases;
+use crate::{Fixture, Shape};
 
 cases! { "lease":
     lease_holds_until_a_rescue_takes_it,
