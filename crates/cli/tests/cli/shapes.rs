@@ -143,6 +143,6 @@ fn queues_workers_and_findings_are_one_object_a_line() {
     }
     assert_eq!(
         home.ok(&["migrate", "status", "--json"]).json(),
-        json!({"current": 1, "latest": 1, "missing": []})
+        json!({"current": 2, "latest": 2, "missing": []})
     );
 }
