@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{self, Command, Stdio},
+    process::{self, Stdio},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{
     options::Sizes,
     plan::{Figure, Program, Side},
-    programs::Programs,
+    programs::{Launch, Programs},
     server::Server,
 };
 use crate::workspace;
@@ -98,16 +98,17 @@ pub(crate) struct Place<'run> {
     pub(crate) url: &'run str,
 }
 
-fn run(program: &Path, side: Side, sizes: Sizes, jobs: u32, place: &Place<'_>) -> Result<Measurement> {
+fn run(launch: &Launch, side: Side, sizes: Sizes, jobs: u32, place: &Place<'_>) -> Result<Measurement> {
     let line = command_line(side, sizes, jobs, place);
     // Both sides must write to the same disk, also where a program chooses a temporary file itself.
-    let output = Command::new(program)
+    let output = launch
+        .command()
         .args(&line)
         .env("TMPDIR", place.folder)
         .stderr(Stdio::inherit())
         .output()
-        .with_context(|| format!("cannot start {}", program.display()))?;
-    let told = || format!("{} {}", program.display(), line.join(" "));
+        .with_context(|| format!("cannot start {launch}"))?;
+    let told = || format!("{launch} {}", line.join(" "));
     let measured = read_line(&String::from_utf8_lossy(&output.stdout), side.figure);
     // A run that loses or doubles a job ends with an error code too, and its row says so.
     let explained = measured.as_ref().is_ok_and(|measured| measured.lost + measured.duplicated > 0);

@@ -63,12 +63,34 @@ pub(crate) enum Program {
     GraphileWorker,
     /// `bench/peers/river`.
     River,
+    /// `bench/peers/apalis`.
+    Apalis,
+    /// `bench/peers/awa`.
+    Awa,
+    /// `bench/peers/node/graphile_worker.js`.
+    GraphileWorkerNode,
+    /// `bench/peers/node/pg_boss.js`.
+    PgBoss,
 }
 
 impl Program {
+    /// What its file is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "gristmill-floors",
+            Self::Product => "gristmill",
+            Self::GraphileWorker => "gristmill-peer-graphile-worker",
+            Self::River => "river",
+            Self::Apalis => "gristmill-peer-apalis",
+            Self::Awa => "gristmill-peer-awa",
+            Self::GraphileWorkerNode => "graphile_worker.js",
+            Self::PgBoss => "pg_boss.js",
+        }
+    }
+
     /// Whether it is somebody else's system.
     pub(crate) fn is_peer(self) -> bool {
-        matches!(self, Self::GraphileWorker | Self::River)
+        !matches!(self, Self::Floor | Self::Product)
     }
 }
 

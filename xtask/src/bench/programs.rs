@@ -1,8 +1,10 @@
 //! The programs that take turns, each built when a row first needs it.
 
+mod node;
+
 use std::{
     collections::HashMap,
-    env, fs,
+    env, fmt, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -10,8 +12,40 @@ use std::{
 use super::plan::Program;
 use crate::{step, workspace};
 
-/// Where a program lies, or why there is none.
-type Found = Result<PathBuf, String>;
+/// What starts a program, or why there is none.
+type Found = Result<Launch, String>;
+
+/// What starts a program: the file to run, and the script where that file is an interpreter.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    program: PathBuf,
+    script: Option<PathBuf>,
+}
+
+impl Launch {
+    /// A command to which the program's own arguments can be added.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.script);
+        command
+    }
+}
+
+impl fmt::Display for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [Some(&self.program), self.script.as_ref()].into_iter().flatten();
+        for (i, part) in parts.enumerate() {
+            write!(f, "{}{}", if i == 0 { "" } else { " " }, part.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl From<PathBuf> for Launch {
+    fn from(program: PathBuf) -> Self {
+        Self { program, script: None }
+    }
+}
 
 /// What was built so far.
 #[derive(Debug)]
@@ -19,22 +53,18 @@ pub(crate) struct Programs {
     root: PathBuf,
     scratch: PathBuf,
     found: HashMap<&'static str, Found>,
+    node: Option<node::Installed>,
 }
 
 impl Programs {
     /// Builds nothing yet. What cargo does not place goes to `scratch`.
     pub(crate) fn new(root: PathBuf, scratch: PathBuf) -> Self {
-        Self { root, scratch, found: HashMap::new() }
+        Self { root, scratch, found: HashMap::new(), node: None }
     }
 
     /// The program, built with optimisation; or why it cannot be run.
     pub(crate) fn find(&mut self, program: Program) -> Found {
-        let key = match program {
-            Program::Floor => "floor",
-            Program::Product => "product",
-            Program::GraphileWorker => "graphile_worker",
-            Program::River => "river",
-        };
+        let key = program.name();
         if let Some(found) = self.found.get(key) {
             return found.clone();
         }
@@ -43,7 +73,7 @@ impl Programs {
         found
     }
 
-    fn build(&self, program: Program) -> Found {
+    fn build(&mut self, program: Program) -> Found {
         let package = |manifest: Option<&str>, package: &str| {
             let mut command = workspace::cargo(&self.root);
             command.args(["build", "--release", "--package", package]);
@@ -55,20 +85,35 @@ impl Programs {
         match program {
             Program::Product => {
                 succeed(&mut package(None, "gristmill-cli"))?;
-                Ok(in_target(&workspace::target_folder(&self.root), "gristmill"))
+                Ok(in_target(&workspace::target_folder(&self.root), program.name()))
             }
             Program::Floor => {
                 succeed(&mut package(Some("bench/Cargo.toml"), "gristmill-floors"))?;
-                Ok(in_target(&self.target_of("bench"), "gristmill-floors"))
+                Ok(in_target(&self.target_of("bench"), program.name()))
             }
-            Program::GraphileWorker => {
-                let folder = "bench/peers/graphile_worker";
-                let name = "gristmill-peer-graphile-worker";
-                succeed(&mut package(Some(&format!("{folder}/Cargo.toml")), name))?;
-                Ok(in_target(&self.target_of(folder), name))
-            }
+            Program::GraphileWorker => self.build_crate("graphile_worker", program),
+            Program::Apalis => self.build_crate("apalis", program),
+            Program::Awa => self.build_crate("awa", program),
+            Program::GraphileWorkerNode => self.install_script("graphile_worker.js"),
+            Program::PgBoss => self.install_script("pg_boss.js"),
             Program::River => self.build_river(),
         }
+    }
+
+    /// The peers that are crates have workspaces of their own.
+    fn build_crate(&self, folder: &str, program: Program) -> Found {
+        let folder = format!("bench/peers/{folder}");
+        let manifest = format!("{folder}/Cargo.toml");
+        let mut build = workspace::cargo(&self.root);
+        build.args(["build", "--release", "--manifest-path", &manifest]);
+        succeed(&mut build)?;
+        Ok(in_target(&self.target_of(&folder), program.name()))
+    }
+
+    fn install_script(&mut self, script: &str) -> Found {
+        let folder = self.root.join("bench/peers/node");
+        let interpreter = self.node.get_or_insert_with(|| node::install(&folder)).clone()?;
+        Ok(Launch { program: interpreter, script: Some(folder.join(script)) })
     }
 
     fn build_river(&self) -> Found {
@@ -81,7 +126,7 @@ impl Programs {
         let mut build = Command::new("go");
         build.current_dir(self.root.join("bench/peers/river")).arg("build").arg("-o").arg(&program).arg(".");
         succeed(&mut build)?;
-        Ok(program)
+        Ok(program.into())
     }
 
     /// With CARGO_TARGET_DIR all workspaces share one folder.
@@ -93,8 +138,8 @@ impl Programs {
     }
 }
 
-fn in_target(target: &Path, name: &str) -> PathBuf {
-    target.join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX))
+fn in_target(target: &Path, name: &str) -> Launch {
+    target.join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX)).into()
 }
 
 fn succeed(build: &mut Command) -> Result<(), String> {

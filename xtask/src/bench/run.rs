@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{
     measure::{Bench, NoMeasurement, Place, command_line},
     options::Options,
-    plan::{Comparison, Program, Side, comparisons},
+    plan::{Comparison, comparisons},
     report::{Row, Runs, table},
 };
 use crate::{commands::Verdict, workspace};
@@ -72,16 +72,7 @@ fn list(wanted: &[&Comparison], options: &Options) {
         for side in comparison.references.iter().chain([&comparison.subject]) {
             let jobs = options.sizes.jobs.unwrap_or(comparison.jobs);
             let line = command_line(*side, options.sizes, jobs, &place).join(" ");
-            println!("  {} {line}", program_name(*side));
+            println!("  {} {line}", side.program.name());
         }
-    }
-}
-
-fn program_name(side: Side) -> &'static str {
-    match side.program {
-        Program::Floor => "gristmill-floors",
-        Program::Product => "gristmill",
-        Program::GraphileWorker => "gristmill-peer-graphile-worker",
-        Program::River => "river",
     }
 }

@@ -3,8 +3,11 @@
 use super::{
     Bound::{AtLeast, AtMost, RatioAtLeast},
     Comparison,
-    Figure::{DrainPerSecond, EnqueuePerSecond, LatencyP50Ms, SustainedLastToFirst, SustainedPerSecond, WalBytesToRun},
-    Program::{GraphileWorker, River},
+    Figure::{
+        DrainPerSecond, EnqueuePerSecond, LatencyP50Ms, SustainedLastToFirst, SustainedPerSecond,
+        WalBytesToRun,
+    },
+    Program::{Apalis, Awa, GraphileWorker, GraphileWorkerNode, PgBoss, River},
     Side,
     When::{Always, Full, Peers},
     floor, peer, product,
@@ -112,6 +115,10 @@ pub(super) const ROWS: &[Comparison] = &[
         references: &[
             peer(GraphileWorker, "graphile_worker", "--db {url} --jobs {jobs}"),
             peer(River, "river", "--db {url} --jobs {jobs}"),
+            peer(Awa, "awa", "--db {url} --jobs {jobs}"),
+            peer(Apalis, "apalis-postgres", "--db {url} --jobs {jobs}"),
+            peer(GraphileWorkerNode, "graphile-worker (npm)", "--db {url} --jobs {jobs}"),
+            peer(PgBoss, "pg-boss", "--db {url} --jobs {jobs}"),
         ],
         bound: RatioAtLeast(2.0),
     },
