@@ -22,7 +22,7 @@ async fn welcome(job: Welcome) {
 }
 
 /// What becomes of a sign-up.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum End {
     Commit,
     RollBack,
