@@ -1,21 +1,41 @@
 //! Runs an adapter's example as its users do.
 
+use std::path::PathBuf;
 use std::process::Command;
 
-/// Runs an example of the crate whose tests call this, with these features and the URL of a database, and fails unless it
-/// ends with success. `folder` is the crate's, `env!("CARGO_MANIFEST_DIR")`.
+/// Runs an example of the crate whose tests call this, with the URL of a database, and fails unless it ends with success.
+/// `folder` is the crate's, `env!("CARGO_MANIFEST_DIR")`.
+///
+/// `cargo test` has built the example beside the tests, unless it was told to build one test alone; then cargo builds it
+/// here, with these features.
 ///
 /// # Panics
 /// When the example fails, with what it printed.
 #[track_caller]
 pub fn run_example(folder: &str, name: &str, features: &str, url: &str) {
+    let mut command = match built(name) {
+        Some(example) => Command::new(example),
+        None => by_cargo(folder, name, features),
+    };
+    let output = command.arg(url).output().expect("the example starts");
+    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name} ended with {}\n{said}\n{wrong}", output.status);
+}
+
+/// The example in the folder `examples` beside that of the tests.
+fn built(name: &str) -> Option<PathBuf> {
+    let tests = std::env::current_exe().ok()?;
+    let example = tests.parent()?.with_file_name("examples").join(name);
+    example.is_file().then_some(example)
+}
+
+fn by_cargo(folder: &str, name: &str, features: &str) -> Command {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command.current_dir(folder).args(["run", "--quiet", "--example", name]);
     if !features.is_empty() {
         command.args(["--features", features]);
     }
-    let output = command.args(["--", url]).output().expect("cargo starts");
-    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{name} ended with {}\n{said}\n{wrong}", output.status);
+    command.arg("--");
+    command
 }
