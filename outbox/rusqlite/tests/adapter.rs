@@ -95,7 +95,7 @@ fn the_settings_of_a_connection_do_not_matter() {
     let [first, second] = [1, 2].map(|number| site.outbox.prepare(Letter::new(number)).expect("it is valid"));
     let receipts =
         within.enqueue_prepared(&[first.clone(), second.clone(), first.clone()]).expect("they are enqueued");
-    assert_eq!(receipts.iter().map(|receipt| receipt.is_new()).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(receipts.iter().map(gristmill::Receipt::is_new).collect::<Vec<_>>(), [true, true, false]);
     let id = first.id;
     assert_eq!(receipts[2].id, id);
     assert_eq!(within.cancel(id).expect("it is answered"), Verdict::Done);
