@@ -42,7 +42,8 @@ pub(crate) fn left_over(before: &[Line], lane: u32) -> Option<LeftOver> {
 #[derive(Debug)]
 pub(crate) struct Lane<C> {
     settings: Rc<Settings>,
-    lane: u32,
+    /// Which of the client's.
+    number: u32,
     outbox: Outbox,
     begin: &'static str,
     journal: Rc<Journal>,
@@ -59,13 +60,13 @@ where
 {
     pub(crate) fn new(
         settings: Rc<Settings>,
-        lane: u32,
+        number: u32,
         outbox: Outbox,
         begin: &'static str,
         journal: Rc<Journal>,
         is_stopping: Arc<AtomicBool>,
     ) -> Self {
-        Self { settings, lane, outbox, begin, journal, is_stopping, connection: None }
+        Self { settings, number, outbox, begin, journal, is_stopping, connection: None }
     }
 
     /// Repeats what was left over, and then stores order after order.
@@ -77,7 +78,7 @@ where
             }
             self.store(&plan, &jobs, Fact::BeganAgain).await;
         }
-        for number in self.settings.first_order(self.lane).. {
+        for number in self.settings.first_order(self.number).. {
             if self.is_stopping.load(Ordering::Relaxed) {
                 break;
             }
@@ -94,13 +95,13 @@ where
                 continue;
             };
             let ids: Vec<String> = jobs.iter().map(|job| job.id.to_string()).collect();
-            self.journal.write(self.lane, began, plan.number, &ids.join(","));
+            self.journal.write(self.number, began, plan.number, &ids.join(","));
             let order = Order { lane: self, plan, jobs, began };
             let (fact, words) = match order.store(tx).await {
                 Ok(fact) => (fact, String::new()),
                 Err(trouble) => (trouble.fact, trouble.words),
             };
-            self.journal.write(self.lane, fact, plan.number, &words);
+            self.journal.write(self.number, fact, plan.number, &words);
             if fact != Fact::Lost && fact != Fact::Uncertain {
                 self.connection = Some(connection);
             }
@@ -254,7 +255,7 @@ where
     }
 
     fn write(&self, fact: Fact) {
-        self.lane.journal.write(self.lane.lane, fact, self.plan.number, "");
+        self.lane.journal.write(self.lane.number, fact, self.plan.number, "");
     }
 }
 

@@ -19,7 +19,7 @@ use crate::crowd::Crowd;
 use crate::work::Work;
 
 /// How long a wait may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 const TABLE: &str = "CREATE TABLE orders (number bigint PRIMARY KEY, parts bigint NOT NULL)";
 const ROWS: &str = "SELECT number, parts FROM orders";
 
@@ -44,11 +44,11 @@ fn of_a_thousand_transactions_killed_with_their_clients_or_server_each_has_its_r
     let work = Work::start(&runtime, client.clone(), server.url());
 
     let url = format!("{}?application_name=crowd", server.url());
-    let mut crowd = Crowd::start(&url, folder.path(), 4, 5, Duration::from_millis(20));
+    let mut crowd = Crowd::start(&url, folder.path(), 4, 6, Duration::from_millis(20));
     let mut account = Account::default();
     let mut server_kills = 0;
     while account.cut() < CUT || server_kills < SERVER_KILLS {
-        wait_a_moment(Duration::from_millis(100));
+        wait_a_moment(Duration::from_millis(70));
         if account.cut() * SERVER_KILLS > (server_kills * 2 + 1) * CUT / 2 {
             server.kill();
             server.start_again();
@@ -101,7 +101,7 @@ fn of_transactions_in_a_file_killed_with_their_clients_each_has_its_row_if_and_o
     let mut crowd = Crowd::start(&url, folder.path(), 2, 1, Duration::from_millis(4));
     let mut account = Account::default();
     while account.cut() < CUT {
-        wait_a_moment(Duration::from_millis(60));
+        wait_a_moment(Duration::from_millis(50));
         crowd.kill_one(&mut account);
     }
     crowd.finish(&mut account);
@@ -138,7 +138,9 @@ async fn jobs(client: &Client) -> BTreeMap<i64, Vec<u32>> {
             break;
         }
     }
-    jobs.values_mut().for_each(|parts| parts.sort_unstable());
+    for parts in jobs.values_mut() {
+        parts.sort_unstable();
+    }
     jobs
 }
 
