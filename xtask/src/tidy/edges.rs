@@ -32,6 +32,8 @@ const EDGES: &[Edges] = &[
         uses: Only(&["gristmill-core", "gristmill-sql"]),
         tests_use: Only(&[]),
     },
+    Edges { from: "gristmill-outbox-bench", uses: Anything, tests_use: Anything },
+    Edges { from: "gristmill-outbox-kill", uses: Anything, tests_use: Anything },
     Edges { from: "gristmill-outbox-testkit", uses: Anything, tests_use: Anything },
     backend("gristmill-memory", &["gristmill-core"]),
     backend("gristmill-redis", &["gristmill-core"]),
