@@ -11,7 +11,13 @@ import { measure } from "./measure.js";
 
 const schema = "gristmill_peer_pg_boss";
 const queue = "bench_count";
-const settings = { workers: 4, batch_size: 1000, partition: true, burst_when_batch_full: true, polling_interval_s: 0.5 };
+const settings = {
+  workers: 4,
+  batch_size: 1000,
+  partition: true,
+  burst_when_batch_full: true,
+  polling_interval_s: 0.5,
+};
 
 async function setUp(db) {
   const boss = new PgBoss({ connectionString: db, schema });
