@@ -4,10 +4,9 @@
 --   $6 its token; arrays, one entry an item, in the order of the claims: $7 id, $8 run, $9 attempt, $10 run_at (ms),
 --   $11 started_at (ms), -1 for none.
 -- Rows: the places in $3, from 1, of the claims whose items were accepted.
--- Index: the primary keys of `claims` and `attempts`: the former by `ANY`, since a plan that was made when there was hardly
---   a claim may turn the join round, and an old snapshot keeps dead ones by the thousand. A run that has ended breaks the
---   latter, and all is rolled back. Of the two claims that match by this statement's snapshot one at most still matches
---   under the lock. Subscripts find an item in constant time, since no array holds a NULL.
+-- Index: the primary keys of `claims`, by `ANY` since a plan made when there was hardly a claim may turn the join round, and
+--   of `attempts`, which a run that has ended breaks: all is rolled back. Of the two claims that match by the snapshot one
+--   at most matches under the lock. Subscripts are quick: no array holds a NULL.
 WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
 wanted AS MATERIALIZED (
     SELECT claim.* FROM moment,
