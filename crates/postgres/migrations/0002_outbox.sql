@@ -307,13 +307,15 @@ BEGIN
         ),
         waits AS (
             INSERT INTO gristmill.waiting (id, run_at, queue, run, attempt, priority, crashes, state)
-            SELECT id, CASE WHEN is_held THEN now ELSE due END, queue, 0, 0, priority, 0, CASE WHEN is_held THEN 0 ELSE 1 END
+            SELECT id, CASE WHEN is_held THEN now ELSE due END, queue, 0, 0, priority, 0,
+                CASE WHEN is_held THEN 0 ELSE 1 END
             FROM marked WHERE is_held OR due > now
         )
         SELECT coalesce(array_agg(job.id), '{}') INTO stored FROM job;
         lost := '{}';
         IF cardinality(stored) < cardinality(chosen) THEN
-            lost := ARRAY(SELECT item.place FROM unnest(chosen) AS item (place) WHERE (ids[item.place] = ANY (stored)) IS NOT TRUE);
+            lost := ARRAY(SELECT item.place FROM unnest(chosen) AS item (place)
+                WHERE (ids[item.place] = ANY (stored)) IS NOT TRUE);
             FOREACH place IN ARRAY lost LOOP
                 existing[place] := ids[place];
                 ways[place] := 'id';
@@ -460,7 +462,7 @@ BEGIN
         PERFORM gristmill.outbox_refuse(format('`%s` is nested deeper than 30 levels', part),
             format('Make `%s` flatter, or pass an inner part of it as text.', part));
     ELSIF given_text ~ '[0-9]{19}' AND jsonb_path_exists(given, 'strict $.** ? (@.type() == "number") ? (
-            @.abs() > 179769313486231570000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
+            @.abs() > 1.7976931348623157e308
             || ((@ > 18446744073709551615 || @ < -9223372036854775808) && @.floor() == @))') THEN
         PERFORM gristmill.outbox_refuse(format('`%s` has a number that does not fit 64 bits', part), 'Pass it as text.');
     END IF;
