@@ -250,11 +250,11 @@ mod tests {
     #[test]
     fn a_time_is_one_of_delay_instant_and_hold() {
         let at = |at| sent(&new_job(Args::empty(), JobOptions::new().run_at(Timestamp::from_millis(at))));
-        let delayed = |delay| sent(&new_job(Args::empty(), JobOptions::new().delay(delay)));
+        let after = |delay| sent(&new_job(Args::empty(), JobOptions::new().delay(delay)));
         assert_eq!(at(1_700_000_000_000)["at_ms"], 1_700_000_000_000_i64);
         assert_eq!(at(-5)["at_ms"], 0);
-        assert_eq!(delayed(Duration::from_millis(5))["delay_ms"], 5);
-        assert_eq!(delayed(Duration::MAX)["delay_ms"], Timestamp::MAX.as_millis());
+        assert_eq!(after(Duration::from_millis(5))["delay_ms"], 5);
+        assert_eq!(after(Duration::MAX)["delay_ms"], Timestamp::MAX.as_millis());
         assert_eq!(sent(&new_job(Args::empty(), JobOptions::new().suspended()))["suspended"], true);
     }
 

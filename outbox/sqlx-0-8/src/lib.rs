@@ -11,6 +11,10 @@ use sqlx::{Transaction, pool::PoolConnection};
 
 /// One of sqlx's connections, as the outbox uses it; [`Within::within`] makes it.
 #[derive(Debug)]
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    expect(dead_code, reason = "without a database nothing is sent")
+)]
 pub struct Connection<'c, C>(&'c mut C);
 
 /// Adds `within` to the outbox.
