@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use gristmill::{Certainty, Verdict};
+use gristmill::{Certainty, JobExt as _, Verdict};
 use gristmill_core::{BackendErrorKind, ErrorKind};
 use gristmill_outbox_rusqlite::{Error, Outbox, Within as _, commit};
 use gristmill_outbox_testkit::{Act, Adapter, Answer, End, Letter, Session, Site, perform_blocking};
@@ -92,7 +92,9 @@ fn the_settings_of_a_connection_do_not_matter() {
     }
     connection.execute_batch("PRAGMA trusted_schema = OFF").expect("it is set");
     let mut within = site.outbox.within(&connection);
-    let [first, second] = [1, 2].map(|number| site.outbox.prepare(Letter::new(number)).expect("it is valid"));
+    let letter = Letter::new(1).unique_key("clé").tag("t").metadata("tenant", "acme");
+    let first = site.outbox.prepare(letter.timeout(Duration::from_secs(7))).expect("it is valid");
+    let second = site.outbox.prepare(Letter::new(2)).expect("it is valid");
     let receipts =
         within.enqueue_prepared(&[first.clone(), second.clone(), first.clone()]).expect("they are enqueued");
     assert_eq!(receipts.iter().map(gristmill::Receipt::is_new).collect::<Vec<_>>(), [true, true, false]);
@@ -100,6 +102,7 @@ fn the_settings_of_a_connection_do_not_matter() {
     assert_eq!(receipts[2].id, id);
     assert_eq!(within.cancel(id).expect("it is answered"), Verdict::Done);
     let seen = within.get(id).expect("it is answered").expect("it is there");
+    assert_eq!(seen.spec, first.spec);
     assert_eq!(site.job(id).map(|job| (job.state, job.spec)), Some((seen.state, seen.spec)));
 }
 
