@@ -345,7 +345,8 @@ $gristmill_function$;
 -- Stores jobs in the caller's transaction.
 --
 -- One plain job of a queue that is there takes a short way: two inserts. Everything else, and all that is wrong, is the
--- business of `outbox_store`. `ON CONFLICT` names no column: the partitions' indexes would be looked for each time.
+-- business of `outbox_store`; a later version of the schema, too, until it makes this function anew. `ON CONFLICT` names
+-- no column: the partitions' indexes would be looked for each time.
 CREATE FUNCTION gristmill.outbox_enqueue(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     AS $gristmill_function$
@@ -364,7 +365,9 @@ DECLARE
 BEGIN
     IF (job OPERATOR(pg_catalog.-) '{id,kind,queue,priority,max_attempts,args}'::pg_catalog.text[]) OPERATOR(pg_catalog.=) '{}'
         AND pg_catalog.jsonb_array_length(asked OPERATOR(pg_catalog.->) 'jobs') OPERATOR(pg_catalog.=) 1
-        AND kind OPERATOR(pg_catalog.~) '^[-A-Za-z0-9._:/]{1,64}$'
+        AND (asked OPERATOR(pg_catalog.->>) 'schema') OPERATOR(pg_catalog.=) '2'
+        AND kind OPERATOR(pg_catalog.!~) '[^-A-Za-z0-9._:/]' AND kind OPERATOR(pg_catalog.<>) ''
+        AND pg_catalog.octet_length(kind) OPERATOR(pg_catalog.<=) 64
         AND urgency OPERATOR(pg_catalog.>=) -10 AND urgency OPERATOR(pg_catalog.<=) 10
         AND most OPERATOR(pg_catalog.>=) 1 AND most OPERATOR(pg_catalog.<=) 65535
         AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'args') OPERATOR(pg_catalog.=) 'string'
@@ -373,8 +376,7 @@ BEGIN
         new_id := job OPERATOR(pg_catalog.->>) 'id';
         SELECT queues.queue INTO line FROM gristmill.queues
             WHERE queues.name OPERATOR(pg_catalog.=) (job OPERATOR(pg_catalog.->>) 'queue')
-                AND (SELECT pg_catalog.max(migrations.version) FROM gristmill.migrations)::pg_catalog.text
-                    OPERATOR(pg_catalog.=) (asked OPERATOR(pg_catalog.->>) 'schema');
+                AND NOT EXISTS (SELECT FROM gristmill.migrations WHERE migrations.version OPERATOR(pg_catalog.>) 2);
         IF FOUND THEN
             INSERT INTO gristmill.jobs (id, created_at, queue, max_attempts, priority, kind, args)
                 VALUES (new_id, now, line, most, urgency, kind, pg_catalog.convert_to(args, 'UTF8'))
