@@ -43,7 +43,9 @@ impl Backend for Sqlite {
     }
 
     fn migrate(&self, call: Call, mode: MigrateMode) -> Reply<'_, MigrationReport> {
-        self.write(call, mode, |group, mode, _| migrate::migrate(group.connection, *mode))
+        self.write(call, mode, |group, mode, _| {
+            migrate::migrate(group.connection, group.settings.neighbours, *mode)
+        })
     }
 
     fn enqueue(&self, call: Call, request: EnqueueRequest) -> Reply<'_, EnqueueReply> {

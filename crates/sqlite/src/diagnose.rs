@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::connection::Synchronous;
 use crate::error::Answer;
 use crate::filesystem;
-use crate::migrate;
+use crate::migrate::{self, Neighbours};
 
 /// A larger file is not read through for a diagnosis, which may take a second.
 const CHECKED_BYTES: i64 = 256 * 1024 * 1024;
@@ -63,7 +63,7 @@ pub(crate) fn diagnose(
 }
 
 fn schema(connection: &Connection) -> Answer<Diagnosis> {
-    let (version, latest) = (migrate::version(connection)?, migrate::latest());
+    let (version, latest) = (migrate::version(connection, Neighbours::Refused)?, migrate::latest());
     let finding = format!("version {version} of {latest}");
     Ok(if version == latest {
         Diagnosis::fine("schema", finding)

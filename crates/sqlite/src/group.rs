@@ -10,6 +10,7 @@ use crate::claim::Claims;
 use crate::enqueue::Inserts;
 use crate::error::Answer;
 use crate::fetch::Batches;
+use crate::migrate::Neighbours;
 use crate::names::Queues;
 use crate::run::{Ends, LAST_SEQ};
 
@@ -57,6 +58,7 @@ pub(crate) struct Settings {
     pub(crate) busy_timeout: std::time::Duration,
     /// Whether a listener wants to know of each end.
     pub(crate) watch_ends: bool,
+    pub(crate) neighbours: Neighbours,
 }
 
 impl<'c> Group<'c> {

@@ -1,7 +1,9 @@
 //! The schema: where it is, and how it gets up to date.
 //!
 //! A file of ours says so in its header (`application_id`), with the version of its schema (`user_version`), so nothing
-//! is taken for ours by the names of its tables.
+//! is taken for ours by the names of its tables. Who asks for it may have the schema in a file of his own tables.
+
+use std::collections::HashSet;
 
 use gristmill_core::{BackendError, BackendErrorKind, MigrateMode, MigrationReport};
 use gristmill_sql::{Migration, Migrations};
@@ -42,18 +44,58 @@ impl Sqlite {
 const HEADER: &str = "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)
 FROM pragma_application_id AS a, pragma_user_version AS v";
 
+/// What becomes of a file that holds tables of somebody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Neighbours {
+    /// It is refused.
+    Refused,
+    /// The schema goes beside them, where nothing of the two has the same name.
+    Welcome,
+}
+
 /// The version of the schema; 0 in an empty file. A file that is not ours, or that a newer version made, is refused.
-pub(crate) fn version(connection: &Connection) -> Answer<u32> {
+pub(crate) fn version(connection: &Connection, neighbours: Neighbours) -> Answer<u32> {
     let (application, version, tables): (i64, i64, i64) =
         connection.query_row(HEADER, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    if application != APPLICATION_ID && (tables > 0 || application != 0) {
-        let foreign = "the file is a database of another program";
-        return Err(Fail::Refused(
-            BackendError::new(BackendErrorKind::Foreign, foreign)
-                .with_hint("name another file; this one was not changed"),
+    if application == APPLICATION_ID {
+        return Ok(MIGRATIONS.known(u32::try_from(version).unwrap_or(u32::MAX))?);
+    }
+    if application == 0 && tables == 0 {
+        return Ok(0);
+    }
+    if neighbours == Neighbours::Refused {
+        let hint = "name another file; this one was not changed. If it is yours, and the jobs are to go beside your \
+            tables, say so: `?share=true` in the URL, or `share(true)` in a program";
+        return Err(foreign("the file is a database of another program", hint));
+    }
+    if application != 0 || version != 0 {
+        return Err(foreign(
+            "the file's header is in use by another program, which counts in `user_version` or `application_id`",
+            "let the jobs have a file of their own; this one was not changed",
         ));
     }
-    Ok(MIGRATIONS.known(u32::try_from(version).unwrap_or(u32::MAX))?)
+    if let Some(name) = taken_name(connection)? {
+        let message = format!("the file has a `{}` of its own", name.escape_debug());
+        return Err(foreign(&message, "let the jobs have a file of their own; this one was not changed"));
+    }
+    Ok(0)
+}
+
+fn foreign(message: &str, hint: &'static str) -> Fail {
+    Fail::Refused(BackendError::new(BackendErrorKind::Foreign, message).with_hint(hint))
+}
+
+/// A name of our schema that is taken in a file that does not have it.
+fn taken_name(connection: &Connection) -> Answer<Option<String>> {
+    const NAMES: &str = "SELECT lower(name) FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let names = |of: &Connection| {
+        of.prepare(NAMES)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<String>>>()
+    };
+    let model = Connection::open_in_memory()?;
+    for step in MIGRATIONS.after(0) {
+        model.execute_batch(step.statements)?;
+    }
+    Ok(names(connection)?.intersection(&names(&model)?).min().cloned())
 }
 
 /// The version this library brings.
@@ -62,8 +104,12 @@ pub(crate) fn latest() -> u32 {
 }
 
 /// Brings the schema up to date, or says where it is; inside the caller's transaction.
-pub(crate) fn migrate(connection: &Connection, mode: MigrateMode) -> Answer<MigrationReport> {
-    let from = version(connection)?;
+pub(crate) fn migrate(
+    connection: &Connection,
+    neighbours: Neighbours,
+    mode: MigrateMode,
+) -> Answer<MigrationReport> {
+    let from = version(connection, neighbours)?;
     let mut report = MIGRATIONS.report(from);
     if mode == MigrateMode::Up && from < latest() {
         for step in MIGRATIONS.after(from) {

@@ -16,7 +16,7 @@ use crate::filesystem;
 use crate::group::{Memory, Settings};
 use crate::handle::Sqlite;
 use crate::inbox::Inbox;
-use crate::migrate;
+use crate::migrate::{self, Neighbours};
 use crate::readers;
 use crate::writer::{Others, Writer};
 
@@ -40,6 +40,7 @@ pub struct SqliteBuilder {
     clock: Arc<dyn Clock>,
     migrate: MigrateMode,
     max_bytes: Option<u64>,
+    neighbours: Neighbours,
 }
 
 impl SqliteBuilder {
@@ -54,6 +55,7 @@ impl SqliteBuilder {
             clock: Arc::new(SystemClock),
             migrate: MigrateMode::Up,
             max_bytes: None,
+            neighbours: Neighbours::Refused,
         }
     }
 
@@ -84,6 +86,16 @@ impl SqliteBuilder {
         self
     }
 
+    /// Whether the jobs may go into a file that has tables already: those of your own program, so that both can be
+    /// written in one transaction (the outbox). Such a file is refused unless this is set: a mistyped path shall change
+    /// nothing. It is refused still where a name of the schema is taken, or where the header's `user_version` or
+    /// `application_id` is in use: from then on they are Gristmill's, so your own migrations have to keep their count in a
+    /// table. Default: `false`.
+    pub fn share(mut self, share: bool) -> Self {
+        self.neighbours = if share { Neighbours::Welcome } else { Neighbours::Refused };
+        self
+    }
+
     /// Whether the schema is brought up to date at once, which is the default, or left as it is
     /// ([`MigrateMode::Status`]): then [`Backend::migrate`](gristmill_core::Backend::migrate) does it.
     pub fn migrate(mut self, mode: MigrateMode) -> Self {
@@ -98,7 +110,8 @@ impl SqliteBuilder {
     /// # Errors
     /// [`Unavailable`](BackendErrorKind::Unavailable) when the file cannot be made or opened;
     /// [`ReadOnly`](BackendErrorKind::ReadOnly) when it may not be written;
-    /// [`Foreign`](BackendErrorKind::Foreign) when it is no database or one of another program, which is not changed;
+    /// [`Foreign`](BackendErrorKind::Foreign) when it is no database, or one of another program and [`share`](Self::share) is not set or does not help; it is not
+    /// changed;
     /// [`SchemaNew`](BackendErrorKind::SchemaNew) when a newer version made it;
     /// [`Refused`](BackendErrorKind::Refused) on a network file system or with a bad option;
     /// [`Busy`](BackendErrorKind::Busy) when another process holds it.
@@ -137,13 +150,13 @@ impl SqliteBuilder {
 
     fn try_connect(&self, path: &Path) -> Answer<Connection> {
         let connection = connection::open(path, self.busy_timeout)?;
-        let version = migrate::version(&connection)?;
+        let version = migrate::version(&connection, self.neighbours)?;
         // A file that may only be read is opened without a word; this is what tells.
         connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
         connection::configure(&connection, self.synchronous)?;
         if self.migrate == MigrateMode::Up && version < migrate::latest() {
             connection.execute_batch("BEGIN IMMEDIATE")?;
-            migrate::migrate(&connection, MigrateMode::Up)?;
+            migrate::migrate(&connection, self.neighbours, MigrateMode::Up)?;
             connection.execute_batch("COMMIT")?;
         }
         if let Some(max_bytes) = self.max_bytes {
@@ -161,6 +174,7 @@ impl SqliteBuilder {
             durability: self.synchronous.durability(),
             busy_timeout: self.busy_timeout,
             watch_ends: false,
+            neighbours: self.neighbours,
         };
         let writer = Writer {
             connection,

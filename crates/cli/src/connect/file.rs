@@ -17,6 +17,8 @@ pub(crate) struct File {
     pub(super) path: PathBuf,
     pub(super) synchronous: Option<Synchronous>,
     pub(super) busy_timeout: Option<Duration>,
+    /// Whether it may hold tables of another program.
+    pub(super) share: bool,
 }
 
 impl File {
@@ -26,7 +28,7 @@ impl File {
             return Err(Failure::new(Code::Unreachable, message)
                 .hint("name another with --db or GRISTMILL_DB, or make one with `gristmill migrate`"));
         }
-        let mut builder = Sqlite::builder(&self.path);
+        let mut builder = Sqlite::builder(&self.path).share(self.share);
         if let Some(synchronous) = self.synchronous {
             builder = builder.synchronous(synchronous);
         }
@@ -51,7 +53,10 @@ impl File {
             let _ = write!(url, "synchronous={}&", synchronous.as_str().to_lowercase());
         }
         if let Some(timeout) = self.busy_timeout {
-            let _ = write!(url, "busy_timeout={}", format_duration(timeout));
+            let _ = write!(url, "busy_timeout={}&", format_duration(timeout));
+        }
+        if self.share {
+            url.push_str("share=true");
         }
         url
     }
@@ -74,12 +79,18 @@ impl File {
                     .map_err(|error| Failure::usage(format!("busy_timeout: {error}")))?;
                 self.busy_timeout = Some(timeout);
             }
+            "share" => {
+                self.share = value.parse().map_err(|_| {
+                    let message = format!("`share={}` is not known", value.escape_debug());
+                    Failure::usage(message).hint("use true, where the file has tables of your own program, or false")
+                })?;
+            }
             other => {
                 let failure =
                     Failure::usage(format!("unknown option `{}` of `sqlite:`", other.escape_debug()));
-                return Err(match did_you_mean(other, ["synchronous", "busy_timeout"]) {
+                return Err(match did_you_mean(other, ["synchronous", "busy_timeout", "share"]) {
                     Some(known) => failure.hint(format!("did you mean `{known}`?")),
-                    None => failure.hint("it knows `synchronous` and `busy_timeout`"),
+                    None => failure.hint("it knows `synchronous`, `busy_timeout` and `share`"),
                 });
             }
         }
@@ -100,7 +111,7 @@ pub(super) fn parse(rest: &str, base: Option<&Path>) -> Result<File> {
         );
     }
     let path = base.map_or_else(|| PathBuf::from(path), |base| base.join(path));
-    let mut file = File { path, synchronous: None, busy_timeout: None };
+    let mut file = File { path, synchronous: None, busy_timeout: None, share: false };
     for option in options.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         file.option(name, value)?;

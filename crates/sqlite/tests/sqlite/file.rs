@@ -25,6 +25,41 @@ fn a_database_of_another_program_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_file_that_has_tables_is_shared_where_that_is_asked_for() {
+    let file = File::new();
+    file.raw().execute_batch("CREATE TABLE users (id INTEGER); INSERT INTO users VALUES (7)").unwrap();
+    assert_eq!(file.options().open().unwrap_err().kind(), BackendErrorKind::Foreign);
+
+    let backend = file.options().share(true).open().unwrap();
+    enqueue(&backend, file.jobs(1)).expect("there is room");
+    drop(backend);
+
+    let again = file.options().open().expect("from now on it is one of ours");
+    assert_eq!(fetch(&again, register(&again), 1, 5).len(), 1);
+    let users: i64 = file.raw().query_row("SELECT count(*) FROM users", [], |row| row.get(0)).unwrap();
+    assert_eq!(users, 1);
+}
+
+#[test]
+fn a_file_is_not_shared_where_a_name_or_the_header_is_taken() {
+    for (taken, said) in [
+        ("CREATE TABLE Events (id INTEGER)", "`events`"),
+        ("CREATE TABLE users (id INTEGER); PRAGMA user_version = 3", "`user_version`"),
+        ("CREATE TABLE users (id INTEGER); PRAGMA application_id = 3", "`application_id`"),
+    ] {
+        let file = File::new();
+        file.raw().execute_batch(taken).unwrap();
+        let before = fs::read(file.path()).unwrap();
+
+        let error = file.options().share(true).open().unwrap_err();
+
+        assert_eq!(error.kind(), BackendErrorKind::Foreign);
+        assert!(error.to_string().contains(said), "{error}");
+        assert_eq!(fs::read(file.path()).unwrap(), before);
+    }
+}
+
+#[test]
 fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let file = File::new();
     let text = "not a database, but long enough to hold a header of one: ".repeat(40);

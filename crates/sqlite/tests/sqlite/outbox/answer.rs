@@ -12,12 +12,12 @@ pub(crate) const UPDATE: &str =
     "INSERT INTO outbox_update (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)";
 pub(crate) const GET: &str = "SELECT coalesce(
     (SELECT mismatch FROM outbox_schema WHERE schema IS NOT json_extract(?1, '$.schema')),
-    json_object('jobs', (
+    json_object('jobs', json((
         SELECT json_group_array(json((
             SELECT job FROM outbox_job WHERE outbox_job.id = unhex(replace(wanted.value, '-', ''))
         )))
         FROM json_each(?1, '$.ids') AS wanted
-    ))
+    )))
 )";
 
 pub(crate) fn try_send(connection: &Connection, statement: &str, request: &Value) -> rusqlite::Result<Value> {
