@@ -54,7 +54,7 @@ fn the_printed_schema_makes_a_store_in_an_empty_database() {
         let sql = home.ok(&["migrate", "sql"]).stdout;
         server.psql_at(&url, &sql);
         let status = home.ok(&["migrate", "status", "--json"]).json();
-        assert_eq!(status, json!({"current": 1, "latest": 1, "missing": []}), "{schema}");
+        assert_eq!(status, json!({"current": 2, "latest": 2, "missing": []}), "{schema}");
         home.enqueue(&["k"]);
         assert_eq!(home.count("available"), 1);
     }
