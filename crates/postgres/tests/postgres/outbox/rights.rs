@@ -119,12 +119,12 @@ fn traps(caller: &Caller) -> String {
         'BEGIN RAISE EXCEPTION ''trapped''; END'), ' ') \
         FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND prokind = 'f' AND NOT proretset AND NOT 2276 = ANY (proargtypes) AND proname IN \
         ('floor', 'date_part', 'clock_timestamp', 'jsonb_array_length', 'jsonb_typeof', 'octet_length', 'convert_to', 'replace', \
-         'format', 'lower', 'encode', 'decode', 'cardinality', 'array_fill', 'json_typeof', 'made_at', 'int8', 'int4')";
+         'format', 'lower', 'encode', 'decode', 'cardinality', 'array_fill', 'json_typeof', 'made_at', 'pg_notify', 'int8', 'int4')";
     let operators = "SELECT string_agg(format('CREATE FUNCTION trap.op%s(%s, %s) RETURNS %s LANGUAGE plpgsql AS %L; \
         CREATE OPERATOR trap.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = trap.op%s);', oid, oprleft::regtype, oprright::regtype, \
         oprresult::regtype, 'BEGIN RAISE EXCEPTION ''trapped''; END', oprname, oprleft::regtype, oprright::regtype, oid), ' ') \
         FROM pg_operator WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprkind = 'b' AND oprname IN \
-        ('=', '<>', '>', '>=', '<', '<=', '->', '->>', '#>', '-', '+', '*', '~', '||', '?') AND oprleft::regtype::text IN \
+        ('=', '<>', '>', '>=', '<', '<=', '->', '->>', '#>', '-', '+', '*', '~', '!~', '||', '?') AND oprleft::regtype::text IN \
         ('jsonb', 'text', 'integer', 'bigint', 'double precision', 'numeric', 'uuid', 'smallint', 'json') \
         AND oprright::regtype::text NOT LIKE '%\"%'";
     format!("{}\n{}", caller.value(functions), caller.value(operators))
