@@ -7,7 +7,8 @@
 mod embedded;
 mod postgres;
 
-/// One row of the table: a subject, what it is held against, and the bound.
+/// One row of the table: a subject, what it is held against, and the bound. Sides with the same command line are figures of
+/// the same runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Comparison {
     pub(crate) when: When,
@@ -46,6 +47,11 @@ impl Side {
         Self { label, ..self }
     }
 
+    /// Whether one run of a program gives the figures of both.
+    pub(crate) fn is_same_run(self, other: Self) -> bool {
+        (self.program, self.arguments) == (other.program, other.arguments)
+    }
+
     /// Whether a run of it needs the PostgreSQL server.
     pub(crate) fn needs_postgres(self) -> bool {
         self.arguments.contains("{url}")
@@ -59,6 +65,8 @@ pub(crate) enum Program {
     Floor,
     /// `gristmill bench`.
     Product,
+    /// `outbox/bench`.
+    OutboxBench,
     /// `bench/peers/graphile_worker`.
     GraphileWorker,
     /// `bench/peers/river`.
@@ -79,6 +87,7 @@ impl Program {
         match self {
             Self::Floor => "gristmill-floors",
             Self::Product => "gristmill",
+            Self::OutboxBench => "gristmill-outbox-bench",
             Self::GraphileWorker => "gristmill-peer-graphile-worker",
             Self::River => "river",
             Self::Apalis => "gristmill-peer-apalis",
@@ -90,7 +99,7 @@ impl Program {
 
     /// Whether it is somebody else's system.
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Self::Floor | Self::Product)
+        !matches!(self, Self::Floor | Self::Product | Self::OutboxBench)
     }
 }
 
@@ -109,6 +118,16 @@ pub(crate) enum Figure {
     CommitP50Ms,
     /// What the server logs to fetch and to finish a job.
     WalBytesToRun,
+    /// A transaction of the caller's with a plain insert of a job's bytes in it.
+    PlainTxMs,
+    /// The same transaction with an enqueue in it.
+    OutboxTxMs,
+    /// That plain insert alone.
+    PlainStatementUs,
+    /// That enqueue alone.
+    OutboxStatementUs,
+    /// How often that enqueue waits for the server.
+    OutboxRoundTrips,
 }
 
 impl Figure {
@@ -122,6 +141,11 @@ impl Figure {
             Self::LatencyP50Ms => &["latency_ms", "p50"],
             Self::CommitP50Ms => &["commit_ms", "p50"],
             Self::WalBytesToRun => &["wal_bytes_per_job", "fetch_and_finish"],
+            Self::PlainTxMs => &["plain_tx_ms"],
+            Self::OutboxTxMs => &["outbox_tx_ms"],
+            Self::PlainStatementUs => &["plain_statement_us"],
+            Self::OutboxStatementUs => &["outbox_statement_us"],
+            Self::OutboxRoundTrips => &["round_trips"],
         }
     }
 
@@ -129,9 +153,10 @@ impl Figure {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::DrainPerSecond | Self::EnqueuePerSecond | Self::SustainedPerSecond => "/s",
-            Self::LatencyP50Ms | Self::CommitP50Ms => "ms",
+            Self::LatencyP50Ms | Self::CommitP50Ms | Self::PlainTxMs | Self::OutboxTxMs => "ms",
+            Self::PlainStatementUs | Self::OutboxStatementUs => "us",
             Self::WalBytesToRun => "B",
-            Self::SustainedLastToFirst => "",
+            Self::SustainedLastToFirst | Self::OutboxRoundTrips => "",
         }
     }
 }

@@ -91,6 +91,10 @@ impl Programs {
                 succeed(&mut package(Some("bench/Cargo.toml"), "gristmill-floors"))?;
                 Ok(in_target(&self.target_of("bench"), program.name()))
             }
+            Program::OutboxBench => {
+                succeed(&mut package(Some("outbox/Cargo.toml"), program.name()))?;
+                Ok(in_target(&self.target_of("outbox"), program.name()))
+            }
             Program::GraphileWorker => self.build_crate("graphile_worker", program),
             Program::Apalis => self.build_crate("apalis", program),
             Program::Awa => self.build_crate("awa", program),

@@ -40,6 +40,7 @@ fn measure<'a>(bench: &mut Bench, comparison: &'a Comparison, options: &Options)
     let mut row = Row::new(comparison);
     for round in 1..=options.rounds {
         eprintln!("{}: round {round} of {}", comparison.name, options.rounds);
+        bench.begin_round();
         for runs in row.references.iter_mut().chain([&mut row.subject]) {
             measure_once(bench, runs, jobs);
         }

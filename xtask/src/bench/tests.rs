@@ -48,6 +48,17 @@ fn command_line_fills_in_sizes_and_places() {
 }
 
 #[test]
+fn figures_of_an_enqueue_and_of_a_plain_insert_are_of_the_same_runs() {
+    let rows: Vec<&Comparison> =
+        comparisons().filter(|row| row.subject.program == Program::OutboxBench).collect();
+    assert_eq!(rows.len(), 3);
+    for row in rows {
+        assert!(row.references.iter().all(|side| side.is_same_run(row.subject) && *side != row.subject));
+    }
+    assert!(!side(Program::Floor, "memory drain").is_same_run(side(Program::Floor, "memory enqueue")));
+}
+
+#[test]
 fn names_are_unique_and_placeholders_known() {
     let place = Place { folder: Path::new("DIR"), url: "URL" };
     let mut names = Vec::new();

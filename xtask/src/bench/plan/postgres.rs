@@ -1,13 +1,13 @@
 //! PostgreSQL: a private server, `fsync` and `synchronous_commit` on.
 
 use super::{
-    Bound::{AtLeast, AtMost, RatioAtLeast},
+    Bound::{AtLeast, AtMost, RatioAtLeast, RatioAtMost},
     Comparison,
     Figure::{
-        DrainPerSecond, EnqueuePerSecond, LatencyP50Ms, SustainedLastToFirst, SustainedPerSecond,
-        WalBytesToRun,
+        self, DrainPerSecond, EnqueuePerSecond, LatencyP50Ms, OutboxRoundTrips, OutboxStatementUs,
+        OutboxTxMs, PlainStatementUs, PlainTxMs, SustainedLastToFirst, SustainedPerSecond, WalBytesToRun,
     },
-    Program::{Apalis, Awa, GraphileWorker, GraphileWorkerNode, PgBoss, River},
+    Program::{Apalis, Awa, GraphileWorker, GraphileWorkerNode, OutboxBench, PgBoss, River},
     Side,
     When::{Always, Full, Peers},
     floor, peer, product,
@@ -15,6 +15,11 @@ use super::{
 
 const DRAIN: Side =
     product(DrainPerSecond, "--db {url} --mode drain --jobs {jobs} --batch 1000").called("gristmill, empty");
+
+/// A figure of the transactions of a caller who enqueues in them.
+const fn outbox(label: &'static str, figure: Figure) -> Side {
+    Side { program: OutboxBench, label, arguments: "--db {url} --transactions {jobs}", figure }
+}
 
 /// The rows of PostgreSQL and of its peers.
 pub(super) const ROWS: &[Comparison] = &[
@@ -47,6 +52,30 @@ pub(super) const ROWS: &[Comparison] = &[
         subject: product(EnqueuePerSecond, "--db {url} --mode enqueue --jobs {jobs} --callers 16"),
         references: &[floor(EnqueuePerSecond, "postgres enqueue --db {url} --jobs {jobs} --callers 16")],
         bound: RatioAtLeast(0.8),
+    },
+    Comparison {
+        when: Always,
+        name: "postgres, enqueue in the caller's transaction, to a plain insert",
+        jobs: 2_000,
+        subject: outbox("enqueue", OutboxTxMs),
+        references: &[outbox("plain insert", PlainTxMs)],
+        bound: RatioAtMost(1.3),
+    },
+    Comparison {
+        when: Always,
+        name: "postgres, the statement of that enqueue, to a plain insert",
+        jobs: 2_000,
+        subject: outbox("enqueue", OutboxStatementUs),
+        references: &[outbox("plain insert", PlainStatementUs)],
+        bound: RatioAtMost(1.3),
+    },
+    Comparison {
+        when: Always,
+        name: "postgres, round trips of that enqueue",
+        jobs: 200,
+        subject: outbox("enqueue", OutboxRoundTrips),
+        references: &[],
+        bound: AtMost(1.0),
     },
     Comparison {
         when: Always,
