@@ -1,12 +1,12 @@
 -- Purpose: jobs go where their state belongs: 2 into `ready`; 0, 1, 4 into `waiting`; 6, 7 into `ended`.
 -- Parameters: $1 now (ms); arrays, one entry a job: $2 id, $3 queue, $4 priority, $5 run, $6 attempt, $7 crashes, $8 state,
---   $9 run_at (ms), $10 reason, $11 how long it stays once ended (ms).
+--   $9 run_at (ms), $10 reason, $11 when it is deleted if it has ended (ms).
 -- Rows: none.
 -- Index: the primary keys. The caller holds the lock of what the jobs left, so none of them is anywhere.
 WITH item AS MATERIALIZED (
     SELECT * FROM unnest($2::uuid[], $3::int4[], $4::int2[], $5::int4[], $6::int4[], $7::int2[], $8::int2[], $9::int8[],
         $10::text[], $11::int8[])
-        AS t (id, queue, priority, run, attempt, crashes, state, run_at, reason, kept)
+        AS t (id, queue, priority, run, attempt, crashes, state, run_at, reason, delete_at)
 ),
 available AS (
     INSERT INTO gristmill.ready (id, run_at, queue, run, attempt, priority, crashes, reason)
@@ -18,5 +18,5 @@ waits AS (
 )
 INSERT INTO gristmill.ended
     (id, finished_at, delete_at, queue, run, attempt, priority, crashes, state, run_at, reason)
-SELECT id, $1::int8, $1 + kept, queue, run, attempt, priority, crashes, state, run_at, reason
+SELECT id, $1::int8, delete_at, queue, run, attempt, priority, crashes, state, run_at, reason
 FROM item WHERE state IN (6, 7)

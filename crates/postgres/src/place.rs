@@ -108,7 +108,8 @@ async fn insert(session: &mut Session, now: Timestamp, jobs: &[&Put]) -> Answer<
         .iter()
         .map(|job| job.reason.as_deref().map(|reason| row::storable(reason).into_owned()))
         .collect();
-    let kept: Vec<i64> = jobs.iter().map(|job| row::millis(job.kept().unwrap_or_default())).collect();
+    let deletions: Vec<i64> =
+        jobs.iter().map(|job| (now + job.kept().unwrap_or_default()).as_millis()).collect();
     let now = now.as_millis();
     for (job, due) in jobs.iter().zip(&dues).filter(|(job, _)| job.state == JobState::Available) {
         session.makes_available(job.queue, job.priority, *due, job.id);
@@ -116,7 +117,19 @@ async fn insert(session: &mut Session, now: Timestamp, jobs: &[&Put]) -> Answer<
     session
         .execute(
             sql!("put"),
-            &[&now, &ids, &queues, &priorities, &runs, &attempts, &crashes, &states, &dues, &reasons, &kept],
+            &[
+                &now,
+                &ids,
+                &queues,
+                &priorities,
+                &runs,
+                &attempts,
+                &crashes,
+                &states,
+                &dues,
+                &reasons,
+                &deletions,
+            ],
         )
         .await
 }

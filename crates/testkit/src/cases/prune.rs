@@ -11,6 +11,7 @@ cases! { "prune":
     prune_deletes_ended_jobs_past_their_retention,
     prune_keeps_ended_jobs_within_their_retention,
     prune_follows_each_jobs_own_retention,
+    prune_keeps_for_ever_what_is_kept_for_ever,
     prune_follows_the_default_retention,
     prune_follows_the_retention_of_each_end,
     prune_never_touches_a_job_that_has_not_ended,
@@ -63,6 +64,22 @@ fn prune_follows_each_jobs_own_retention(t: &Fixture) {
     t.prune();
 
     assert_eq!((t.find(short), t.state(long)), (None, JobState::Cancelled));
+}
+
+fn prune_keeps_for_ever_what_is_kept_for_ever(t: &Fixture) {
+    let worker = t.worker();
+    let completed = t.put(t.job().kept(Duration::MAX));
+    t.complete(&t.take(worker).lease);
+    let cancelled = t.put(t.job().kept(Duration::MAX));
+    t.cancel(cancelled);
+    let discarded = t.put(t.job().kept(Duration::MAX).attempts(1));
+    t.fail(&t.take(worker).lease, HOUR);
+    t.advance(1_000 * 365 * DAY);
+
+    t.prune();
+
+    let ends = [JobState::Completed, JobState::Cancelled, JobState::Discarded];
+    assert_eq!([completed, cancelled, discarded].map(|id| t.state(id)), ends);
 }
 
 fn prune_follows_the_default_retention(t: &Fixture) {
