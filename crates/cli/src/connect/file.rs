@@ -82,7 +82,8 @@ impl File {
             "share" => {
                 self.share = value.parse().map_err(|_| {
                     let message = format!("`share={}` is not known", value.escape_debug());
-                    Failure::usage(message).hint("use true, where the file has tables of your own program, or false")
+                    Failure::usage(message)
+                        .hint("use true, where the file has tables of your own program, or false")
                 })?;
             }
             other => {
