@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn urls_of_this_build_are_read() {
         let sqlite = |path: &str, synchronous| {
-            Url::Sqlite(File { path: path.into(), synchronous, busy_timeout: None })
+            Url::Sqlite(File { path: path.into(), synchronous, busy_timeout: None, share: false })
         };
         for (text, url) in [
             ("memory:", Url::Memory),
