@@ -140,9 +140,12 @@ mod tests {
         let sqlite = |path: &str, synchronous| {
             Url::Sqlite(File { path: path.into(), synchronous, busy_timeout: None, share: false })
         };
+        let shared =
+            Url::Sqlite(File { path: "app.db".into(), synchronous: None, busy_timeout: None, share: true });
         for (text, url) in [
             ("memory:", Url::Memory),
             ("sqlite:jobs.db", sqlite("jobs.db", None)),
+            ("sqlite:app.db?share=true", shared),
             ("sqlite:///a/b.db?synchronous=off", sqlite("/a/b.db", Some(Synchronous::Off))),
             ("sqlite:/a b/c?d.db?synchronous=full", sqlite("/a b/c?d.db", Some(Synchronous::Full))),
         ] {
