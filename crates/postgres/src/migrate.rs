@@ -19,7 +19,18 @@ const MIGRATIONS: Migrations = Migrations(&[
         name: "0001_initial",
         statements: include_str!("../migrations/0001_initial.sql"),
     },
-    Migration { version: 2, name: "0002_outbox", statements: include_str!("../migrations/0002_outbox.sql") },
+    Migration {
+        version: 2,
+        name: "0002_outbox",
+        statements: concat!(
+            include_str!("../migrations/0002_outbox/1_check.sql"),
+            include_str!("../migrations/0002_outbox/2_store.sql"),
+            include_str!("../migrations/0002_outbox/3_enqueue.sql"),
+            include_str!("../migrations/0002_outbox/4_act.sql"),
+            include_str!("../migrations/0002_outbox/5_operate.sql"),
+            include_str!("../migrations/0002_outbox/6_rights.sql"),
+        ),
+    },
 ]);
 
 // The outbox asks for the version that this backend brings.
