@@ -1,5 +1,6 @@
 //! A transaction pooler between here and the server: each transaction may get another session.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use gristmill_core::{
@@ -104,10 +105,12 @@ fn a_pooler_that_loses_what_was_prepared_is_named_with_the_remedy() {
     assert_eq!(error.certainty(), Certainty::NotStored);
     other.run("ROLLBACK");
     // The address of the pooler is that of the server: only that the sessions change tells them apart.
+    let ended = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..3 {
-            scope.spawn(|| churn(&site, pooler.url()));
+            scope.spawn(|| churn(&site, pooler.url(), &ended));
         }
+        let _ends = Ends(&ended);
         until("the sessions of an examination differ", || {
             let named = match block_on(backend.diagnose(Call::new())) {
                 Ok(findings) => findings
@@ -120,8 +123,19 @@ fn a_pooler_that_loses_what_was_prepared_is_named_with_the_remedy() {
     });
 }
 
-/// Short transactions through the pooler.
-fn churn(site: &Site, url: &str) {
+/// Short transactions through the pooler, until they are no longer needed.
+fn churn(site: &Site, url: &str, ended: &AtomicBool) {
     let client = Site::empty(url, &site.schema).raw();
-    (0..500).for_each(|_| client.run("SELECT 1"));
+    while !ended.load(Ordering::Relaxed) {
+        client.run("SELECT 1");
+    }
+}
+
+/// Says so to whoever churns, when the test fails, too.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
