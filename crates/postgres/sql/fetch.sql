@@ -3,14 +3,19 @@
 -- Parameters: $1 now (ms) or NULL; $2 worker; $3 the claim's number; arrays, one entry a queue and range of priorities, no
 --   two of which overlap: $4 queue, $5 how many at most, $6 nonce, the same for the same queue, $7 and $8 its first and last
 --   lane; arrays, one entry a lane, in the order of taking: $9 priority, $10 and $11 the run_at (ms) and id it begins
---   behind, $12 and $13 those it ends with; $14 the queues for which this call has made a claim already, in its transaction; $15 the lock
---   of this number, so that a repeat that comes while the first call is under way ends after it.
--- Rows: queue, priority, run_at (ms), run and attempt before this run, crashes, id, kind, max_attempts, args, options; in
---   no order.
+--   behind, $12 and $13 those it ends with; $14 the queues for which this call has made a claim already, in its
+--   transaction; $15 the lock of this number, so that a repeat that comes while the first call is under way ends after it;
+--   $16 of how many jobs on their rows are looked for in the range of their ids.
+-- Rows: one a queue with what was taken, as arrays with one entry a job: queue, priorities, run_ats (ms), runs and attempts
+--   of this run, crashes, and in the last column ids; and one a job, the other columns: id, kind, max_attempts, args,
+--   options. In no order; a row says NULL for the other kind's columns. Rows of jobs may be missing, then they are in
+--   `fetch_again.sql`.
 -- Index: `ready_order` lane by lane, as long as jobs are wanted, so that no more rows are locked than are taken; the primary
 --   keys of `workers`, `queues` and `jobs`; the unique index of `claims`. `ctid = ANY (ARRAY(…))` is a scan by ctid under
 --   every plan.
 --   `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
+--   Jobs that are fetched together were mostly stored together. Reading a range of `jobs` costs a fifth of looking each up;
+--   what else lies in it is stepped over, as long as that is no more than twice as much.
 WITH fetched AS (
     DELETE FROM gristmill.ready WHERE ctid = ANY (ARRAY(
         SELECT taken.ctid
@@ -47,28 +52,43 @@ WITH fetched AS (
     ))
     RETURNING id, run_at, queue, run, attempt, priority, crashes
 ),
+gathered AS MATERIALIZED (
+    SELECT queue, count(*) AS open, array_agg(id) AS ids, array_agg(run_at) AS run_ats, array_agg(run + 1) AS runs,
+        array_agg(attempt + 1) AS attempts, array_agg(priority) AS priorities, array_agg(crashes) AS crashes
+    FROM fetched GROUP BY queue
+),
 granted AS (
     INSERT INTO gristmill.claims
         (nonce, worker, number, fetched_at, queue, open, ids, run_ats, runs, attempts, priorities, crashes)
-    SELECT ($6)[array_position($4, queue)], $2, $3, gristmill.now_ms($1), queue, count(*), array_agg(id),
-        array_agg(run_at), array_agg(run + 1), array_agg(attempt + 1), array_agg(priority), array_agg(crashes)
-    FROM fetched GROUP BY queue HAVING queue <> ALL ($14::int4[])
+    SELECT ($6)[array_position($4, queue)], $2, $3, gristmill.now_ms($1), queue, open, ids, run_ats, runs, attempts,
+        priorities, crashes
+    FROM gathered WHERE queue <> ALL ($14::int4[])
 ),
 extended AS (
     UPDATE gristmill.claims SET
         open = claims.open + more.open, ids = claims.ids || more.ids, run_ats = claims.run_ats || more.run_ats,
         runs = claims.runs || more.runs, attempts = claims.attempts || more.attempts,
         priorities = claims.priorities || more.priorities, crashes = claims.crashes || more.crashes
-    FROM (
-        SELECT queue, count(*) AS open, array_agg(id) AS ids, array_agg(run_at) AS run_ats, array_agg(run + 1) AS runs,
-            array_agg(attempt + 1) AS attempts, array_agg(priority) AS priorities, array_agg(crashes) AS crashes
-        FROM fetched WHERE cardinality($14) > 0 AND queue = ANY ($14) GROUP BY queue
-    ) AS more
-    WHERE claims.nonce = ($6)[array_position($4, more.queue)] AND claims.nonce = ANY ($6)
+    FROM gathered AS more
+    WHERE more.queue = ANY ($14) AND claims.nonce = ($6)[array_position($4, more.queue)] AND claims.nonce = ANY ($6)
 )
-SELECT fetched.queue, fetched.priority, fetched.run_at, fetched.run, fetched.attempt, fetched.crashes, jobs.id, jobs.kind,
-    jobs.max_attempts, jobs.args, jobs.options
+SELECT queue, priorities, run_ats, runs, attempts, crashes, NULL::uuid AS id, NULL::text AS kind, NULL::int4 AS max_attempts,
+    NULL::bytea AS args, NULL::text AS options, ids
+FROM gathered
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, near.id, near.kind, near.max_attempts, near.args, near.options, NULL
+FROM (
+    SELECT stored.id, stored.kind, stored.max_attempts, stored.args, stored.options
+    FROM gristmill.jobs AS stored
+    WHERE stored.id >= (SELECT id FROM fetched ORDER BY id LIMIT 1)
+        AND stored.id <= (SELECT id FROM fetched ORDER BY id DESC LIMIT 1)
+    LIMIT (SELECT 3 * sum(open)::int8 FROM gathered)
+) AS near
+WHERE (SELECT sum(open) FROM gathered) >= $16::int8 AND (near.id IN (SELECT id FROM fetched)) IS TRUE
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, jobs.id, jobs.kind, jobs.max_attempts, jobs.args, jobs.options, NULL
 FROM fetched CROSS JOIN LATERAL (
     SELECT stored.id, stored.kind, stored.max_attempts, stored.args, stored.options
     FROM gristmill.jobs AS stored WHERE stored.id = fetched.id OFFSET 0
 ) AS jobs
+WHERE (SELECT sum(open) FROM gathered) < $16

@@ -1,9 +1,11 @@
--- Purpose: the jobs of a claim that is there already and that have not been finished: the reply to its fetch was lost.
+-- Purpose: the jobs of a claim that is there already and that have not been finished: the reply to its fetch was lost, or has
+--   not all of their rows.
 -- Parameters: $1 worker; $2 the claim's number.
--- Rows: as of `fetch.sql`, run and attempt those before this run; and the nonce.
+-- Rows: one a job: queue, priority, run_at (ms), run, attempt, crashes, id, kind, max_attempts, args, options, the claim's
+--   nonce.
 -- Index: the unique index of `claims`; the primary keys of `attempts` and `jobs`.
 --   `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
-SELECT claims.queue, member.priority, member.run_at, member.run - 1, member.attempt - 1, member.crashes, jobs.id, jobs.kind,
+SELECT claims.queue, member.priority, member.run_at, member.run, member.attempt, member.crashes, jobs.id, jobs.kind,
     jobs.max_attempts, jobs.args, jobs.options, claims.nonce
 FROM gristmill.claims
 CROSS JOIN LATERAL unnest(

@@ -238,6 +238,21 @@ impl Scan<'_> {
         self.lanes().filter(|(_, position)| self.looks_before && *position > Position::START)
     }
 
+    /// The fetch has taken these jobs, priority and position of each, and will commit, most likely. What begins from now on
+    /// need not step over them; should it not commit, its end lowers the positions again.
+    pub(crate) fn reached(&self, taken: impl Iterator<Item = (i16, Position)>) {
+        if self.reach != Reach::Position {
+            return;
+        }
+        let mut known = self.cursors.lock();
+        let Some(queue) = known.queues.get_mut(&self.queue) else { return };
+        let Some(own) = queue.scans.iter().find(|scan| scan.number == self.number) else { return };
+        for (priority, position) in taken {
+            let Some(lane) = lane_of(priority) else { continue };
+            queue.positions[lane] = queue.positions[lane].max(own.capped(lane, position));
+        }
+    }
+
     /// The fetch is committed. `taken` tells the last job of each priority that it gave, in the order of the priorities.
     pub(crate) fn end(mut self, now: Instant, found: Found, taken: &[(i16, Position)]) {
         self.has_ended = true;

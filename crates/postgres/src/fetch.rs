@@ -5,7 +5,9 @@
 //! one left, in further rounds of one transaction.
 
 mod jobs;
+mod near;
 mod round;
+mod turn;
 
 use gristmill_core::{
     BackendError, Call, FetchReply, FetchRequest, FetchedJob, FetchedQueue, Name, QueueWant, Timestamp,
@@ -19,8 +21,10 @@ use crate::row;
 use crate::session::{Params, Session};
 use crate::statement::sql;
 
-use jobs::{Batch, Key};
+use jobs::{Batch, Haul, Rows, Taken};
+pub(crate) use near::Near;
 use round::{Round, rounds};
+pub(crate) use turn::Turns;
 
 pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<FetchReply> {
     let _in_flight = inner.renewals.fetch_begins(request.worker, request.claim);
@@ -52,26 +56,40 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<Fe
         worker: row::worker_uuid(request.worker),
         claim: claim_number(request),
         lock: lock_of(request),
+        range_from: inner.near.least(),
         queues: wishes.iter().map(|wish| wish.queue).collect(),
     };
+    let turn = match ask.queues.iter().min() {
+        Some(queue) => inner.turns.wait(*queue).await,
+        None => None,
+    };
     let mut rounds = rounds(&inner.cursors, wishes);
-    let (taken, head) = ask.run(&mut session, &rounds).await?;
+    let (hauls, head) = ask.run(&mut session, &rounds, turn).await?;
     if call.now.is_none() {
         inner.learn_clock(head.now);
     }
     let expires_at = head.lease_expires_at.filter(|at| *at > head.now);
     let lease = expires_at.ok_or_else(|| BackendError::worker_gone(request.worker))?.since(head.now);
-    if head.is_claimed && taken.iter().all(Vec::is_empty) {
+    if head.is_claimed && hauls.iter().all(|haul| haul.taken.is_empty()) {
         rounds.into_iter().for_each(Round::leave);
         let jobs = repeat(inner, &mut session, request, &ask, &numbers).await?;
         let queues = request.queues.iter().zip(&numbers).map(|(want, number)| head.look(want, *number));
         return Ok(FetchReply::new(jobs, queues.collect(), lease));
     }
+    let jobs = hauls.iter().map(|haul| haul.taken.len()).sum();
+    let is_short = hauls.iter().any(Haul::is_short);
+    inner.near.learn(ask.range_from, jobs, is_short);
+    let again = if is_short {
+        session.query(sql!("fetch_again"), &[&ask.worker, &ask.claim]).await?
+    } else {
+        Vec::new()
+    };
     drop(session);
-    let mut batch = Batch::new(&inner.names, request.claim, taken.iter().map(Vec::len).sum());
+    let mut batch = Batch::new(&inner.names, request.claim, jobs);
     let mut given = vec![0; request.queues.len()];
-    for (round, rows) in rounds.drain(..).zip(&taken) {
-        round.hand_out(rows, &head.paused, &mut given, &mut batch)?;
+    for (round, haul) in rounds.drain(..).zip(&hauls) {
+        let rows = Rows::of(haul, &again)?;
+        round.hand_out(&haul.taken, rows, &head.paused, &mut given, &mut batch)?;
     }
     let queues = request.queues.iter().zip(&numbers).zip(given).map(|((want, number), given)| {
         let mut state = head.look(want, *number);
@@ -108,17 +126,17 @@ async fn repeat(
     let place = |queue: i32| numbers.iter().position(|number| *number == Some(queue));
     let mut order = Vec::with_capacity(rows.len());
     for row in &rows {
-        let key = Key::of(row)?;
-        order.push((place(key.queue).unwrap_or(numbers.len()), key, row));
+        let job = Taken::of(row)?;
+        order.push((place(job.key.queue).unwrap_or(numbers.len()), job, row));
     }
-    order.sort_unstable_by_key(|(place, key, _)| (*place, *key));
+    order.sort_unstable_by_key(|(place, job, _)| (*place, job.key));
     let mut batch = Batch::new(&inner.names, request.claim, rows.len());
-    for (place, key, row) in order {
+    for (place, job, row) in order {
         let name = match request.queues.get(place) {
             Some(want) => want.queue.clone(),
-            None => inner.names.name(session, key.queue).await?,
+            None => inner.names.name(session, job.key.queue).await?,
         };
-        batch.add(&name, row.try_get(11)?, key, row)?;
+        batch.add(&name, row.try_get(11)?, &job, row)?;
     }
     Ok(batch.into_jobs())
 }
@@ -140,37 +158,56 @@ struct Ask {
     worker: Uuid,
     claim: i64,
     lock: i64,
+    /// Of how many jobs on their rows are read as a range of ids.
+    range_from: i64,
     queues: Vec<i32>,
 }
 
 impl Ask {
-    /// The rows each round took, and the rest of the reply.
-    async fn run(&self, session: &mut Session, rounds: &[Round<'_>]) -> Answer<(Vec<Vec<Row>>, Head)> {
+    /// What each round took, and the rest of the reply.
+    async fn run<T>(
+        &self,
+        session: &mut Session,
+        rounds: &[Round<'_>],
+        turn: Option<T>,
+    ) -> Answer<(Vec<Haul>, Head)> {
         let about: &Params<'_> = &[&self.now, &self.worker, &self.claim, &self.queues];
-        let (mut taken, mut claimed) = (Vec::new(), Vec::new());
+        let (mut hauls, mut claimed) = (Vec::new(), Vec::new());
         if let [only] = rounds {
             let fetch = only.params(self, &claimed);
-            let (rows, head) =
-                session.query_both((sql!("fetch"), &fetch), (sql!("fetch_head"), about)).await?;
-            return Ok((vec![rows], Head::of(&head)?));
+            let (mut haul, mut turn) = (Haul::default(), turn);
+            let each = |row| {
+                let taken = haul.add(row)?;
+                if !taken.is_empty() {
+                    only.reached(taken);
+                    turn = None;
+                }
+                Ok(())
+            };
+            let head =
+                session.query_each_and((sql!("fetch"), &fetch), each, (sql!("fetch_head"), about)).await?;
+            return Ok((vec![haul], Head::of(&head)?));
         }
         if rounds.is_empty() {
-            return Ok((taken, Head::of(&session.query(sql!("fetch_head"), about).await?)?));
+            return Ok((hauls, Head::of(&session.query(sql!("fetch_head"), about).await?)?));
         }
         session.begin().await?;
         for round in rounds {
             let rows = session.query(sql!("fetch"), &round.params(self, &claimed)).await?;
-            for row in &rows {
-                let queue = row.try_get(0)?;
-                if !claimed.contains(&queue) {
-                    claimed.push(queue);
+            let mut haul = Haul::default();
+            for row in rows {
+                haul.add(row)?;
+            }
+            for job in &haul.taken {
+                if !claimed.contains(&job.key.queue) {
+                    claimed.push(job.key.queue);
                 }
             }
-            taken.push(rows);
+            hauls.push(haul);
         }
         let head = session.query(sql!("fetch_head"), about).await?;
         session.commit().await?;
-        Ok((taken, Head::of(&head)?))
+        Ok((hauls, Head::of(&head)?))
     }
 }
 

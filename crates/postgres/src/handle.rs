@@ -14,6 +14,7 @@ use crate::cursor::Cursors;
 use crate::dial::Dial;
 use crate::enqueue::Groups;
 use crate::error::Answer;
+use crate::fetch::{Near, Turns};
 use crate::inflight::InFlight;
 use crate::listen::Listening;
 use crate::migrate;
@@ -47,6 +48,10 @@ pub(crate) struct Inner {
     pub(crate) listeners: Listeners,
     /// Where fetches go on.
     pub(crate) cursors: Arc<Cursors>,
+    /// Whether the jobs of fetches lie close together.
+    pub(crate) near: Near,
+    /// Whose turn it is to fetch.
+    pub(crate) turns: Turns,
     /// Fetches and renewals in flight.
     pub(crate) renewals: InFlight,
     pub(crate) outbox: Outbox,
@@ -116,6 +121,8 @@ impl Postgres {
                 names: Names::default(),
                 listeners: Listeners::default(),
                 cursors: Arc::default(),
+                near: Near::default(),
+                turns: Turns::default(),
                 renewals: InFlight::default(),
                 outbox: Outbox::default(),
                 listening: Listening::default(),

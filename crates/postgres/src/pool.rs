@@ -31,8 +31,10 @@ pub(crate) struct Pools {
 const SETTINGS: &str =
     "-c idle_in_transaction_session_timeout=30000 -c jit=off -c plan_cache_mode=force_generic_plan";
 /// Statements find each row by an index, whatever the statistics say: they were taken while the table was empty, or full.
-/// Without these settings a plan once turned into a scan of all jobs.
-const BY_INDEX: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+/// Without these settings a plan once turned into a scan of all jobs. A bitmap is made of all that an index finds, even where
+/// a few are wanted.
+const BY_INDEX: &str =
+    "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
 pub(crate) fn pools(builder: &PostgresBuilder) -> Result<Pools, BackendError> {
     let mut config = builder.config.clone();

@@ -1,12 +1,14 @@
 //! A connection in use: statements, and transactions that never outlive it half done.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use deadpool_postgres::Object;
 use futures_util::future::try_join;
+use futures_util::stream::TryStreamExt as _;
 use gristmill_core::{BackendError, BackendErrorKind};
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
 
@@ -74,7 +76,8 @@ impl Session {
     /// The rows of a statement that is a transaction of its own, or a part of the one that was begun.
     pub(crate) async fn query(&mut self, sql: Sql, params: &Params<'_>) -> Answer<Vec<Row>> {
         let was_open = std::mem::replace(&mut self.is_open, true);
-        let answer = self.send(sql, params).await;
+        let mut rows = Vec::new();
+        let answer = self.send(sql, params, keep(&mut rows)).await.map(|()| rows);
         // After an error a transaction is as good as rolled back, and the connection is not worth keeping.
         self.is_open = was_open || answer.as_ref().is_err_and(|fail| !fail.is_of_server());
         answer
@@ -102,10 +105,25 @@ impl Session {
         first: (Sql, &Params<'_>),
         second: (Sql, &Params<'_>),
     ) -> Answer<(Vec<Row>, Vec<Row>)> {
+        let mut rows = Vec::new();
+        let others = self.query_each_and(first, keep(&mut rows), second).await?;
+        Ok((rows, others))
+    }
+
+    /// Two statements as of [`query_both`](Self::query_both). Each row of the first is told when it comes, which may be long
+    /// before the statement is committed.
+    pub(crate) async fn query_each_and(
+        &mut self,
+        first: (Sql, &Params<'_>),
+        each: impl FnMut(Row) -> Answer<()>,
+        second: (Sql, &Params<'_>),
+    ) -> Answer<Vec<Row>> {
         let was_open = std::mem::replace(&mut self.is_open, true);
-        let answer = try_join(self.send(first.0, first.1), self.send(second.0, second.1)).await;
+        let mut rows = Vec::new();
+        let first = self.send(first.0, first.1, each);
+        let answer = try_join(first, self.send(second.0, second.1, keep(&mut rows))).await;
         self.is_open = was_open || answer.is_err();
-        answer
+        answer.map(|_| rows)
     }
 
     /// Begins a transaction at READ COMMITTED. Without a commit it is rolled back when the session is dropped.
@@ -177,24 +195,40 @@ impl Session {
         self.statements.schema()
     }
 
-    async fn send(&self, sql: Sql, params: &Params<'_>) -> Answer<Vec<Row>> {
+    async fn send(
+        &self,
+        sql: Sql,
+        params: &Params<'_>,
+        mut each: impl FnMut(Row) -> Answer<()>,
+    ) -> Answer<()> {
         let ready = self.statements.of(sql);
         if let Link::Lent(borrower) = &self.link {
-            return borrower.ask(ready, params).await;
+            return borrower.ask(ready, params).await?.into_iter().try_for_each(each);
         }
         let client = self.client()?;
         let rows = match self.naming {
             Naming::Prepared => {
                 let statement: Statement = client.prepare_typed_cached(&ready.text, &ready.types).await?;
-                client.query(&statement, params).await
+                client.query_raw(&statement, params.iter().copied()).await
             }
             Naming::Unnamed => {
-                let typed: Vec<(&(dyn ToSql + Sync), Type)> =
-                    params.iter().copied().zip(ready.types.iter().cloned()).collect();
-                client.query_typed(&ready.text, &typed).await
+                let typed = params.iter().copied().zip(ready.types.iter().cloned());
+                client.query_typed_raw(&ready.text, typed).await
             }
         };
-        rows.map_err(Fail::Broken)
+        let mut rows = pin!(rows.map_err(Fail::Broken)?);
+        while let Some(row) = rows.try_next().await.map_err(Fail::Broken)? {
+            each(row)?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the rows that a statement gives.
+fn keep(rows: &mut Vec<Row>) -> impl FnMut(Row) -> Answer<()> {
+    |row| {
+        rows.push(row);
+        Ok(())
     }
 }
 

@@ -5,12 +5,13 @@ use gristmill_sql::ArgsBlocks;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::cursor::Position;
 use crate::error::Answer;
 use crate::member::Member;
 use crate::names::Names;
 use crate::row::{self, Options};
 
-/// Where a row stands in the order of fetching.
+/// Where a job stands in the order of fetching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) queue: i32,
@@ -20,13 +21,102 @@ pub(super) struct Key {
 }
 
 impl Key {
+    pub(super) fn position(&self) -> Position {
+        Position { run_at_ms: self.run_at_ms, id: self.id }
+    }
+}
+
+/// A job that is leased now, as its queue knew it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    pub(super) key: Key,
+    run: i32,
+    attempt: i32,
+    crashes: i16,
+}
+
+impl Taken {
+    /// From a row of `fetch_again.sql`.
     pub(super) fn of(row: &Row) -> Answer<Self> {
-        Ok(Self {
+        let key = Key {
             queue: row.try_get(0)?,
             priority: row.try_get(1)?,
             run_at_ms: row.try_get(2)?,
-            id: row.try_get(6)?,
-        })
+            id: row.try_get(ID)?,
+        };
+        Ok(Self { key, run: row.try_get(3)?, attempt: row.try_get(4)?, crashes: row.try_get(5)? })
+    }
+
+    /// From the arrays of a queue's row of `fetch.sql`.
+    fn of_queue(queue: i32, row: &Row) -> Answer<impl Iterator<Item = Self> + use<>> {
+        let priorities: Vec<i16> = row.try_get(1)?;
+        let run_ats: Vec<i64> = row.try_get(2)?;
+        let (runs, attempts): (Vec<i32>, Vec<i32>) = (row.try_get(3)?, row.try_get(4)?);
+        let crashes: Vec<i16> = row.try_get(5)?;
+        let ids: Vec<Uuid> = row.try_get(11)?;
+        let places = ids.into_iter().zip(priorities).zip(run_ats).zip(runs).zip(attempts).zip(crashes);
+        Ok(places.map(move |(((((id, priority), run_at_ms), run), attempt), crashes)| Self {
+            key: Key { queue, priority, run_at_ms, id },
+            run,
+            attempt,
+            crashes,
+        }))
+    }
+}
+
+/// The column of a job's id; behind it are kind, max_attempts, args and options.
+const ID: usize = 6;
+
+/// What a statement took: the jobs as their queues knew them, and their rows.
+#[derive(Default)]
+pub(super) struct Haul {
+    pub(super) taken: Vec<Taken>,
+    rows: Vec<Row>,
+}
+
+impl Haul {
+    /// Adds a row of `fetch.sql`; gives the jobs it says were taken.
+    pub(super) fn add(&mut self, row: Row) -> Answer<&[Taken]> {
+        let known = self.taken.len();
+        match row.try_get::<_, Option<i32>>(0)? {
+            Some(queue) => self.taken.extend(Taken::of_queue(queue, &row)?),
+            None => self.rows.push(row),
+        }
+        Ok(&self.taken[known..])
+    }
+
+    /// Some jobs have no row.
+    pub(super) fn is_short(&self) -> bool {
+        self.rows.len() < self.taken.len()
+    }
+}
+
+/// Rows of jobs by their ids.
+pub(super) struct Rows<'r> {
+    /// In the order of the ids.
+    rows: Vec<(Uuid, &'r Row)>,
+    /// Where the next one is looked for first.
+    next: usize,
+}
+
+impl<'r> Rows<'r> {
+    /// The rows of a haul, and those of `fetch_again.sql` for the jobs that have none there.
+    pub(super) fn of(haul: &'r Haul, again: &'r [Row]) -> Answer<Self> {
+        let mut rows = Vec::with_capacity(haul.rows.len() + again.len());
+        for row in haul.rows.iter().chain(again) {
+            rows.push((row.try_get(ID)?, row));
+        }
+        rows.sort_unstable_by_key(|(id, _)| *id);
+        Ok(Self { rows, next: 0 })
+    }
+
+    pub(super) fn find(&mut self, id: Uuid) -> Option<&'r Row> {
+        if self.rows.get(self.next).is_none_or(|(next, _)| *next != id) {
+            self.next = self.rows.partition_point(|(other, _)| *other < id);
+        }
+        let (found, row) = self.rows.get(self.next)?;
+        self.next += 1;
+        (*found == id).then_some(*row)
     }
 }
 
@@ -46,16 +136,17 @@ impl<'n> Batch<'n> {
         Self { names, claim, jobs: Vec::with_capacity(jobs), args: ArgsBlocks::default(), kind: None }
     }
 
-    /// Adds the job of a row of `fetch.sql`.
-    pub(super) fn add(&mut self, queue: &Name, nonce: Uuid, key: Key, row: &Row) -> Answer<()> {
-        let run = row::count32(row.try_get(3)?).saturating_add(1);
-        let attempt = row::count16(row.try_get(4)?).saturating_add(1);
-        let crashes = row::count16(i32::from(row.try_get::<_, i16>(5)?));
-        let kind = self.kind(row.try_get(7)?)?;
+    /// Adds a job whose row it is.
+    pub(super) fn add(&mut self, queue: &Name, nonce: Uuid, taken: &Taken, row: &Row) -> Answer<()> {
+        let key = taken.key;
+        let run = row::count32(taken.run);
+        let attempt = row::count16(taken.attempt);
+        let crashes = row::count16(taken.crashes.into());
+        let kind = self.kind(row.try_get(ID + 1)?)?;
         let left = self.jobs.capacity() - self.jobs.len();
-        let args = self.args.keep(row.try_get(9)?, left);
-        let mut spec = row::spec(kind, queue.clone(), key.priority, row.try_get(8)?, args);
-        if let Some(options) = row.try_get::<_, Option<&str>>(10)? {
+        let args = self.args.keep(row.try_get(ID + 3)?, left);
+        let mut spec = row::spec(kind, queue.clone(), key.priority, row.try_get(ID + 2)?, args);
+        if let Some(options) = row.try_get::<_, Option<&str>>(ID + 4)? {
             Options::parse(Some(options)).into_spec(&mut spec);
         }
         let member = Member {

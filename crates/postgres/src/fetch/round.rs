@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use gristmill_core::Priority;
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -11,7 +10,7 @@ use crate::cursor::{Cursors, Found, Position, Scan};
 use crate::error::Answer;
 use crate::row;
 
-use super::jobs::{Batch, Key};
+use super::jobs::{Batch, Key, Rows, Taken};
 use super::{Ask, Wish};
 
 /// Wishes that are served by one statement, with its parameters. Dropped it counts as rolled back.
@@ -85,7 +84,7 @@ impl<'r> Round<'r> {
     }
 
     /// The parameters of the statement. `claimed` are the queues that have a claim of this fetch already.
-    pub(super) fn params<'p>(&'p self, ask: &'p Ask, claimed: &'p Vec<i32>) -> [&'p (dyn ToSql + Sync); 15] {
+    pub(super) fn params<'p>(&'p self, ask: &'p Ask, claimed: &'p Vec<i32>) -> [&'p (dyn ToSql + Sync); 16] {
         let lanes = &self.lanes;
         [
             &ask.now,
@@ -103,27 +102,36 @@ impl<'r> Round<'r> {
             &lanes.last_ids,
             claimed,
             &ask.lock,
+            &ask.range_from,
         ]
     }
 
-    /// Adds the jobs of the statement's rows to a batch, in order, and counts for each want of the request how many it was
-    /// given.
+    /// Tells what was taken before it is committed: fetches that begin from now on begin behind it.
+    pub(super) fn reached(&self, taken: &[Taken]) {
+        for (wish, scan) in &self.wishes {
+            let mine = taken.iter().map(|job| &job.key).filter(|key| wish.wants(key));
+            scan.reached(mine.map(|key| (key.priority, key.position())));
+        }
+    }
+
+    /// Adds the jobs that the statement took to a batch, in order, and counts for each want of the request how many it was
+    /// given. A job that has no row, because it was deleted, is left out.
     pub(super) fn hand_out(
         self,
-        rows: &[Row],
+        taken: &[Taken],
+        mut rows: Rows<'_>,
         paused: &[i32],
         given: &mut [usize],
         batch: &mut Batch<'_>,
     ) -> Answer<()> {
-        let mut order = Vec::with_capacity(rows.len());
-        for row in rows {
-            let key = Key::of(row)?;
+        let mut order = Vec::with_capacity(taken.len());
+        for job in taken {
             let wish = if self.wishes.len() == 1 {
                 0
             } else {
-                self.wishes.iter().position(|(wish, _)| wish.wants(&key)).unwrap_or(0)
+                self.wishes.iter().position(|(wish, _)| wish.wants(&job.key)).unwrap_or(0)
             };
-            order.push((wish, key, row));
+            order.push((wish, job.key, job));
         }
         order.sort_unstable_by_key(|(wish, key, _)| (*wish, *key));
         let mut rest = order.as_slice();
@@ -131,8 +139,10 @@ impl<'r> Round<'r> {
         for (place, (wish, scan)) in self.wishes.into_iter().enumerate() {
             let (mine, others) = rest.split_at(rest.partition_point(|(wish, ..)| *wish == place));
             rest = others;
-            for (_, key, row) in mine {
-                batch.add(&wish.want.queue, wish.nonce, *key, row)?;
+            for (_, key, job) in mine {
+                if let Some(row) = rows.find(key.id) {
+                    batch.add(&wish.want.queue, wish.nonce, job, row)?;
+                }
             }
             given[wish.place] = mine.len();
             let found = if mine.len() >= wish.want.max {
@@ -145,7 +155,7 @@ impl<'r> Round<'r> {
             let last_of_each = mine.chunk_by(|(_, one, _), (_, next, _)| one.priority == next.priority);
             let taken: Vec<(i16, Position)> = last_of_each
                 .filter_map(|of_priority| of_priority.last())
-                .map(|(_, key, _)| (key.priority, Position { run_at_ms: key.run_at_ms, id: key.id }))
+                .map(|(_, key, _)| (key.priority, key.position()))
                 .collect();
             scan.end(now, found, &taken);
         }

@@ -9,7 +9,7 @@ use crate::fixture::{fetch, register};
 
 /// As the connections of the backend are set, pool.rs.
 const SETTINGS: &str = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
-    SET enable_hashjoin = off; SET enable_mergejoin = off";
+    SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
 /// Jobs of the store: a tenth of them available, a tenth waiting, a tenth ended otherwise, the others completed.
 const JOBS: usize = 1_000_000;

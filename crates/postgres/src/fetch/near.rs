@@ -1,0 +1,87 @@
+//! How the rows of fetched jobs are found: as a range of ids, or each by its own.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// From so many jobs on a range is worth it: below, looking each up takes no time that is noticed.
+const LEAST: i64 = 32;
+/// After the first range that missed jobs so many fetches look each up; twice as many after each further one.
+const FIRST_PAUSE: i64 = 16;
+const LONGEST_PAUSE: i64 = 1_024;
+
+/// Whether the jobs of a process lie close together.
+///
+/// A range that holds much else misses some of the jobs, and these take a round trip of their own. Fetches then do without
+/// ranges for a while, so that a mixture of queues costs each hardly more than without them.
+#[derive(Debug)]
+pub(crate) struct Near {
+    /// Fetches that still do without.
+    left: AtomicI64,
+    /// How many do after the next miss.
+    pause: AtomicI64,
+}
+
+impl Default for Near {
+    fn default() -> Self {
+        Self { left: AtomicI64::new(0), pause: AtomicI64::new(FIRST_PAUSE) }
+    }
+}
+
+impl Near {
+    /// Of how many jobs on the next fetch reads a range.
+    pub(super) fn least(&self) -> i64 {
+        if self.left.load(Ordering::Relaxed) > 0 {
+            self.left.fetch_sub(1, Ordering::Relaxed);
+            return i64::MAX;
+        }
+        LEAST
+    }
+
+    /// A fetch that was told to read ranges from `least` on took so many jobs, and missed some of them or none.
+    pub(super) fn learn(&self, least: i64, taken: usize, missed: bool) {
+        if i64::try_from(taken).is_ok_and(|taken| taken < least) {
+            return;
+        }
+        if missed {
+            let pause = self.pause.load(Ordering::Relaxed);
+            self.left.store(pause, Ordering::Relaxed);
+            self.pause.store((pause * 2).min(LONGEST_PAUSE), Ordering::Relaxed);
+        } else {
+            self.pause.store(FIRST_PAUSE, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fetches until the next one that reads a range, that one among them.
+    fn fetches_to_a_range(near: &Near) -> i64 {
+        (1..).find(|_| near.least() == LEAST).expect("each pause ends")
+    }
+
+    #[test]
+    fn a_range_that_missed_jobs_is_not_tried_again_for_a_while() {
+        let near = Near::default();
+        assert_eq!(fetches_to_a_range(&near), 1);
+        for pause in [16, 32, 64] {
+            near.learn(LEAST, 1_000, true);
+            assert_eq!(fetches_to_a_range(&near), pause + 1);
+        }
+        for _ in 0..10 {
+            near.learn(LEAST, 1_000, true);
+        }
+        assert_eq!(fetches_to_a_range(&near), LONGEST_PAUSE + 1);
+        near.learn(LEAST, 1_000, false);
+        near.learn(LEAST, 1_000, true);
+        assert_eq!(fetches_to_a_range(&near), FIRST_PAUSE + 1);
+    }
+
+    #[test]
+    fn what_was_looked_up_one_by_one_says_nothing_of_ranges() {
+        let near = Near::default();
+        near.learn(LEAST, 31, true);
+        near.learn(i64::MAX, 1_000, true);
+        assert_eq!(fetches_to_a_range(&near), 1);
+    }
+}
