@@ -6,8 +6,8 @@
 --   behind, $12 and $13 those it ends with; $14 the queues for which this call has made a claim already, in its
 --   transaction; $15 the lock of this number, so that a repeat that comes while the first call is under way ends after it;
 --   $16 of how many jobs on their rows are looked for in the range of their ids.
--- Rows: one a queue with what was taken, as arrays with one entry a job: queue, priorities, run_ats (ms), runs and attempts
---   of this run, crashes, and in the last column ids; and one a job, the other columns: id, kind, max_attempts, args,
+-- Rows: one a queue with what was taken, as arrays with one entry a job, or with one for all: queue, priorities, run_ats
+--   (ms), runs and attempts of this run, crashes, and in the last column ids; and one a job, the other columns: id, kind, max_attempts, args,
 --   options. In no order; a row says NULL for the other kind's columns. Rows of jobs may be missing, then they are in
 --   `fetch_again.sql`.
 -- Index: `ready_order` lane by lane, as long as jobs are wanted, so that no more rows are locked than are taken; the primary
@@ -54,7 +54,8 @@ WITH fetched AS (
 ),
 gathered AS MATERIALIZED (
     SELECT queue, count(*) AS open, array_agg(id) AS ids, array_agg(run_at) AS run_ats, array_agg(run + 1) AS runs,
-        array_agg(attempt + 1) AS attempts, array_agg(priority) AS priorities, array_agg(crashes) AS crashes
+        array_agg(attempt + 1) AS attempts, array_agg(priority) AS priorities, array_agg(crashes) AS crashes,
+        max(run | attempt | crashes) = 0 AS are_new, min(priority) = max(priority) AS are_equal
     FROM fetched GROUP BY queue
 ),
 granted AS (
@@ -72,7 +73,9 @@ extended AS (
     FROM gathered AS more
     WHERE more.queue = ANY ($14) AND claims.nonce = ($6)[array_position($4, more.queue)] AND claims.nonce = ANY ($6)
 )
-SELECT queue, priorities, run_ats, runs, attempts, crashes, NULL::uuid AS id, NULL::text AS kind, NULL::int4 AS max_attempts,
+SELECT queue, CASE WHEN are_equal THEN priorities[1:1] ELSE priorities END, run_ats,
+    CASE WHEN are_new THEN '{1}' ELSE runs END, CASE WHEN are_new THEN '{1}' ELSE attempts END,
+    CASE WHEN are_new THEN '{0}' ELSE crashes END, NULL::uuid AS id, NULL::text AS kind, NULL::int4 AS max_attempts,
     NULL::bytea AS args, NULL::text AS options, ids
 FROM gathered
 UNION ALL

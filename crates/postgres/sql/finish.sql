@@ -1,8 +1,8 @@
 -- Purpose: ends runs that completed, each batch only if its claim holds as many open runs and nobody wants one cancelled.
 -- Parameters: $1 now for tests (ms) or NULL; $2 until when (ms) the oldest of the jobs goes with its partition; arrays, one
 --   entry a claim, nonces ascending: $3 nonce, $4 how many of the items are its, $5 the place in $7 of its last item, from 1,
---   $6 its token; arrays, one entry an item, in the order of the claims: $7 id, $8 run, $9 attempt, $10 run_at (ms),
---   $11 started_at (ms), -1 for none.
+--   $6 its token; arrays, one entry an item, in the order of the claims: $7 id, $8 run and $9 attempt, each empty if all are
+--   1, $10 run_at (ms), $11 started_at (ms), -1 for none.
 -- Rows: the places in $3, from 1, of the claims whose items were accepted.
 -- Index: the primary keys of `claims`, by `ANY` since a plan made when there was hardly a claim may turn the join round, and
 --   of `attempts`, which a run that has ended breaks: all is rolled back. Of the two claims that match by the snapshot one
@@ -28,7 +28,8 @@ appended AS (
     INSERT INTO gristmill.attempts
         (id, worker, fetched_at, finished_at, run_at, started_at, run, attempt, token, ending, state, ended_by)
     SELECT ($7::uuid[])[item], accepted.worker, accepted.fetched_at, moment.now, ($10::int8[])[item],
-        nullif(($11::int8[])[item], -1), ($8::int4[])[item], ($9::int4[])[item], accepted.token, 0, 5, 0
+        nullif(($11::int8[])[item], -1), coalesce(($8::int4[])[item], 1), coalesce(($9::int4[])[item], 1), accepted.token, 0,
+        5, 0
     FROM moment, accepted, generate_series(accepted.last - accepted.items + 1, accepted.last) AS item
 ),
 counted AS (

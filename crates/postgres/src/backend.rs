@@ -51,10 +51,9 @@ impl Backend for Postgres {
         context
     }
 
-    /// A fetch keeps one process of the server busy for a few milliseconds; beside the finishes a second one fills its
-    /// commit's wait.
+    /// One takes jobs, one sends those it has taken, one waits for its commit; they do so [in turn](fetch::Turns).
     fn fetches_abreast(&self) -> usize {
-        2
+        3
     }
 
     fn ping(&self, call: Call) -> Reply<'_, Ping> {

@@ -48,7 +48,8 @@ impl Statements {
         if let Some(ready) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Arc::clone(ready);
         }
-        let ready = Arc::new(Ready { text: in_schema(sql.0, &self.schema), types: parameter_types(sql.0) });
+        let text = without_header(sql.0);
+        let ready = Arc::new(Ready { text: in_schema(text, &self.schema), types: parameter_types(text) });
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&ready));
         ready
     }
@@ -57,6 +58,16 @@ impl Statements {
     pub(crate) fn schema(&self) -> &str {
         &self.schema
     }
+}
+
+/// A statement without the comment before it. What a server shows of the statements it runs is cut off, at 1,024 bytes by
+/// default: an operator is to see the statement.
+fn without_header(text: &str) -> &str {
+    let mut rest = text;
+    while let Some((_, behind)) = rest.split_once('\n').filter(|(line, _)| line.starts_with("--")) {
+        rest = behind;
+    }
+    rest
 }
 
 /// Replaces the schema's name in a text of statements.
@@ -116,6 +127,12 @@ mod tests {
     fn the_types_of_parameters_are_read_from_their_casts() {
         let text = "SELECT $2::uuid[], $1::int8, $2 FROM x WHERE y = $3::bytea";
         assert_eq!(parameter_types(text), [Type::INT8, Type::UUID_ARRAY, Type::BYTEA]);
+    }
+
+    #[test]
+    fn the_server_is_sent_a_statement_without_its_header() {
+        assert_eq!(without_header("-- Purpose: x.\n--   y\nSELECT 1 -- z\n"), "SELECT 1 -- z\n");
+        assert_eq!(without_header("-- nothing"), "-- nothing");
     }
 
     #[test]

@@ -49,18 +49,32 @@ impl Taken {
 
     /// From the arrays of a queue's row of `fetch.sql`.
     fn of_queue(queue: i32, row: &Row) -> Answer<impl Iterator<Item = Self> + use<>> {
-        let priorities: Vec<i16> = row.try_get(1)?;
-        let run_ats: Vec<i64> = row.try_get(2)?;
-        let (runs, attempts): (Vec<i32>, Vec<i32>) = (row.try_get(3)?, row.try_get(4)?);
-        let crashes: Vec<i16> = row.try_get(5)?;
+        let priorities = Values::<i16>(row.try_get(1)?);
+        let run_ats = Values::<i64>(row.try_get(2)?);
+        let (runs, attempts) = (Values::<i32>(row.try_get(3)?), Values::<i32>(row.try_get(4)?));
+        let crashes = Values::<i16>(row.try_get(5)?);
         let ids: Vec<Uuid> = row.try_get(11)?;
-        let places = ids.into_iter().zip(priorities).zip(run_ats).zip(runs).zip(attempts).zip(crashes);
-        Ok(places.map(move |(((((id, priority), run_at_ms), run), attempt), crashes)| Self {
-            key: Key { queue, priority, run_at_ms, id },
-            run,
-            attempt,
-            crashes,
-        }))
+        let entries = priorities.of_all().zip(run_ats.of_all()).zip(runs.of_all());
+        let entries = entries.zip(attempts.of_all()).zip(crashes.of_all());
+        Ok(ids.into_iter().zip(entries).map(
+            move |(id, ((((priority, run_at_ms), run), attempt), crashes))| Self {
+                key: Key { queue, priority, run_at_ms, id },
+                run,
+                attempt,
+                crashes,
+            },
+        ))
+    }
+}
+
+/// Values of jobs, one each or one for all: a server takes longer to send a number than to find that it is the same.
+struct Values<T>(Vec<T>);
+
+impl<T: Copy> Values<T> {
+    fn of_all(self) -> impl Iterator<Item = T> {
+        let for_all = self.0.first().copied().filter(|_| self.0.len() == 1);
+        let each = if for_all.is_some() { Vec::new() } else { self.0 };
+        for_all.into_iter().cycle().chain(each)
     }
 }
 

@@ -108,8 +108,11 @@ impl<'r> Round<'r> {
 
     /// Tells what was taken before it is committed: fetches that begin from now on begin behind it.
     pub(super) fn reached(&self, taken: &[Taken]) {
+        // Mostly one run of jobs of one priority.
+        let runs = taken.chunk_by(|one, next| one.key.priority == next.key.priority);
+        let last: Vec<Key> = runs.filter_map(|run| run.iter().map(|job| job.key).max()).collect();
         for (wish, scan) in &self.wishes {
-            let mine = taken.iter().map(|job| &job.key).filter(|key| wish.wants(key));
+            let mine = last.iter().filter(|key| wish.wants(key));
             scan.reached(mine.map(|key| (key.priority, key.position())));
         }
     }

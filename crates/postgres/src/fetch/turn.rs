@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Waiting longer would cost more than stepping over.
-const PATIENCE: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Queues whose numbers are equal but for a multiple of this share a turn.
 const TURNS: usize = 16;
 
