@@ -57,7 +57,7 @@ mod tests {
 
     /// The fetches until the next one that reads a range, that one among them.
     fn fetches_to_a_range(near: &Near) -> i64 {
-        (1..).find(|_| near.least() == LEAST).expect("each pause ends")
+        (1..2 * LONGEST_PAUSE).find(|_| near.least() == LEAST).expect("each pause ends")
     }
 
     #[test]
