@@ -107,8 +107,8 @@ pub struct IdContext {
 /// * **Crash in the middle.** After a restart each job is in exactly one place: waiting, available, held by a claim, or
 ///   ended.
 /// * **Time is the store's.** [`Call::now`] replaces it in tests; durations of a request are added to it.
-/// * **Everything is bounded.** Batches are cut at a thousand items by the caller, pages and rounds by their limit; a limit
-///   of zero does nothing. A larger batch is done whole or refused whole
+/// * **Everything is bounded.** Batches are cut at a thousand items by the caller, those of `finish` at four thousand, pages
+///   and rounds by their limit; a limit of zero does nothing. A larger batch is done whole or refused whole
 ///   ([`Refused`](crate::BackendErrorKind::Refused)), never cut in silence.
 /// * **Clocks may jump.** What is available stays so when the store's clock goes back; what waits comes no earlier than
 ///   that clock says.

@@ -7,15 +7,16 @@
 --   transaction; $15 the lock of this number, so that a repeat that comes while the first call is under way ends after it;
 --   $16 of how many jobs on their rows are looked for in the range of their ids.
 -- Rows: one a queue with what was taken, as arrays with one entry a job, or with one for all: queue, priorities, run_ats
---   (ms), runs and attempts of this run, crashes, and in the last column ids; and one a job, the other columns: id, kind, max_attempts, args,
---   options. In no order; a row says NULL for the other kind's columns. Rows of jobs may be missing, then they are in
---   `fetch_again.sql`.
+--   (ms), runs and attempts of this run, crashes, and in the last column ids; and one a job, the other columns: id, kind,
+--   max_attempts, args, options. In no order; a row says NULL for the other kind's columns. Rows of jobs may be missing, then
+--   they are in `fetch_again.sql`.
 -- Index: `ready_order` lane by lane, as long as jobs are wanted, so that no more rows are locked than are taken; the primary
 --   keys of `workers`, `queues` and `jobs`; the unique index of `claims`. `ctid = ANY (ARRAY(…))` is a scan by ctid under
 --   every plan.
 --   `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
 --   Jobs that are fetched together were mostly stored together. Reading a range of `jobs` costs a fifth of looking each up;
---   what else lies in it is stepped over, as long as that is no more than twice as much.
+--   what else lies in it is stepped over, as long as that is no more than twice as much. Rows that were deleted are not
+--   counted: what was made more than five seconds apart is looked up.
 WITH fetched AS (
     DELETE FROM gristmill.ready WHERE ctid = ANY (ARRAY(
         SELECT taken.ctid
@@ -58,6 +59,16 @@ gathered AS MATERIALIZED (
         max(run | attempt | crashes) = 0 AS are_new, min(priority) = max(priority) AS are_equal
     FROM fetched GROUP BY queue
 ),
+span AS MATERIALIZED (
+    SELECT span.first, span.last, span.open,
+        span.open >= $16::int8 AND gristmill.made_at(span.last) - gristmill.made_at(span.first) <= 5000 AS is_near
+    FROM (
+        SELECT (SELECT id FROM fetched ORDER BY id LIMIT 1) AS first,
+            (SELECT id FROM fetched ORDER BY id DESC LIMIT 1) AS last,
+            (SELECT sum(open)::int8 FROM gathered) AS open
+        OFFSET 0
+    ) AS span
+),
 granted AS (
     INSERT INTO gristmill.claims
         (nonce, worker, number, fetched_at, queue, open, ids, run_ats, runs, attempts, priorities, crashes)
@@ -83,15 +94,14 @@ SELECT NULL, NULL, NULL, NULL, NULL, NULL, near.id, near.kind, near.max_attempts
 FROM (
     SELECT stored.id, stored.kind, stored.max_attempts, stored.args, stored.options
     FROM gristmill.jobs AS stored
-    WHERE stored.id >= (SELECT id FROM fetched ORDER BY id LIMIT 1)
-        AND stored.id <= (SELECT id FROM fetched ORDER BY id DESC LIMIT 1)
-    LIMIT (SELECT 3 * sum(open)::int8 FROM gathered)
+    WHERE stored.id >= (SELECT first FROM span) AND stored.id <= (SELECT last FROM span)
+    LIMIT (SELECT 3 * open FROM span)
 ) AS near
-WHERE (SELECT sum(open) FROM gathered) >= $16::int8 AND (near.id IN (SELECT id FROM fetched)) IS TRUE
+WHERE (SELECT is_near FROM span) AND (near.id IN (SELECT id FROM fetched)) IS TRUE
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, jobs.id, jobs.kind, jobs.max_attempts, jobs.args, jobs.options, NULL
 FROM fetched CROSS JOIN LATERAL (
     SELECT stored.id, stored.kind, stored.max_attempts, stored.args, stored.options
     FROM gristmill.jobs AS stored WHERE stored.id = fetched.id OFFSET 0
 ) AS jobs
-WHERE (SELECT sum(open) FROM gathered) < $16
+WHERE NOT (SELECT is_near FROM span)

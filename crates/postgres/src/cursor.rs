@@ -8,7 +8,7 @@
 //! * What this process puts back lowers the position, also under a fetch that is in flight.
 //! * A fetch that finds too little behind the positions looks at what is before them, in the same statement, as long as
 //!   that is cheap.
-//! * All others go back a few seconds, and to the start, each as often as costs a hundredth of the time at most, and once a
+//! * All others go back a few seconds, and to the start, each as often as costs a fiftieth of the time at most, and once a
 //!   minute at least.
 //!
 //! So without load, and without an old snapshot, every fetch sees every job. With one the cost of a fetch stays the same,
@@ -26,7 +26,7 @@ const QUEUES: usize = 4_096;
 /// One lane a priority.
 const LANES: usize = 21;
 /// A look back takes this part of the time at most.
-const SHARE: u32 = 100;
+const SHARE: u32 = 50;
 /// A look back comes after this long at the latest.
 const AT_THE_LATEST: Duration = Duration::from_secs(60);
 /// A look at all of a queue that takes no longer need not be spared.

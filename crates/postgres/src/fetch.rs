@@ -1,8 +1,9 @@
 //! Leases available jobs to a worker.
 //!
 //! One statement takes the jobs of all queues and makes their claims; a second one, behind it in the same round trip, tells
-//! the rest of the reply. Where a request names priorities of a queue twice, the later wish is served from what the earlier
-//! one left, in further rounds of one transaction.
+//! the rest of the reply. Rows of jobs that the first did not find cost a further round trip. Where a request names
+//! priorities of a queue twice, the later wish is served from what the earlier one left, in further rounds of one
+//! transaction.
 
 mod jobs;
 mod near;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use crate::error::Answer;
 use crate::handle::Inner;
 use crate::row;
-use crate::session::{Params, Session};
+use crate::session::{Naming, Params, Session};
 use crate::statement::sql;
 
 use jobs::{Batch, Haul, Rows, Taken};
@@ -56,7 +57,11 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<Fe
         worker: row::worker_uuid(request.worker),
         claim: claim_number(request),
         lock: lock_of(request),
-        range_from: inner.near.least(),
+        range_from: match inner.naming {
+            Naming::Prepared => inner.near.least(),
+            // Behind a pooler plans are not bound to an index: one might sort the whole range first.
+            Naming::Unnamed => i64::MAX,
+        },
         queues: wishes.iter().map(|wish| wish.queue).collect(),
     };
     let turn = match ask.queues.iter().min() {

@@ -56,8 +56,8 @@ impl PostgresBuilder {
     }
 
     /// How many connections fetches, finishes, enqueues and maintenance share; default 5, at least 1. Under load a worker
-    /// has three fetches and one finish under way, each of up to a thousand jobs and more; with two connections it still
-    /// reaches most of its rate. Heartbeats and reads have four more of their own, and one listens.
+    /// has three fetches and one finish under way, each of up to a thousand jobs and more; fewer connections make it
+    /// slower, no more. Heartbeats and reads have four more of their own, and one listens.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self

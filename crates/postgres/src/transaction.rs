@@ -27,8 +27,8 @@ use crate::statement::sql;
 
 /// How our own statements are planned, whatever the handler's are: as on our own connections. Only until the commit.
 const PLANS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; \
-    SET LOCAL statement_timeout = 0";
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
+    SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; SET LOCAL statement_timeout = 0";
 /// A rollback waits for the statement in flight, at most this long. Then the connection is closed.
 const PATIENCE: Duration = Duration::from_secs(1);
 

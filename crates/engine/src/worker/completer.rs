@@ -20,6 +20,10 @@ use super::shared::Shared;
 
 /// The most items of one call. Where the store falls behind, a larger one spares it commits.
 const BATCH: usize = 4_000;
+/// What is handed over, or was too much for the store, goes in calls of at most so many.
+const SMALL_BATCH: usize = 1_000;
+/// The most bytes of outputs for which hand-overs share a call.
+const OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 /// A call the store finds fault with is repeated as it is this often before its items are tried one by one.
 const TRIES_BEFORE_ISOLATION: u32 = 2;
 
@@ -53,8 +57,8 @@ impl Finishes {
         {
             let mut inside = self.inside();
             let mut rest = ended;
-            while rest.len() > BATCH {
-                let later = rest.split_off(BATCH);
+            while rest.len() > SMALL_BATCH {
+                let later = rest.split_off(SMALL_BATCH);
                 inside.waiting.push_back(std::mem::replace(&mut rest, later));
             }
             inside.waiting.push_back(rest);
@@ -85,9 +89,14 @@ impl Finishes {
             let mut batch = inside.waiting.pop_front().unwrap_or_default();
             let room = inside.waiting().min(BATCH - batch.len());
             batch.reserve(room);
+            let mut bytes = output_bytes(&batch);
             while let Some(next) = inside.waiting.front()
                 && batch.len() + next.len() <= BATCH
             {
+                bytes += output_bytes(next);
+                if bytes > OUTPUT_BYTES {
+                    break;
+                }
                 batch.extend(inside.waiting.pop_front().unwrap_or_default());
             }
             inside.in_flight = batch;
@@ -159,7 +168,14 @@ async fn deliver(shared: &Shared, count: usize, trouble: &mut Trouble) -> Vec<Op
         };
         let delay = trouble.failed(&error);
         if !may_be_an_item(&error) {
-            parts.push((part, tries));
+            if part.len() > SMALL_BATCH {
+                // Perhaps it was more than the store does in the time there is.
+                let middle = part.start + part.len() / 2;
+                parts.push((middle..part.end, tries));
+                parts.push((part.start..middle, tries));
+            } else {
+                parts.push((part, tries));
+            }
         } else if tries > 0 {
             parts.push((part, tries - 1));
         } else if part.len() > 1 {
@@ -186,6 +202,11 @@ async fn send(shared: &Shared, part: Range<usize>) -> Result<Vec<Finished>, Back
         return Err(BackendError::new(BackendErrorKind::Internal, message).maybe_stored());
     }
     Ok(reply.items)
+}
+
+fn output_bytes(batch: &[Ended]) -> usize {
+    let outputs = batch.iter().filter_map(|ended| ended.item.output.as_ref());
+    outputs.map(|output| output.as_bytes().len()).sum()
 }
 
 /// Whether the error may be due to one item rather than to the store.

@@ -27,6 +27,7 @@ cases! { "bounds":
     bounds_of_a_log_in_one_request_keep_the_newest_lines,
     bounds_of_runs_to_list_give_the_newest,
     bounds_of_a_large_enqueue_store_all_or_nothing,
+    bounds_of_a_finish_of_four_thousand_end_all,
     bounds_of_a_large_finish_end_all_or_nothing,
     bounds_of_a_large_get_answer_each,
 }
@@ -211,10 +212,11 @@ fn bounds_of_a_large_enqueue_store_all_or_nothing(t: &Fixture) {
     assert_eq!(t.count(JobFilter::new()), stored as u64);
 }
 
-fn bounds_of_a_large_finish_end_all_or_nothing(t: &Fixture) {
+/// So many jobs that run, fetched a thousand at a time, as completed.
+fn completions(t: &Fixture, count: usize) -> Vec<FinishItem> {
     let worker = t.worker();
     let mut items = Vec::new();
-    for _ in 0..FAR_TOO_MANY / 1_000 {
+    for _ in 0..count / 1_000 {
         t.put_many(1_000);
         let want = vec![QueueWant::new(name(Fixture::QUEUE), 1_000)];
         let reply = t.try_fetch(FetchRequest::new(worker, t.next_claim(), want));
@@ -222,6 +224,19 @@ fn bounds_of_a_large_finish_end_all_or_nothing(t: &Fixture) {
         assert_eq!(jobs.len(), 1_000, "a thousand is a batch of the usual size");
         items.extend(jobs.into_iter().map(|job| FinishItem::complete(job.lease)));
     }
+    items
+}
+
+fn bounds_of_a_finish_of_four_thousand_end_all(t: &Fixture) {
+    let items = completions(t, 4_000);
+
+    let ended = t.finish_all(items);
+
+    assert_eq!(ended, vec![Finished::Accepted { state: JobState::Completed }; 4_000]);
+}
+
+fn bounds_of_a_large_finish_end_all_or_nothing(t: &Fixture) {
+    let items = completions(t, FAR_TOO_MANY);
 
     let completed = match t.ask(|backend, call| backend.finish(call, FinishRequest::new(items))) {
         Ok(reply) => {
