@@ -1,6 +1,7 @@
 //! The table of all cases, one module an area.
 
 mod audit;
+mod batch;
 mod bounds;
 mod cancel;
 mod clock;
@@ -36,6 +37,7 @@ const AREAS: &[&[Case]] = &[
     unique::CASES,
     priority::CASES,
     fetch::CASES,
+    batch::CASES,
     lease::CASES,
     finish::CASES,
     transaction::CASES,
