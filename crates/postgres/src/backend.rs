@@ -51,7 +51,7 @@ impl Backend for Postgres {
         context
     }
 
-    /// One takes jobs, one sends those it has taken, one waits for its commit; they do so [in turn](fetch::Turns).
+    /// One takes jobs, one sends those it has taken, one waits for its commit; they do so in turn.
     fn fetches_abreast(&self) -> usize {
         3
     }
