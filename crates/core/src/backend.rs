@@ -156,7 +156,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// A fetch renews nothing: its leases end with the worker's. It says a queue is exhausted exactly when it gave fewer
     /// jobs than were wanted of one that is not paused; a `next_due` is never later than the true one. What another
     /// process made available may be seen a moment later, a minute at most, where looking for it at once is dear. A repeat
-    /// ignores pauses, and is defined as long as its claim has an unfinished job.
+    /// ignores pauses, and is defined as long as its claim has an unfinished job. One that comes while the first call is
+    /// under way may take jobs of queues of which the first took none; then it gives those of both.
     fn fetch(&self, call: Call, request: FetchRequest) -> Reply<'_, FetchReply>;
 
     /// Renews all leases of a worker by one narrow write, and brings back what it must know: lost claims, cancels,

@@ -63,6 +63,7 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<Fe
             Naming::Unnamed => i64::MAX,
         },
         queues: wishes.iter().map(|wish| wish.queue).collect(),
+        nonces: wishes.iter().map(|wish| wish.nonce).collect(),
     };
     let turn = match ask.queues.iter().min() {
         Some(queue) => inner.turns.wait(*queue).await,
@@ -75,7 +76,7 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<Fe
     }
     let expires_at = head.lease_expires_at.filter(|at| *at > head.now);
     let lease = expires_at.ok_or_else(|| BackendError::worker_gone(request.worker))?.since(head.now);
-    if head.is_claimed && hauls.iter().all(|haul| haul.taken.is_empty()) {
+    if head.is_repeat {
         rounds.into_iter().for_each(Round::leave);
         let jobs = repeat(inner, &mut session, request, &ask, &numbers).await?;
         let queues = request.queues.iter().zip(&numbers).map(|(want, number)| head.look(want, *number));
@@ -119,7 +120,8 @@ fn wishes<'r>(request: &'r FetchRequest, numbers: &[Option<i32>]) -> Vec<Wish<'r
     wishes
 }
 
-/// The jobs of a claim that is there already.
+/// The jobs of the claims that are there already. A repeat that began while the first call was under way may have made some
+/// of them itself, for queues of which the first took nothing.
 async fn repeat(
     inner: &Inner,
     session: &mut Session,
@@ -166,6 +168,7 @@ struct Ask {
     /// Of how many jobs on their rows are read as a range of ids.
     range_from: i64,
     queues: Vec<i32>,
+    nonces: Vec<Uuid>,
 }
 
 impl Ask {
@@ -176,7 +179,7 @@ impl Ask {
         rounds: &[Round<'_>],
         turn: Option<T>,
     ) -> Answer<(Vec<Haul>, Head)> {
-        let about: &Params<'_> = &[&self.now, &self.worker, &self.claim, &self.queues];
+        let about: &Params<'_> = &[&self.now, &self.worker, &self.claim, &self.queues, &self.nonces];
         let (mut hauls, mut claimed) = (Vec::new(), Vec::new());
         if let [only] = rounds {
             let fetch = only.params(self, &claimed);
@@ -222,8 +225,8 @@ struct Head {
     lease_expires_at: Option<Timestamp>,
     next_due: Option<Timestamp>,
     paused: Vec<i32>,
-    /// The number has a claim.
-    is_claimed: bool,
+    /// The number has a claim of another call.
+    is_repeat: bool,
 }
 
 impl Head {
@@ -234,7 +237,7 @@ impl Head {
             lease_expires_at: row::optional_timestamp(row, 1)?,
             next_due: row::optional_timestamp(row, 2)?,
             paused: row.try_get(3)?,
-            is_claimed: row.try_get(4)?,
+            is_repeat: row.try_get(4)?,
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use gristmill_core::{
-    Enqueued, ExistingBy, FinishItem, Finished, JobFilter, JobId, JobState, PauseRequest, Verdict,
+    Enqueued, ExistingBy, FinishItem, Finished, JobFilter, JobId, JobState, PauseRequest, QueueWant, Verdict,
 };
 
 use crate::case::cases;
@@ -19,6 +19,7 @@ cases! { "contention":
     contention_for_a_unique_key_stores_one_job,
     contention_for_one_id_stores_one_job,
     contention_of_repeated_fetches_gives_one_set_of_leases,
+    contention_of_repeated_fetches_of_two_queues_keeps_no_lease_back,
     contention_of_repeated_finishes_accepts_one,
     contention_of_rescuers_rescues_each_job_once,
     contention_of_finish_and_rescue_ends_the_run_once,
@@ -155,6 +156,33 @@ fn contention_of_repeated_fetches_gives_one_set_of_leases(t: &Fixture) {
         assert_eq!(first.len(), 3);
         assert!(replies.iter().all(|other| *other == first), "{first:?} {replies:?}");
         t.finish_all(first.into_iter().map(|job| FinishItem::complete(job.lease)).collect());
+    }
+}
+
+/// A call that takes jobs beside another one of its number gives those of the other, too: its reply may be the only one that
+/// comes through.
+fn contention_of_repeated_fetches_of_two_queues_keeps_no_lease_back(t: &Fixture) {
+    let worker = t.worker();
+    t.put(t.job().queue("late"));
+    for _ in 0..ROUNDS {
+        t.put_many(3);
+        let claim = t.next_claim();
+        let wants = || vec![QueueWant::new(name(Fixture::QUEUE), 9), QueueWant::new(name("late"), 9)];
+
+        let replies = race(|number| {
+            if number == 0 {
+                t.put(t.job().queue("late"));
+            }
+            let jobs = t.fetch_wants(worker, claim, wants()).jobs;
+            jobs.into_iter().map(|job| job.lease.job).collect::<BTreeSet<JobId>>()
+        });
+
+        let all = t.fetch_wants(worker, claim, wants()).jobs;
+        let most = replies.iter().max_by_key(|jobs| jobs.len()).expect("there are replies");
+        assert_eq!(most, &all.iter().map(|job| job.lease.job).collect());
+        assert!(replies.iter().all(|jobs| jobs.is_subset(most)), "{replies:?}");
+        assert!(replies.iter().all(|jobs| jobs.len() >= 3), "{replies:?}");
+        t.finish_all(all.into_iter().map(|job| FinishItem::complete(job.lease)).collect());
     }
 }
 

@@ -4,16 +4,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gristmill_core::{
-    Backend, Call, Certainty, ClaimId, Decision, Ending, EnqueueRequest, FetchedJob, FinishItem, Finished,
-    JobFilter, JobState, LostWhy, RecordRequest, Recorded, RenewRequest, RescueReply, RunError, VerbRequest,
-    Verdict,
+    Backend, Call, Certainty, ClaimId, Decision, Ending, EnqueueRequest, FetchRequest, FetchedJob,
+    FinishItem, Finished, JobFilter, JobState, LostWhy, QueueWant, RecordRequest, Recorded, RenewRequest,
+    RescueReply, RunError, VerbRequest, Verdict, WorkerId,
 };
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
 use gristmill_testserver::Postgres as Server;
 
 use super::site::{Raw, Site, finish, late, until};
-use crate::fixture::{LEASE, count, fetch, register};
+use crate::fixture::{LEASE, count, fetch, name, register};
 
 const COMPLETED: Finished = Finished::Accepted { state: JobState::Completed };
 const RESCUED: Finished = Finished::LeaseLost { why: LostWhy::Rescued };
@@ -220,4 +220,44 @@ fn a_call_that_cannot_be_serialized_is_begun_anew() {
     // Before version 15 a session that is idle keeps what it has counted until it ends.
     drop(backend);
     until("the server has counted what failed", || statistic(&watcher, "xact_rollback") >= before + 2);
+}
+
+#[test]
+fn a_repeat_of_a_fetch_under_way_that_takes_from_another_queue_gives_the_jobs_of_both() {
+    let site = Site::shared();
+    let (first, second, raw, watcher) = (site.open(), site.open(), site.raw(), site.raw());
+    let put = |queue: &str| {
+        let mut job = site.job();
+        job.spec.queue = name(queue);
+        block_on(first.enqueue(Call::new(), EnqueueRequest::new(vec![job]))).expect("it is stored");
+    };
+    let worker = register(&first);
+    put("other");
+    assert_eq!(fetch_of(&first, worker, 7, &["other"]), ["other"]);
+    put("line");
+    // What a claim of the first call's number and queue waits for, to see whether it stays.
+    raw.run(
+        "BEGIN; INSERT INTO {schema}.claims
+             (nonce, worker, number, fetched_at, queue, open, ids, run_ats, runs, attempts, priorities, crashes)
+         SELECT worker, worker, 1, 0, queue, 0, '{}', '{}', '{}', '{}', '{}', '{}'
+         FROM {schema}.workers, {schema}.queues WHERE name = 'line'"
+    );
+    thread::scope(|scope| {
+        let under_way = scope.spawn(|| fetch_of(&first, worker, 1, &["line", "other"]));
+        watcher.wait_for_waiters(1);
+        put("other");
+        let repeat = scope.spawn(|| fetch_of(&second, worker, 1, &["line", "other"]));
+        watcher.wait_for_waiters(2);
+        raw.run("ROLLBACK");
+        assert_eq!(under_way.join().expect("it ends"), ["line"]);
+        assert_eq!(repeat.join().expect("it ends"), ["line", "other"]);
+    });
+}
+
+/// The queues of the jobs that are fetched.
+fn fetch_of(backend: &Postgres, worker: WorkerId, claim: u64, queues: &[&str]) -> Vec<String> {
+    let wants = queues.iter().map(|queue| QueueWant::new(name(queue), 10)).collect();
+    let request = FetchRequest::new(worker, ClaimId(claim), wants);
+    let reply = block_on(backend.fetch(Call::new(), request)).expect("a worker that lives fetches");
+    reply.jobs.iter().map(|job| job.spec.queue.to_string()).collect()
 }
