@@ -178,7 +178,8 @@ CREATE TABLE gristmill.events (
     actor  text,
     detail text
 );
-CREATE INDEX events_job ON gristmill.events (id, event);
+-- The condition is always true: see `ready_order`.
+CREATE INDEX events_job ON gristmill.events (id, event) WHERE id IS NOT NULL;
 
 -- What running attempts recorded.
 CREATE TABLE gristmill.records (
