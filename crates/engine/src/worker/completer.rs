@@ -229,3 +229,57 @@ fn refuse(shared: &Shared, at: usize, error: &BackendError) -> bool {
     );
     given_up
 }
+
+#[cfg(test)]
+mod tests {
+    use gristmill_core::{
+        Args, ClaimId, IdSource, JobSpec, Lease, LeaseToken, Name, Output, Place, Timestamp,
+    };
+
+    use super::*;
+
+    /// Ends that are handed over together, with outputs of so many bytes.
+    fn hand_over(count: usize, bytes: usize) -> Vec<Ended> {
+        let (kind, queue) = (Name::new("k").unwrap(), Name::new("default").unwrap());
+        let spec = Arc::new(JobSpec::new(kind, queue, Args::from_json("{}").unwrap()));
+        let output = (bytes > 2).then(|| Output::from_json(format!("\"{}\"", "x".repeat(bytes - 2))));
+        let end = |run| {
+            let job = IdSource::new().next(Timestamp::EPOCH);
+            let lease = Lease { job, run, claim: ClaimId(1), token: LeaseToken(1), place: Place::default() };
+            let mut item = FinishItem::complete(lease);
+            item.output.clone_from(&output);
+            Ended { lane: 0, item, spec: spec.clone(), attempt: 1, plain: false }
+        };
+        (0..count).map(|place| end(u32::try_from(place).unwrap() + 1)).collect()
+    }
+
+    /// How many items each call has, in turn.
+    fn calls(finishes: &Finishes) -> Vec<usize> {
+        std::iter::from_fn(|| Some(finishes.begin()).filter(|count| *count > 0))
+            .inspect(|count| assert_eq!(finishes.answered().len(), *count))
+            .collect()
+    }
+
+    #[test]
+    fn hand_overs_share_calls_of_four_thousand_items_at_most() {
+        let finishes = Finishes::default();
+        for count in [1, 600, 2_500, 900, 3] {
+            finishes.push_all(hand_over(count, 0));
+        }
+        assert_eq!(finishes.len(), 4_004);
+        assert_eq!(calls(&finishes), [3_101, 903]);
+        finishes.push_all(hand_over(9_999, 0));
+        assert_eq!(calls(&finishes), [4_000, 4_000, 1_999]);
+        assert_eq!(finishes.len(), 0);
+    }
+
+    #[test]
+    fn hand_overs_share_calls_of_less_than_16_mib_of_outputs() {
+        let finishes = Finishes::default();
+        for _ in 0..5 {
+            finishes.push_all(hand_over(8, 1024 * 1024));
+        }
+        finishes.push_all(hand_over(20, 1024 * 1024));
+        assert_eq!(calls(&finishes), [16, 16, 8, 20], "what is handed over together stays together");
+    }
+}

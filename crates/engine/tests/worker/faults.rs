@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use gristmill_core::{BackendErrorKind, JobError, JobState};
-use gristmill_engine::JobContext;
+use gristmill_engine::{JobContext, Worker};
 use gristmill_testkit::{Fault, Operation};
 
-use crate::fixture::{Fixture, run};
+use crate::fixture::{Fixture, SECOND, run};
 
 /// The three errors of a network: nothing done, nothing done because others are busy, and done but not said.
 const FAULTS: [Fault; 3] = [
@@ -63,6 +63,23 @@ async fn a_finish_the_store_finds_fault_with_spares_its_neighbours() {
     t.until(ids[0], JobState::Completed).await;
     let stats = worker.stop().await.stats;
     assert_eq!((stats.refused_finishes, stats.completed), (1, 8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ends_that_are_too_many_for_the_store_go_in_smaller_calls() {
+    let t = Fixture::bearing(1_000);
+    for _ in 0..5_000 {
+        t.enqueue("k").await;
+    }
+    // The first call is held until its deadline; meanwhile the others collect.
+    t.backend.script(Operation::Finish, [Fault::HoldRequest]);
+    let worker = Worker::builder(t.client.clone()).queue("default", 5_000).drain();
+    let worker = run(worker.handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
+    let report = tokio::time::timeout(600 * SECOND, worker.report()).await;
+    let stats = report.expect("the worker comes to its end").stats;
+    assert_eq!((stats.completed, stats.stale_finishes, stats.refused_finishes), (5_000, 0, 0));
+    // One held, five calls at least; that more were made shows that some were too large.
+    assert!(t.backend.calls(Operation::Finish) > 7, "{}", t.backend.calls(Operation::Finish));
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,19 +42,23 @@ impl Fixture {
 
     /// A store with transactions, and a ledger that handlers write in.
     pub(crate) fn with_ledger() -> Self {
-        let clock = Arc::new(TokioClock(Instant::now()));
-        let lines = Lines::default();
-        let ledger = Ledger::new(Arc::new(Memory::with_clock(clock.clone())), lines.clone());
-        let backend = Arc::new(FaultyBackend::new(Arc::new(ledger)));
-        let client = Client::with_clock(backend.clone(), clock);
-        Self { backend, client, lines }
+        Self::of_ledger(|ledger| ledger)
     }
 
     /// A store that gains by two fetches side by side.
     pub(crate) fn abreast() -> Self {
+        Self::of_ledger(|ledger| ledger.abreast(2))
+    }
+
+    /// A store that does not end more runs than this in one call.
+    pub(crate) fn bearing(bears: usize) -> Self {
+        Self::of_ledger(|ledger| ledger.bearing(bears))
+    }
+
+    fn of_ledger(shape: impl FnOnce(Ledger) -> Ledger) -> Self {
         let clock = Arc::new(TokioClock(Instant::now()));
         let lines = Lines::default();
-        let ledger = Ledger::new(Arc::new(Memory::with_clock(clock.clone())), lines.clone()).abreast(2);
+        let ledger = shape(Ledger::new(Arc::new(Memory::with_clock(clock.clone())), lines.clone()));
         let backend = Arc::new(FaultyBackend::new(Arc::new(ledger)));
         let client = Client::with_clock(backend.clone(), clock);
         Self { backend, client, lines }

@@ -4,12 +4,12 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use gristmill_core::{
-    AuditReply, Backend, BackendError, BackendTx, BoxFuture, Call, Capabilities, Capability, Count, Cursor,
-    Diagnosis, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishItem, FinishReply,
-    FinishRequest, Finished, IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, Lease, ListRequest,
-    Listener, Maintained, MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping, QueueRecord,
-    RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord,
-    StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
+    AuditReply, Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, Capabilities,
+    Capability, Count, Cursor, Diagnosis, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishItem,
+    FinishReply, FinishRequest, Finished, IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, Lease,
+    ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping,
+    QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply,
+    RunRecord, StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
 };
 
 /// What was committed.
@@ -21,6 +21,7 @@ pub(crate) struct Ledger {
     inner: Arc<dyn Backend>,
     lines: Lines,
     abreast: usize,
+    bears: usize,
 }
 
 /// The lines of one transaction: the driver's type.
@@ -35,12 +36,17 @@ impl Draft {
 
 impl Ledger {
     pub(crate) fn new(inner: Arc<dyn Backend>, lines: Lines) -> Self {
-        Self { inner, lines, abreast: 1 }
+        Self { inner, lines, abreast: 1, bears: usize::MAX }
     }
 
     /// The same, as a store that gains by this many fetches side by side.
     pub(crate) fn abreast(self, abreast: usize) -> Self {
         Self { abreast, ..self }
+    }
+
+    /// The same, as a store that does not end more runs than this within the time a call has.
+    pub(crate) fn bearing(self, bears: usize) -> Self {
+        Self { bears, ..self }
     }
 }
 
@@ -113,6 +119,14 @@ impl Backend for Ledger {
         Box::pin(async { Ok(Box::new(LedgerTx { inner, lines, draft: Draft::default() }) as Box<_>) })
     }
 
+    fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply> {
+        if request.items.len() > self.bears {
+            let error = BackendError::new(BackendErrorKind::TimedOut, "the deadline passed");
+            return Box::pin(async { Err(error) });
+        }
+        self.inner.finish(call, request)
+    }
+
     delegate! {
         ping() -> Ping;
         diagnose() -> Vec<Diagnosis>;
@@ -120,7 +134,6 @@ impl Backend for Ledger {
         enqueue(request: EnqueueRequest) -> EnqueueReply;
         fetch(request: FetchRequest) -> FetchReply;
         renew(request: RenewRequest) -> RenewReply;
-        finish(request: FinishRequest) -> FinishReply;
         record(request: RecordRequest) -> Recorded;
         register_worker(request: RegisterWorker) -> ();
         retire_worker(worker: WorkerId) -> ();
