@@ -44,7 +44,7 @@ pub(crate) struct Work {
     /// How long running programs may go on after a stop, and from SIGTERM to SIGKILL [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     grace: Option<Duration>,
-    /// End with code 0 when nothing is left to run in the queues
+    /// End with code 0 when nothing is left to run in the queues; jobs that are due later are waited for
     #[arg(long)]
     drain: bool,
 }
