@@ -178,13 +178,11 @@ fn read_as_a_whole<'p>(plan: &'p str, first_columns: &HashMap<String, String>) -
         let Some(table) = rest.split([' ', '.']).next().filter(|table| is_large(table)) else { continue };
         let details = lines[place + 1..].iter().take_while(|below| depth(below) > depth(line));
         let index = before.rsplit_once(" using ").map_or("", |(_, index)| index.trim_matches('"'));
-        let first_column = first_columns.get(index).map_or("", String::as_str);
-        let has_condition = details.clone().any(|below| {
-            below
-                .trim_start()
-                .strip_prefix("Index Cond: ")
-                .is_some_and(|condition| condition.contains(first_column))
-        });
+        let is_on_first_column =
+            |condition: &str| first_columns.get(index).is_some_and(|column| condition.contains(column));
+        let has_condition = details
+            .clone()
+            .any(|below| below.trim_start().strip_prefix("Index Cond: ").is_some_and(is_on_first_column));
         // In the order of an index, with an end: what is read does not grow with the table.
         let mut above = depth(line);
         let has_end = lines[..place].iter().rev().any(|parent| {
@@ -227,18 +225,23 @@ fn assert_plans(raw: &Raw, when: &str) {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// The plans of a session that begins after the tables were analysed.
+fn assert_plans_as_analysed(site: &Site, raw: &Raw, when: &str) {
+    analyze(raw);
+    let session = site.raw();
+    session.run(SETTINGS);
+    prepare(&session);
+    assert_plans(&session, when);
+    raw.run("DROP SCHEMA {schema} CASCADE");
+}
+
 /// Such statistics stay for as long as a snapshot is open: dead rows are not counted, and read all the same.
 #[test]
 fn no_statement_reads_a_whole_table_that_was_almost_empty_when_it_was_analysed() {
     let site = Site::shared();
     let raw = site.raw();
     fill(&raw, 20);
-    analyze(&raw);
-    let session = site.raw();
-    session.run(SETTINGS);
-    prepare(&session);
-    assert_plans(&session, "with the statistics of an almost empty store");
-    raw.run("DROP SCHEMA {schema} CASCADE");
+    assert_plans_as_analysed(&site, &raw, "with the statistics of an almost empty store");
 }
 
 /// As a busy store is seen that had no job at the moment it was analysed.
@@ -250,12 +253,7 @@ fn no_statement_reads_a_whole_table_that_was_full_of_dead_rows_when_it_was_analy
     for table in LARGE {
         raw.run(&format!("DELETE FROM {{schema}}.{table}"));
     }
-    analyze(&raw);
-    let session = site.raw();
-    session.run(SETTINGS);
-    prepare(&session);
-    assert_plans(&session, "with the statistics of an empty store full of dead rows");
-    raw.run("DROP SCHEMA {schema} CASCADE");
+    assert_plans_as_analysed(&site, &raw, "with the statistics of an empty store full of dead rows");
 }
 
 #[test]
