@@ -235,7 +235,7 @@ fn a_repeat_of_a_fetch_under_way_that_takes_from_another_queue_gives_the_jobs_of
     put("other");
     assert_eq!(fetch_of(&first, worker, 7, &["other"]), ["other"]);
     put("line");
-    // What a claim of the first call's number and queue waits for, to see whether it stays.
+    // The first call's claim of this queue collides with it, and waits until it is gone.
     raw.run(
         "BEGIN; INSERT INTO {schema}.claims
              (nonce, worker, number, fetched_at, queue, open, ids, run_ats, runs, attempts, priorities, crashes)
@@ -249,8 +249,10 @@ fn a_repeat_of_a_fetch_under_way_that_takes_from_another_queue_gives_the_jobs_of
         let repeat = scope.spawn(|| fetch_of(&second, worker, 1, &["line", "other"]));
         watcher.wait_for_waiters(2);
         raw.run("ROLLBACK");
-        assert_eq!(under_way.join().expect("it ends"), ["line"]);
         assert_eq!(repeat.join().expect("it ends"), ["line", "other"]);
+        // It looks for other claims of its number once its own is committed, and may find the repeat's.
+        let first_gave = under_way.join().expect("it ends");
+        assert!(first_gave == ["line"] || first_gave == ["line", "other"], "{first_gave:?}");
     });
 }
 
