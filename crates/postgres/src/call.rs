@@ -72,6 +72,8 @@ where
     loop {
         match work(Arc::clone(&inner), call).await {
             Err(fail) if fail.is_collision() && tries < TRIES => tries += 1,
+            // Others had a turn with the connection. The deadline ends it.
+            Err(fail) if fail.is_end_of_turn() => {}
             answer => return answer,
         }
     }

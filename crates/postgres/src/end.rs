@@ -22,7 +22,7 @@ use crate::statement::sql;
 use crate::told::{Position, Told};
 
 pub(crate) use self::claims::{
-    Held, OpenMember, drop_claims, lock_claims, lock_jobs_of_claims, open_members, shrink_claims,
+    Held, IfLocked, OpenMember, drop_claims, lock_claims, lock_jobs_of_claims, open_members, shrink_claims,
 };
 
 /// How one run ends.

@@ -105,9 +105,9 @@ fn position(job: &NewJob, due: Timestamp) -> Position {
 
 async fn with_keys(inner: &Inner, call: Call, items: &[Item<'_>]) -> Answer<EnqueueReply> {
     let mut session = inner.work().await?;
-    session.begin().await?;
-    let clock = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
-    let stored = within(&mut session, row::timestamp(&clock, 0)?, items).await?;
+    session.begin_in_turns().await?;
+    let stored = at_once(&mut session, call, items).await;
+    let stored = session.make_room(stored).await?;
     session.commit().await?;
     drop(session);
     learn_clock(inner, call, stored.now);
@@ -115,6 +115,11 @@ async fn with_keys(inner: &Inner, call: Call, items: &[Item<'_>]) -> Answer<Enqu
     tell_stored(&mut told, stored.now, items, &stored.jobs);
     inner.tell(told);
     Ok(EnqueueReply::new(stored.jobs, stored.durability))
+}
+
+async fn at_once(session: &mut Session, call: Call, items: &[Item<'_>]) -> Answer<Stored> {
+    let clock = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
+    within(session, row::timestamp(&clock, 0)?, items).await
 }
 
 async fn within(session: &mut Session, now: Timestamp, items: &[Item<'_>]) -> Answer<Stored> {

@@ -55,6 +55,11 @@ impl Fail {
         )
     }
 
+    /// Whether another transaction has had a lock for longer than this one waits at a time.
+    pub(crate) fn is_end_of_turn(&self) -> bool {
+        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
     /// Whether what was asked may have been done all the same: the server did not say otherwise.
     pub(crate) fn leaves_open(&self) -> bool {
         match self {

@@ -1,8 +1,9 @@
 //! The backend's handle: pools, and what a process remembers.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use gristmill_core::{
@@ -23,7 +24,7 @@ use crate::notify::Outbox;
 use crate::options::PostgresBuilder;
 use crate::partition::Rotation;
 use crate::pool;
-use crate::session::{Naming, Session};
+use crate::session::{LONGEST_IDLE, Naming, Session};
 use crate::statement::Statements;
 use crate::sweep::Swept;
 use crate::url;
@@ -68,6 +69,8 @@ pub(crate) struct Inner {
     pub(crate) ids: IdSource,
     /// How far the server's clock is ahead of this machine's, in milliseconds.
     pub(crate) clock_offset_ms: AtomicI64,
+    /// Of the workers that have registered here.
+    pub(crate) shortest_lease_ms: AtomicU64,
     /// The schema was found to have this library's version.
     has_schema: AtomicBool,
     work: Pool,
@@ -132,6 +135,7 @@ impl Postgres {
                 groups: Groups::default(),
                 ids: IdSource::new(),
                 clock_offset_ms: AtomicI64::new(0),
+                shortest_lease_ms: AtomicU64::new(u64::MAX),
                 has_schema: AtomicBool::new(false),
                 work: pools.work,
                 control: pools.control,
@@ -179,7 +183,8 @@ impl Inner {
 
     async fn connect(&self, pool: &Pool) -> Answer<Session> {
         let object = pool.get().await.map_err(pool::of_pool)?;
-        Ok(Session::new(object, Arc::clone(&self.statements), Arc::clone(&self.cursors), self.naming))
+        let idle = Duration::from_millis(self.shortest_lease_ms.load(Ordering::Relaxed)).min(LONGEST_IDLE);
+        Ok(Session::new(object, Arc::clone(&self.statements), Arc::clone(&self.cursors), self.naming, idle))
     }
 
     /// Learns the server's clock from an answer of it that was just read.

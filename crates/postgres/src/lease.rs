@@ -3,6 +3,7 @@
 //! All of it uses the connections for heartbeats, so that no load keeps a worker from renewing its leases.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gristmill_core::{
@@ -13,7 +14,7 @@ use gristmill_sql::EndedBy;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::end::{self, EndedRun, OpenMember};
+use crate::end::{self, EndedRun, IfLocked, OpenMember};
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
 use crate::inflight::Renewing;
@@ -32,6 +33,7 @@ pub(crate) async fn register_worker(inner: &Inner, call: Call, request: &Registe
     let (queues, kinds) = (row::write_names(&request.queues), row::write_names(&request.kinds));
     let (label, lease_ms) = (row::storable(&request.label), row::millis(request.lease));
     let slots = i64::from(request.slots);
+    inner.shortest_lease_ms.fetch_min(lease_ms.cast_unsigned().max(1), Ordering::Relaxed);
     let mut session = inner.control().await?;
     let registered = session
         .query_opt(sql!("register_worker"), &[&given, &worker, &label, &lease_ms, &slots, &queues, &kinds])
@@ -121,8 +123,8 @@ fn unknown(claims: &[OwnClaim], known: &[ClaimId], renewing: &Renewing<'_>) -> V
     claims.iter().filter(is_unknown).copied().collect()
 }
 
-/// Gives back claims a renewed worker does not know, and tells their numbers. What fails is left to the next renewal: the
-/// worker's leases are renewed, and it has to hear of that.
+/// Gives back claims a renewed worker does not know, and tells their numbers. What fails, and what another transaction has
+/// locked, is left to the next renewal: the worker's leases are renewed, and it has to hear of that.
 async fn give_back_unknown(
     inner: &Inner,
     session: &mut Session,
@@ -134,13 +136,16 @@ async fn give_back_unknown(
     }
     let nonces = sorted(unknown);
     session.begin().await?;
-    match give_back(session, call, &nonces).await {
-        Ok(puts) => {
+    match give_back(session, call, &nonces, IfLocked::Leave).await {
+        Ok(GivenBack { claims, puts }) => {
             session.commit().await?;
             tell(inner, &puts);
-            let mut numbers: Vec<ClaimId> = unknown.iter().map(|claim| claim.number).collect();
-            numbers.dedup();
-            Ok(numbers)
+            // A fetch of several queues made a claim of each.
+            let is_left = |claim: &OwnClaim| !claims.contains(&claim.nonce);
+            let left: BTreeSet<u64> =
+                unknown.iter().filter(|claim| is_left(claim)).map(|claim| claim.number.0).collect();
+            let numbers = unknown.iter().map(|claim| claim.number.0).collect::<BTreeSet<u64>>();
+            Ok(numbers.difference(&left).copied().map(ClaimId).collect())
         }
         Err(Fail::Broken(error)) if error.as_db_error().is_some() => {
             tracing::warn!(%error, "claims that their worker does not know could not be given back");
@@ -157,10 +162,10 @@ pub(crate) async fn retire_worker(inner: &Inner, call: Call, request: &WorkerId)
     session.begin().await?;
     let claims = session.query(sql!("claims_of_worker"), &[&worker]).await?;
     let claims = claims.iter().map(OwnClaim::read).collect::<Answer<Vec<_>>>()?;
-    let puts = give_back(&mut session, call, &sorted(&claims)).await?;
+    let given_back = give_back(&mut session, call, &sorted(&claims), IfLocked::Wait).await?;
     session.execute(sql!("forget_worker"), &[&worker]).await?;
     session.commit().await?;
-    tell(inner, &puts);
+    tell(inner, &given_back.puts);
     Ok(())
 }
 
@@ -170,19 +175,32 @@ fn sorted(claims: &[OwnClaim]) -> Vec<Uuid> {
     nonces
 }
 
+/// Claims that are gone, and what became of the jobs that their worker had.
+#[derive(Debug, Default)]
+struct GivenBack {
+    claims: Vec<Uuid>,
+    puts: Vec<Put>,
+}
+
 /// Ends the open runs of claims as released, their attempts refunded, in the session's transaction.
-async fn give_back(session: &mut Session, call: Call, nonces: &[Uuid]) -> Answer<Vec<Put>> {
+async fn give_back(
+    session: &mut Session,
+    call: Call,
+    nonces: &[Uuid],
+    if_locked: IfLocked,
+) -> Answer<GivenBack> {
     if nonces.is_empty() {
-        return Ok(Vec::new());
+        return Ok(GivenBack::default());
     }
-    end::lock_jobs_of_claims(session, nonces).await?;
-    let (now, locked) = end::lock_claims(session, call.now, nonces).await?;
+    let left = end::lock_jobs_of_claims(session, nonces, if_locked).await?;
+    let (now, locked) = end::lock_claims(session, call.now, nonces, if_locked).await?;
     let nonces: Vec<Uuid> = locked.into_keys().collect();
     let members = end::open_members(session, &nonces).await?;
-    let ended: Vec<EndedRun<'_>> = members.iter().map(released).collect();
+    let is_free = |member: &&OpenMember| !left.contains(&member.job);
+    let ended: Vec<EndedRun<'_>> = members.iter().filter(is_free).map(released).collect();
     let puts = end::end_runs(session, now, &ended).await?;
-    end::drop_claims(session, &nonces).await?;
-    Ok(puts)
+    let claims = end::drop_claims(session, &members, &nonces, &ended, &puts, &left).await?;
+    Ok(GivenBack { claims, puts })
 }
 
 fn released(member: &OpenMember) -> EndedRun<'static> {

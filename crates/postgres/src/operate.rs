@@ -75,8 +75,9 @@ async fn operate(
         return Ok(reply);
     }
     let mut session = inner.work().await?;
-    session.begin().await?;
-    let acted = within(inner, &mut session, call, verb, request, patch, &ids).await?;
+    session.begin_in_turns().await?;
+    let acted = within(inner, &mut session, call, verb, request, patch, &ids).await;
+    let acted = session.make_room(acted).await?;
     session.commit().await?;
     inner.tell(acted.told);
     reply.jobs = acted.jobs;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use gristmill_core::{Call, LogLine, RecordRequest, Recorded};
 use uuid::Uuid;
 
-use crate::end::lock_claims;
+use crate::end::{IfLocked, lock_claims};
 use crate::error::Answer;
 use crate::handle::Inner;
 use crate::member;
@@ -35,7 +35,7 @@ pub(crate) async fn record(inner: &Inner, call: Call, request: &RecordRequest) -
 async fn holds(session: &mut Session, call: Call, request: &RecordRequest) -> Answer<bool> {
     let lease = &request.lease;
     let nonce = member::nonce(lease);
-    let (_, claims) = lock_claims(session, call.now, &[nonce]).await?;
+    let (_, claims) = lock_claims(session, call.now, &[nonce], IfLocked::Wait).await?;
     if !claims.contains_key(&nonce) {
         return Ok(false);
     }

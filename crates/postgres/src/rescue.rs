@@ -2,14 +2,15 @@
 //!
 //! The lock of a claim decides between the rescue and a finish: the runs that are still open are read in a statement that
 //! begins once the lock is held, so a finish that came first is seen, and only what is ended here is put back. A claim is a
-//! transaction, and if it fails each of its runs is one: neither a claim nor a run that cannot be ended keeps the others.
+//! transaction, and if it fails each of its runs is one: neither a claim nor a run that cannot be ended keeps the others. Nor
+//! does a job that another transaction has locked, which may be a user's and stay open: it is left to a later rescue.
 
 use gristmill_core::{Call, RescueReply, Rescued, Timestamp, settle_crash};
 use gristmill_sql::EndedBy;
 use uuid::Uuid;
 
 use crate::end::{
-    EndedRun, OpenMember, drop_claims, end_runs, lock_jobs_of_claims, open_members, shrink_claims,
+    EndedRun, IfLocked, OpenMember, drop_claims, end_runs, lock_jobs_of_claims, open_members, shrink_claims,
 };
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
@@ -112,7 +113,7 @@ async fn run_by_run(session: &mut Session, call: Call, nonce: Uuid, fail: Fail) 
 /// Ends runs of a claim as crashed; what they became, nothing when somebody else has the claim.
 async fn transaction(session: &mut Session, call: Call, nonce: Uuid, which: Which) -> Answer<Vec<Put>> {
     session.begin().await?;
-    lock_jobs_of_claims(session, &[nonce]).await?;
+    let left = lock_jobs_of_claims(session, &[nonce], IfLocked::Leave).await?;
     let given = call.now.map(Timestamp::as_millis);
     let Some(locked) = session.query_opt(sql!("lock_orphan"), &[&nonce, &given]).await? else {
         session.roll_back().await?;
@@ -120,12 +121,13 @@ async fn transaction(session: &mut Session, call: Call, nonce: Uuid, which: Whic
     };
     let now = row::timestamp(&locked, 0)?;
     let members = open_members(session, &[nonce]).await?;
-    let wanted = members.iter().filter(|member| which == Which::All || which == Which::Only(member.job));
-    let ended: Vec<EndedRun<'_>> = wanted.map(crashed).collect();
+    let is_wanted = |member: &&OpenMember| {
+        !left.contains(&member.job) && (which == Which::All || which == Which::Only(member.job))
+    };
+    let ended: Vec<EndedRun<'_>> = members.iter().filter(is_wanted).map(crashed).collect();
     let puts = end_runs(session, now, &ended).await?;
     match which {
-        // Those that are not open have ended, or their job is gone.
-        Which::All => drop_claims(session, &[nonce]).await?,
+        Which::All => drop(drop_claims(session, &members, &[nonce], &ended, &puts, &left).await?),
         Which::Only(_) => shrink_claims(session, &ended, &puts).await?,
     }
     session.commit().await?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use futures_util::future::try_join;
@@ -16,6 +17,12 @@ use crate::cursor::{Cursors, Position};
 use crate::error::{Answer, Fail};
 use crate::lent::Borrower;
 use crate::statement::{Sql, Statements};
+
+/// What our own connections are started with, see `pool.rs`; no lease counts for longer.
+pub(crate) const LONGEST_IDLE: Duration = Duration::from_secs(30);
+/// How long a connection may wait for a user's transaction at a time.
+const TURN: Duration = Duration::from_millis(200);
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Parameters of a statement, in the order of their numbers.
 pub(crate) type Params<'p> = [&'p (dyn ToSql + Sync)];
@@ -52,6 +59,8 @@ pub(crate) struct Session {
     /// The first job of each queue and priority that the transaction made available.
     available: HashMap<(i32, i16), Position>,
     naming: Naming,
+    /// How long the server lets a transaction wait for its next statement.
+    idle: Duration,
     /// A statement was sent whose answer has not come, or a transaction is open.
     is_open: bool,
 }
@@ -62,15 +71,17 @@ impl Session {
         statements: Arc<Statements>,
         cursors: Arc<Cursors>,
         naming: Naming,
+        idle: Duration,
     ) -> Self {
         let link = Link::Pooled(object);
-        Self { link, statements, cursors, available: HashMap::new(), naming, is_open: false }
+        Self { link, statements, cursors, available: HashMap::new(), naming, idle, is_open: false }
     }
 
     /// A session whose statements go to the lender of a connection.
     pub(crate) fn lent(borrower: Borrower, statements: Arc<Statements>, cursors: Arc<Cursors>) -> Self {
         let (link, naming) = (Link::Lent(borrower), Naming::Unnamed);
-        Self { link, statements, cursors, available: HashMap::new(), naming, is_open: false }
+        let idle = LONGEST_IDLE;
+        Self { link, statements, cursors, available: HashMap::new(), naming, idle, is_open: false }
     }
 
     /// The rows of a statement that is a transaction of its own, or a part of the one that was begun.
@@ -126,10 +137,41 @@ impl Session {
         answer.map(|_| rows)
     }
 
-    /// Begins a transaction at READ COMMITTED. Without a commit it is rolled back when the session is dropped.
+    /// Begins a transaction at READ COMMITTED. Without a commit it is rolled back when the session is dropped, and by the
+    /// server when it hears nothing for as long as a lease: a network that died must not keep a claim.
     pub(crate) async fn begin(&mut self) -> Answer<()> {
         self.is_open = true;
-        self.control("BEGIN ISOLATION LEVEL READ COMMITTED").await
+        match self.naming {
+            Naming::Prepared if self.idle >= LONGEST_IDLE => self.control(BEGIN).await,
+            _ => self.control(&format!("{BEGIN}; {}", self.bound())).await,
+        }
+    }
+
+    /// Begins a transaction that may come to rows which a user's transaction has locked. It waits for them only so long, and
+    /// ends with an error after which it [makes room](Self::make_room), for calls that wait for nobody.
+    pub(crate) async fn begin_in_turns(&mut self) -> Answer<()> {
+        self.is_open = true;
+        self.control(&format!("{BEGIN}; {}; SET LOCAL lock_timeout = {}", self.bound(), TURN.as_millis()))
+            .await
+    }
+
+    /// Gives the connection back in order when a turn was over. The call is begun anew then.
+    pub(crate) async fn make_room<T>(&mut self, answer: Answer<T>) -> Answer<T> {
+        if answer.as_ref().is_err_and(Fail::is_end_of_turn) {
+            self.roll_back().await?;
+        }
+        answer
+    }
+
+    /// Begins a transaction that may be idle for as long as a handler is, until it is [bound](Self::bound).
+    pub(crate) async fn begin_unbounded(&mut self) -> Answer<()> {
+        self.is_open = true;
+        self.control(BEGIN).await
+    }
+
+    /// Lets the server end the transaction when it hears nothing for as long as a lease.
+    pub(crate) fn bound(&self) -> String {
+        format!("SET LOCAL idle_in_transaction_session_timeout = {}", self.idle.as_millis())
     }
 
     /// Begins a transaction that only reads, all of it as of its first statement.

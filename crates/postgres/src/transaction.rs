@@ -39,8 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// longer complete together with what it wrote. Savepoints are its own affair. What it sets for the session is gone with
 /// the transaction.
 ///
-/// A transaction that is left idle is ended by the server where `idle_in_transaction_session_timeout` is set; the attempt
-/// then fails.
+/// A transaction that the handler leaves idle is ended by the server where `idle_in_transaction_session_timeout` is set; the
+/// attempt then fails.
 ///
 /// ```no_run
 /// use gristmill_postgres::PostgresTransaction;
@@ -60,7 +60,7 @@ pub struct PostgresTransaction {
 pub(crate) async fn begin(inner: &Arc<Inner>, _: Call, (): &()) -> Answer<Box<dyn BackendTx>> {
     let mut session = inner.handlers().await?;
     let mark = format!("{:016x}", fastrand::u64(..));
-    session.begin().await?;
+    session.begin_unbounded().await?;
     session.batch(&format!("SET LOCAL gristmill_tx.mark = '{mark}'")).await?;
     Ok(Box::new(PostgresTransaction { inner: Arc::clone(inner), session, mark }))
 }
@@ -134,7 +134,7 @@ impl PostgresTransaction {
         // New queues are made before, by themselves: what is learnt of them must not be rolled back.
         let effects: Vec<&NewJob> = item.effects.iter().collect();
         enqueue::queues(&inner, &effects).await?;
-        session.batch(PLANS).await?;
+        session.batch(&format!("{PLANS}; {}", session.bound())).await?;
         let is_ours: bool = session.query_one(sql!("is_marked"), &[&mark]).await?.try_get(0)?;
         if !is_ours {
             let message = "the handler has ended its transaction by itself";

@@ -24,14 +24,27 @@ pub(crate) struct Held {
     pub(crate) cancels: Vec<Uuid>,
 }
 
+/// What is done about a row that another transaction has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfLocked {
+    Wait,
+    /// It is left to a later call: the transaction may be a user's, and stay open.
+    Leave,
+}
+
 /// Locks claims in the transaction, and reads the clock after that: the claims that are there, by nonce.
 pub(crate) async fn lock_claims(
     session: &mut Session,
     given_now: Option<Timestamp>,
     nonces: &[Uuid],
+    if_locked: IfLocked,
 ) -> Answer<(Timestamp, BTreeMap<Uuid, Held>)> {
     let given = given_now.map(Timestamp::as_millis);
-    let rows = session.query(sql!("lock_claims"), &[&given, &nonces]).await?;
+    let sql = match if_locked {
+        IfLocked::Wait => sql!("lock_claims"),
+        IfLocked::Leave => sql!("lock_free_claims"),
+    };
+    let rows = session.query(sql, &[&given, &nonces]).await?;
     let mut now = Timestamp::EPOCH;
     let mut claims = BTreeMap::new();
     for row in rows {
@@ -126,12 +139,40 @@ pub(crate) async fn shrink_claims(session: &mut Session, ended: &[EndedRun<'_>],
     session.execute(sql!("shrink_claims"), &[&nonces, &counts, &have_erased, &jobs]).await
 }
 
-/// Removes locked claims whose runs have all ended.
-pub(crate) async fn drop_claims(session: &mut Session, nonces: &[Uuid]) -> Answer<()> {
-    session.execute(sql!("drop_claims"), &[&nonces]).await
+/// Removes locked claims whose runs have all ended, but for those of the jobs that were left; what is removed.
+pub(crate) async fn drop_claims(
+    session: &mut Session,
+    members: &[OpenMember],
+    nonces: &[Uuid],
+    ended: &[EndedRun<'_>],
+    puts: &[Put],
+    left: &HashSet<Uuid>,
+) -> Answer<Vec<Uuid>> {
+    let kept: HashSet<Uuid> =
+        members.iter().filter(|member| left.contains(&member.job)).map(|member| member.nonce).collect();
+    if !kept.is_empty() {
+        shrink_claims(session, ended, puts).await?;
+    }
+    // Those of their runs that are not open have ended, or their job is gone.
+    let dropped: Vec<Uuid> = nonces.iter().copied().filter(|nonce| !kept.contains(nonce)).collect();
+    session.execute(sql!("drop_claims"), &[&dropped]).await?;
+    Ok(dropped)
 }
 
-/// Locks those jobs of claims that may disappear when their runs end; before the claims.
-pub(crate) async fn lock_jobs_of_claims(session: &mut Session, nonces: &[Uuid]) -> Answer<()> {
-    session.execute(sql!("lock_jobs_of_claims"), &[&nonces]).await
+/// Locks those jobs of claims that may disappear when their runs end, before the claims; the jobs that were left.
+pub(crate) async fn lock_jobs_of_claims(
+    session: &mut Session,
+    nonces: &[Uuid],
+    if_locked: IfLocked,
+) -> Answer<HashSet<Uuid>> {
+    match if_locked {
+        IfLocked::Wait => {
+            session.execute(sql!("lock_jobs_of_claims"), &[&nonces]).await?;
+            Ok(HashSet::new())
+        }
+        IfLocked::Leave => {
+            let left = session.query(sql!("lock_free_jobs_of_claims"), &[&nonces]).await?;
+            left.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        }
+    }
 }

@@ -49,7 +49,7 @@ pub(super) async fn within(
     let mut nonces: Vec<Uuid> = said.iter().map(|said| said.nonce).collect();
     nonces.sort_unstable();
     nonces.dedup();
-    let (now, claims) = end::lock_claims(session, call.now, &nonces).await?;
+    let (now, claims) = end::lock_claims(session, call.now, &nonces, end::IfLocked::Wait).await?;
     let known = known_of(session, &said).await?;
     let Judged { answers, ended } = judge(&said, &claims, &known, now);
 

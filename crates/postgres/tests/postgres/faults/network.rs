@@ -5,15 +5,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gristmill_core::{
-    Backend, BackendErrorKind, Call, Certainty, ClaimId, EnqueueRequest, Enqueued, ExistingBy, FetchRequest,
-    FinishItem, FinishRequest, Finished, Hint, JobFilter, JobId, JobState, Listener, NewJob, Priority,
-    QueueWant, RenewRequest, Reply, RunError, UniqueKey, WorkerId,
+    Backend, BackendError, BackendErrorKind, Call, Certainty, ClaimId, EnqueueRequest, Enqueued, ExistingBy,
+    FetchRequest, FinishItem, FinishRequest, Finished, Hint, JobFilter, JobId, JobState, Listener, NewJob,
+    Priority, QueueWant, RenewRequest, Reply, RunError, UniqueKey, WorkerId,
 };
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
 use gristmill_testserver::{FaultProxy, Postgres as Server};
 
-use super::site::{Site, late, refused, until};
+use super::site::{Site, late, refused, register_for, until};
 use crate::fixture::{count, fetch, name, register};
 
 /// A network of its own before the shared server, and a process behind it.
@@ -136,13 +136,16 @@ fn a_finish_whose_reply_is_lost_after_the_commit_is_already_accepted_when_repeat
     assert_eq!(network.site.raw().rows("claims"), 0);
 }
 
-/// The network dies between the statements of a finish: nobody tells the server, whose session holds the claim.
-#[test]
-fn a_connection_that_died_in_a_transaction_does_not_keep_its_claim_for_longer_than_a_lease() {
+/// The network dies between the statements of a finish: nobody tells the server, whose session holds the claim. How long it
+/// holds it.
+fn holds_its_claim(
+    lease: Duration,
+    end: impl Fn(&Postgres, Call, FinishItem) -> BackendError + Sync,
+) -> Duration {
     let Network { proxy, site, backend } = &Network::new();
     let (other, raw, watcher) = (site.open(), site.raw(), site.raw());
     site.put(backend, 1);
-    let lease = fetch(backend, register(backend), 1, 1).remove(0).lease;
+    let lease = fetch(backend, register_for(backend, lease), 1, 1).remove(0).lease;
     let mut item = FinishItem::complete(lease.clone());
     item.effects = site.jobs(1);
     // The finish has the claim and waits to store what the handler enqueued.
@@ -152,22 +155,43 @@ fn a_connection_that_died_in_a_transaction_does_not_keep_its_claim_for_longer_th
         item.effects[0].id
     ));
     thread::scope(|scope| {
-        let finishing = scope.spawn(|| {
-            let call = Call::new().within(Duration::from_secs(3));
-            refused(backend.finish(call, FinishRequest::new(vec![item])), BackendErrorKind::TimedOut)
-        });
+        let finishing = scope.spawn(|| end(backend, Call::new().within(Duration::from_secs(3)), item));
         watcher.wait_for_waiters(1);
         proxy.blackhole();
         raw.run("ROLLBACK");
-        assert_eq!(finishing.join().expect("it ends").certainty(), Certainty::MaybeStored);
+        assert_eq!(finishing.join().expect("it ends").kind(), BackendErrorKind::TimedOut);
     });
     let begun = Instant::now();
     let call = Call::new().within(Duration::from_secs(55));
     let request = FinishRequest::new(vec![FinishItem::complete(lease)]);
     let finished = block_on(other.finish(call, request)).expect("the claim is free again").items;
     assert_eq!(finished, [Finished::Accepted { state: JobState::Completed }]);
-    assert!(begun.elapsed() < Duration::from_secs(35), "it took {:?}", begun.elapsed());
     assert_eq!(count(&other, JobFilter::new()), 1, "nothing of the other finish was stored");
+    begun.elapsed()
+}
+
+fn end_alone(backend: &Postgres, call: Call, item: FinishItem) -> BackendError {
+    let error = refused(backend.finish(call, FinishRequest::new(vec![item])), BackendErrorKind::TimedOut);
+    assert_eq!(error.certainty(), Certainty::MaybeStored);
+    error
+}
+
+fn end_with_the_handlers_transaction(backend: &Postgres, call: Call, item: FinishItem) -> BackendError {
+    let tx = block_on(backend.begin(call, item.lease.clone())).expect("a transaction begins");
+    block_on(tx.finish(call, item)).expect_err("it gets no answer")
+}
+
+#[test]
+fn a_connection_that_died_in_a_transaction_does_not_keep_its_claim_for_longer_than_a_lease() {
+    let lease = Duration::from_secs(2);
+    let held = [holds_its_claim(lease, end_alone), holds_its_claim(lease, end_with_the_handlers_transaction)];
+    assert!(held.iter().all(|held| *held < Duration::from_secs(10)), "it took {held:?}");
+}
+
+#[test]
+fn a_connection_that_died_in_a_transaction_keeps_its_claim_for_half_a_minute_at_most() {
+    let held = holds_its_claim(Duration::from_secs(3600), end_alone);
+    assert!(held < Duration::from_secs(35), "it took {held:?}");
 }
 
 #[test]

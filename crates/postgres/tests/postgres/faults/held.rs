@@ -1,0 +1,142 @@
+//! Rows that a user's open transaction has locked: whoever needs them waits, and nobody else does.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gristmill_core::{
+    Backend, Call, ClaimId, EnqueueRequest, Enqueued, FetchedJob, FinishItem, Finished, JobFilter, JobId,
+    JobState, NewJob, RenewReply, RenewRequest, UniqueKey, VerbRequest, Verdict, WorkerId,
+};
+use gristmill_postgres::Postgres;
+use gristmill_testkit::block_on;
+
+use super::site::{Raw, Site, finish};
+use crate::fixture::{count, fetch, name, register};
+
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// What a call answers that waits for nobody.
+fn soon<T>(what: &str, call: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let answer = call();
+    assert!(begun.elapsed() < MOMENT, "{what} took {:?}", begun.elapsed());
+    answer
+}
+
+/// A job whose row may disappear with its run, since it has options.
+fn tagged(site: &Site) -> NewJob {
+    let mut job = site.job();
+    job.spec.tags.push(name("held"));
+    job
+}
+
+/// A worker with a claim of two jobs, the first of them tagged.
+fn leased(site: &Site, backend: &Postgres) -> (WorkerId, Vec<FetchedJob>) {
+    let request = EnqueueRequest::new(vec![tagged(site), site.job()]);
+    block_on(backend.enqueue(Call::new(), request)).expect("they are stored");
+    let worker = register(backend);
+    (worker, fetch(backend, worker, 1, 2))
+}
+
+/// As `cancel_in` and the verbs of operators lock a job.
+fn lock(raw: &Raw, job: &FetchedJob) {
+    raw.run(&format!("BEGIN; SELECT FROM {{schema}}.jobs WHERE id = '{}' FOR NO KEY UPDATE", job.lease.job));
+}
+
+#[test]
+fn a_job_that_a_users_transaction_has_locked_keeps_no_other_one_from_being_rescued() {
+    let site = Site::shared();
+    let (backend, raw) = (site.open(), site.raw());
+    // Whichever worker comes first, the other claims wait for none of its jobs.
+    let claims: Vec<_> = (0..3).map(|_| leased(&site, &backend).1).collect();
+    raw.run("DELETE FROM {schema}.workers");
+    lock(&raw, &claims[0][0]);
+    let rescue = || -> Vec<JobId> {
+        let reply = soon("a rescue", || block_on(backend.rescue(Call::new(), 100)).expect("it is answered"));
+        reply.jobs.iter().map(|job| job.id).collect()
+    };
+    let sorted = |mut ids: Vec<JobId>| {
+        ids.sort();
+        ids
+    };
+
+    let others = claims.iter().flatten().map(|job| job.lease.job).filter(|id| *id != claims[0][0].lease.job);
+    assert_eq!(sorted(rescue()), sorted(others.collect()));
+    assert_eq!(rescue(), [], "it is still locked");
+    assert_eq!(raw.rows("claims"), 1);
+
+    raw.run("ROLLBACK");
+    assert_eq!(rescue(), [claims[0][0].lease.job]);
+    assert_eq!(raw.rows("claims"), 0);
+    assert_eq!(count(&backend, JobFilter::new().state(JobState::Available)), 6);
+    assert_eq!(raw.rows("attempts"), 6);
+}
+
+#[test]
+fn a_renewal_that_gives_back_claims_waits_for_no_users_transaction() {
+    let site = Site::shared();
+    let (backend, raw) = (site.open(), site.raw());
+    let (worker, jobs) = leased(&site, &backend);
+    let renew = || -> RenewReply {
+        // It knows of no claim: the reply to its fetch was lost.
+        let request = RenewRequest::new(worker, Vec::new());
+        soon("a heartbeat", || block_on(backend.renew(Call::new(), request)).expect("the worker lives"))
+    };
+    let available = || count(&backend, JobFilter::new().state(JobState::Available));
+
+    lock(&raw, &jobs[0]);
+    assert_eq!(renew().given_back, []);
+    assert_eq!(available(), 1, "the other job is free");
+    raw.run("ROLLBACK; BEGIN; SELECT FROM {schema}.claims FOR UPDATE");
+    assert_eq!(renew().given_back, []);
+    raw.run("ROLLBACK");
+    assert_eq!(renew().given_back, [ClaimId(1)]);
+    assert_eq!((available(), raw.rows("claims")), (2, 0));
+}
+
+#[test]
+fn calls_that_wait_for_a_users_transaction_leave_connections_to_those_that_do_not() {
+    let site = Site::shared();
+    let (backend, raw, watcher) = (&site.open(), site.raw(), site.raw());
+    let (worker, jobs) = leased(&site, backend);
+    let waiting = block_on(backend.enqueue(Call::new(), EnqueueRequest::new(vec![tagged(&site)])));
+    assert_eq!(waiting.expect("it is stored").jobs, [Enqueued::Created]);
+    raw.run(&format!(
+        "BEGIN; INSERT INTO {{schema}}.uniques (queue, key, id)
+            SELECT queue, 'held', '{}' FROM {{schema}}.queues WHERE name = 'line';
+        SELECT FROM {{schema}}.jobs FOR NO KEY UPDATE",
+        jobs[0].lease.job
+    ));
+    thread::scope(|scope| {
+        let keyed = || {
+            let mut job = site.job();
+            job.spec.unique_key = Some(UniqueKey::new("held").expect("it is a key"));
+            let reply = block_on(backend.enqueue(Call::new(), EnqueueRequest::new(vec![job])));
+            reply.expect("it is answered once the key is free").jobs.remove(0)
+        };
+        let cancel = || {
+            let request = VerbRequest::ids(vec![jobs[0].lease.job]);
+            block_on(backend.cancel(Call::new(), request)).expect("it is answered").jobs.remove(0).1
+        };
+        // As many of each as there are connections.
+        let enqueuing: Vec<_> = (0..3).map(|_| scope.spawn(keyed)).collect();
+        let cancelling: Vec<_> = (0..3).map(|_| scope.spawn(cancel)).collect();
+        watcher.wait_for_waiters(3);
+        for round in 2..6 {
+            soon("an enqueue", || site.put(backend, 1));
+            let fetched = soon("a fetch", || fetch(backend, worker, round, 1));
+            let item = FinishItem::complete(fetched[0].lease.clone());
+            let finished = soon("a finish", || finish(backend, item));
+            assert_eq!(finished, Finished::Accepted { state: JobState::Completed });
+        }
+        raw.run("ROLLBACK");
+        let mut created = 0;
+        for enqueued in enqueuing.into_iter().map(|enqueuing| enqueuing.join().expect("it ends")) {
+            created += usize::from(enqueued == Enqueued::Created);
+        }
+        assert_eq!(created, 1, "one of them has the key now");
+        for verdict in cancelling.into_iter().map(|cancelling| cancelling.join().expect("it ends")) {
+            assert_eq!(verdict, Verdict::Requested);
+        }
+    });
+}
