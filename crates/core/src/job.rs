@@ -1,6 +1,7 @@
 //! The job: what producers and workers share, and what a store keeps of it.
 
 pub(crate) mod args;
+pub(crate) mod check;
 pub(crate) mod id;
 pub(crate) mod metadata;
 pub(crate) mod new;

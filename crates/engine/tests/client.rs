@@ -71,6 +71,17 @@ async fn what_is_wrong_with_a_job_is_said_before_anything_is_sent() -> anyhow::R
     assert!(error.to_string().contains("a b") && error.to_string().contains("11"), "{error}");
     let error = client.enqueue_raw("k", "{", JobOptions::new()).await.expect_err("no JSON");
     assert!(error.to_string().starts_with("args: not valid JSON"), "{error}");
+    let mut changed = client.prepare(Double { number: 3 })?;
+    changed.spec.timeout = Some(Duration::ZERO);
+    let jobs = vec![client.prepare(Double { number: 4 })?, changed];
+    let partly = client.enqueue_prepared(jobs).await.expect_err("the second was changed");
+    assert_eq!((partly.receipts.len(), partly.rest.len(), partly.error.kind()), (0, 2, ErrorKind::Invalid));
+    let layered = Client::builder(Memory::new()).layer(|job: &mut NewJob| -> Result<(), Error> {
+        job.spec.timeout = Some(Duration::from_micros(999));
+        Ok(())
+    });
+    let error = layered.build().enqueue(Double { number: 5 }).await.expect_err("a layer broke it");
+    assert!(error.to_string().contains("the smallest is 1ms"), "{error}");
     let jobs = [Double { number: 1 }.priority(0), Double { number: 2 }.priority(99)];
     let partly = client.enqueue_many(jobs).await.expect_err("the second is wrong");
     assert!(partly.error.to_string().starts_with("job 2: "), "{}", partly.error);

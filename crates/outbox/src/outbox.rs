@@ -71,9 +71,10 @@ impl Outbox {
         self
     }
 
-    /// Who acts, for the events of jobs that are cancelled or updated. Default nobody.
+    /// Who acts, for the events of jobs that are cancelled or updated. Default nobody. NUL, which not every database can
+    /// store, becomes U+FFFD.
     pub fn actor(mut self, actor: &str) -> Self {
-        self.actor = Some(actor.into());
+        self.actor = Some(actor.replace('\0', "\u{fffd}").into());
         self
     }
 
@@ -188,5 +189,15 @@ impl Outbox {
 
     pub(crate) fn schema_name(&self) -> &str {
         &self.schema
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_is_a_text_that_every_database_can_store() {
+        assert_eq!(Outbox::postgres().actor("a\0b").acting(), Some("a\u{fffd}b"));
     }
 }

@@ -145,7 +145,12 @@ fn of_postgres(state: &str, act: Option<(&Outbox, Verb)>) -> Option<Meaning> {
             "the transaction is read-only",
             "begin it without READ ONLY, on the primary server",
         ),
-        ("40001" | "40P01", _) => meaning(
+        ("40P01", _) => meaning(
+            Kind::Busy,
+            "the transaction and another one waited for each other: repeat the whole transaction",
+            "give jobs with unique keys to one `enqueue_many`, or enqueue them in the same order everywhere",
+        ),
+        ("40001", _) => meaning(
             Kind::Busy,
             "the transaction could not be serialized with others: repeat the whole transaction",
             "at READ COMMITTED, a unique key that another transaction takes is an answer, not an error",
@@ -278,7 +283,7 @@ mod tests {
             ("25P02", Kind::Refused, "the transaction is aborted"),
             ("25006", Kind::ReadOnly, "the transaction is read-only"),
             ("40001", Kind::Busy, "repeat the whole transaction"),
-            ("40P01", Kind::Busy, "repeat the whole transaction"),
+            ("40P01", Kind::Busy, "waited for each other: repeat the whole transaction"),
             ("55P03", Kind::Busy, "others hold"),
             ("57014", Kind::TimedOut, "cancelled the statement"),
             ("53100", Kind::Full, "disk is full"),

@@ -117,12 +117,12 @@ pub(crate) fn get(schema: u32, id: JobId) -> String {
     json(&Get { schema, ids: [id] })
 }
 
-/// Whether a job can be sent.
+/// Whether a job can be sent: what the rules refuse would abort the caller's transaction in the server.
 ///
 /// # Errors
-/// [`Invalid`](gristmill_core::ErrorKind::Invalid) for args that are no text.
+/// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists everything that is wrong with it.
 pub(crate) fn check(job: &NewJob) -> Result<(), Error> {
-    args(job).map(drop)
+    job.spec.check().map_err(|error| Error::invalid(format!("job {}: {error}", job.id)))
 }
 
 fn args(job: &NewJob) -> Result<&str, Error> {

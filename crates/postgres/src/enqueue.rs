@@ -9,10 +9,11 @@ mod group;
 mod keys;
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 use gristmill_core::{
-    Call, Clock as _, Durability, EnqueueReply, EnqueueRequest, Enqueued, ExistingBy, JobId, JobState, Name,
-    NewJob, SystemClock, Timestamp,
+    BackendError, BackendErrorKind, Call, Clock as _, Durability, EnqueueReply, EnqueueRequest, Enqueued,
+    ExistingBy, JobId, JobState, Name, NewJob, SystemClock, Timestamp,
 };
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -27,6 +28,10 @@ use crate::told::{Position, Told};
 use self::columns::Columns;
 pub(crate) use self::group::Groups;
 
+/// How far ahead of the server's clock an id may have been made. Room for clocks that are badly set, and less than the time
+/// for which partitions are made ahead. The function `outbox_enqueue` has the same bound.
+const FAR_AHEAD_MS: i64 = 3_600_000;
+
 /// A job and its queue's number.
 pub(crate) type Item<'j> = (&'j NewJob, i32);
 
@@ -40,11 +45,28 @@ struct Stored {
 
 pub(crate) async fn enqueue(inner: &Inner, call: Call, request: &EnqueueRequest) -> Answer<EnqueueReply> {
     let jobs: Vec<&NewJob> = request.jobs.iter().collect();
+    check_ids(inner, call, &jobs)?;
     let queues = queues(inner, &jobs).await?;
     if jobs.iter().any(|job| job.spec.unique_key.is_some()) {
         return with_keys(inner, call, &items(&jobs, &queues)).await;
     }
     inner.groups.enqueue(inner, call, jobs, queues).await
+}
+
+/// Refuses ids that were made later than now. When an id was made decides in which partition its job is kept: one from far
+/// ahead would be in none, in the way of the partition that is made for its time, and stay for as long.
+pub(crate) fn check_ids(inner: &Inner, call: Call, jobs: &[&NewJob]) -> Result<(), BackendError> {
+    // An instant that replaces the clock says nothing of the server's.
+    if call.now.is_some() {
+        return Ok(());
+    }
+    let now = SystemClock.now().as_millis() + inner.clock_offset_ms.load(Ordering::Relaxed);
+    let ahead = |job: &NewJob| row::made_at(row::uuid(job.id)).as_millis() - now;
+    let Some(job) = jobs.iter().find(|job| ahead(job) > FAR_AHEAD_MS) else { return Ok(()) };
+    let minutes = ahead(job) / 60_000;
+    let message = format!("the id {} was made {minutes} minutes ahead of the server's clock", job.id);
+    Err(BackendError::new(BackendErrorKind::Refused, message)
+        .with_hint("set the clock of the machine that made it, or let the client make the id"))
 }
 
 /// The numbers of the jobs' queues; new queues are made. To be asked before a transaction begins that

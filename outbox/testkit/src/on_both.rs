@@ -4,7 +4,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use gristmill::{ExistingBy, JobExt as _, JobPatch, JobState, Priority, Verdict, Worker};
-use gristmill_core::{Args, BackendErrorKind, Certainty, Enqueued, ErrorKind, When};
+use gristmill_core::{
+    Args, BackendErrorKind, Certainty, Enqueued, ErrorKind, JobSpec, Name, NewJob, RetryPolicy, When,
+};
 use gristmill_outbox::Outbox;
 
 use crate::adapter::{Adapter, committed, rolled_back};
@@ -164,22 +166,46 @@ pub fn a_savepoint_that_is_rolled_back_takes_its_jobs_with_it<A: Adapter>(site: 
     assert_eq!((site.job(inside.id), site.jobs()), (None, 2));
 }
 
+/// Jobs that were changed after they were checked, each against another rule.
+fn broken_jobs(site: &Site) -> Vec<NewJob> {
+    let changes: [fn(&mut JobSpec); 6] = [
+        |spec| spec.args = Args::from_stored(vec![b'"', 0xff, b'"']),
+        |spec| spec.args = Args::from_stored("[".repeat(31) + &"]".repeat(31)),
+        |spec| spec.timeout = Some(Duration::from_micros(999)),
+        |spec| spec.tags = vec![Name::new("tag").expect("it is a name"); 33],
+        |spec| drop(spec.metadata.insert("text", "x".repeat(65_536))),
+        |spec| {
+            let moment = Duration::from_secs(1);
+            spec.retry = Some(Box::new(RetryPolicy::exponential(moment, f64::INFINITY, moment)));
+        },
+    ];
+    let broken = changes.map(|change| {
+        let mut job = site.outbox.prepare(Letter::new(3)).expect("it is valid");
+        change(&mut job.spec);
+        job
+    });
+    broken.into()
+}
+
 /// Nothing is sent of a job that the rules refuse, nor of those beside it, and the transaction goes on.
 pub fn what_the_rules_refuse_is_not_sent_and_the_transaction_goes_on<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     let nul = Letter { text: "a\0b".to_owned(), ..Letter::new(1) };
     let large = Letter { text: "x".repeat(gristmill_core::MAX_ARGS_BYTES), ..Letter::new(2) };
-    let mut broken = site.outbox.prepare(Letter::new(3)).expect("it is valid");
-    broken.spec.args = Args::from_stored(vec![b'"', 0xff, b'"']);
+    let broken = broken_jobs(site);
     let whole = site.outbox.prepare(Letter::new(4)).expect("it is valid");
     committed(&mut adapter, |tx| {
+        for job in broken {
+            let refused = tx.enqueue_prepared(&site.outbox, &[whole.clone(), job]);
+            let error = refused.expect_err("the rules refuse it");
+            assert_eq!((error.kind(), error.certainty()), (ErrorKind::Invalid, Certainty::NotStored));
+        }
         let refused = [
             tx.enqueue(&site.outbox, nul.clone()).map(|_| ()),
             tx.enqueue(&site.outbox, large).map(|_| ()),
             tx.enqueue(&site.outbox, Letter::new(5).unique_key("")).map(|_| ()),
             tx.enqueue(&site.outbox, Letter::new(6).queue("no queue").priority(99)).map(|_| ()),
             tx.enqueue_many(&site.outbox, vec![Letter::new(7).into(), nul.into()]).map(|_| ()),
-            tx.enqueue_prepared(&site.outbox, &[whole.clone(), broken.clone()]).map(|_| ()),
         ];
         for refused in refused {
             let error = refused.expect_err("the rules refuse it");

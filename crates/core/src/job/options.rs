@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::spec::{DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, JobSpec, MAX_TAGS};
+use super::check::{Faults, InvalidJob};
+use super::spec::{DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, JobSpec};
 use crate::{
     Args, JobId, Metadata, Name, NewJob, Priority, Retention, RetryPolicy, Timestamp, UniqueKey, When,
 };
@@ -174,16 +175,11 @@ impl JobOptions {
         faults.check(max_attempts.is_some(), || {
             "max_attempts is 0; the smallest is 1, the first run".to_owned()
         });
-        faults.check(tags.len() <= MAX_TAGS, || format!("{} tags are more than {MAX_TAGS}", tags.len()));
-        faults.check(self.timeout != Some(Duration::ZERO), || "timeout is 0; the smallest is 1ms".to_owned());
-        if let Some(fault) = self.retry.as_ref().and_then(RetryPolicy::fault) {
-            faults.0.push(format!("retry: {fault}"));
-        }
-        faults.take("metadata", self.metadata.check());
+        faults.of_options(tags.len(), self.timeout, self.retry.as_ref(), &self.metadata);
         let (Some(kind), Some(queue), Some(priority), Some(max_attempts), true) =
-            (kind, queue, priority, max_attempts, faults.0.is_empty())
+            (kind, queue, priority, max_attempts, faults.is_empty())
         else {
-            return Err(InvalidJob(faults.0));
+            return Err(faults.into());
         };
         let spec = JobSpec {
             kind,
@@ -199,38 +195,6 @@ impl JobOptions {
             metadata: self.metadata,
         };
         Ok(NewJob::new(id, spec).when(self.when))
-    }
-}
-
-/// Everything that is wrong with a job, at once.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("job is not valid: {}", .0.join("; "))]
-pub struct InvalidJob(Vec<String>);
-
-impl InvalidJob {
-    /// One line a fault.
-    pub fn faults(&self) -> &[String] {
-        &self.0
-    }
-
-    /// A job with one fault.
-    pub fn new(fault: impl Into<String>) -> Self {
-        Self(vec![fault.into()])
-    }
-}
-
-#[derive(Default)]
-struct Faults(Vec<String>);
-
-impl Faults {
-    fn take<T, E: std::fmt::Display>(&mut self, what: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.0.push(format!("{what}: {error}"))).ok()
-    }
-
-    fn check(&mut self, holds: bool, fault: impl FnOnce() -> String) {
-        if !holds {
-            self.0.push(fault());
-        }
     }
 }
 
@@ -323,7 +287,7 @@ mod tests {
             .priority(11)
             .max_attempts(0)
             .unique_key("")
-            .timeout(Duration::ZERO)
+            .timeout(Duration::from_micros(999))
             .retry(RetryPolicy::exponential(Duration::from_secs(1), f64::INFINITY, Duration::from_secs(9)));
         let error = options.tag("ä").prepare(id, "", Args::empty()).expect_err("nothing of it is valid");
         assert_eq!(error.faults().len(), 8, "{error}");

@@ -85,6 +85,7 @@ impl Client {
     fn layered(&self, mut job: NewJob) -> Result<NewJob, Error> {
         for layer in &self.0.layers {
             layer.0.prepare(&mut job)?;
+            job.spec.check()?;
         }
         Ok(job)
     }

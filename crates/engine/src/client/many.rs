@@ -64,6 +64,12 @@ impl Client {
     /// # Cancel safety
     /// Dropped, a prefix of the jobs is stored.
     pub async fn enqueue_prepared(&self, mut jobs: Vec<NewJob>) -> Result<Vec<Receipt>, PartlyEnqueued> {
+        let checked = jobs.iter().try_for_each(|job| {
+            job.spec.check().map_err(|error| Error::invalid(format!("job {}: {error}", job.id)))
+        });
+        if let Err(error) = checked {
+            return Err(PartlyEnqueued { receipts: Vec::new(), rest: jobs, error });
+        }
         let mut receipts = Vec::with_capacity(jobs.len());
         while !jobs.is_empty() {
             let later = jobs.split_off(jobs.len().min(CHUNK));

@@ -172,6 +172,7 @@ impl Inner {
 
 async fn store(inner: &Inner, session: &mut Session, jobs: &[NewJob]) -> Answer<Vec<Enqueued>> {
     let jobs: Vec<&NewJob> = jobs.iter().collect();
+    enqueue::check_ids(inner, Call::new(), &jobs)?;
     let queues = enqueue::queues(inner, &jobs).await?;
     let items = enqueue::items(&jobs, &queues);
     let now = session.query_one(sql!("now"), &[&None::<i64>]).await?;

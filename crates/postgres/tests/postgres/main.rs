@@ -1,6 +1,7 @@
 //! What the PostgreSQL backend promises beyond the contract.
 
 mod cursor;
+mod enqueue;
 mod faults;
 mod finish;
 mod fixture;
