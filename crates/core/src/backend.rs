@@ -167,7 +167,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) as with `fetch`; an expired lease is never revived.
     ///
     /// A claim it gave back is `lost` when it turns up again; whether one that was empty, never granted or is finished is
-    /// `lost`, too, is left open. A store behind a network gives back only claims older than a call's deadline.
+    /// `lost`, too, is left open. A claim whose fetch is still under way is not given back, and
+    /// of one that another transaction has locked a part may be left to a later renewal.
     fn renew(&self, call: Call, request: RenewRequest) -> Reply<'_, RenewReply>;
 
     /// Ends runs, each only if its token holds: outcome, output, unique key, claim, follow-up jobs, as one act per job.

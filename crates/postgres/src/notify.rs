@@ -2,8 +2,9 @@
 //!
 //! A NOTIFY in the transaction of every enqueue would divide their rate by two to five, since such commits take a lock of
 //! the whole database one after the other. So what is to be told is summed up, and one statement on a connection of its own
-//! carries it: the first at once, then one every [`PAUSE`] as long as there is more. A notification that is lost costs
-//! others the time until they look by themselves.
+//! carries it: the first at once, and as long as there is more one after each pause, from [`SHORTEST_PAUSE`] to
+//! [`LONGEST_PAUSE`]. So a job now and then is told at once, and a flood a hundred times a second. A notification that is lost
+//! costs others the time until they look by themselves.
 //!
 //! The lock of [`Outbox`] is held for a few moves and never over an await. Its task ends when there is nothing more to
 //! say, or the backend is gone.
@@ -19,8 +20,10 @@ use crate::notice;
 use crate::statement::sql;
 use crate::told::{Position, Told};
 
-/// The shortest time between two notifications of a process.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The time between the first two notifications in a row.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+/// The time between notifications of a process that go on and on.
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// Longer than this nothing is told: a server that does not answer must not hold up the heartbeats' connections.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Ids of ended jobs that are told at a time; whoever waits for another one looks by himself.
@@ -142,6 +145,7 @@ async fn tell_unnamed(inner: Arc<Inner>, queues: Vec<i32>) {
 
 /// Sends what there is to be told until there is nothing more.
 async fn send(backend: Weak<Inner>) {
+    let mut pause = SHORTEST_PAUSE;
     while let Some(inner) = backend.upgrade() {
         let Some(told) = inner.outbox.take() else { return };
         let texts = notice::write(inner.outbox.process, &told);
@@ -152,7 +156,8 @@ async fn send(backend: Weak<Inner>) {
             Err(_) => tracing::debug!("a notification is lost: the server did not answer in time"),
         }
         drop(inner);
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
     }
 }
 

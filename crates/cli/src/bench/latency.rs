@@ -22,6 +22,7 @@ const RATE: u32 = 200;
 /// The processor time contains the waking of an idle process.
 pub(super) async fn run(
     client: &Client,
+    producer: &Client,
     server: &Server,
     bench: &Arc<Bench>,
     options: &Options,
@@ -39,7 +40,7 @@ pub(super) async fn run(
         let job = form.job(number);
         pace.tick().await;
         called.push(bench.nanos());
-        client.enqueue(job).await?;
+        producer.enqueue(job).await?;
     }
     workers.wait(u64::from(jobs), |_| {}).await?;
     let measured = measured.stop().await?;

@@ -80,6 +80,9 @@ pub(crate) struct Options {
     /// Measure beside an open REPEATABLE READ transaction, which keeps the server from removing dead rows
     #[arg(long)]
     pub(crate) hold_snapshot: bool,
+    /// Let mode `latency` enqueue as another process does, so that the worker has to be told by the store
+    #[arg(long)]
+    pub(crate) apart: bool,
     /// Run `drain` in processes of which one is killed every so often, as in 500ms
     #[arg(long, value_name = "EVERY", num_args = 0..=1, default_missing_value = "500ms",
         value_parser = parse_duration, conflicts_with_all = ["delete_on_finish", "backlog", "history"])]

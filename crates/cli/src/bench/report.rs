@@ -33,6 +33,8 @@ pub(super) struct Report {
     fail_rate_percent: u32,
     delete_on_finish: bool,
     hold_snapshot: bool,
+    /// Jobs are enqueued as another process does.
+    apart: bool,
     #[serde(flatten)]
     pub(super) figures: Figures,
     peak_rss_mb: Option<f64>,
@@ -112,6 +114,7 @@ impl Report {
             fail_rate_percent: options.fail_rate,
             delete_on_finish: options.delete_on_finish,
             hold_snapshot: options.hold_snapshot,
+            apart: options.apart,
             figures,
             peak_rss_mb: peak_rss_mb(),
         }

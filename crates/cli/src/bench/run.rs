@@ -19,6 +19,9 @@ pub(crate) async fn run(url: &Url, options: &Options, json: bool) -> Result<()> 
     if options.kill_workers.is_some() && options.mode != Mode::Drain {
         return Err(Failure::usage("--kill-workers goes with --mode drain only"));
     }
+    if options.apart && options.mode != Mode::Latency {
+        return Err(Failure::usage("--apart goes with --mode latency only"));
+    }
     let shared = url.for_lease(LEASE);
     let url = if options.kill_workers.is_some() { &shared } else { url };
     let (client, server) = open(url, options).await?;
@@ -28,15 +31,20 @@ pub(crate) async fn run(url: &Url, options: &Options, json: bool) -> Result<()> 
     let mut jobs = u64::from(options.jobs());
     let figures = match (options.mode, options.kill_workers) {
         (Mode::Drain, Some(every)) => {
-            let url = url.shared().ok_or_else(|| {
-                Failure::usage("--kill-workers needs a store that several processes share")
-                    .hint("use --db postgres://USER@HOST/DATABASE or --db sqlite:PATH")
-            })?;
+            let url = shared_by_processes(url, "--kill-workers")?;
             kill::run(&client, &server, (&url, every), options).await?
         }
         (Mode::Drain, None) => drain::run(&client, &server, &bench, options).await?,
         (Mode::Enqueue, _) => enqueue::run(&client, &server, &bench, options).await?,
-        (Mode::Latency, _) => latency::run(&client, &server, &bench, options).await?,
+        (Mode::Latency, _) => {
+            let producer = if options.apart {
+                shared_by_processes(url, "--apart")?;
+                open(url, options).await?.0
+            } else {
+                client.clone()
+            };
+            latency::run(&client, &producer, &server, &bench, options).await?
+        }
         (Mode::Sustain, _) => {
             let (enqueued, figures) = sustain::run(&client, &server, &bench, options).await?;
             jobs = enqueued;
@@ -52,6 +60,13 @@ pub(crate) async fn run(url: &Url, options: &Options, json: bool) -> Result<()> 
     }
     output.finish()?;
     if report.is_complete() { Ok(()) } else { Err(Failure::failed("the run lost or doubled jobs")) }
+}
+
+fn shared_by_processes(url: &Url, option: &str) -> Result<String> {
+    url.shared().ok_or_else(|| {
+        Failure::usage(format!("{option} needs a store that several processes share"))
+            .hint("use --db postgres://USER@HOST/DATABASE or --db sqlite:PATH")
+    })
 }
 
 async fn open(url: &Url, options: &Options) -> Result<(Client, Server)> {

@@ -83,6 +83,19 @@ fn killed_workers_lose_and_double_nothing_on_a_server() {
     assert!(line["kills"].as_u64().is_some_and(|kills| kills > 0), "{line}");
 }
 
+#[test]
+fn a_producer_apart_is_another_process_to_the_worker() {
+    let db = Postgres::shared().fresh_database();
+    let line = bench(&["--db", &db, "--mode", "latency", "--apart", "--jobs", "50", "--rate", "50"]);
+    assert_eq!((&line["apart"], &line["lost"]), (&Value::Bool(true), &0.into()), "{line}");
+    let home = Home::new();
+    for words in [["--db", "memory:", "--mode", "latency"], ["--db", "sqlite:bench.db", "--mode", "drain"]] {
+        let ran = home.run(&[&["bench", "--apart"], &words[..]].concat());
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains("--apart") && !home.path("bench.db").exists(), "{}", ran.stderr);
+    }
+}
+
 /// A variable that stands in the environment for other commands once led the benchmark into the store of every day.
 #[test]
 fn only_a_store_that_is_named_on_the_command_line_is_measured() {

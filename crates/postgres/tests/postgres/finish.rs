@@ -113,8 +113,10 @@ fn a_server_that_has_just_started_gives_every_worker_its_full_lease() {
 
     // Servers of tests run for less than a year and for more than a millisecond.
     let within = expired(&schema, &backend, Duration::from_secs(365 * 24 * 3600));
+    assert_eq!(fetch(&backend, within, 1, 1).len(), 1);
     let rescued = block_on(backend.rescue(Call::new(), 10)).expect("a round is answered");
     assert!(rescued.jobs.is_empty());
+    assert_eq!(count(&backend, JobFilter::new().state(JobState::Running)), 1);
     assert!(renew(within).is_ok());
 
     let after = expired(&schema, &backend, Duration::from_millis(1));

@@ -3,7 +3,10 @@
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use gristmill_core::{Backend, Call, FetchedJob, Finished, JobFilter, JobState, LostWhy, RescueReply};
+use gristmill_core::{
+    Backend, BackendErrorKind, Call, FetchedJob, Finished, JobFilter, JobState, LostWhy, RenewRequest,
+    RescueReply,
+};
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
 use gristmill_testserver::Postgres as Server;
@@ -148,6 +151,47 @@ fn a_finish_that_comes_while_a_rescue_ends_its_run_is_too_late() {
 }
 
 /// A claim that cannot be ended as a whole must not keep its jobs, nor the claims behind it.
+/// A rescue finds that the lease has ended, or a renewal that it holds, while the opposite is not committed yet.
+#[test]
+fn a_worker_is_dead_or_has_renewed_its_lease_never_both() {
+    for (change, lives) in [
+        ("UPDATE {schema}.workers SET lease_expires_at = 1000000000000000", true),
+        ("DELETE FROM {schema}.workers", false),
+    ] {
+        let schema = Schema::new();
+        let backend = schema.open();
+        schema.enqueue(&backend, 1);
+        let worker = register(&backend);
+        let jobs = fetch(&backend, worker, 1, 1);
+        if lives {
+            // The servers of tests have run for longer than that.
+            schema.psql("UPDATE {schema}.workers SET lease_expires_at = 0, lease_ms = 1");
+        }
+        let mut other = connect();
+        runtime().block_on(async {
+            let other = other.transaction().await.expect("a transaction begins");
+            let change = change.replace("{schema}", &format!("\"{}\"", schema.name));
+            other.batch_execute(&change).await.expect("it is changed");
+            let store = backend.clone();
+            let waiting = runtime().spawn(async move {
+                if lives {
+                    store.rescue(Call::new(), ALL).await.map(|reply| reply.jobs.len())
+                } else {
+                    store.renew(Call::new(), RenewRequest::new(worker, Vec::new())).await.map(|_| 1)
+                }
+            });
+            tokio::task::block_in_place(|| wait_for_waiter(&schema));
+            other.commit().await.expect("it is committed");
+            let answer = waiting.await.expect("it ends").map_err(|error| error.kind());
+            // Rescued is nothing, or the worker must not go on.
+            assert_eq!(answer, if lives { Ok(0) } else { Err(BackendErrorKind::WorkerGone) });
+        });
+        let rescued: Vec<_> = rescue(&backend).jobs.iter().map(|job| job.id).collect();
+        let expected = if lives { vec![] } else { vec![jobs[0].lease.job] };
+        assert_eq!(rescued, expected);
+    }
+}
+
 #[test]
 fn a_job_that_cannot_be_put_back_keeps_no_other_one() {
     let schema = Schema::new();

@@ -26,6 +26,7 @@ cases! { "rescue":
     rescue_bounds_a_crash_loop_by_max_attempts,
     rescue_leaves_finished_jobs_of_a_dead_worker_alone,
     rescue_puts_back_only_what_was_not_finished,
+    rescue_leaves_out_jobs_that_are_gone,
     rescue_by_two_redelivers_once,
     rescue_leaves_the_next_lease_alone,
     rescue_does_its_work_in_bounded_rounds,
@@ -232,6 +233,19 @@ fn rescue_puts_back_only_what_was_not_finished(t: &Fixture) {
 
     let states: Vec<_> = ids.iter().map(|id| t.state(*id)).collect();
     assert_eq!(states, [JobState::Available, JobState::Completed, JobState::Available]);
+}
+
+fn rescue_leaves_out_jobs_that_are_gone(t: &Fixture) {
+    let ids = [t.put(t.job().kept(Duration::ZERO)), t.put(t.job()), t.put(t.job().kept(Duration::ZERO))];
+    let leases: Vec<_> = t.fetch(t.worker(), 3).into_iter().map(|job| job.lease).collect();
+    t.complete(&leases[0]);
+    assert!(t.find(ids[0]).is_none());
+
+    let rescued: Vec<_> = t.crash().jobs.iter().map(|job| job.id).collect();
+
+    assert_eq!((rescued.len(), rescued.contains(&ids[0])), (2, false));
+    assert!(t.find(ids[0]).is_none());
+    t.assert_states(&ids[1..], JobState::Available);
 }
 
 fn rescue_by_two_redelivers_once(t: &Fixture) {

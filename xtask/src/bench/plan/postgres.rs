@@ -87,6 +87,14 @@ pub(super) const ROWS: &[Comparison] = &[
     },
     Comparison {
         when: Always,
+        name: "postgres, idle latency p50 where another process enqueues",
+        jobs: 500,
+        subject: product(LatencyP50Ms, "--db {url} --mode latency --apart --rate 50 --jobs {jobs}"),
+        references: &[],
+        bound: AtMost(2.5),
+    },
+    Comparison {
+        when: Always,
         name: "postgres, handlers of 5 ms in 100 slots",
         jobs: 100_000,
         subject: product(DrainPerSecond, "--db {url} --mode drain --jobs {jobs} --run-ms 5 --slots 100"),
