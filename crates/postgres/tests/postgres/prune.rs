@@ -1,5 +1,7 @@
 //! A day's worth of jobs goes with its partition: fast, without those that stay, and under load.
 
+mod meanwhile;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
