@@ -157,6 +157,10 @@ async fn make_ahead(session: &mut Session, known: &[Partition], now: Timestamp) 
             };
             let outcome: &str = row.try_get(0)?;
             tracing::debug!(table, %from, outcome, "a partition is made ahead");
+            // A part of a partition would stay for ever.
+            if outcome == "full" {
+                break;
+            }
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! A day's worth of jobs goes with its partition: fast, without those that stay, and under load.
 
+mod full;
 mod meanwhile;
 
 use std::sync::atomic::{AtomicBool, Ordering};
