@@ -24,7 +24,7 @@ use crate::notify::Outbox;
 use crate::options::PostgresBuilder;
 use crate::partition::Rotation;
 use crate::pool;
-use crate::session::{LONGEST_IDLE, Naming, Session};
+use crate::session::{Naming, Session};
 use crate::statement::Statements;
 use crate::sweep::Swept;
 use crate::url;
@@ -164,7 +164,7 @@ impl Inner {
 
     /// A connection for a handler's own transaction.
     pub(crate) async fn handlers(&self) -> Answer<Session> {
-        self.session(&self.handlers).await
+        Ok(self.session(&self.handlers).await?.with_settings_of_its_own())
     }
 
     /// A connection before the schema is known to be there.
@@ -183,8 +183,8 @@ impl Inner {
 
     async fn connect(&self, pool: &Pool) -> Answer<Session> {
         let object = pool.get().await.map_err(pool::of_pool)?;
-        let idle = Duration::from_millis(self.shortest_lease_ms.load(Ordering::Relaxed)).min(LONGEST_IDLE);
-        Ok(Session::new(object, Arc::clone(&self.statements), Arc::clone(&self.cursors), self.naming, idle))
+        let lease = Duration::from_millis(self.shortest_lease_ms.load(Ordering::Relaxed));
+        Ok(Session::new(object, Arc::clone(&self.statements), Arc::clone(&self.cursors), self.naming, lease))
     }
 
     /// Learns the server's clock from an answer of it that was just read.

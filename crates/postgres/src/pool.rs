@@ -27,7 +27,7 @@ pub(crate) struct Pools {
 }
 
 /// What every connection of ours is told when it starts. A transaction that was left open gives up its locks, sooner where a
-/// lease is shorter (`session.rs`); a generic plan spares the planning of statements whose shape never changes; compiling them costs more than they do.
+/// lease is shorter (`session/settings.rs`); a generic plan spares the planning of statements whose shape never changes; compiling them costs more than they do.
 const SETTINGS: &str =
     "-c idle_in_transaction_session_timeout=30000 -c jit=off -c plan_cache_mode=force_generic_plan";
 /// Statements find each row by an index, whatever the statistics say: they were taken while the table was empty, or full.

@@ -1,12 +1,14 @@
 //! A connection in use: statements, and transactions that never outlive it half done.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
-use futures_util::future::try_join;
+use futures_util::future::{try_join, try_join3};
 use futures_util::stream::TryStreamExt as _;
 use gristmill_core::{BackendError, BackendErrorKind};
 use tokio_postgres::types::ToSql;
@@ -18,11 +20,8 @@ use crate::error::{Answer, Fail};
 use crate::lent::Borrower;
 use crate::statement::{Sql, Statements};
 
-/// What our own connections are started with, see `pool.rs`; no lease counts for longer.
-pub(crate) const LONGEST_IDLE: Duration = Duration::from_secs(30);
-/// How long a connection may wait for a user's transaction at a time.
-const TURN: Duration = Duration::from_millis(200);
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+pub(crate) use self::settings::LONGEST_IDLE;
+use self::settings::Settings;
 
 /// Parameters of a statement, in the order of their numbers.
 pub(crate) type Params<'p> = [&'p (dyn ToSql + Sync)];
@@ -59,8 +58,7 @@ pub(crate) struct Session {
     /// The first job of each queue and priority that the transaction made available.
     available: HashMap<(i32, i16), Position>,
     naming: Naming,
-    /// How long the server lets a transaction wait for its next statement.
-    idle: Duration,
+    settings: Settings,
     /// A statement was sent whose answer has not come, or a transaction is open.
     is_open: bool,
 }
@@ -71,24 +69,30 @@ impl Session {
         statements: Arc<Statements>,
         cursors: Arc<Cursors>,
         naming: Naming,
-        idle: Duration,
+        lease: Duration,
     ) -> Self {
-        let link = Link::Pooled(object);
-        Self { link, statements, cursors, available: HashMap::new(), naming, idle, is_open: false }
+        let (link, settings) = (Link::Pooled(object), Settings::ours(naming == Naming::Unnamed, lease));
+        Self { link, statements, cursors, available: HashMap::new(), naming, settings, is_open: false }
+    }
+
+    /// Leaves the settings of its transactions to whoever has them, until [ours](Self::comes_to_ours) are needed.
+    pub(crate) fn with_settings_of_its_own(mut self) -> Self {
+        self.settings = self.settings.theirs();
+        self
     }
 
     /// A session whose statements go to the lender of a connection.
     pub(crate) fn lent(borrower: Borrower, statements: Arc<Statements>, cursors: Arc<Cursors>) -> Self {
         let (link, naming) = (Link::Lent(borrower), Naming::Unnamed);
-        let idle = LONGEST_IDLE;
-        Self { link, statements, cursors, available: HashMap::new(), naming, idle, is_open: false }
+        let settings = Settings::ours(true, LONGEST_IDLE).theirs();
+        Self { link, statements, cursors, available: HashMap::new(), naming, settings, is_open: false }
     }
 
     /// The rows of a statement that is a transaction of its own, or a part of the one that was begun.
     pub(crate) async fn query(&mut self, sql: Sql, params: &Params<'_>) -> Answer<Vec<Row>> {
         let was_open = std::mem::replace(&mut self.is_open, true);
         let mut rows = Vec::new();
-        let answer = self.send(sql, params, keep(&mut rows)).await.map(|()| rows);
+        let answer = self.send(was_open, (sql, params), keep(&mut rows)).await.map(|()| rows);
         // After an error a transaction is as good as rolled back, and the connection is not worth keeping.
         self.is_open = was_open || answer.as_ref().is_err_and(|fail| !fail.is_of_server());
         answer
@@ -131,8 +135,8 @@ impl Session {
     ) -> Answer<Vec<Row>> {
         let was_open = std::mem::replace(&mut self.is_open, true);
         let mut rows = Vec::new();
-        let first = self.send(first.0, first.1, each);
-        let answer = try_join(first, self.send(second.0, second.1, keep(&mut rows))).await;
+        let first = self.send(was_open, first, each);
+        let answer = try_join(first, self.send(was_open, second, keep(&mut rows))).await;
         self.is_open = was_open || answer.is_err();
         answer.map(|_| rows)
     }
@@ -141,18 +145,14 @@ impl Session {
     /// server when it hears nothing for as long as a lease: a network that died must not keep a claim.
     pub(crate) async fn begin(&mut self) -> Answer<()> {
         self.is_open = true;
-        match self.naming {
-            Naming::Prepared if self.idle >= LONGEST_IDLE => self.control(BEGIN).await,
-            _ => self.control(&format!("{BEGIN}; {}", self.bound())).await,
-        }
+        self.control(&self.settings.begin()).await
     }
 
     /// Begins a transaction that may come to rows which a user's transaction has locked. It waits for them only so long, and
     /// ends with an error after which it [makes room](Self::make_room), for calls that wait for nobody.
     pub(crate) async fn begin_in_turns(&mut self) -> Answer<()> {
         self.is_open = true;
-        self.control(&format!("{BEGIN}; {}; SET LOCAL lock_timeout = {}", self.bound(), TURN.as_millis()))
-            .await
+        self.control(&self.settings.begin_in_turns()).await
     }
 
     /// Gives the connection back in order when a turn was over. The call is begun anew then.
@@ -163,21 +163,15 @@ impl Session {
         answer
     }
 
-    /// Begins a transaction that may be idle for as long as a handler is, until it is [bound](Self::bound).
-    pub(crate) async fn begin_unbounded(&mut self) -> Answer<()> {
-        self.is_open = true;
-        self.control(BEGIN).await
-    }
-
-    /// Lets the server end the transaction when it hears nothing for as long as a lease.
-    pub(crate) fn bound(&self) -> String {
-        format!("SET LOCAL idle_in_transaction_session_timeout = {}", self.idle.as_millis())
-    }
-
     /// Begins a transaction that only reads, all of it as of its first statement.
     pub(crate) async fn begin_snapshot(&mut self) -> Answer<()> {
         self.is_open = true;
-        self.control("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+        self.control(&self.settings.begin_snapshot()).await
+    }
+
+    /// From here on a transaction with settings of its own has our statements, until it commits.
+    pub(crate) async fn comes_to_ours(&mut self) -> Answer<()> {
+        self.batch(&self.settings.of_ours_in_theirs()).await
     }
 
     /// Commits. An error without an answer of the server leaves open whether it did.
@@ -237,7 +231,23 @@ impl Session {
         self.statements.schema()
     }
 
+    /// Sends a statement within a transaction that was begun, or as one of its own.
     async fn send(
+        &self,
+        was_begun: bool,
+        (sql, params): (Sql, &Params<'_>),
+        each: impl FnMut(Row) -> Answer<()>,
+    ) -> Answer<()> {
+        let sent = self.send_plain(sql, params, each);
+        if was_begun || !self.settings.are_of_each_statement() {
+            return sent.await;
+        }
+        let begin = self.settings.begin();
+        // In one round trip. When the statement is refused, the commit behind it rolls back.
+        try_join3(self.control(&begin), sent, self.control("COMMIT")).await.map(|_| ())
+    }
+
+    async fn send_plain(
         &self,
         sql: Sql,
         params: &Params<'_>,

@@ -25,10 +25,6 @@ use crate::handle::Inner;
 use crate::session::Session;
 use crate::statement::sql;
 
-/// How our own statements are planned, whatever the handler's are: as on our own connections. Only until the commit.
-const PLANS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
-    SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; SET LOCAL statement_timeout = 0";
 /// A rollback waits for the statement in flight, at most this long. Then the connection is closed.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -60,7 +56,7 @@ pub struct PostgresTransaction {
 pub(crate) async fn begin(inner: &Arc<Inner>, _: Call, (): &()) -> Answer<Box<dyn BackendTx>> {
     let mut session = inner.handlers().await?;
     let mark = format!("{:016x}", fastrand::u64(..));
-    session.begin_unbounded().await?;
+    session.begin().await?;
     session.batch(&format!("SET LOCAL gristmill_tx.mark = '{mark}'")).await?;
     Ok(Box::new(PostgresTransaction { inner: Arc::clone(inner), session, mark }))
 }
@@ -134,7 +130,7 @@ impl PostgresTransaction {
         // New queues are made before, by themselves: what is learnt of them must not be rolled back.
         let effects: Vec<&NewJob> = item.effects.iter().collect();
         enqueue::queues(&inner, &effects).await?;
-        session.batch(&format!("{PLANS}; {}", session.bound())).await?;
+        session.comes_to_ours().await?;
         let is_ours: bool = session.query_one(sql!("is_marked"), &[&mark]).await?.try_get(0)?;
         if !is_ours {
             let message = "the handler has ended its transaction by itself";
