@@ -7,11 +7,16 @@
 -- Index: the primary keys of `claims`, by `ANY` since a plan made when there was hardly a claim may turn the join round, and
 --   of `attempts`, which a run that has ended breaks: all is rolled back. Of the two claims that match by the snapshot one
 --   at most matches under the lock. Subscripts are quick: no array holds a NULL.
+--   Several claims are locked in the order of their nonces before the first of them changes: those that go would else be
+--   locked before those that stay.
 WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
+locked AS MATERIALIZED (
+    SELECT FROM gristmill.claims WHERE cardinality($3::uuid[]) > 1 AND nonce = ANY ($3) ORDER BY nonce FOR UPDATE
+),
 wanted AS MATERIALIZED (
     SELECT claim.* FROM moment,
         unnest($3::uuid[], $4::int4[], $5::int4[], $6::int4[]) WITH ORDINALITY AS claim (nonce, items, last, token, place)
-    WHERE moment.now <= $2::int8
+    WHERE moment.now <= $2::int8 AND (SELECT count(*) FROM locked) >= 0
 ),
 gone AS (
     DELETE FROM gristmill.claims USING wanted

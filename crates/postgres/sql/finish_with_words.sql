@@ -4,10 +4,13 @@
 -- Rows: as of `finish`.
 -- Index: as of `finish`. These arrays are cut for each claim, since a subscript into one would read it from its start.
 WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
+locked AS MATERIALIZED (
+    SELECT FROM gristmill.claims WHERE cardinality($3::uuid[]) > 1 AND nonce = ANY ($3) ORDER BY nonce FOR UPDATE
+),
 wanted AS MATERIALIZED (
     SELECT claim.* FROM moment,
         unnest($3::uuid[], $4::int4[], $5::int4[], $6::int4[]) WITH ORDINALITY AS claim (nonce, items, last, token, place)
-    WHERE moment.now <= $2::int8
+    WHERE moment.now <= $2::int8 AND (SELECT count(*) FROM locked) >= 0
 ),
 gone AS (
     DELETE FROM gristmill.claims USING wanted

@@ -4,6 +4,7 @@ mod held;
 mod load;
 mod locks;
 mod network;
+mod order;
 mod plans;
 mod pooler;
 mod refusals;

@@ -13,30 +13,48 @@ use gristmill_testkit::block_on;
 use gristmill_testserver::Postgres as Server;
 use tokio::runtime::Runtime;
 
+use crate::faults::site::until;
+
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// A schema; each handle on it stands for a process.
 pub(crate) struct Schema {
     pub(crate) name: String,
+    url: String,
     ids: IdSource,
 }
 
 impl Schema {
     pub(crate) fn new() -> Self {
-        let schema = Self { name: Server::shared().fresh_schema_name(), ids: IdSource::new() };
+        Self::at(Server::shared().url())
+    }
+
+    /// In a database of its own, whose numbers are those of its handles alone.
+    pub(crate) fn alone() -> Self {
+        Self::at(&Server::shared().fresh_database())
+    }
+
+    fn at(url: &str) -> Self {
+        let name = Server::shared().fresh_schema_name();
+        let schema = Self { name, url: url.to_owned(), ids: IdSource::new() };
         block_on(schema.open().migrate(Call::new(), MigrateMode::Up)).expect("the schema is made");
         schema
     }
 
     pub(crate) fn open(&self) -> Postgres {
         let _runtime = runtime().enter();
-        let builder = Postgres::builder(Server::shared().url()).expect("the server's URL parses");
+        let builder = Postgres::builder(&self.url).expect("the server's URL parses");
         builder.schema(&self.name).connections(3).open().expect("the settings hold")
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_no_deadlocks(&self) {
+        assert_no_deadlocks(&self.url);
     }
 
     /// The answer to a statement past the backend; `{schema}` in it is the schema's name.
     pub(crate) fn psql(&self, sql: &str) -> String {
-        Server::shared().psql(&sql.replace("{schema}", &format!("\"{}\"", self.name)))
+        Server::shared().psql_at(&self.url, &sql.replace("{schema}", &format!("\"{}\"", self.name)))
     }
 
     pub(crate) fn job(&self) -> NewJob {
@@ -51,6 +69,17 @@ impl Schema {
         block_on(backend.enqueue(Call::new(), EnqueueRequest::new(jobs))).expect("they are stored");
         ids
     }
+}
+
+/// No transaction was the victim of a deadlock in a database of the test's own. All handles on it were dropped: a session
+/// may tell what it counted at its end.
+#[track_caller]
+pub(crate) fn assert_no_deadlocks(url: &str) {
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+        AND backend_type = 'client backend'";
+    until("the sessions have ended", || Server::shared().psql_at(url, others) == "0");
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    assert_eq!(Server::shared().psql_at(url, deadlocks), "0", "deadlocks");
 }
 
 pub(crate) fn runtime() -> &'static Runtime {

@@ -69,7 +69,7 @@ fn delete(backend: &Postgres, ids: Vec<JobId>) -> Vec<(JobId, Verdict)> {
 
 #[test]
 fn cancel_against_fetch_ends_a_job_or_asks_its_run_never_both() {
-    let schema = Schema::new();
+    let schema = Schema::alone();
     let (leased, verdicts) = race_with_fetch(&schema, cancel);
 
     let ran = ids_of(&leased);
@@ -83,11 +83,13 @@ fn cancel_against_fetch_ends_a_job_or_asks_its_run_never_both() {
         assert_eq!(finished, Finished::Accepted { state: JobState::Cancelled });
     }
     assert_eq!(count(&backend, JobFilter::new().state(JobState::Cancelled)), JOBS as u64);
+    drop(backend);
+    schema.assert_no_deadlocks();
 }
 
 #[test]
 fn delete_against_fetch_removes_a_job_or_is_refused_never_both() {
-    let schema = Schema::new();
+    let schema = Schema::alone();
     let (leased, verdicts) = race_with_fetch(&schema, delete);
 
     let ran = ids_of(&leased);
@@ -99,11 +101,13 @@ fn delete_against_fetch_removes_a_job_or_is_refused_never_both() {
     let finished = complete(&backend, leased);
     assert!(finished.iter().all(|finished| *finished == Finished::Accepted { state: JobState::Completed }));
     assert_eq!(count(&backend, JobFilter::new()), ran.len() as u64);
+    drop(backend);
+    schema.assert_no_deadlocks();
 }
 
 #[test]
 fn cancel_against_finish_decides_what_each_run_ends_with() {
-    let schema = Schema::new();
+    let schema = Schema::alone();
     let (workers, operators) = (schema.open(), schema.open());
     let ids = schema.enqueue(&workers, JOBS);
     let worker = register(&workers);
@@ -136,11 +140,13 @@ fn cancel_against_finish_decides_what_each_run_ends_with() {
         assert_eq!(finished, Finished::Accepted { state: expected }, "{id}");
     }
     assert_eq!(schema.psql("SELECT count(*) FROM {schema}.claims"), "0");
+    drop((workers, operators));
+    schema.assert_no_deadlocks();
 }
 
 #[test]
 fn retries_of_two_operators_run_a_completed_job_once_more() {
-    let schema = Schema::new();
+    let schema = Schema::alone();
     let (one, other) = (schema.open(), schema.open());
     let ids = schema.enqueue(&one, JOBS);
     let worker = register(&one);
@@ -167,6 +173,8 @@ fn retries_of_two_operators_run_a_completed_job_once_more() {
     assert_eq!(again.len(), JOBS);
     assert!(again.iter().all(|job| job.lease.run == 2));
     assert!(fetch(&other, worker, 3, JOBS).is_empty());
+    drop((one, other));
+    schema.assert_no_deadlocks();
 }
 
 #[test]
