@@ -1,21 +1,25 @@
 //! What one process hears of another.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gristmill_core::{Backend, Call, Hint, JobId, Listener, Subscription, VerbRequest};
+use gristmill_core::{Backend, Call, Hint, JobId, Listener, PauseRequest, Subscription, VerbRequest};
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
 use gristmill_testserver::Postgres as Server;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::fixture::{Schema, name, runtime};
 
 /// A hint that was told before the other process listened is lost, so it is told again after this long.
 const AGAIN: Duration = Duration::from_millis(100);
 /// So often at most.
-const TIMES: usize = 200;
+const TIMES: u32 = 200;
+/// The shortest time between two notifications of a process.
+const PAUSE: Duration = Duration::from_millis(10);
 
 struct Ear {
     hints: Mutex<Sender<Hint>>,
@@ -117,4 +121,54 @@ fn a_process_that_waits_for_ends_hears_of_another_ones() {
         },
         |hint| matches!(hint, Hint::Ended(id) if ids.borrow().contains(id)),
     );
+}
+
+/// The texts that are told on the channel of a schema, as they come.
+fn overhear(schema: &Schema) -> (Client, Receiver<String>) {
+    let definitions = Postgres::schema_sql(&schema.name);
+    let (_, rest) = definitions.split_once("pg_notify('").expect("the functions tell on the channel");
+    let (channel_name, _) = rest.split_once('\'').expect("it is quoted");
+    let (texts, told) = channel();
+    let client = runtime().block_on(async {
+        let connected = tokio_postgres::connect(Server::shared().url(), NoTls).await;
+        let (client, mut connection) = connected.expect("it connects");
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notification(notice) = message {
+                    // The test may have heard enough and be gone.
+                    let _ = texts.send(notice.payload().to_owned());
+                }
+            }
+        });
+        client.batch_execute(&format!("LISTEN \"{channel_name}\"")).await.expect("it listens");
+        client
+    });
+    (client, told)
+}
+
+/// A notification in every commit would divide their rate: commits that notify wait for one another.
+#[test]
+fn a_burst_of_enqueues_is_told_once_a_pause() {
+    let schema = Schema::new();
+    let backend = schema.open();
+    let (_client, told) = overhear(&schema);
+
+    let begun = Instant::now();
+    for _ in 0..1_000 {
+        schema.enqueue(&backend, 1);
+    }
+    // This is told with the last of them, or behind it.
+    let last = PauseRequest::new(name("line"));
+    block_on(backend.pause(Call::new(), last)).expect("it pauses");
+    let mut notices = 0;
+    loop {
+        let text = told.recv_timeout(TIMES * AGAIN).expect("all is told");
+        notices += 1;
+        if text.contains(" qline") {
+            break;
+        }
+    }
+
+    let most = begun.elapsed().as_millis() / PAUSE.as_millis() + 2;
+    assert!(notices <= most, "{notices} notices in {:?}", begun.elapsed());
 }
