@@ -1,15 +1,19 @@
--- Purpose: what keeps the server from removing dead rows: the oldest transactions, replication slots and prepared
+-- Purpose: what keeps the server from removing dead rows: the oldest transactions, standbys, replication slots and prepared
 --   transactions.
 -- Parameters: none.
--- Rows: what it is (`session`, `slot`, `prepared`), its name (pid, slot, gid), who (application or kind of slot, role), its
---   state, its age in seconds or NULL, how many transactions ago it began; the oldest first, at most ten.
--- Index: none; views of the server's memory.
+-- Rows: what it is (`session`, `hidden` where the role may not see what a session does, `standby`, `slot`, `prepared`), its
+--   name (pid, slot, gid), who (application or kind of slot, role), its state, its age in seconds or NULL, how many
+--   transactions ago it began; the oldest first, at most ten.
+-- Index: none; views of the server's memory. Of sessions whose state is hidden the type is NULL, too.
 SELECT what, name, who, state, seconds, transactions FROM (
-    SELECT 'session' AS what, pid::text AS name, application_name || ' as ' || coalesce(usename::text, '?') AS who,
+    SELECT CASE WHEN backend_type IS NULL THEN 'hidden' WHEN backend_type = 'walsender' AND xact_start IS NULL THEN 'standby'
+            ELSE 'session' END AS what,
+        pid::text AS name, application_name || ' as ' || coalesce(usename::text, '?') AS who,
         coalesce(state, '?') AS state, extract(epoch FROM clock_timestamp() - xact_start)::int8 AS seconds,
         age(coalesce(backend_xmin, backend_xid))::int8 AS transactions
     FROM pg_catalog.pg_stat_activity
-    WHERE coalesce(backend_xmin, backend_xid) IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+    WHERE coalesce(backend_xmin, backend_xid) IS NOT NULL AND pid <> pg_backend_pid()
+        AND coalesce(backend_type IN ('client backend', 'walsender'), usesysid IS NOT NULL)
     UNION ALL
     SELECT 'slot', slot_name::text, slot_type, CASE WHEN active THEN 'active' ELSE 'inactive' END, NULL,
         greatest(age(xmin), age(catalog_xmin))::int8

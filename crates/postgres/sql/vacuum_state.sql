@@ -4,7 +4,9 @@
 --   NULL; whether the server has autovacuum on.
 -- Index: the catalog's.
 SELECT tables.relname::text,
-    NOT coalesce(class.reloptions && ARRAY['autovacuum_enabled=false', 'autovacuum_enabled=off'], false),
+    NOT EXISTS (
+        SELECT FROM pg_options_to_table(class.reloptions) AS given (name, value)
+        WHERE given.name = 'autovacuum_enabled' AND NOT given.value::boolean),
     tables.n_live_tup, tables.n_dead_tup,
     extract(epoch FROM clock_timestamp() - greatest(tables.last_vacuum, tables.last_autovacuum))::int8,
     current_setting('autovacuum') = 'on'

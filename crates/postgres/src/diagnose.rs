@@ -89,7 +89,7 @@ pub(crate) async fn diagnose(inner: &Inner, call: Call, _request: &()) -> Answer
     findings.push(settings::durability(&server));
     findings.push(settings::pooler(inner, &mut session).await?);
     findings.push(settings::notifications(inner).await);
-    findings.extend(horizon::findings(&mut session).await?);
+    findings.extend(horizon::findings(&mut session, horizon::BOUNDS).await?);
     findings.push(tables::indexes(&mut session).await?);
     findings.extend(tables::vacuum(&mut session).await?);
     Ok(findings)

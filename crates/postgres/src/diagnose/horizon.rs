@@ -6,10 +6,16 @@ use crate::error::Answer;
 use crate::session::Session;
 use crate::statement::sql;
 
-/// A transaction that is open for longer is told as trouble.
-const LONG_SECONDS: i64 = 60;
-/// So are slots and prepared transactions that hold back more transactions than this.
-const MANY_TRANSACTIONS: i64 = 100_000;
+/// From when on a holder is told as trouble.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// The age of a transaction.
+    seconds: i64,
+    /// How many transactions a slot, a standby or a prepared transaction holds back.
+    transactions: i64,
+}
+
+pub(super) const BOUNDS: Bounds = Bounds { seconds: 60, transactions: 100_000 };
 
 /// Who holds the horizon.
 #[derive(Debug)]
@@ -22,7 +28,9 @@ struct Holder {
     transactions: Option<i64>,
 }
 
-pub(super) async fn findings(session: &mut Session) -> Answer<Vec<Diagnosis>> {
+pub(super) async fn findings(session: &mut Session, bounds: Bounds) -> Answer<Vec<Diagnosis>> {
+    let sees = session.query_one(sql!("sees_sessions"), &[]).await?;
+    let (sees_all, role): (bool, String) = (sees.try_get(0)?, sees.try_get(1)?);
     let mut holders = Vec::new();
     for row in session.query(sql!("horizon"), &[]).await? {
         holders.push(Holder {
@@ -34,31 +42,64 @@ pub(super) async fn findings(session: &mut Session) -> Answer<Vec<Diagnosis>> {
             transactions: row.try_get(5)?,
         });
     }
-    let pins: Vec<Diagnosis> =
-        holders.iter().filter(|holder| holder.is_trouble()).map(Holder::told).collect();
-    Ok(if pins.is_empty() { vec![Diagnosis::fine("horizon", "nothing holds it back")] } else { pins })
+    let (hidden, seen): (Vec<Holder>, Vec<Holder>) =
+        holders.into_iter().partition(|holder| holder.what == "hidden");
+    let mut findings: Vec<Diagnosis> =
+        seen.iter().filter(|holder| holder.is_trouble(bounds)).map(Holder::told).collect();
+    if !sees_all {
+        findings.push(unseen(&role, &hidden));
+    } else if findings.is_empty() {
+        findings.push(Diagnosis::fine("horizon", "nothing holds it back"));
+    }
+    Ok(findings)
+}
+
+/// What is told to a role that may not see what sessions of other roles do, some of which hold the horizon now.
+fn unseen(role: &str, hidden: &[Holder]) -> Diagnosis {
+    let finding = format!("the role {role} cannot see what sessions of other roles do");
+    let remedy = format!("to see it: `GRANT pg_read_all_stats TO {role}`");
+    if hidden.is_empty() {
+        let finding = format!("{finding}; none holds it back at the moment");
+        let mut fine = Diagnosis::fine("horizon", finding);
+        fine.remedy = Some(remedy);
+        return fine;
+    }
+    let named: Vec<String> = hidden
+        .iter()
+        .map(|holder| format!("pid {} ({}){}", holder.name, holder.who, holder.behind()))
+        .collect();
+    let finding = format!("{finding}, nor for how long these hold it back: {}", named.join("; "));
+    Diagnosis::trouble("horizon", finding, remedy)
 }
 
 impl Holder {
-    fn is_trouble(&self) -> bool {
-        let is_long = self.seconds.is_some_and(|seconds| seconds >= LONG_SECONDS);
-        let holds_many = self.transactions.is_some_and(|count| count >= MANY_TRANSACTIONS);
+    fn is_trouble(&self, bounds: Bounds) -> bool {
+        let is_long = self.seconds.is_some_and(|seconds| seconds >= bounds.seconds);
+        let holds_many = self.transactions.is_some_and(|count| count >= bounds.transactions);
         match self.what.as_str() {
             "session" => is_long,
             "prepared" => is_long || holds_many,
+            "standby" => holds_many,
             _ => holds_many || self.state == "inactive",
         }
+    }
+
+    fn behind(&self) -> String {
+        self.transactions.map_or_else(String::new, |count| format!(", {count} transactions back"))
     }
 
     fn told(&self) -> Diagnosis {
         let Self { what, name, who, state, .. } = self;
         let age = self.seconds.map_or_else(String::new, |seconds| format!(", for {seconds} s"));
-        let behind =
-            self.transactions.map_or_else(String::new, |count| format!(", {count} transactions back"));
+        let behind = self.behind();
         let (finding, remedy) = match what.as_str() {
             "session" => (
                 format!("pid {name} ({who}) holds a transaction open{age}, {state}{behind}"),
                 format!("end it, or its session: `SELECT pg_terminate_backend({name})`"),
+            ),
+            "standby" => (
+                format!("a query on the standby behind pid {name} ({who}) stands{behind}"),
+                "end that query there, or set hot_standby_feedback to off there".to_owned(),
             ),
             "prepared" => (
                 format!("the prepared transaction `{name}` ({who}) stands{age}{behind}"),
@@ -74,34 +115,4 @@ impl Holder {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn holder(what: &str, state: &str, seconds: Option<i64>, transactions: Option<i64>) -> Holder {
-        let text = str::to_owned;
-        Holder {
-            what: text(what),
-            name: text("7"),
-            who: text("psql as me"),
-            state: text(state),
-            seconds,
-            transactions,
-        }
-    }
-
-    #[test]
-    fn a_long_transaction_is_named_with_pid_application_and_age() {
-        let idle = holder("session", "idle in transaction", Some(61), Some(5));
-        assert!(idle.is_trouble());
-        let told = idle.told();
-        assert!(told.finding.contains("pid 7 (psql as me)") && told.finding.contains("61 s"), "{told:?}");
-        assert!(!holder("session", "active", Some(2), Some(5)).is_trouble());
-    }
-
-    #[test]
-    fn a_slot_that_nobody_reads_is_trouble() {
-        assert!(holder("slot", "inactive", None, Some(1)).is_trouble());
-        assert!(!holder("slot", "active", None, Some(1)).is_trouble());
-        assert!(holder("slot", "active", None, Some(1_000_000)).is_trouble());
-    }
-}
+mod tests;
