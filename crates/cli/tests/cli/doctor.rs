@@ -1,9 +1,9 @@
 //! What `doctor` finds on a PostgreSQL server, and that it says the remedy.
 
-use gristmill_testserver::Postgres;
+use gristmill_testserver::{PgBouncer, Postgres};
 use serde_json::Value;
 
-use crate::program::Home;
+use crate::program::{Home, Ran};
 
 /// The findings of a check.
 fn found<'a>(findings: &'a [Value], check: &str) -> Vec<&'a Value> {
@@ -13,6 +13,17 @@ fn found<'a>(findings: &'a [Value], check: &str) -> Vec<&'a Value> {
 fn is_fine(findings: &[Value], check: &str) -> bool {
     let found = found(findings, check);
     !found.is_empty() && found.iter().all(|finding| finding["ok"] == true)
+}
+
+/// The run tells this finding as trouble, with this remedy.
+#[track_caller]
+fn names(ran: &Ran, check: &str, finding: &str, remedy: &str) {
+    let findings = ran.ndjson();
+    let named = found(&findings, check).into_iter().any(|found| {
+        let has = |member: &str, text: &str| found[member].as_str().is_some_and(|said| said.contains(text));
+        found["ok"] == false && has("finding", finding) && has("remedy", remedy)
+    });
+    assert!(named && ran.code == 1, "{finding}: {}", ran.stdout);
 }
 
 #[test]
@@ -41,12 +52,13 @@ fn a_server_in_order_has_no_finding_that_needs_care() {
     assert!(people.contains("ok       horizon: nothing holds it back"), "{people}");
 }
 
-/// A slot nobody reads, a prepared transaction that holds back 100,000 others, an index that is gone, `fsync=off`.
+/// A slot nobody reads, a prepared transaction that holds back 100,000 others, an index that is gone, `fsync=off`,
+/// `autovacuum=off`.
 #[test]
 fn what_is_wrong_with_a_server_is_named_with_its_remedy() {
     let settings =
         Postgres::builder().setting("wal_level", "logical").setting("max_prepared_transactions", "5");
-    let server = settings.setting("fsync", "off").setting("synchronous_commit", "off").start();
+    let server = settings.setting("fsync", "off").setting("autovacuum", "off").start();
     let home = Home::on(server.url());
     home.ok(&["migrate"]);
     server.psql("SELECT pg_create_logical_replication_slot('forgotten', 'pgoutput')");
@@ -56,19 +68,15 @@ fn what_is_wrong_with_a_server_is_named_with_its_remedy() {
 
     let ran = home.run(&["doctor", "--json"]);
 
-    assert_eq!(ran.code, 1, "{}", ran.stdout);
-    let findings = ran.ndjson();
     for (check, finding, remedy) in [
         ("horizon", "slot `forgotten`", "pg_drop_replication_slot('forgotten')"),
         ("horizon", "prepared transaction `half 'done`", "ROLLBACK PREPARED 'half ''done'"),
         ("indexes", "ready_order", "gristmill migrate sql"),
         ("durability", "fsync off", "set fsync"),
+        ("vacuum", "autovacuum is off for `ready`", "turn it on, for the server and for the table"),
+        ("vacuum", "autovacuum is off for `workers`", "turn it on, for the server and for the table"),
     ] {
-        let named = found(&findings, check).into_iter().any(|found| {
-            let text = |member: &str| found[member].as_str().unwrap_or_default().to_owned();
-            found["ok"] == false && text("finding").contains(finding) && text("remedy").contains(remedy)
-        });
-        assert!(named, "{finding}: {}", ran.stdout);
+        names(&ran, check, finding, remedy);
     }
     let people = home.run(&["doctor"]);
     assert!(people.stdout.contains("TROUBLE  horizon: "), "{}", people.stdout);
@@ -87,4 +95,57 @@ fn a_server_without_a_schema_is_examined_all_the_same() {
     let findings = ran.ndjson();
     assert_eq!(found(&findings, "schema")[0]["ok"], false, "{}", ran.stdout);
     assert!(ran.stdout.contains("run `gristmill migrate`"), "{}", ran.stdout);
+}
+
+/// The server asks its clock by a function of the schema, which is put ahead here.
+#[test]
+fn a_clock_that_is_off_a_table_without_vacuum_and_commits_that_do_not_wait_are_named() {
+    let server = Postgres::builder().durable().start();
+    let home = Home::on(server.url());
+    home.ok(&["migrate"]);
+    server.psql(
+        "CREATE OR REPLACE FUNCTION gristmill.now_ms(given bigint) RETURNS bigint LANGUAGE sql VOLATILE AS \
+            'SELECT coalesce(given, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + 90000)'",
+    );
+    server.psql("ALTER TABLE gristmill.claims SET (autovacuum_enabled = 0)");
+    server.psql("ALTER ROLE gristmill SET synchronous_commit = off");
+    let ran = home.run(&["doctor", "--json"]);
+    names(&ran, "clock", " ms ahead of this machine's", "synchronise both clocks");
+    names(&ran, "vacuum", "autovacuum is off for `claims`", "turn it on");
+    names(&ran, "durability", "fsync on, synchronous_commit off", "set synchronous_commit to on");
+    assert!(is_fine(&ran.ndjson(), "indexes") && !ran.stdout.contains("`ready`"), "{}", ran.stdout);
+}
+
+/// A pooler that takes what was listened to from a session after each transaction.
+#[test]
+fn notifications_that_nobody_hears_are_named() {
+    let server = Postgres::start();
+    let home = Home::on(server.url());
+    home.ok(&["migrate"]);
+    let deaf = "ignore_startup_parameters = options\ndefault_pool_size = 1\n\
+        server_reset_query = UNLISTEN *\nserver_reset_query_always = 1";
+    let pooler = PgBouncer::with_settings(&server, deaf);
+    let ran = home.run(&["doctor", "--json", "--db", pooler.url()]);
+    names(&ran, "notifications", "a notification did not come back", "pooler=transaction");
+    assert!(is_fine(&home.run(&["doctor", "--json"]).ndjson(), "notifications"));
+}
+
+#[test]
+fn a_role_without_rights_is_told_what_it_cannot_see() {
+    let server = Postgres::builder().durable().start();
+    let home = Home::on(server.url());
+    home.ok(&["migrate"]);
+    server.psql(
+        "CREATE ROLE worker LOGIN; GRANT USAGE ON SCHEMA gristmill TO worker;
+         GRANT SELECT ON ALL TABLES IN SCHEMA gristmill TO worker;
+         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gristmill TO worker",
+    );
+    let url = server.url().replacen("gristmill@", "worker@", 1);
+    let doctor = || home.run(&["doctor", "--json", "--db", &url]);
+    let before = doctor().stdout;
+    assert!(before.contains("the role worker cannot see"), "{before}");
+    assert!(before.contains("GRANT pg_read_all_stats TO worker"), "{before}");
+    server.psql("GRANT pg_read_all_stats TO worker");
+    let after = doctor();
+    assert!(after.code == 0 && after.stdout.contains("nothing holds it back"), "{}", after.stdout);
 }
