@@ -5,6 +5,8 @@ use std::error::Error as _;
 use gristmill_core::{BackendError, BackendErrorKind};
 use tokio_postgres::error::SqlState;
 
+use crate::tls;
+
 /// Why a step of an operation did not answer.
 #[derive(Debug)]
 pub(crate) enum Fail {
@@ -102,6 +104,11 @@ pub(crate) fn unavailable(message: impl Into<String>) -> BackendError {
 
 /// Says what an error of the server or the connection means for a call.
 pub(crate) fn of_postgres(error: tokio_postgres::Error) -> BackendError {
+    if tls::is_distrust(&error) {
+        return BackendError::new(BackendErrorKind::Unavailable, "the server's certificate does not hold")
+            .with_hint("name the host as the certificate does, and its authority's file in `SSL_CERT_FILE`")
+            .with_source(error);
+    }
     let Some(database) = error.as_db_error() else {
         let is_io = error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
         return if error.is_closed() || is_io {

@@ -92,7 +92,9 @@ fn pool(
 /// Says why there is no connection. Nothing was sent, so nothing was changed.
 pub(crate) fn of_pool(error: PoolError) -> Fail {
     Fail::Refused(match error {
-        PoolError::Backend(error) if error.as_db_error().is_some() => of_postgres(error),
+        PoolError::Backend(error) if error.as_db_error().is_some() || tls::is_distrust(&error) => {
+            of_postgres(error)
+        }
         PoolError::Backend(error) => unavailable("the server cannot be reached").with_source(error),
         other => unavailable("no connection can be had").with_source(other),
     })

@@ -3,6 +3,8 @@
 //! As with libpq, `sslmode=prefer` and `require` encrypt without looking at the certificate; `verify-full` demands one
 //! that an authority of this machine vouches for.
 
+use std::error::Error as _;
+use std::io;
 use std::sync::Arc;
 
 use gristmill_core::{BackendError, BackendErrorKind};
@@ -38,6 +40,13 @@ fn authorities() -> Result<RootCertStore, BackendError> {
 
 fn broken(message: &str) -> BackendError {
     BackendError::new(BackendErrorKind::Refused, message)
+}
+
+/// Whether a connection was not made because of the certificate of the other end.
+pub(crate) fn is_distrust(error: &tokio_postgres::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let cause = source.and_then(|source| source.get_ref()?.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// Takes every certificate: the connection is encrypted, but nobody vouches for the other end.

@@ -14,3 +14,4 @@ mod program;
 mod readme;
 mod shapes;
 mod store;
+mod tls;

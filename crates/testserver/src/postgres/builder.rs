@@ -15,6 +15,7 @@ pub struct PostgresBuilder {
     pub(super) settings: Vec<(String, String)>,
     pub(super) elsewhere: Option<PathBuf>,
     pub(super) binaries: Option<PostgresBinaries>,
+    pub(super) is_encrypted: bool,
 }
 
 impl PostgresBuilder {
@@ -26,7 +27,7 @@ impl PostgresBuilder {
             ("shared_buffers", "128MB"),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { settings, elsewhere: None, binaries: None }
+        Self { settings, elsewhere: None, binaries: None, is_encrypted: false }
     }
 
     /// Sets `fsync=on`: a commit waits for the disk, as in production. For tests of durability and for measuring.
@@ -38,6 +39,13 @@ impl PostgresBuilder {
     /// value keeps the server from starting.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Lets clients connect with TLS, and without, too. The certificate is one for `localhost`, by the authority in
+    /// [`authority_file`](Postgres::authority_file).
+    pub fn encrypted(mut self) -> Self {
+        self.is_encrypted = true;
         self
     }
 

@@ -3,6 +3,7 @@
 mod account;
 mod binaries;
 mod builder;
+mod certificate;
 mod psql;
 mod running;
 mod server;

@@ -13,7 +13,7 @@ use super::{
     account::Account,
     binaries::PostgresBinaries,
     builder::PostgresBuilder,
-    psql,
+    certificate, psql,
     running::{self, Recipe, Running},
     template::{self, NAME},
     watchdog::Watchdog,
@@ -83,7 +83,9 @@ impl Postgres {
             ("listen_addresses".to_owned(), Ipv4Addr::LOCALHOST.to_string()),
             ("unix_socket_directories".to_owned(), socket.display().to_string()),
         ];
-        for (name, value) in places.iter().chain(&builder.settings) {
+        let encrypted = builder.is_encrypted.then(|| certificate::install(account, folder.path()));
+        let encrypted = encrypted.transpose()?.unwrap_or_default();
+        for (name, value) in places.iter().chain(&encrypted).chain(&builder.settings) {
             arguments.extend(["-c".to_owned(), format!("{name}={value}")]);
         }
         let log = folder.path().join("server.log");
@@ -119,6 +121,11 @@ impl Postgres {
     /// The folder of its unix socket.
     pub fn socket_dir(&self) -> PathBuf {
         self.folder.path().join("socket")
+    }
+
+    /// The certificate of the authority that vouches for an [encrypted](PostgresBuilder::encrypted) server.
+    pub fn authority_file(&self) -> PathBuf {
+        certificate::authority(self.folder.path())
     }
 
     /// Its TCP port on 127.0.0.1.
