@@ -12,3 +12,4 @@ mod server;
 pub(crate) mod site;
 mod table;
 mod text;
+mod tls;

@@ -229,7 +229,7 @@ fn a_blackholed_pool_ends_calls_by_their_deadline_and_recovers() {
 
 /// Keeps what it hears.
 #[derive(Default)]
-struct Heard(Mutex<Vec<Hint>>);
+pub(super) struct Heard(Mutex<Vec<Hint>>);
 
 impl Listener for Heard {
     fn hint(&self, hint: &Hint) {
@@ -238,7 +238,7 @@ impl Listener for Heard {
 }
 
 impl Heard {
-    fn take(&self) -> Vec<Hint> {
+    pub(super) fn take(&self) -> Vec<Hint> {
         std::mem::take(&mut *self.0.lock().expect("no test panics here"))
     }
 
@@ -248,7 +248,7 @@ impl Heard {
 }
 
 /// Another process stores a job, again and again until it is heard: the first connection may not listen yet.
-fn until_heard(site: &Site, other: &Postgres, heard: &Heard) {
+pub(super) fn until_heard(site: &Site, other: &Postgres, heard: &Heard) {
     until("the other process is heard", || {
         site.put(other, 1);
         let told = || heard.take().contains(&Hint::Available(name("line")));

@@ -1,0 +1,5 @@
+//! Workers on PostgreSQL servers with something in the way.
+
+mod floor;
+mod pooler;
+mod standstill;
