@@ -8,6 +8,7 @@ mod order;
 mod plans;
 mod pooler;
 mod refusals;
+mod roles;
 mod server;
 pub(crate) mod site;
 mod table;
