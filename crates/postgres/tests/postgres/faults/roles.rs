@@ -73,11 +73,17 @@ fn a_role_without_rights_to_define_anything_does_all_a_worker_does() {
     block_on(backend.promote(Call::new(), 10)).expect("it may promote");
     raw.run("DELETE FROM {schema}.workers");
     assert_eq!(block_on(backend.rescue(Call::new(), 10)).expect("it may rescue").jobs.len(), 3);
-    block_on(backend.prune(Call::new(), 10)).expect("it may prune");
+    rotate(&site, &backend);
     block_on(backend.audit(Call::new(), None, 10)).expect("it may audit");
     use_the_rest(&backend, &ids);
     for finding in block_on(backend.diagnose(Call::new())).expect("it may examine") {
-        assert!(finding.ok || finding.check == "durability", "{finding:?}");
+        let is_as_expected = match finding.check.as_str() {
+            "durability" => true,
+            // Sessions of other tests may hold it.
+            "horizon" => finding.finding.contains("cannot see"),
+            _ => finding.ok,
+        };
+        assert!(is_as_expected, "{finding:?}");
     }
     assert_eq!(count(&owner, JobFilter::new()), 4);
     let existing = Enqueued::Existing { id: ids[0], by: ExistingBy::Id };
@@ -86,6 +92,25 @@ fn a_role_without_rights_to_define_anything_does_all_a_worker_does() {
     let reply =
         block_on(backend.enqueue(Call::new(), EnqueueRequest::new(vec![again]))).expect("it is answered");
     assert_eq!(reply.jobs, [existing]);
+}
+
+/// Prunes when the next partition is missing and one is past its retention: the role makes the one and drops the other.
+fn rotate(site: &Site, backend: &Postgres) {
+    let (raw, width) = (site.raw(), 6 * 3_600_000_i64);
+    let now: i64 = raw.value("SELECT {schema}.now_ms(NULL)").parse().expect("it is a number");
+    let (next, past) = ((now / width + 1) * width, (now / width - 6) * width);
+    for table in ["jobs", "attempts", "records", "logs"] {
+        raw.run(&format!(
+            "DROP TABLE {{schema}}.{table}_p{next};
+            SELECT {{schema}}.make_partition('{table}', {past}, {past} + {width}, 0)"
+        ));
+    }
+    let has = |from: i64| {
+        raw.value(&format!("SELECT count(*) FROM {{schema}}.partitions() WHERE from_ms = {from}")) == "1"
+    };
+    assert_eq!((has(next), has(past)), (false, true));
+    block_on(backend.prune(Call::new(), 10)).expect("it may prune");
+    assert_eq!((has(next), has(past)), (true, false), "the next one is made, the past one dropped");
 }
 
 /// Every other operation once.
