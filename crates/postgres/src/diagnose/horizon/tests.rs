@@ -43,12 +43,12 @@ fn a_slot_that_nobody_reads_is_trouble() {
 /// A server with an empty store, and a backend on it.
 async fn store() -> (Server, Postgres) {
     let server = Server::start();
-    let store = open(server.url()).await;
+    let store = open(server.url());
     store.migrate(Call::new(), MigrateMode::Up).await.expect("the schema is made");
     (server, store)
 }
 
-async fn open(url: &str) -> Postgres {
+fn open(url: &str) -> Postgres {
     Postgres::builder(url).expect("the URL parses").open().expect("the settings hold")
 }
 
@@ -97,7 +97,7 @@ async fn a_session_that_holds_an_old_snapshot_is_named_until_it_ends() {
 async fn a_role_without_rights_is_told_what_it_cannot_see_and_the_remedy() {
     let (server, _owner) = store().await;
     server.psql("CREATE ROLE \"a worker\" LOGIN");
-    let store = open(&server.url().replacen("gristmill@", "a%20worker@", 1)).await;
+    let store = open(&server.url().replacen("gristmill@", "a%20worker@", 1));
     let remedy = "GRANT pg_read_all_stats TO \"a worker\"";
     let has_remedy = |found: &Diagnosis| found.remedy.as_ref().is_some_and(|text| text.contains(remedy));
 
