@@ -52,7 +52,8 @@ fn a_server_in_order_has_no_finding_that_needs_care() {
     assert!(people.contains("ok       horizon: nothing holds it back"), "{people}");
 }
 
-/// A slot nobody reads, a prepared transaction that holds back 100,000 others, an index that is gone, `fsync=off`,
+/// A slot nobody reads, a prepared transaction that holds back 100,000 others, an index that is gone and one
+/// that was never completed, `fsync=off`,
 /// `autovacuum=off`.
 #[test]
 fn what_is_wrong_with_a_server_is_named_with_its_remedy() {
@@ -65,13 +66,15 @@ fn what_is_wrong_with_a_server_is_named_with_its_remedy() {
     server.psql("BEGIN; SELECT txid_current(); PREPARE TRANSACTION 'half ''done'");
     server.psql("DO $$ BEGIN FOR i IN 1..100001 LOOP PERFORM txid_current(); COMMIT; END LOOP; END $$");
     server.psql("DROP INDEX gristmill.ready_order");
+    server
+        .psql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'gristmill.waiting_due'::regclass");
 
     let ran = home.run(&["doctor", "--json"]);
 
     for (check, finding, remedy) in [
         ("horizon", "slot `forgotten`", "pg_drop_replication_slot('forgotten')"),
         ("horizon", "prepared transaction `half 'done`", "ROLLBACK PREPARED 'half ''done'"),
-        ("indexes", "ready_order", "gristmill migrate sql"),
+        ("indexes", "ready_order, waiting_due", "gristmill migrate sql"),
         ("durability", "fsync off", "set fsync"),
         ("vacuum", "autovacuum is off for `ready`", "turn it on, for the server and for the table"),
         ("vacuum", "autovacuum is off for `workers`", "turn it on, for the server and for the table"),
@@ -114,6 +117,20 @@ fn a_clock_that_is_off_a_table_without_vacuum_and_commits_that_do_not_wait_are_n
     names(&ran, "vacuum", "autovacuum is off for `claims`", "turn it on");
     names(&ran, "durability", "fsync on, synchronous_commit off", "set synchronous_commit to on");
     assert!(is_fine(&ran.ndjson(), "indexes") && !ran.stdout.contains("`ready`"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_standby_is_named() {
+    let server = Postgres::start();
+    let home = Home::on(server.url());
+    home.ok(&["migrate"]);
+    server.stop();
+    std::fs::write(server.data_dir().join("standby.signal"), "").expect("the folder may be written");
+    server.start_again();
+    let ran = home.run(&["doctor", "--json"]);
+    names(&ran, "role", "the server is a standby: it can only be read", "connect to the primary server");
+    names(&ran, "notifications", "a notification did not come back", "workers poll");
+    assert!(is_fine(&ran.ndjson(), "indexes"), "{}", ran.stdout);
 }
 
 /// A pooler that takes what was listened to from a session after each transaction.
