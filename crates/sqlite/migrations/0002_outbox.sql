@@ -54,6 +54,7 @@ BEGIN
         WHEN instr(NEW.request, '\u0000') > 0 AND instr(replace(NEW.request, '\\', ''), '\u0000') > 0
             THEN raise(ABORT, 'outbox: the request holds the character NUL')
     END;
+    INSERT INTO outbox_pairs (json) VALUES (NEW.request);
     INSERT INTO outbox_answers (place, answer)
     SELECT
         iif(schema = json_extract(NEW.request, '$.schema'), 0, -1),
@@ -63,26 +64,102 @@ BEGIN
     WHERE json_type(NEW.request, NEW.list) IS NOT 'array' AND EXISTS (SELECT 1 FROM outbox_answers WHERE place = 0);
 END;
 
+-- Refuses halves of surrogate pairs, of which SQLite makes bytes that are no text: ED with A0 to BF behind it.
+CREATE VIEW outbox_halves (half) AS
+SELECT unhex('ED' || value) FROM json_each('["A0","A1","A2","A3","A4","A5","A6","A7","A8","A9","AA","AB","AC","AD","AE","AF",
+    "B0","B1","B2","B3","B4","B5","B6","B7","B8","B9","BA","BB","BC","BD","BE","BF"]');
+CREATE VIEW outbox_pairs (json) AS SELECT NULL WHERE FALSE;
+CREATE TRIGGER outbox_pairs_check INSTEAD OF INSERT ON outbox_pairs
+WHEN instr(replace(NEW.json, '\\', '__'), '\ud') > 0 OR instr(replace(NEW.json, '\\', '__'), '\uD') > 0
+BEGIN
+    SELECT raise(ABORT, 'outbox: a text holds half of a surrogate pair')
+    FROM json_tree(NEW.json) AS node, outbox_halves
+    WHERE instr(CAST(node.atom AS BLOB), half) > 0 OR instr(CAST(node.key AS BLOB), half) > 0;
+END;
+
+-- Refuses args that another store or reader would change, as the core does.
+CREATE VIEW outbox_args (args) AS SELECT NULL WHERE FALSE;
+CREATE TRIGGER outbox_args_check INSTEAD OF INSERT ON outbox_args
+BEGIN
+    SELECT CASE
+        WHEN (typeof(NEW.args) = 'text' AND json_valid(NEW.args)) IS NOT TRUE
+            THEN raise(ABORT, 'outbox: the "args" are no JSON in a string')
+        WHEN length(CAST(NEW.args AS BLOB)) > 16777216
+            THEN raise(ABORT, 'outbox: the "args" are more than 16777216 bytes')
+        WHEN instr(NEW.args, '\u0000') > 0 AND instr(replace(NEW.args, '\\', ''), '\u0000') > 0
+            THEN raise(ABORT, 'outbox: the "args" hold the character NUL')
+    END;
+    INSERT INTO outbox_pairs (json) VALUES (NEW.args);
+    INSERT INTO outbox_json (json) VALUES (NEW.args);
+END;
+
+-- A JSON text that may have too many levels or too large a number. The quotes that begin and end its strings are made to be
+-- those of a list, of which every other member is what stands outside of strings: the shape.
+CREATE VIEW outbox_json (json) AS SELECT NULL WHERE FALSE;
+CREATE TRIGGER outbox_json_check INSTEAD OF INSERT ON outbox_json
+WHEN length(NEW.json) - length(replace(replace(NEW.json, '[', ''), '{', '')) > 30
+    OR NEW.json GLOB '*[0-9][eE]*'
+    OR NEW.json GLOB
+        '*[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]*'
+BEGIN
+    INSERT INTO outbox_shape (shape)
+    SELECT group_concat(value, ' ') FROM json_each('["' || replace(
+        replace(replace(replace(replace(replace(NEW.json, '\\', '__'), '\"', '__'), char(9), ' '), char(10), ' '), char(13), ' '),
+        '"', '","'
+    ) || '"]')
+    WHERE key % 2 = 0;
+END;
+-- Each bracket and each number of the shape is made a member of a list by itself.
+CREATE VIEW outbox_shape (shape) AS SELECT NULL WHERE FALSE;
+CREATE TRIGGER outbox_shape_split INSTEAD OF INSERT ON outbox_shape
+BEGIN
+    INSERT INTO outbox_parts (parts)
+    SELECT '["' || replace(replace(replace(replace(replace(
+        replace(replace(NEW.shape, ',', ' '), ':', ' '),
+        '[', ' [ '), '{', ' [ '), ']', ' ] '), '}', ' ] '), ' ', '","') || '"]';
+END;
+CREATE VIEW outbox_parts (parts) AS SELECT NULL WHERE FALSE;
+CREATE TRIGGER outbox_parts_check INSTEAD OF INSERT ON outbox_parts
+BEGIN
+    SELECT raise(ABORT, 'outbox: "args", or "metadata", are nested deeper than 30 levels')
+    FROM (
+        SELECT sum(CASE value WHEN '[' THEN 1 WHEN ']' THEN -1 END) OVER (ORDER BY key) AS level
+        FROM json_each(NEW.parts) WHERE value IN ('[', ']')
+    )
+    WHERE level > 30;
+    SELECT raise(ABORT, 'outbox: "args", or "metadata", have a number that does not fit 64 bits: pass it as text')
+    FROM json_each(NEW.parts)
+    WHERE value GLOB '[-0-9]*' AND CASE
+        WHEN value GLOB '*[.eE]*' THEN abs(CAST(value AS REAL)) > 1.7976931348623157e308
+        ELSE length(value) > 20
+            OR length(value) = 20 AND value > iif(value GLOB '-*', '-9223372036854775808', '18446744073709551615')
+    END;
+END;
+
 -- Stores jobs: each is a row of `outbox_new`, and then of `outbox_found`.
 CREATE VIEW outbox_enqueue (request) AS SELECT NULL WHERE FALSE;
 CREATE TRIGGER outbox_enqueue_jobs INSTEAD OF INSERT ON outbox_enqueue
 BEGIN
     INSERT INTO outbox_request (request, list, head)
     SELECT NEW.request, '$.jobs', '{"now_ms":' || now_ms || ',"answers":[' FROM outbox_clock;
-    INSERT INTO outbox_new (id, kind, queue, priority, max_attempts, args, options, delay_ms, at_ms, suspended, now_ms)
+    INSERT INTO outbox_new (job, id, kind, queue, priority, max_attempts, args, options, delay_ms, at_ms, suspended, now_ms)
     SELECT
-        unhex(replace(json_extract(value, '$.id'), '-', '')), json_extract(value, '$.kind'),
-        json_extract(value, '$.queue'), json_extract(value, '$.priority'), json_extract(value, '$.max_attempts'),
-        json_extract(value, '$.args'), json_extract(value, '$.options'), json_extract(value, '$.delay_ms'),
-        json_extract(value, '$.at_ms'), json_extract(value, '$.suspended'), now_ms
-    FROM json_each(NEW.request, '$.jobs'), outbox_clock
+        job, iif(
+            json_extract(job, '$.id') GLOB '????????-????-????-????-????????????',
+            unhex(replace(json_extract(job, '$.id'), '-', '')), NULL
+        ),
+        json_extract(job, '$.kind'), json_extract(job, '$.queue'), json_extract(job, '$.priority'),
+        json_extract(job, '$.max_attempts'), json_extract(job, '$.args'), json_extract(job, '$.options'),
+        json_extract(job, '$.delay_ms'), json_extract(job, '$.at_ms'), json_extract(job, '$.suspended'), now_ms
+    -- A text that is no job is no JSON here.
+    FROM (SELECT iif(type = 'object', value, '{}') AS job FROM json_each(NEW.request, '$.jobs')), outbox_clock
     WHERE EXISTS (SELECT 1 FROM outbox_answers WHERE place = 0);
 END;
 
 -- One new job. 253402207200000 is the last instant there is (`Timestamp::MAX`).
 CREATE VIEW outbox_new (
-    id, kind, queue, priority, max_attempts, args, options, delay_ms, at_ms, suspended, now_ms
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE FALSE;
+    job, id, kind, queue, priority, max_attempts, args, options, delay_ms, at_ms, suspended, now_ms
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE FALSE;
 CREATE TRIGGER outbox_new_job INSTEAD OF INSERT ON outbox_new
 BEGIN
     SELECT CASE
@@ -98,21 +175,30 @@ BEGIN
             THEN raise(ABORT, 'outbox: the "priority" of a job is no integer from -10 (first) to 10 (last)')
         WHEN (typeof(NEW.max_attempts) = 'integer' AND NEW.max_attempts BETWEEN 1 AND 65535) IS NOT TRUE
             THEN raise(ABORT, 'outbox: the "max_attempts" of a job is no integer from 1 to 65535')
-        WHEN (typeof(NEW.args) = 'text' AND json_valid(NEW.args)) IS NOT TRUE
-            THEN raise(ABORT, 'outbox: the "args" of a job are no JSON in a string')
-        WHEN length(CAST(NEW.args AS BLOB)) > 16777216
-            THEN raise(ABORT, 'outbox: the "args" of a job are more than 16777216 bytes')
-        WHEN instr(NEW.args, '\u0000') > 0 AND instr(replace(NEW.args, '\\', ''), '\u0000') > 0
-            THEN raise(ABORT, 'outbox: the "args" of a job hold the character NUL')
         WHEN (NEW.delay_ms IS NOT NULL) + (NEW.at_ms IS NOT NULL) + (NEW.suspended IS NOT NULL) > 1
             THEN raise(ABORT, 'outbox: a job has more than one of "delay_ms", "at_ms" and "suspended"')
         WHEN (typeof(coalesce(NEW.delay_ms, 0)) IN ('integer', 'real') AND coalesce(NEW.delay_ms, 0) >= 0) IS NOT TRUE
             THEN raise(ABORT, 'outbox: the "delay_ms" of a job is no number from 0 on')
-        WHEN typeof(coalesce(NEW.at_ms, 0)) <> 'integer'
-            THEN raise(ABORT, 'outbox: the "at_ms" of a job is no integer')
+        WHEN (typeof(coalesce(NEW.at_ms, 0)) = 'integer' AND coalesce(NEW.at_ms, 0) >= 0) IS NOT TRUE
+            THEN raise(ABORT, 'outbox: the "at_ms" of a job is no integer from 0 on')
         WHEN coalesce(NEW.suspended, TRUE) IS NOT 1
             THEN raise(ABORT, 'outbox: the "suspended" of a job is not true')
+        -- To `json_extract`, true is 1 and null is nothing.
+        WHEN EXISTS (
+                SELECT 1 FROM json_each(NEW.job) WHERE CASE
+                    WHEN key IN ('id', 'kind', 'queue', 'args', 'key') THEN type <> 'text'
+                    WHEN key IN ('priority', 'max_attempts', 'delay_ms', 'at_ms') THEN type <> 'integer'
+                    WHEN key = 'suspended' THEN type <> 'true'
+                    WHEN key = 'options' THEN type <> 'object'
+                    ELSE TRUE
+                END
+            )
+            THEN raise(ABORT, 'outbox: a member of a job is not known, or not of its type')
+        WHEN json_type(NEW.job, '$.key') IS NOT NULL AND (lower(json_extract(NEW.job, '$.key'))
+                = nullif(lower(hex(json_extract(NEW.options, '$.unique_key'))), '')) IS NOT TRUE
+            THEN raise(ABORT, 'outbox: the "key" of a job is not the hexadecimal form of its "unique_key"')
     END;
+    INSERT INTO outbox_args (args) VALUES (NEW.args);
     INSERT INTO outbox_options (options) SELECT NEW.options WHERE NEW.options IS NOT NULL;
     INSERT INTO queues (name) SELECT NEW.queue WHERE NOT EXISTS (SELECT 1 FROM queues WHERE name = NEW.queue);
     INSERT INTO outbox_found (
@@ -143,38 +229,66 @@ BEGIN
     SELECT CASE
         WHEN json_type(NEW.options) <> 'object'
             THEN raise(ABORT, 'outbox: the "options" of a job are no object')
-        WHEN (coalesce(json_type(NEW.options, '$.unique_key'), 'null') = 'null'
-            OR json_type(NEW.options, '$.unique_key') = 'text'
-            AND length(CAST(json_extract(NEW.options, '$.unique_key') AS BLOB)) BETWEEN 1 AND 255) IS NOT TRUE
+        WHEN (SELECT count(*) > count(DISTINCT key) FROM json_each(NEW.options))
+            THEN raise(ABORT, 'outbox: the "options" of a job name one twice')
+        WHEN json_type(NEW.options, '$.unique_key') <> 'text'
+            OR length(CAST(json_extract(NEW.options, '$.unique_key') AS BLOB)) NOT BETWEEN 1 AND 255
             THEN raise(ABORT, 'outbox: the "unique_key" of a job is no text of 1 to 255 bytes')
-        WHEN (coalesce(json_type(NEW.options, '$.timeout_ms'), 'null') = 'null'
-            OR json_type(NEW.options, '$.timeout_ms') = 'integer'
-            AND json_extract(NEW.options, '$.timeout_ms') >= 0) IS NOT TRUE
-            THEN raise(ABORT, 'outbox: the "timeout_ms" of a job is no integer from 0 on')
-        WHEN coalesce(json_type(NEW.options, '$.retry'), 'null') NOT IN ('null', 'object')
-            THEN raise(ABORT, 'outbox: the "retry" of a job is no object')
-        WHEN coalesce(json_type(NEW.options, '$.retention'), 'null') <> 'null' AND EXISTS (
-                SELECT 1 FROM (
-                    VALUES ('$.retention.completed'), ('$.retention.cancelled'), ('$.retention.discarded')
-                )
-                WHERE (json_type(NEW.options, column1 || '.secs') = 'integer'
-                    AND json_extract(NEW.options, column1 || '.secs') >= 0
-                    AND json_type(NEW.options, column1 || '.nanos') = 'integer'
-                    AND json_extract(NEW.options, column1 || '.nanos') BETWEEN 0 AND 999999999) IS NOT TRUE
+        WHEN json_type(NEW.options, '$.timeout_ms') <> 'integer' OR json_extract(NEW.options, '$.timeout_ms') < 1
+            THEN raise(ABORT, 'outbox: the "timeout_ms" of a job is no integer from 1 on')
+        WHEN json_type(NEW.options, '$.retry') IS NOT NULL AND (
+                json_extract(NEW.options, '$.retry.jitter') IN ('none', 'full')
+                OR json_type(NEW.options, '$.retry.jitter.percent') = 'integer'
+                AND json_extract(NEW.options, '$.retry.jitter.percent') BETWEEN 0 AND 999
+            ) IS NOT TRUE
+            THEN raise(ABORT, 'outbox: the "jitter" of a "retry" is none of "none", "full" and {"percent":n}')
+        WHEN json_type(NEW.options, '$.retry') IS NOT NULL AND CASE (
+                SELECT group_concat(key) FROM json_each(NEW.options, '$.retry.backoff')
             )
-            THEN raise(ABORT, 'outbox: the "retention" of a job is no object of three durations')
-        WHEN coalesce(json_type(NEW.options, '$.tags'), 'null') NOT IN ('null', 'array')
-            OR json_array_length(NEW.options, '$.tags') > 32
-            OR json_type(NEW.options, '$.tags') = 'array' AND EXISTS (
+                WHEN 'exponential'
+                    THEN json_type(NEW.options, '$.retry.backoff.exponential.factor') IN ('integer', 'real')
+                WHEN 'linear' THEN TRUE
+                WHEN 'fixed' THEN TRUE
+                WHEN 'table' THEN json_type(NEW.options, '$.retry.backoff.table') = 'array'
+                    AND json_array_length(NEW.options, '$.retry.backoff.table') <= 1000
+            END IS NOT TRUE
+            THEN raise(ABORT, 'outbox: the "backoff" of a "retry" is none of those there are')
+        WHEN EXISTS (
+                SELECT 1 FROM (
+                    SELECT column1 AS path FROM (
+                        VALUES ('$.retention.completed'), ('$.retention.cancelled'), ('$.retention.discarded')
+                    )
+                    WHERE json_type(NEW.options, '$.retention') IS NOT NULL
+                    UNION ALL
+                    SELECT column2 FROM (
+                        VALUES
+                            ('exponential', '$.retry.backoff.exponential.base'), ('exponential', '$.retry.backoff.exponential.cap'),
+                            ('linear', '$.retry.backoff.linear.step'), ('linear', '$.retry.backoff.linear.cap'),
+                            ('fixed', '$.retry.backoff.fixed')
+                    )
+                    WHERE json_type(NEW.options, '$.retry.backoff.' || column1) IS NOT NULL
+                    UNION ALL
+                    SELECT '$.retry.backoff.table[' || key || ']' FROM json_each(NEW.options, '$.retry.backoff.table')
+                )
+                WHERE (json_type(NEW.options, path || '.secs') = 'integer'
+                    AND json_extract(NEW.options, path || '.secs') >= 0
+                    AND json_type(NEW.options, path || '.nanos') = 'integer'
+                    AND json_extract(NEW.options, path || '.nanos') BETWEEN 0 AND 999999999) IS NOT TRUE
+            )
+            THEN raise(ABORT, 'outbox: a duration in "retry", or "retention", is no {"secs":n,"nanos":n}')
+        WHEN json_type(NEW.options, '$.tags') <> 'array' OR json_array_length(NEW.options, '$.tags') > 32
+            OR EXISTS (
                 SELECT 1 FROM json_each(NEW.options, '$.tags')
                 WHERE (type = 'text' AND length(value) BETWEEN 1 AND 64
                     AND value NOT GLOB '*[^A-Za-z0-9._:/-]*') IS NOT TRUE
             )
             THEN raise(ABORT, 'outbox: the "tags" of a job are no array of at most 32 names')
-        WHEN coalesce(json_type(NEW.options, '$.metadata'), 'null') NOT IN ('null', 'object')
+        WHEN json_type(NEW.options, '$.metadata') <> 'object'
             OR length(CAST(json_extract(NEW.options, '$.metadata') AS BLOB)) > 65536
             THEN raise(ABORT, 'outbox: the "metadata" of a job are no object of at most 65536 bytes')
     END;
+    INSERT INTO outbox_json (json)
+    SELECT json_extract(NEW.options, '$.metadata') WHERE json_type(NEW.options, '$.metadata') = 'object';
 END;
 
 -- One new job, and what is there in its place: a job with its id (`same_id`), a job that holds its unique key (`holder`).
@@ -315,7 +429,8 @@ CREATE TRIGGER outbox_cancel_jobs INSTEAD OF INSERT ON outbox_cancel
 BEGIN
     INSERT INTO outbox_request (request, list, head) VALUES (NEW.request, '$.ids', '{"verdicts":[');
     INSERT INTO outbox_named (verb, id, actor, now_ms)
-    SELECT 'cancel', unhex(replace(value, '-', '')), json_extract(NEW.request, '$.actor'), now_ms
+    SELECT 'cancel', iif(value GLOB '????????-????-????-????-????????????', unhex(replace(value, '-', '')), NULL),
+         json_extract(NEW.request, '$.actor'), now_ms
     FROM json_each(NEW.request, '$.ids'), outbox_clock
     WHERE EXISTS (SELECT 1 FROM outbox_answers WHERE place = 0);
 END;
@@ -325,16 +440,17 @@ CREATE VIEW outbox_update (request) AS SELECT NULL WHERE FALSE;
 CREATE TRIGGER outbox_update_jobs INSTEAD OF INSERT ON outbox_update
 BEGIN
     INSERT INTO outbox_request (request, list, head) VALUES (NEW.request, '$.ids', '{"verdicts":[');
-    INSERT INTO outbox_patch (type, priority, max_attempts, args, delay_ms, at_ms, now)
+    INSERT INTO outbox_patch (type, patch, priority, max_attempts, args, delay_ms, at_ms, now)
     SELECT
-        json_type(NEW.request, '$.patch'),
+        json_type(NEW.request, '$.patch'), json_extract(NEW.request, '$.patch'),
         json_extract(NEW.request, '$.patch.priority'), json_extract(NEW.request, '$.patch.max_attempts'),
         json_extract(NEW.request, '$.patch.args'), json_extract(NEW.request, '$.patch.delay_ms'),
         json_extract(NEW.request, '$.patch.at_ms'), json_extract(NEW.request, '$.patch.now')
     WHERE EXISTS (SELECT 1 FROM outbox_answers WHERE place = 0);
     INSERT INTO outbox_named (verb, id, actor, now_ms, priority, max_attempts, args, due)
     SELECT
-        'update', unhex(replace(value, '-', '')), json_extract(NEW.request, '$.actor'), now_ms,
+        'update', iif(value GLOB '????????-????-????-????-????????????', unhex(replace(value, '-', '')), NULL),
+         json_extract(NEW.request, '$.actor'), now_ms,
         json_extract(NEW.request, '$.patch.priority'), json_extract(NEW.request, '$.patch.max_attempts'),
         json_extract(NEW.request, '$.patch.args'),
         max(0, min(253402207200000, coalesce(
@@ -347,8 +463,8 @@ BEGIN
 END;
 
 -- Refuses a patch that a new job would be refused for.
-CREATE VIEW outbox_patch (type, priority, max_attempts, args, delay_ms, at_ms, now) AS
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE FALSE;
+CREATE VIEW outbox_patch (type, patch, priority, max_attempts, args, delay_ms, at_ms, now) AS
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE FALSE;
 CREATE TRIGGER outbox_patch_check INSTEAD OF INSERT ON outbox_patch
 BEGIN
     SELECT CASE
@@ -359,21 +475,25 @@ BEGIN
         WHEN (typeof(coalesce(NEW.max_attempts, 1)) = 'integer'
             AND coalesce(NEW.max_attempts, 1) BETWEEN 1 AND 65535) IS NOT TRUE
             THEN raise(ABORT, 'outbox: the "max_attempts" of the patch is no integer from 1 to 65535')
-        WHEN (typeof(coalesce(NEW.args, '{}')) = 'text' AND json_valid(coalesce(NEW.args, '{}'))) IS NOT TRUE
-            THEN raise(ABORT, 'outbox: the "args" of the patch are no JSON in a string')
-        WHEN length(CAST(NEW.args AS BLOB)) > 16777216
-            THEN raise(ABORT, 'outbox: the "args" of the patch are more than 16777216 bytes')
-        WHEN instr(NEW.args, '\u0000') > 0 AND instr(replace(NEW.args, '\\', ''), '\u0000') > 0
-            THEN raise(ABORT, 'outbox: the "args" of the patch hold the character NUL')
         WHEN (NEW.delay_ms IS NOT NULL) + (NEW.at_ms IS NOT NULL) + (NEW.now IS NOT NULL) > 1
             THEN raise(ABORT, 'outbox: the patch has more than one of "delay_ms", "at_ms" and "now"')
         WHEN (typeof(coalesce(NEW.delay_ms, 0)) IN ('integer', 'real') AND coalesce(NEW.delay_ms, 0) >= 0) IS NOT TRUE
             THEN raise(ABORT, 'outbox: the "delay_ms" of the patch is no number from 0 on')
-        WHEN typeof(coalesce(NEW.at_ms, 0)) <> 'integer'
-            THEN raise(ABORT, 'outbox: the "at_ms" of the patch is no integer')
+        WHEN (typeof(coalesce(NEW.at_ms, 0)) = 'integer' AND coalesce(NEW.at_ms, 0) >= 0) IS NOT TRUE
+            THEN raise(ABORT, 'outbox: the "at_ms" of the patch is no integer from 0 on')
         WHEN coalesce(NEW.now, TRUE) IS NOT 1
             THEN raise(ABORT, 'outbox: the "now" of the patch is not true')
+        WHEN EXISTS (
+                SELECT 1 FROM json_each(NEW.patch) WHERE CASE
+                    WHEN key = 'args' THEN type <> 'text'
+                    WHEN key IN ('priority', 'max_attempts', 'delay_ms', 'at_ms') THEN type <> 'integer'
+                    WHEN key = 'now' THEN type <> 'true'
+                    ELSE TRUE
+                END
+            )
+            THEN raise(ABORT, 'outbox: a member of the patch is not known, or not of its type')
     END;
+    INSERT INTO outbox_args (args) SELECT NEW.args WHERE NEW.args IS NOT NULL;
 END;
 
 -- A job that a verb names.

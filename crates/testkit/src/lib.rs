@@ -69,6 +69,10 @@
 //! [`FaultyBackend`] stands before any backend and lets chosen calls fail, hang, or succeed and say that they failed:
 //! for tests of whatever uses a backend. The suite's area `crash` runs a small client over it.
 //!
+//! # Requests to an outbox
+//! [`REFUSED_JOBS`], [`REFUSED_PATCHES`] and [`REFUSED_ACTS`] are what the outbox of every database refuses, each as JSON
+//! text, [`TAKEN_ARGS`] what none may.
+//!
 //! Which rule is proved by which case stands in the crate's README.
 
 #[cfg(doctest)]
@@ -82,6 +86,7 @@ mod conformance;
 mod fault;
 mod fixture;
 mod model;
+mod requests;
 mod store;
 mod wait;
 
@@ -92,5 +97,6 @@ pub use fault::{Fault, FaultyBackend, Operation};
 pub use fixture::Fixture;
 pub use fixture::shape::Shape;
 pub use model::{model_histories, try_histories};
+pub use requests::{REFUSED_ACTS, REFUSED_JOBS, REFUSED_PATCHES, TAKEN_ARGS};
 pub use store::Store;
 pub use wait::block_on;

@@ -93,6 +93,20 @@ BEGIN
 END
 $gristmill_function$;
 
+-- Refuses an id that lies more than an hour ahead of the server's clock: an hour leaves room for clocks that are badly set,
+-- and lies within the partitions that are made ahead. A job beyond them would be in the way of the partition of its time.
+CREATE FUNCTION gristmill.outbox_refuse_ahead(id uuid, now bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $gristmill_function$
+BEGIN
+    IF id >= gristmill.first_id(now + 3600000) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('`id` %s is %s minutes ahead of the server''s clock', id, (gristmill.made_at(id) - now) / 60000),
+            HINT = 'Set the clock of the machine that made it: 60 minutes ahead are allowed. An id is a UUID of version 7.';
+    END IF;
+END
+$gristmill_function$;
+
 -- `outbox_enqueue` in full: any number of jobs, with unique keys, options and times, in new queues. A job that is there
 -- already, by its id or its unique key, writes nothing and is an answer.
 CREATE FUNCTION gristmill.outbox_store(request text) RETURNS text
@@ -139,6 +153,8 @@ BEGIN
     IF fault IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = format('job %s of the request: %s', place, fault);
     END IF;
+    PERFORM gristmill.outbox_refuse_ahead((item.job ->> 'id')::uuid, now)
+        FROM jsonb_array_elements(asked -> 'jobs') AS item (job);
     SELECT array_agg((job ->> 'id')::uuid ORDER BY item.place), array_agg((job ->> 'priority')::smallint ORDER BY item.place),
             array_agg(job ->> 'kind' ORDER BY item.place), array_agg((job ->> 'max_attempts')::integer ORDER BY item.place),
             array_agg(convert_to(job ->> 'args', 'UTF8') ORDER BY item.place),
@@ -239,7 +255,8 @@ $gristmill_function$;
 --
 -- One plain job of a queue that is there takes a short way: two inserts. Everything else, and all that is wrong, is the
 -- business of `outbox_store`; a later version of the schema, too, until it makes this function anew. `ON CONFLICT` names
--- no column: the partitions' indexes would be looked for each time.
+-- no column: the partitions' indexes would be looked for each time. A number
+-- is larger than any text to jsonb, so that one comparison tells that it is one.
 CREATE FUNCTION gristmill.outbox_enqueue(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     AS $gristmill_function$
@@ -261,16 +278,22 @@ BEGIN
         AND (asked OPERATOR(pg_catalog.->>) 'schema') OPERATOR(pg_catalog.=) '2'
         AND kind OPERATOR(pg_catalog.!~) '[^-A-Za-z0-9._:/]' AND kind OPERATOR(pg_catalog.<>) ''
         AND pg_catalog.octet_length(kind) OPERATOR(pg_catalog.<=) 64
-        AND urgency OPERATOR(pg_catalog.>=) -10 AND urgency OPERATOR(pg_catalog.<=) 10
-        AND most OPERATOR(pg_catalog.>=) 1 AND most OPERATOR(pg_catalog.<=) 65535
+        AND (job OPERATOR(pg_catalog.->) 'priority') OPERATOR(pg_catalog.>=) '-10' AND urgency OPERATOR(pg_catalog.<=) 10
+        AND (job OPERATOR(pg_catalog.->) 'max_attempts') OPERATOR(pg_catalog.>=) '1' AND most OPERATOR(pg_catalog.<=) 65535
         AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'args') OPERATOR(pg_catalog.=) 'string'
+        AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'kind') OPERATOR(pg_catalog.=) 'string'
+        AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'queue') OPERATOR(pg_catalog.=) 'string'
         AND pg_catalog.octet_length(args) OPERATOR(pg_catalog.<=) 16777216 AND args::pg_catalog.json IS NOT NULL
+        AND (NOT gristmill.outbox_is_odd(args) OR gristmill.outbox_json_fault(args) IS NULL)
     THEN
         new_id := job OPERATOR(pg_catalog.->>) 'id';
         SELECT queues.queue INTO line FROM gristmill.queues
             WHERE queues.name OPERATOR(pg_catalog.=) (job OPERATOR(pg_catalog.->>) 'queue')
                 AND NOT EXISTS (SELECT FROM gristmill.migrations WHERE migrations.version OPERATOR(pg_catalog.>) 2);
-        IF FOUND THEN
+        -- As `outbox_refuse_ahead`.
+        IF FOUND AND new_id OPERATOR(pg_catalog.<) pg_catalog.rpad(
+                pg_catalog.lpad(pg_catalog.to_hex(now OPERATOR(pg_catalog.+) 3600000), 12, '0'), 32, '0')::pg_catalog.uuid
+        THEN
             INSERT INTO gristmill.jobs (id, created_at, queue, max_attempts, priority, kind, args)
                 VALUES (new_id, now, line, most, urgency, kind, pg_catalog.convert_to(args, 'UTF8'))
                 ON CONFLICT DO NOTHING;

@@ -19,17 +19,30 @@ BEGIN
     IF refusal IS NOT NULL THEN
         RETURN refusal;
     END IF;
+    IF verb = 'update' AND NOT asked ? 'patch' THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'the request has no patch';
+    END IF;
     PERFORM gristmill.outbox_known(patch, 'patch', '{priority,max_attempts,args,delay_ms,at_ms,now}');
     PERFORM gristmill.outbox_whole(patch, 'priority', -10, 10), gristmill.outbox_whole(patch, 'max_attempts', 1, 65535),
-        gristmill.outbox_whole(patch, 'delay_ms', 0, 18446744073709551615), gristmill.outbox_whole(patch, 'at_ms', 0, 18446744073709551615);
+        gristmill.outbox_whole(patch, 'delay_ms', 0, 18446744073709551615),
+        gristmill.outbox_whole(patch, 'at_ms', 0, 9223372036854775807);
     -- The cast fails where the text is no JSON.
     IF patch ? 'args' AND (jsonb_typeof(patch -> 'args') <> 'string' OR octet_length(patch ->> 'args') > 16777216
             OR (patch ->> 'args')::json IS NULL) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'args are no text of at most 16 MiB';
+    ELSIF gristmill.outbox_is_odd(patch ->> 'args') AND gristmill.outbox_json_fault(patch ->> 'args') IS NOT NULL THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'args ' || gristmill.outbox_json_fault(patch ->> 'args');
+    ELSIF patch -> 'now' <> 'true' THEN
+        RAISE invalid_parameter_value USING MESSAGE = '`now` of the patch is not true';
     ELSIF (patch ? 'delay_ms')::integer + (patch ? 'at_ms')::integer + (patch ? 'now')::integer > 1 THEN
         RAISE invalid_parameter_value USING MESSAGE = 'the patch has more than one of delay_ms, at_ms, now';
     ELSIF jsonb_typeof(asked -> 'ids') IS DISTINCT FROM 'array' THEN
         RAISE invalid_parameter_value USING MESSAGE = 'the request has no list of ids';
+    ELSIF EXISTS (
+            SELECT FROM jsonb_array_elements(asked -> 'ids') AS element (id) WHERE NOT gristmill.outbox_is_id(element.id)) THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'one of the ids is no UUID';
+    ELSIF jsonb_typeof(asked -> 'actor') NOT IN ('string', 'null') THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'the actor is no text';
     ELSIF asked -> 'ids' = '[]' THEN
         RETURN '{"verdicts":[]}';
     END IF;

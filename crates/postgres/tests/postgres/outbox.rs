@@ -5,6 +5,7 @@ mod enqueue;
 mod equal;
 mod migrated;
 mod protocol;
+mod refused;
 mod rights;
 mod transaction;
 mod wake;

@@ -193,7 +193,7 @@ fn a_read_only_and_an_aborted_transaction_refuse_by_the_servers_codes() {
     let acts = [
         ("enqueue", storing(&[schema.job()])),
         ("cancel", about(&[job.id], "")),
-        ("update", about(&[job.id], "")),
+        ("update", about(&[job.id], r#","patch":{}"#)),
     ];
     for (verb, request) in &acts {
         caller.run("BEGIN READ ONLY");

@@ -21,7 +21,15 @@ pub(crate) const GET: &str = "SELECT coalesce(
 )";
 
 pub(crate) fn try_send(connection: &Connection, statement: &str, request: &Value) -> rusqlite::Result<Value> {
-    let answer: String = connection.query_row(statement, [request.to_string()], |row| row.get(0))?;
+    try_send_text(connection, statement, &request.to_string())
+}
+
+pub(crate) fn try_send_text(
+    connection: &Connection,
+    statement: &str,
+    request: &str,
+) -> rusqlite::Result<Value> {
+    let answer: String = connection.query_row(statement, [request], |row| row.get(0))?;
     Ok(serde_json::from_str(&answer).expect("an answer is JSON"))
 }
 
