@@ -131,7 +131,7 @@ BEGIN
     IF given -> 'jitter' IN ('"none"', '"full"') THEN
         jitter := given -> 'jitter';
     ELSIF given ? 'jitter' THEN
-        jitter := format('{"percent":%s}', gristmill.outbox_whole(given, 'jitter', 0, 100));
+        jitter := format('{"percent":%s}', gristmill.outbox_whole(given, 'jitter', 0, 100)::integer);
     END IF;
     RETURN format('{"backoff":%s,"jitter":%s}', backoff, jitter);
 END
@@ -223,12 +223,12 @@ BEGIN
     id := gristmill.outbox_new_id();
     IF given ? 'id' THEN
         -- Where an id lies in time decides in which partition its job is kept, and for how long.
-        IF (given ->> 'id' ~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$') IS NOT TRUE
-                OR gristmill.made_at((given ->> 'id')::uuid) > gristmill.now_ms(NULL) + 86400000 THEN
+        IF (given ->> 'id' ~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$') IS NOT TRUE THEN
             PERFORM gristmill.outbox_refuse(format('`id` cannot be %s', left((given -> 'id')::text, 64)),
-                'Leave `id` out to have one made, or give a UUID of version 7 that was made before now.');
+                'Leave `id` out to have one made, or give a UUID of version 7.');
         END IF;
         id := given ->> 'id';
+        PERFORM gristmill.outbox_refuse_ahead(id, gristmill.now_ms(NULL));
     END IF;
     job := jsonb_build_object('id', id, 'kind', gristmill.outbox_name(to_jsonb(kind), 'kind'),
         'queue', coalesce(gristmill.outbox_name(given -> 'queue', 'queue'), 'default'),
@@ -239,13 +239,13 @@ BEGIN
     END IF;
     IF given ? 'run_at' THEN
         BEGIN
-            -- With its zone: the session's own is the caller's affair.
+            -- With its zone: the session's own is the caller's affair. Rounded up, since no job runs before its time.
             IF (given ->> 'run_at' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,15}(Z|[-+][0-9]{2}(:?[0-9]{2})?)$') IS NOT TRUE THEN
                 RAISE datetime_field_overflow;
             END IF;
             job := job || jsonb_build_object('at_ms',
-                greatest(floor(extract(epoch FROM (given ->> 'run_at')::timestamptz) * 1000)::bigint, 0));
-        EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
+                greatest(ceil(extract(epoch FROM (given ->> 'run_at')::timestamptz)::numeric * 1000)::bigint, 0));
+        EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format OR invalid_time_zone_displacement_value THEN
             PERFORM gristmill.outbox_refuse(format('`run_at` cannot be %s', left((given -> 'run_at')::text, 64)),
                 'Give `run_at` a time with its zone such as 2026-11-22T10:00:00Z, or to_jsonb(now() + interval ''1 hour'').');
         END;

@@ -90,6 +90,7 @@ fn every_way_to_wait_for_a_retry_reaches_the_job() {
             RetryPolicy::linear(ms(5), ms(9000)).with_jitter(full),
         ),
         (r#"{"fixed_ms":1001,"jitter":10}"#, RetryPolicy::fixed(ms(1001))),
+        (r#"{"fixed_ms":1001,"jitter":10.0}"#, RetryPolicy::fixed(ms(1001))),
         (r#"{"table_ms":[1,2000]}"#, RetryPolicy::table(vec![ms(1), ms(2000)])),
         (r#"{"table_ms":[]}"#, RetryPolicy::table(vec![])),
     ] {
@@ -114,12 +115,19 @@ fn a_time_is_now_after_a_delay_at_an_instant_or_never_before_a_release() {
     assert_eq!(of(r#"'{"delay_ms": 5000}'"#), (JobState::Scheduled, 5000));
     assert_eq!(of(r#"'{"run_at": "1960-01-01 00:00:00Z"}'"#).0, JobState::Available);
     let (state, after) = of("jsonb_build_object('run_at', now() + interval '1 hour')");
-    assert!(state == JobState::Scheduled && (3_500_000..=3_600_000).contains(&after), "{after}");
+    // The time of storing is rounded down, that of running up.
+    assert!(state == JobState::Scheduled && (3_500_000..=3_600_001).contains(&after), "{after}");
     assert_eq!(of("jsonb_build_object('run_at', (now() + interval '1 hour')::text)").0, JobState::Scheduled);
+    // Never before it: a part of a millisecond is one more.
+    for (at, due) in [("00:00:00.123", 123), ("00:00:00.123001", 124), ("00:00:00.9999", 1000)] {
+        let options = format!(r#"'work', '{{}}', '{{"run_at": "2100-01-01T{at}Z"}}'"#);
+        let job = record(&schema, enqueue(&caller, &options).expect(at));
+        assert_eq!(job.run_at.as_millis() - 4_102_444_800_000, due, "{at}");
+    }
 }
 
 /// Options and what the error names; then its remedy.
-const REFUSED: [(&str, &str, &str); 38] = [
+const REFUSED: [(&str, &str, &str); 41] = [
     ("'two words'", "`kind`", "A-Z a-z 0-9"),
     ("''", "`kind`", "1 to 64"),
     ("repeat('k', 65)", "`kind`", "1 to 64"),
@@ -144,6 +152,9 @@ const REFUSED: [(&str, &str, &str); 38] = [
     ("'k', '{}', '{\"run_at\":\"2026-11-22T10:00:00\"}'", "`run_at`", "with its zone"),
     ("'k', '{}', '{\"run_at\":\"2026-13-22T10:00:00Z\"}'", "`run_at`", "with its zone"),
     ("'k', '{}', '{\"run_at\":7}'", "`run_at`", "with its zone"),
+    ("'k', '{}', '{\"run_at\":\"2026-11-22T10:00:00+99\"}'", "`run_at`", "with its zone"),
+    ("'k', '{}', '{\"run_at\":\"2026-11-22T10:00:00-16:00\"}'", "`run_at`", "with its zone"),
+    ("'k', '{}', '{\"retry\":{\"fixed_ms\":1,\"jitter\":10.5}}'", "`jitter` cannot be 10.5", "from 0 to 100"),
     ("'k', '{}', '{\"delay_ms\":1,\"suspended\":true}'", "one time", "Give one of"),
     ("'k', '{}', '{\"suspended\":\"yes\"}'", "`suspended`", "true or false"),
     ("'k', '{}', '{\"timeout_ms\":0}'", "`timeout_ms` cannot be 0", "from 1"),
@@ -159,7 +170,7 @@ const REFUSED: [(&str, &str, &str); 38] = [
         "65536",
     ),
     ("'k', '{}', '{\"id\":\"00000000-0000-4000-8000-000000000000\"}'", "`id`", "version 7"),
-    ("'k', '{}', '{\"id\":\"ffffffff-0000-7000-8000-000000000000\"}'", "`id`", "before now"),
+    ("'k', '{}', '{\"id\":\"ffffffff-0000-7000-8000-000000000000\"}'", "`id`", "Set the clock"),
     ("'k', '{}', '{\"retention\":{\"kept_ms\":1}}'", "`kept_ms`", "completed_ms"),
     ("'k', '{}', '{\"retry\":{\"fixed_ms\":1,\"linear\":{}}}'", "`retry`", "one of"),
 ];
