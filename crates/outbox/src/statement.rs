@@ -50,10 +50,10 @@ impl Verb {
 pub(crate) struct Statements([String; 4]);
 
 impl Statements {
-    /// PostgreSQL: a function an act, in the schema of the store.
+    /// PostgreSQL: a function an act, in the schema of the store. The caller's search path decides on nothing in it.
     pub(crate) fn postgres(schema: &str) -> Self {
         let schema = quoted(schema);
-        Self(Verb::ALL.map(|verb| format!("SELECT {schema}.{}($1::text) AS answer", verb.name())))
+        Self(Verb::ALL.map(|verb| format!("SELECT {schema}.{}($1::pg_catalog.text) AS answer", verb.name())))
     }
 
     /// SQLite: a view an act, whose triggers do it and leave the answer in another view. A look needs no trigger, and so
@@ -97,7 +97,7 @@ mod tests {
     fn the_schemas_name_is_an_identifier_whatever_is_in_it() {
         let statements = Statements::postgres("a\"; DROP SCHEMA b; --");
         let text = statements.of(Verb::Enqueue);
-        assert_eq!(text, "SELECT \"a\"\"; DROP SCHEMA b; --\".outbox_enqueue($1::text) AS answer");
+        assert_eq!(text, "SELECT \"a\"\"; DROP SCHEMA b; --\".outbox_enqueue($1::pg_catalog.text) AS answer");
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
         for verb in Verb::ALL {
             assert_eq!(
                 postgres.of(verb),
-                format!("SELECT \"gristmill\".{}($1::text) AS answer", verb.name())
+                format!("SELECT \"gristmill\".{}($1::pg_catalog.text) AS answer", verb.name())
             );
         }
         let sqlite = Statements::sqlite();

@@ -94,7 +94,10 @@ fn the_acts_of_both_kinds_of_drivers_send_the_same() {
     assert_eq!(first, second);
     let statements: Vec<&str> = first.iter().map(|(statement, _)| statement.as_str()).collect();
     let wanted = ["enqueue", "cancel", "update", "get"];
-    assert_eq!(statements, wanted.map(|verb| format!("SELECT \"jobs\".outbox_{verb}($1::text) AS answer")));
+    assert_eq!(
+        statements,
+        wanted.map(|verb| format!("SELECT \"jobs\".outbox_{verb}($1::pg_catalog.text) AS answer"))
+    );
     assert_eq!(first[0].1["jobs"][0]["queue"], "post");
     assert_eq!(first[1].1["actor"], "ops");
 }

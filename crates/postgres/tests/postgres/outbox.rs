@@ -5,6 +5,7 @@ mod enqueue;
 mod equal;
 mod migrated;
 mod protocol;
+mod qualified;
 mod refused;
 mod rights;
 mod transaction;
@@ -58,7 +59,7 @@ impl Caller {
     }
 
     fn try_ask(&self, verb: &str, request: &str) -> Result<Value, Refused> {
-        let sql = self.of_schema(&format!("SELECT {{schema}}.outbox_{verb}($1::text) AS answer"));
+        let sql = self.of_schema(&format!("SELECT {{schema}}.outbox_{verb}($1::pg_catalog.text) AS answer"));
         let row =
             runtime().block_on(self.client.query_one(&sql, &[&request])).map_err(|error| refused(&error))?;
         Ok(serde_json::from_str(row.get::<_, &str>("answer")).expect("the answer is JSON"))
