@@ -98,7 +98,7 @@ END;
 CREATE VIEW outbox_json (json) AS SELECT NULL WHERE FALSE;
 CREATE TRIGGER outbox_json_check INSTEAD OF INSERT ON outbox_json
 WHEN length(NEW.json) - length(replace(replace(NEW.json, '[', ''), '{', '')) > 30
-    OR NEW.json GLOB '*[0-9][eE]*'
+    OR NEW.json GLOB '*[0-9][eE][0-9][0-9][0-9]*' OR NEW.json GLOB '*[0-9][eE]+[0-9][0-9][0-9]*'
     OR NEW.json GLOB
         '*[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]*'
 BEGIN

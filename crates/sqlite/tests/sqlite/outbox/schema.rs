@@ -4,7 +4,7 @@ use gristmill_core::{JobFilter, JobState};
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::answer::{CANCEL, ENQUEUE, GET, UPDATE, send, try_send};
+use super::answer::{CANCEL, ENQUEUE, GET, UPDATE, send, try_send, try_send_text};
 use super::equal::{assert_equal, content};
 use super::request;
 use super::twins::Side;
@@ -102,4 +102,24 @@ fn the_printed_schema_makes_a_file_that_is_served() {
     raw.execute_batch(&gristmill_sqlite::Sqlite::schema()).unwrap();
     send(&raw, ENQUEUE, &request::enqueue(&file.jobs(2)));
     assert_eq!(count(&file.open(), JobFilter::new()), 2);
+}
+
+#[test]
+fn the_readme_shows_the_statements_that_are_sent_and_a_request_that_is_taken() {
+    let readme = include_str!("../../../README.md");
+    let sql = readme.split_once("```sql\n").unwrap().1.split_once("```").unwrap().0;
+    let statements: Vec<&str> = sql.split_terminator(";\n").collect();
+    assert_eq!(statements, [ENQUEUE, CANCEL, UPDATE, GET]);
+    let row = readme.lines().find_map(|line| line.strip_prefix("| enqueue | `")).unwrap();
+    let request = serde_json::from_str(row.split_once('`').unwrap().0).unwrap();
+    let side = Side::new();
+    assert_eq!(send(&side.raw, statements[0], &request)["answers"], json!([{"created": true}]));
+    let get = json!({"schema": request::SCHEMA, "ids": [request["jobs"][0]["id"], "x", null]});
+    let shown = send(&side.raw, statements[3], &get);
+    assert_eq!(
+        (&shown["jobs"][0]["kind"], &shown["jobs"][1], &shown["jobs"][2]),
+        (&json!("welcome"), &json!(null), &json!(null))
+    );
+    let error = try_send_text(&side.raw, GET, "{").unwrap_err().to_string();
+    assert_eq!(error, "malformed JSON");
 }
