@@ -6,6 +6,7 @@ mod equal;
 mod migrated;
 mod protocol;
 mod qualified;
+mod readme;
 mod refused;
 mod rights;
 mod transaction;

@@ -11,7 +11,7 @@ use gristmill_testkit::block_on;
 use super::{Caller, Refused};
 use crate::fixture::{Schema, complete, count, fetch, name, register};
 
-fn enqueue(caller: &Caller, arguments: &str) -> Result<JobId, Refused> {
+pub(super) fn enqueue(caller: &Caller, arguments: &str) -> Result<JobId, Refused> {
     let id = caller.try_value(&format!("SELECT {{schema}}.enqueue({arguments})"))?;
     Ok(id.parse().expect("it is an id"))
 }
@@ -127,7 +127,7 @@ fn a_time_is_now_after_a_delay_at_an_instant_or_never_before_a_release() {
 }
 
 /// Options and what the error names; then its remedy.
-const REFUSED: [(&str, &str, &str); 41] = [
+const REFUSED: [(&str, &str, &str); 43] = [
     ("'two words'", "`kind`", "A-Z a-z 0-9"),
     ("''", "`kind`", "1 to 64"),
     ("repeat('k', 65)", "`kind`", "1 to 64"),
@@ -138,6 +138,9 @@ const REFUSED: [(&str, &str, &str); 41] = [
     ("'k', '[18446744073709551616]'", "64 bits", "text"),
     ("'k', '[-9223372036854775809]'", "64 bits", "text"),
     ("'k', '[1e400]'", "64 bits", "text"),
+    ("'k', '[1e20]'", "64 bits", "text"),
+    // As jsonb writes them: a space behind each comma.
+    ("'k', to_jsonb(array_fill(1, ARRAY[349526]))", "`args` has 1048578 bytes", "reference"),
     ("'k', '{}', '7'", "`options`", "queue, priority"),
     ("'k', '{}', '{\"colour\":1}'", "`colour`", "queue, priority"),
     ("'k', '{}', '{\"queue\":\"a b\"}'", "`queue` cannot be \"a b\"", "A-Z a-z 0-9"),
@@ -207,6 +210,8 @@ fn what_the_rules_refuse_is_named_with_its_remedy_and_stores_nothing() {
     let taken = [
         "repeat('k', 64)",
         "'k', to_jsonb(repeat('x', 1048574))",
+        "'k', to_jsonb(array_fill(1, ARRAY[349525]))",
+        "'k', '[1e19]'",
         "'k', (repeat('[', 30) || repeat(']', 30))::jsonb",
         "'k', '[18446744073709551615, -9223372036854775808, 123456789012345678901.5, \"1234567890123456789012345678901\"]'",
         "'k', '{}', jsonb_build_object('unique_key', repeat('é', 127))",
@@ -248,46 +253,4 @@ fn ids_of_one_session_grow_and_are_of_version_7() {
         let bytes = id.as_bytes();
         assert_eq!((bytes[6] >> 4, bytes[8] >> 6), (7, 2), "{id}");
     }
-}
-
-#[test]
-fn the_function_says_of_itself_what_it_takes_and_of_which_version_it_is() {
-    let schema = Schema::new();
-    let caller = Caller::of(&schema);
-    let comment = caller
-        .value("SELECT obj_description('{schema}.enqueue(text, jsonb, jsonb)'::regprocedure, 'pg_proc')");
-    let unknown = enqueue(&caller, "'k', '{}', '{\"colour\":1}'").expect_err("it is not known");
-    let options = unknown.hint.expect("it has a remedy");
-    let options = options.split_once(": ").expect("it lists them").1.trim_end_matches('.').to_owned();
-    assert!(comment.contains("version 2"), "{comment}");
-    for option in options.split(", ") {
-        assert!(comment.contains(option), "the comment does not name {option}");
-        assert!(
-            include_str!("../../../README.md").contains(&format!("`{option}`")),
-            "the README does not name {option}"
-        );
-    }
-}
-
-#[test]
-fn a_trigger_enqueues_with_the_row_that_it_is_for() {
-    let schema = Schema::new();
-    let (backend, caller) = (schema.open(), Caller::of(&schema));
-    let readme = include_str!("../../../README.md");
-    let trigger = readme
-        .split("```sql\n")
-        .find(|part| part.contains("CREATE TRIGGER"))
-        .expect("the README has an example");
-    let trigger = trigger.split("```").next().expect("it has a text").replace("gristmill.", "{schema}.");
-    caller.run("CREATE TABLE {schema}.mine (n int)");
-    caller.run(&format!(
-        "SET search_path = {{schema}}; CREATE TABLE orders (id bigint PRIMARY KEY, mail text); {trigger}"
-    ));
-    caller.run("BEGIN; INSERT INTO orders VALUES (1, 'a@example.org'); ROLLBACK");
-    assert_eq!(count(&backend, JobFilter::new()), 0);
-    caller.run("INSERT INTO orders VALUES (1, 'a@example.org'), (2, 'b@example.org')");
-    assert_eq!(count(&backend, JobFilter::new()), 2);
-    let args =
-        caller.value("SELECT string_agg(convert_from(args, 'UTF8'), ' ' ORDER BY id) FROM {schema}.jobs");
-    assert!(args.contains(r#""order_id": 1"#) && args.contains(r#""order_id": 2"#), "{args}");
 }
