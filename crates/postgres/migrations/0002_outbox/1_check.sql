@@ -19,46 +19,42 @@ CREATE FUNCTION gristmill.outbox_is_odd(given pg_catalog.text) RETURNS pg_catalo
 SELECT pg_catalog.strpos(given, E'\\u') OPERATOR(pg_catalog.>) 0
         AND given OPERATOR(pg_catalog.~) E'\\\\u(0000|[dD][89a-fA-F])'
     OR given OPERATOR(pg_catalog.~) '[0-9]([0-9]{18}|[eE][+]?[0-9]{3})'
-        AND given OPERATOR(pg_catalog.~) '[0-9]{19}|(^|[][,:[:space:]])-?[0-9.]+[eE][+]?[0-9]{3}'
+        AND given OPERATOR(pg_catalog.~) '(^|[][,:[:space:]])-?([0-9]{19}|[0-9.]+[eE][+]?[0-9]{3})'
     OR pg_catalog.octet_length(given) OPERATOR(pg_catalog.-)
         pg_catalog.octet_length(pg_catalog.replace(pg_catalog.replace(given, '[', ''), '{', '')) OPERATOR(pg_catalog.>) 30
 $gristmill_function$;
 
--- Which rule of args a JSON text breaks, or NULL: what another store or reader would change. A store keeps the text as it
--- is, so it is the text that is looked at: integers are told from other numbers by how they are written.
+-- Which rule of args a JSON text breaks, or NULL: what another store or reader would change. jsonb takes no NUL and no lone
+-- surrogate. Numbers are looked at as they are written, which tells integers from others.
 CREATE FUNCTION gristmill.outbox_json_fault(given text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
-    -- Every backslash that is left begins an escape.
-    escapes CONSTANT text := replace(given, E'\\\\', '__');
-    -- Without what is in strings.
-    shape CONSTANT text := regexp_replace(replace(escapes, E'\\"', ''), '"[^"]*"', '""', 'g');
-    brackets text := translate(regexp_replace(shape, '[^][{}]', '', 'g'), '{}', '[]');
+    parsed jsonb;
     part text;
 BEGIN
-    IF position(E'\\u0000' IN escapes) > 0 THEN
-        RETURN 'hold NUL';
-    ELSIF regexp_replace(escapes, E'\\\\u[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F][0-9a-fA-F]{2}', '', 'g')
-            ~ E'\\\\u[dD][89a-fA-F]' THEN
-        RETURN 'hold a lone surrogate';
+    parsed := given;
+    IF jsonb_path_exists(parsed, 'strict $.**{30 to last} ? (@.type() == "object" || @.type() == "array")') THEN
+        RETURN 'are nested deeper than 30 levels';
     END IF;
-    FOR part IN SELECT number[1] FROM regexp_matches(shape, '-?[0-9][-+.0-9eE]*', 'g') AS number LOOP
-        IF part ~ '^-?[0-9]{19,}$' AND (length(part) > 20
-                    OR part::numeric NOT BETWEEN -9223372036854775808 AND 18446744073709551615)
-                -- From the middle between the largest number of 64 bits and the next one on it would be infinite.
-                OR part ~ '[.eE]' AND abs(part::numeric) >= 1.797693134862315807e308 THEN
-            RETURN 'have a number that does not fit 64 bits';
-        END IF;
-    END LOOP;
-    -- Each round takes the innermost.
-    FOR level IN 1..30 LOOP
-        EXIT WHEN brackets = '';
-        brackets := replace(brackets, '[]', '');
-    END LOOP;
-    RETURN CASE WHEN brackets <> '' THEN 'are nested deeper than 30 levels' END;
-EXCEPTION WHEN numeric_value_out_of_range OR invalid_text_representation THEN
-    RETURN 'have a number that does not fit 64 bits';
+    IF given ~ '[0-9]([0-9]{18}|[eE][+]?[0-9]{3})' THEN
+        -- Those that are long, or large, outside of strings.
+        FOR part IN SELECT number[1] FROM regexp_matches(
+            regexp_replace(replace(replace(given, E'\\\\', ''), E'\\"', ''), '"[^"]*"', '""', 'g'),
+            '-?[0-9][-+.0-9eE]{18,}|-?[0-9.]+[eE][+]?[0-9]{3,}', 'g') AS number
+        LOOP
+            IF part ~ '^-?[0-9]+$' AND part::numeric NOT BETWEEN -9223372036854775808 AND 18446744073709551615
+                    -- From the middle between the largest number of a double and the next one on it would be infinite.
+                    OR part ~ '[.eE]' AND abs(part::numeric) >= 1.797693134862315807e308 THEN
+                RETURN 'have a number that does not fit 64 bits';
+            END IF;
+        END LOOP;
+    END IF;
+    RETURN NULL;
+EXCEPTION
+    WHEN untranslatable_character THEN RETURN 'hold NUL';
+    WHEN invalid_text_representation THEN RETURN 'hold a lone surrogate';
+    WHEN numeric_value_out_of_range THEN RETURN 'have a number that does not fit 64 bits';
 END
 $gristmill_function$;
 
