@@ -3,7 +3,7 @@
 use gristmill_core::{Clock, JobFilter, JobId, SystemClock};
 use gristmill_testkit::{REFUSED_ACTS, REFUSED_JOBS, REFUSED_PATCHES, TAKEN_ARGS};
 
-use super::{Caller, about, storing, written};
+use super::{Caller, Refused, about, storing, written};
 use crate::fixture::{Schema, count};
 
 fn jobs(jobs: &str) -> String {
@@ -81,6 +81,9 @@ fn args_at_their_limits_are_taken() {
     }
 }
 
+/// Stores a job with an id.
+type Way<'w> = &'w dyn Fn(&str) -> Result<(), Refused>;
+
 /// An id that was made so many minutes from now.
 fn id_in(minutes: i64) -> String {
     let at = SystemClock.now().as_millis() + minutes * 60_000;
@@ -100,7 +103,7 @@ fn an_id_of_more_than_an_hour_ahead_is_refused_and_the_remedy_is_named() {
         written(&job).replacen(&job.id.to_string(), id, 1)
     };
     // By itself, in company, and by the function for people.
-    let ways: [&dyn Fn(&str) -> Result<(), super::Refused>; 3] = [
+    let ways: [Way<'_>; 3] = [
         &|id| caller.try_ask("enqueue", &jobs(&with(id))).map(drop),
         &|id| caller.try_ask("enqueue", &jobs(&format!("{},{}", with(&id_in(0)), with(id)))).map(drop),
         &|id| {

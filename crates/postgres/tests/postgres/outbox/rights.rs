@@ -60,6 +60,8 @@ fn a_role_that_only_produces_needs_the_functions_alone_and_reads_and_drops_nothi
     assert_eq!(caller.ask("cancel", &about(&[jobs[1].id], ""))["verdicts"][0]["verdict"], "done");
     assert_eq!(caller.ask("get", &about(&[jobs[1].id], ""))["jobs"][0]["state"], "cancelled");
     caller.run("SELECT {schema}.enqueue('work', '{}', '{\"queue\":\"line\",\"unique_key\":\"k\"}')");
+    let ahead = storing(&jobs[..1]).replace(&jobs[0].id.to_string(), "ffffffff-ffff-7fff-bfff-ffffffffffff");
+    assert_eq!(caller.try_ask("enqueue", &ahead).expect_err("it is in no partition").code, "22023");
     assert_eq!(count(&backend, JobFilter::new()), 3);
     assert_eq!(fetch(&backend, register(&backend), 1, 10).len(), 2);
 
