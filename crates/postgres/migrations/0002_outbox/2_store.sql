@@ -278,6 +278,7 @@ BEGIN
         AND (asked OPERATOR(pg_catalog.->>) 'schema') OPERATOR(pg_catalog.=) '2'
         AND kind OPERATOR(pg_catalog.!~) '[^-A-Za-z0-9._:/]' AND kind OPERATOR(pg_catalog.<>) ''
         AND pg_catalog.octet_length(kind) OPERATOR(pg_catalog.<=) 64
+        AND pg_catalog.octet_length(job OPERATOR(pg_catalog.->>) 'id') OPERATOR(pg_catalog.=) 36
         AND (job OPERATOR(pg_catalog.->) 'priority') OPERATOR(pg_catalog.>=) '-10' AND urgency OPERATOR(pg_catalog.<=) 10
         AND (job OPERATOR(pg_catalog.->) 'max_attempts') OPERATOR(pg_catalog.>=) '1' AND most OPERATOR(pg_catalog.<=) 65535
         AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'args') OPERATOR(pg_catalog.=) 'string'

@@ -33,6 +33,13 @@ fn a_request_that_no_library_writes_is_an_error_and_stores_nothing() {
         assert_refused(&caller, "enqueue", &jobs(&bad));
         assert_refused(&caller, "enqueue", &jobs(&format!("{},{bad}", written(&schema.job()))));
     }
+    // What a cast would take, and SQLite does not.
+    let id = schema.job().id.to_string();
+    for other in [format!("{{{id}}}"), id.replace('-', "")] {
+        let bad = written(&good).replacen(&good.id.to_string(), &other, 1);
+        assert_refused(&caller, "enqueue", &jobs(&bad));
+        assert_refused(&caller, "cancel", &format!(r#"{{"schema":2,"ids":["{other}"]}}"#));
+    }
     for request in [
         "",
         "7",

@@ -74,7 +74,8 @@ fn malformed_requests_are_refused() {
 fn malformed_jobs_are_refused_and_nothing_of_their_batch_is_stored() {
     let long = "x".repeat(65);
     let members = json!({
-        "id": [null, 7, "", "x", "019a9b3e-7c00-7000-8000-00000000000", {}],
+        "id": [null, 7, "", "x", "019a9b3e-7c00-7000-8000-00000000000",
+            "019a9b3e7c0070008000000000000000", "{019a9b3e-7c00-7000-8000-000000000000}", {}],
         "kind": [null, 7, "", "a b", "ä", "a\u{0}b", long],
         "queue": [null, 7, "", "a'b", "%", "a\u{0}b", long],
         "priority": [null, "0", 0.5, -11, 11, u64::MAX],
