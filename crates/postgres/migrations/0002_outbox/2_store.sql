@@ -255,8 +255,8 @@ $gristmill_function$;
 --
 -- One plain job of a queue that is there takes a short way: two inserts. Everything else, and all that is wrong, is the
 -- business of `outbox_store`; a later version of the schema, too, until it makes this function anew. `ON CONFLICT` names
--- no column: the partitions' indexes would be looked for each time. A number
--- is larger than any text to jsonb, so that one comparison tells that it is one.
+-- no column: the partitions' indexes would be looked for each time. In the order of jsonb a number comes behind every text,
+-- so that one comparison holds a member to its lowest value and to its type.
 CREATE FUNCTION gristmill.outbox_enqueue(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     AS $gristmill_function$
