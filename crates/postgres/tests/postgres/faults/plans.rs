@@ -22,7 +22,7 @@ const LARGE: [&str; 10] =
     ["jobs", "attempts", "ready", "waiting", "ended", "uniques", "expiries", "events", "logs", "claims"];
 
 /// Statements that read a large table as a whole, which, and why they may.
-const WHOLE: [(&str, &[&str], &str); 5] = [
+const WHOLE: [(&str, &[&str], &str); 9] = [
     (
         "counts",
         &["ready", "waiting", "ended", "claims"],
@@ -36,16 +36,23 @@ const WHOLE: [(&str, &[&str], &str); 5] = [
     ("locate", &["claims"], "an operator looks at running jobs; which claims list them is not known"),
     ("walk_claims_up", &["claims"], "an operator lists running jobs"),
     ("walk_claims_down", &["claims"], "an operator lists running jobs"),
+    ("walk_cancelled_up", &["ended"], PASSED_OVER),
+    ("walk_cancelled_down", &["ended"], PASSED_OVER),
+    ("walk_discarded_up", &["ended"], PASSED_OVER),
+    ("walk_discarded_down", &["ended"], PASSED_OVER),
 ];
+const PASSED_OVER: &str =
+    "an operator lists jobs of one state; where those of the other one are few they are passed over";
 
 /// Statements that read a large table as a whole, however few rows they give.
-const CARELESS: [&str; 7] = [
+const CARELESS: [&str; 8] = [
     "SELECT count(*) FROM {schema}.jobs",
     "SELECT id FROM {schema}.ready ORDER BY id",
     "SELECT id FROM {schema}.jobs ORDER BY created_at LIMIT 10",
     "SELECT id FROM {schema}.jobs ORDER BY md5(id::text) LIMIT 10",
     "SELECT max(id::text) FROM {schema}.waiting LIMIT 1",
     "SELECT id FROM {schema}.ended WHERE finished_at < 0 ORDER BY id LIMIT 1",
+    "SELECT id FROM {schema}.ended WHERE delete_at >= 0 AND finished_at < 0 LIMIT 1",
     "WITH every AS MATERIALIZED (SELECT id FROM {schema}.waiting ORDER BY id) SELECT id FROM every LIMIT 1",
 ];
 

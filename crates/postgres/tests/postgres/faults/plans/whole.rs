@@ -7,6 +7,8 @@ use super::LARGE;
 
 /// What has taken all rows below it before it gives the first.
 const TAKES_ALL: [&str; 5] = ["Sort", "Aggregate", "Materialize", "Hash", "WindowAgg"];
+/// The condition of `waiting_due`, which a plan repeats where it locks rows.
+const REPEATED: &str = "Filter: (state = ANY ('{1,4}'::integer[]))";
 /// Plans that stand beside the one they are shown in: no end of that one ends them.
 const BESIDE: [&str; 3] = ["CTE ", "InitPlan ", "SubPlan "];
 
@@ -39,12 +41,18 @@ pub(super) fn read_as_a_whole<'p>(plan: &'p str, first_columns: &HashMap<String,
             .map(|below| below.trim_start())
             .collect();
         let index = before.rsplit_once(" using ").map_or("", |(_, index)| index.trim_matches('"'));
-        let is_on_first_column =
-            |condition: &str| first_columns.get(index).is_some_and(|column| condition.contains(column));
+        // A range is no look-up where rows of it are thrown away: what lies in it may be all of the table.
+        let is_filtered = details.iter().any(|detail| detail.starts_with("Filter: ") && *detail != REPEATED);
+        let is_look_up = |condition: &str| {
+            let Some(column) = first_columns.get(index) else { return false };
+            let is_equal = [format!("({column} = "), format!("ROW({column}, ")]
+                .iter()
+                .any(|said| condition.contains(said));
+            condition.contains(column) && (is_equal || !is_filtered)
+        };
         let has_condition =
-            details.iter().any(|detail| detail.strip_prefix("Index Cond: ").is_some_and(is_on_first_column));
+            details.iter().any(|detail| detail.strip_prefix("Index Cond: ").is_some_and(is_look_up));
         // In the order of an index, each row wanted, with an end: what is read does not grow with the table.
-        let is_filtered = details.iter().any(|detail| detail.starts_with("Filter: "));
         let has_end = !is_filtered && has_end(&lines[..place], depth(line));
         let by_index =
             !has_condition && (before.contains("Bitmap Heap") || (before.contains("Index") && !has_end));
