@@ -1,9 +1,10 @@
-//! Claims are locked in the order of their nonces, so that no two who want the same ones wait for each other crosswise.
+//! Claims are locked in the order of their nonces and jobs in the order of their ids, so that no two who want the same ones
+//! wait for each other crosswise.
 
 use std::thread;
 
 use gristmill_core::{
-    Backend, Call, FetchedJob, FinishItem, FinishRequest, Finished, JobState, VerbRequest, Verdict,
+    Backend, Call, FetchedJob, FinishItem, FinishRequest, Finished, JobId, JobState, VerbRequest, Verdict,
 };
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
@@ -98,6 +99,28 @@ fn finishes_and_cancels_of_the_same_two_claims_crosswise_never_deadlock() {
         assert_eq!(raw.rows("claims"), 0);
     }
     drop((one, other, operator, raw, watcher));
+    assert_no_deadlocks(&site.url);
+}
+
+#[test]
+fn acts_on_the_same_jobs_in_another_order_never_deadlock() {
+    let site = Site::at(&Server::shared().fresh_database());
+    let (raw, watcher) = (site.raw(), site.raw());
+    let [one, other] = [(); 2].map(|()| site.open());
+    let ids = site.put(&one, JOBS);
+    let backwards: Vec<JobId> = ids.iter().rev().copied().collect();
+    raw.run("BEGIN; SELECT FROM {schema}.jobs ORDER BY id LIMIT 1 FOR UPDATE");
+    let verdicts = thread::scope(|scope| {
+        let acting = [(&one, ids), (&other, backwards)].map(|(backend, ids)| {
+            scope.spawn(move || block_on(backend.cancel(Call::new(), VerbRequest::ids(ids))))
+        });
+        watcher.wait_for_waiters(2);
+        raw.run("ROLLBACK");
+        acting.map(|acting| acting.join().expect("it ends").expect("a cancel is answered").jobs)
+    });
+    let done = verdicts.iter().flatten().filter(|(_, verdict)| *verdict == Verdict::Done);
+    assert_eq!(done.count(), JOBS, "each job is cancelled once");
+    drop((one, other, raw, watcher));
     assert_no_deadlocks(&site.url);
 }
 
