@@ -44,6 +44,16 @@ impl Refusal {
         Self { is_lost: true, ..Self::new(None, "the connection was lost", source) }
     }
 
+    /// For adapters of SQLite whose driver does not tell whether the connection is in a transaction: inside of one, these
+    /// statements fail and change nothing (sqlite.org/lang_transaction.html); outside, they go well and change nothing.
+    pub const SQLITE_PROBE: &'static str = "BEGIN; ROLLBACK";
+
+    /// SQLite has ended the transaction by itself (at an `INSERT OR ROLLBACK`, a full disk, an I/O error), and the driver
+    /// still counts itself inside. For adapters that see this: what they sent now would be stored at once, alone.
+    pub fn rolled_back() -> Self {
+        Self::new(None, NO_TRANSACTION, "SQLite has ended the transaction at an error")
+    }
+
     /// The same refusal, of a statement that may have been a transaction of its own: if the connection was lost, it may
     /// have been stored. For adapters that see that no transaction has begun.
     pub fn outside_transaction(mut self) -> Self {
@@ -125,6 +135,9 @@ impl Refusal {
 /// Every SQLSTATE has as many; a result code of SQLite has fewer.
 const SQLSTATE_BYTES: usize = 5;
 
+/// What SQLite says of a COMMIT or ROLLBACK that has nothing to end.
+const NO_TRANSACTION: &str = "no transaction is active";
+
 /// A kind, a message and a remedy.
 type Meaning = (Kind, String, Option<String>);
 
@@ -184,6 +197,11 @@ fn of_sqlite(code: Option<u32>, message: &str, act: Option<(&Outbox, Verb)>) -> 
         (_, Some((outbox, _))) if says("no such table: outbox_") || says("no such table: main.outbox_") => {
             no_outbox(outbox)
         }
+        _ if says(NO_TRANSACTION) => meaning(
+            Kind::Refused,
+            "the transaction is rolled back already: SQLite ended it at a statement that failed before this one",
+            "roll it back for the driver as well, and begin anew",
+        ),
         _ if says("database is locked") || says("database table is locked") => busy(),
         _ if says("attempt to write a readonly database") => read_only(),
         _ if says("database or disk is full") => full(),
@@ -319,6 +337,7 @@ mod tests {
             (None, "database is locked", Kind::Busy, "repeat the whole transaction"),
             (None, "attempt to write a readonly database", Kind::ReadOnly, "can only be read"),
             (None, "database or disk is full", Kind::Full, "the disk is full"),
+            (Some("1"), "cannot commit - no transaction is active", Kind::Refused, "is rolled back already"),
             (
                 Some("1811"),
                 "outbox: the request is not JSON",
@@ -331,6 +350,15 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Backend(kind), "{code:?} {message}");
             assert!(error.to_string().contains(words), "{code:?}: {error}");
         }
+    }
+
+    #[test]
+    fn what_sqlite_has_rolled_back_is_not_stored_and_to_begin_anew() {
+        let error = Refusal::rolled_back().into_error(&Outbox::sqlite(), Verb::Enqueue);
+        assert_eq!(error.kind(), ErrorKind::Backend(Kind::Refused), "{error}");
+        assert!(error.to_string().contains("the transaction is rolled back already"), "{error}");
+        assert_eq!((error.certainty(), error.is_retryable()), (Certainty::NotStored, false));
+        assert!(error.hint().is_some_and(|hint| hint.contains("begin anew")), "{error:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-use diesel::connection::{AnsiTransactionManager, TransactionManager as _};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection as _, TransactionManager as _};
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::Error as DieselError;
 use diesel::sql_types::Text;
@@ -34,6 +34,10 @@ impl BlockingDriver for Connection<'_> {
     fn send(&mut self, call: &Call) -> Result<String, Refusal> {
         let status = AnsiTransactionManager::transaction_manager_status_mut(self.0);
         let is_inside = matches!(status.transaction_depth(), Ok(Some(_)));
+        // What diesel counts, SQLite may have ended.
+        if is_inside && self.0.batch_execute(Refusal::SQLITE_PROBE).is_ok() {
+            return Err(Refusal::rolled_back());
+        }
         Statement(call).get_result(self.0).map_err(|error| {
             let refusal = refusal(error);
             if is_inside { refusal } else { refusal.outside_transaction() }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection as _, TransactionManager as _};
-use diesel::{Connection as _, SqliteConnection};
+use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
 use gristmill::Certainty;
 use gristmill_core::{BackendErrorKind, ErrorKind};
 use gristmill_outbox_diesel::{Error, Outbox, Within as _, commit};
@@ -14,7 +14,7 @@ struct Diesel(SqliteConnection);
 
 impl Session for Diesel {
     fn execute(&mut self, sql: &str) -> Result<(), String> {
-        self.0.batch_execute(sql).map_err(|error| error.to_string())
+        diesel::sql_query(sql).execute(&mut self.0).map(drop).map_err(|error| error.to_string())
     }
 
     fn act(&mut self, outbox: &Outbox, act: Act) -> Result<Answer, Error> {
@@ -34,7 +34,8 @@ impl Adapter for Diesel {
         match body(self) {
             End::Commit => commit(&mut self.0),
             End::RollBack => {
-                AnsiTransactionManager::rollback_transaction(&mut self.0).expect("it rolls back");
+                // It fails where SQLite has done it already.
+                drop(AnsiTransactionManager::rollback_transaction(&mut self.0));
                 Ok(())
             }
         }
@@ -107,14 +108,14 @@ fn a_commit_that_is_held_up_asks_for_a_repeat() {
     let folder = tempfile::tempdir().expect("a folder is made");
     let path = folder.path().join("other.db").to_str().expect("it is a text").to_owned();
     let mut adapter = Diesel::connect(&path);
-    adapter.execute("CREATE TABLE users (number); INSERT INTO users VALUES (0)").expect("a table");
+    adapter.0.batch_execute("CREATE TABLE users (number); INSERT INTO users VALUES (0)").expect("a table");
     adapter.execute("PRAGMA busy_timeout = 20").expect("it is set");
     let mut row = |tx: &mut dyn Session| {
         tx.execute("INSERT INTO users VALUES (1)").expect("a row");
         End::Commit
     };
     let mut reader = Diesel::connect(&path);
-    reader.execute("BEGIN; SELECT count(*) FROM users").expect("it reads");
+    reader.0.batch_execute("BEGIN; SELECT count(*) FROM users").expect("it reads");
     let error = adapter.transaction(&mut row).expect_err("the reader holds it up");
     assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::Busy), "{error:?}");
     assert_eq!(error.certainty(), Certainty::NotStored, "{error:?}");

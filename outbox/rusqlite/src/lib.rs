@@ -3,22 +3,50 @@
 use gristmill_outbox::{BlockingDriver, Call, Database, InBlockingTransaction, Refusal};
 #[doc(no_inline)]
 pub use gristmill_outbox::{Error, Outbox, OutboxJob};
-use rusqlite::Transaction;
+use rusqlite::{Savepoint, Transaction};
 
 /// One of rusqlite's connections, as the outbox uses it; [`Within::within`] makes it.
 #[derive(Debug)]
-pub struct Connection<'c>(&'c rusqlite::Connection);
+pub struct Connection<'c> {
+    connection: &'c rusqlite::Connection,
+    is_transaction: bool,
+}
 
 /// Adds `within` to the outbox.
 pub trait Within {
-    /// Acts in the transaction that the connection is in. A [`Transaction`], a [`Savepoint`](rusqlite::Savepoint) and a
-    /// pool's connection are taken as well: they lead to theirs.
-    fn within<'c>(&self, connection: &'c rusqlite::Connection) -> InBlockingTransaction<'_, Connection<'c>>;
+    /// Acts in a [`Transaction`] or a [`Savepoint`], or on a [connection](rusqlite::Connection), in the transaction that it
+    /// is in. What a pool lends is passed as `&*lent`.
+    fn within<'c>(&self, tx: &'c impl Caller) -> InBlockingTransaction<'_, Connection<'c>>;
 }
 
 impl Within for Outbox {
-    fn within<'c>(&self, connection: &'c rusqlite::Connection) -> InBlockingTransaction<'_, Connection<'c>> {
-        self.in_blocking_transaction(Connection(connection))
+    fn within<'c>(&self, tx: &'c impl Caller) -> InBlockingTransaction<'_, Connection<'c>> {
+        self.in_blocking_transaction(tx.connection())
+    }
+}
+
+/// What [`Within::within`] takes: a transaction, a savepoint, or a connection.
+pub trait Caller {
+    /// Its connection.
+    fn connection(&self) -> Connection<'_>;
+}
+
+impl Caller for Transaction<'_> {
+    fn connection(&self) -> Connection<'_> {
+        Connection { connection: self, is_transaction: true }
+    }
+}
+
+impl Caller for Savepoint<'_> {
+    fn connection(&self) -> Connection<'_> {
+        Connection { connection: self, is_transaction: true }
+    }
+}
+
+/// Whether a transaction was begun on it, SQLite alone knows.
+impl Caller for rusqlite::Connection {
+    fn connection(&self) -> Connection<'_> {
+        Connection { connection: self, is_transaction: false }
     }
 }
 
@@ -28,9 +56,12 @@ impl BlockingDriver for Connection<'_> {
     }
 
     fn send(&mut self, call: &Call) -> Result<String, Refusal> {
-        let is_inside = !self.0.is_autocommit();
+        let is_inside = !self.connection.is_autocommit();
+        if self.is_transaction && !is_inside {
+            return Err(Refusal::rolled_back());
+        }
         let answer = self
-            .0
+            .connection
             .prepare_cached(call.statement())
             .and_then(|mut statement| statement.query_row([call.request()], |row| row.get(0)));
         answer.map_err(|error| {

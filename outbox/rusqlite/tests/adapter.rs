@@ -48,7 +48,8 @@ impl Adapter for Rusqlite<Connection> {
         match body(&mut tx) {
             End::Commit => commit(tx.0),
             End::RollBack => {
-                tx.0.rollback().expect("it rolls back");
+                // It fails where SQLite has done it already.
+                drop(tx.0.rollback());
                 Ok(())
             }
         }
@@ -80,6 +81,19 @@ fn a_savepoint_of_rusqlite_takes_jobs_and_takes_them_back() {
     commit(tx).expect("it commits");
     assert!(site.job(id).is_some());
     assert_eq!(site.jobs(), 1);
+}
+
+#[test]
+fn a_savepoint_that_sqlite_has_ended_takes_nothing() {
+    let site = Site::sqlite();
+    let mut connection = Rusqlite::connect(&site.url).0;
+    let savepoint = connection.savepoint().expect("a savepoint");
+    savepoint.execute_batch(&site.insert(1)).expect("a row");
+    savepoint.execute_batch("INSERT OR ROLLBACK INTO users VALUES (1)").expect_err("the row is there");
+    let error = site.outbox.within(&savepoint).enqueue(Letter::new(1)).expect_err("there is no transaction");
+    assert!(error.to_string().contains("is rolled back already"), "{error:?}");
+    drop(savepoint);
+    assert_eq!(site.jobs(), 0);
 }
 
 /// What a program sets on its connections, for its own tables, does not change what becomes of a job.

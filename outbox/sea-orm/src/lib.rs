@@ -71,12 +71,20 @@ impl<C: Caller> Driver for Connection<'_, C> {
             let message = format!("there is no outbox of {}", backend.as_str());
             return Err(Refusal::new(None, message, "the outbox is of PostgreSQL or SQLite"));
         }
+        let is_inside = self.connection.is_transaction();
+        // What sqlx counts, SQLite may have ended.
+        if is_inside
+            && backend == DbBackend::Sqlite
+            && self.connection.execute_unprepared(Refusal::SQLITE_PROBE).await.is_ok()
+        {
+            return Err(Refusal::rolled_back());
+        }
         let statement = Statement::from_sql_and_values(backend, call.statement(), [call.request().into()]);
         let answer = match self.connection.query_one_raw(statement).await {
             Ok(row) => row.map(|row| row.try_get_by_index(0)).transpose(),
             Err(error) => Err(error),
         };
-        let answer = answer.map_err(|error| refusal(error, self.connection.is_transaction()))?;
+        let answer = answer.map_err(|error| refusal(error, is_inside))?;
         answer.ok_or_else(|| Refusal::new(None, "the statement has answered nothing", "no row"))
     }
 }

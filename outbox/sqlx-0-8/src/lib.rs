@@ -7,6 +7,8 @@ use gristmill_outbox::{Driver, InTransaction, Refusal};
 pub use gristmill_outbox::{Error, Outbox, OutboxJob};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use sqlx::Connection as _;
+#[cfg(feature = "sqlite")]
+use sqlx::Executor as _;
 use sqlx::{Transaction, pool::PoolConnection};
 
 /// One of sqlx's connections, as the outbox uses it; [`Within::within`] makes it.
@@ -98,6 +100,10 @@ impl Driver for Connection<'_, sqlx::SqliteConnection> {
 
     async fn send(&mut self, call: &Call) -> Result<String, Refusal> {
         let is_inside = self.0.is_in_transaction();
+        // What sqlx counts, SQLite may have ended.
+        if is_inside && (&mut *self.0).execute(Refusal::SQLITE_PROBE).await.is_ok() {
+            return Err(Refusal::rolled_back());
+        }
         let query = sqlx::query_scalar(call.statement()).bind(call.request());
         query.fetch_one(&mut *self.0).await.map_err(|error| refusal(error, is_inside))
     }

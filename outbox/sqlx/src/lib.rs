@@ -5,6 +5,8 @@ use gristmill_outbox::{Call, Database};
 use gristmill_outbox::{Driver, InTransaction, Refusal};
 #[doc(no_inline)]
 pub use gristmill_outbox::{Error, Outbox, OutboxJob};
+#[cfg(feature = "sqlite")]
+use sqlx::Executor as _;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use sqlx::{AssertSqlSafe, Connection as _};
 use sqlx::{Transaction, pool::PoolConnection};
@@ -98,6 +100,10 @@ impl Driver for Connection<'_, sqlx::SqliteConnection> {
 
     async fn send(&mut self, call: &Call) -> Result<String, Refusal> {
         let is_inside = self.0.is_in_transaction();
+        // What sqlx counts, SQLite may have ended.
+        if is_inside && (&mut *self.0).execute(Refusal::SQLITE_PROBE).await.is_ok() {
+            return Err(Refusal::rolled_back());
+        }
         let query = sqlx::query_scalar(AssertSqlSafe(call.statement())).bind(call.request());
         query.fetch_one(&mut *self.0).await.map_err(|error| refusal(error, is_inside))
     }

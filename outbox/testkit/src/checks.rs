@@ -67,6 +67,7 @@ macro_rules! sqlite_checks {
             on_sqlite: a_connection_that_only_reads_is_an_error_that_says_so;
             on_sqlite: another_writer_is_an_error_that_asks_for_a_repeat;
             on_sqlite: a_snapshot_that_is_past_is_an_error_that_asks_for_a_repeat;
+            on_sqlite: a_transaction_that_sqlite_has_ended_takes_nothing;
         }
     };
 }

@@ -1,9 +1,10 @@
 //! What holds on SQLite.
 
-use gristmill_core::{BackendErrorKind, ErrorKind};
+use gristmill::{JobPatch, JobState};
+use gristmill_core::{BackendErrorKind, Certainty, ErrorKind};
 
 use crate::adapter::{Adapter, committed, rolled_back};
-use crate::{Letter, Site};
+use crate::{Letter, Site, runtime};
 
 /// A connection that may only read says so; a look is possible.
 pub fn a_connection_that_only_reads_is_an_error_that_says_so<A: Adapter>(site: &Site) {
@@ -45,4 +46,43 @@ pub fn a_snapshot_that_is_past_is_an_error_that_asks_for_a_repeat<A: Adapter>(si
         assert!(error.hint().is_some_and(|hint| hint.contains("BEGIN IMMEDIATE")), "{error:?}");
     });
     assert_eq!((site.rows(), site.jobs()), (1, 0));
+}
+
+/// SQLite ends a transaction by itself where a statement says so, or its disk is full. What the driver still takes for one
+/// stores nothing: its row is gone, and a job would be stored alone.
+pub fn a_transaction_that_sqlite_has_ended_takes_nothing<A: Adapter>(site: &Site) {
+    let mut adapter = A::connect(&site.url);
+    let other = runtime().block_on(site.client.enqueue(Letter::new(0))).expect("it is stored").id;
+    for row in 1..=2 {
+        rolled_back(&mut adapter, |tx| {
+            tx.execute(&site.insert(row)).expect("a row");
+            tx.enqueue(&site.outbox, Letter::new(1)).expect("the transaction is open");
+            let insert = site.insert(row).replace("INSERT", "INSERT OR ROLLBACK");
+            tx.execute(&insert).expect_err("the row is there");
+            let errors = [
+                tx.enqueue(&site.outbox, Letter::new(2)).map(drop),
+                tx.enqueue_many(&site.outbox, vec![Letter::new(3).into()]).map(drop),
+                tx.cancel(&site.outbox, other).map(drop),
+                tx.update(&site.outbox, other, JobPatch::default()).map(drop),
+                tx.get(&site.outbox, other).map(drop),
+            ]
+            .map(|result| result.expect_err("there is no transaction"));
+            for error in errors {
+                assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::Refused), "{error:?}");
+                assert_eq!(error.certainty(), Certainty::NotStored, "{error:?}");
+                assert!(error.to_string().contains("the transaction is rolled back already"), "{error:?}");
+                assert!(error.hint().is_some_and(|hint| hint.contains("begin anew")), "{error:?}");
+            }
+        });
+        let state = site.job(other).map(|job| job.state);
+        assert_eq!(
+            (site.rows(), site.jobs(), state),
+            (row - 1, row.unsigned_abs(), Some(JobState::Available))
+        );
+        committed(&mut adapter, |tx| {
+            tx.execute(&site.insert(row)).expect("a row");
+            tx.enqueue(&site.outbox, Letter::new(4)).expect("it is enqueued");
+        });
+    }
+    assert_eq!((site.rows(), site.jobs()), (2, 3));
 }
