@@ -81,49 +81,6 @@ fn a_commit_outside_of_a_transaction_is_an_error() {
     assert_eq!(error.certainty(), Certainty::NotStored, "{error:?}");
 }
 
-/// A constraint that is checked at COMMIT: certainly nothing is stored, and the connection is free for the repeat.
-#[test]
-fn a_commit_that_is_refused_has_stored_nothing() {
-    let site = Site::sqlite();
-    site.execute("CREATE TABLE pets (owner REFERENCES users DEFERRABLE INITIALLY DEFERRED)");
-    let mut adapter = Diesel::connect(&site.url);
-    adapter.execute("PRAGMA foreign_keys = ON").expect("it is set");
-    let mut orphan = |tx: &mut dyn Session| {
-        tx.execute("INSERT INTO pets VALUES (7)").expect("a row");
-        tx.act(&site.outbox, Act::Enqueue(Letter::new(1).into())).expect("it is enqueued");
-        End::Commit
-    };
-    let error = adapter.transaction(&mut orphan).expect_err("the owner is not there");
-    assert_eq!(error.certainty(), Certainty::NotStored, "{error:?}");
-    assert_eq!(site.jobs(), 0);
-    site.execute(&site.insert(7));
-    adapter.transaction(&mut orphan).expect("the owner is there");
-    assert_eq!(site.jobs(), 1);
-}
-
-/// Only in the journal modes with a rollback journal can a reader hold up a commit; Gristmill's files use the other one,
-/// unless the program changes that.
-#[test]
-fn a_commit_that_is_held_up_asks_for_a_repeat() {
-    let folder = tempfile::tempdir().expect("a folder is made");
-    let path = folder.path().join("other.db").to_str().expect("it is a text").to_owned();
-    let mut adapter = Diesel::connect(&path);
-    adapter.0.batch_execute("CREATE TABLE users (number); INSERT INTO users VALUES (0)").expect("a table");
-    adapter.execute("PRAGMA busy_timeout = 20").expect("it is set");
-    let mut row = |tx: &mut dyn Session| {
-        tx.execute("INSERT INTO users VALUES (1)").expect("a row");
-        End::Commit
-    };
-    let mut reader = Diesel::connect(&path);
-    reader.0.batch_execute("BEGIN; SELECT count(*) FROM users").expect("it reads");
-    let error = adapter.transaction(&mut row).expect_err("the reader holds it up");
-    assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::Busy), "{error:?}");
-    assert_eq!(error.certainty(), Certainty::NotStored, "{error:?}");
-    assert!(error.is_retryable());
-    drop(reader);
-    adapter.transaction(&mut row).expect("the repeat commits");
-}
-
 /// What a COMMIT wrote before the disk failed may be found by the next to open the file; here it was not enough.
 #[cfg(unix)]
 #[test]

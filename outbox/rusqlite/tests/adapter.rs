@@ -120,47 +120,6 @@ fn the_settings_of_a_connection_do_not_matter() {
     assert_eq!(site.job(id).map(|job| (job.state, job.spec)), Some((seen.state, seen.spec)));
 }
 
-/// A constraint that is checked at COMMIT: certainly nothing is stored, and the connection is free for the repeat.
-#[test]
-fn a_commit_that_is_refused_has_stored_nothing() {
-    let site = Site::sqlite();
-    site.execute("CREATE TABLE pets (owner REFERENCES users DEFERRABLE INITIALLY DEFERRED)");
-    let mut connection = Rusqlite::connect(&site.url).0;
-    connection.execute_batch("PRAGMA foreign_keys = ON").expect("it is set");
-    let tx = connection.transaction().expect("a transaction begins");
-    tx.execute("INSERT INTO pets VALUES (7)", []).expect("a row");
-    site.outbox.within(&tx).enqueue(Letter::new(1)).expect("it is enqueued");
-    let error = commit(tx).expect_err("the owner is not there");
-    assert_eq!(error.certainty(), Certainty::NotStored, "{error:?}");
-    assert!(connection.is_autocommit());
-    assert_eq!(site.jobs(), 0);
-}
-
-/// Only in the journal modes with a rollback journal can a reader hold up a commit; Gristmill's files use the other one,
-/// unless the program changes that.
-#[test]
-fn a_commit_that_is_held_up_asks_for_a_repeat() {
-    let folder = tempfile::tempdir().expect("a folder is made");
-    let mut adapter = Rusqlite::connect(folder.path().join("other.db").to_str().expect("it is a text"));
-    adapter.0.execute_batch("CREATE TABLE users (number); PRAGMA busy_timeout = 20").expect("a table");
-    let reader = Rusqlite::connect(adapter.0.path().expect("it has a path")).0;
-    reader.execute_batch("BEGIN; SELECT count(*) FROM users").expect("it reads");
-    let tx = adapter.0.transaction().expect("a transaction begins");
-    tx.execute("INSERT INTO users VALUES (1)", []).expect("a row");
-    let error = commit(tx).expect_err("the reader holds it up");
-    assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::Busy), "{error:?}");
-    assert_eq!(error.certainty(), Certainty::NotStored, "{error:?}");
-    assert!(error.is_retryable());
-    assert!(adapter.0.is_autocommit(), "it was rolled back");
-    drop(reader);
-    adapter
-        .transaction(&mut |tx| {
-            tx.execute("INSERT INTO users VALUES (1)").expect("a row");
-            End::Commit
-        })
-        .expect("the repeat commits");
-}
-
 /// What a COMMIT wrote before the disk failed may be found by the next to open the file; here it was not enough.
 #[cfg(unix)]
 #[test]

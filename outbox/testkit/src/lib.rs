@@ -11,6 +11,7 @@
 //! those on SQLite have a file each. A driver that is asynchronous blocks here, on a runtime with more than one thread.
 
 mod adapter;
+pub mod apart;
 mod checks;
 mod example;
 mod letter;
@@ -18,6 +19,7 @@ pub mod on_both;
 pub mod on_postgres;
 pub mod on_sqlite;
 mod site;
+pub mod wake;
 
 pub use adapter::{Act, Adapter, Answer, End, Session, perform, perform_blocking};
 pub use example::run_example;

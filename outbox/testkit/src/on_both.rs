@@ -1,9 +1,8 @@
 //! What holds on every database.
 
-use std::sync::mpsc;
 use std::time::Duration;
 
-use gristmill::{ExistingBy, JobExt as _, JobPatch, JobState, Priority, Verdict, Worker};
+use gristmill::{ExistingBy, JobExt as _, JobPatch, JobState, Priority, Verdict};
 use gristmill_core::{
     Args, BackendErrorKind, Certainty, Enqueued, ErrorKind, JobSpec, Name, NewJob, RetryPolicy, When,
 };
@@ -11,11 +10,6 @@ use gristmill_outbox::Outbox;
 
 use crate::adapter::{Adapter, committed, rolled_back};
 use crate::{Letter, Site, runtime};
-
-/// Longer than anything takes here.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Longer than that: a worker that is not woken is late.
-const POLL: Duration = Duration::from_secs(60);
 
 /// A row of the user's and its job: neither is left by a rollback.
 pub fn a_transaction_that_is_rolled_back_leaves_no_job<A: Adapter>(site: &Site) {
@@ -64,31 +58,6 @@ pub fn a_job_waits_for_its_time_by_the_stores_clock<A: Adapter>(site: &Site) {
     assert_eq!(states, wanted);
     assert_eq!(jobs[0].run_at, jobs[0].created_at + hour);
     assert_eq!(jobs[1].run_at, at);
-}
-
-/// A worker that has nothing to do, and polls once a minute, runs the job at once.
-pub fn a_commit_wakes_a_worker_that_sleeps<A: Adapter>(site: &Site) {
-    let mut adapter = A::connect(&site.url);
-    let (heard, letters) = mpsc::channel();
-    let handler = move |letter: Letter| {
-        let heard = heard.clone();
-        async move { heard.send(letter.number).expect("somebody listens") }
-    };
-    let worker = Worker::builder(site.client.clone()).queue("default", 1).poll_interval(POLL).handle(handler);
-    let _inside = runtime().enter();
-    let worker = worker.build().expect("the settings hold");
-    let handle = worker.handle();
-    let running = runtime().spawn(worker.run());
-    let by_client = runtime().block_on(site.client.enqueue(Letter::new(1)));
-    by_client.expect("it is enqueued");
-    assert_eq!(letters.recv_timeout(PATIENCE), Ok(1), "the worker has begun");
-    committed(&mut adapter, |tx| {
-        tx.enqueue(&site.outbox, Letter::new(2)).expect("it is enqueued");
-    });
-    assert_eq!(letters.recv_timeout(PATIENCE), Ok(2), "the worker is woken");
-    handle.stop();
-    let report = runtime().block_on(running).expect("the worker's task ends").expect("the worker ends");
-    assert_eq!(report.stats.completed, 2);
 }
 
 /// A duplicate, by key or by id, is an answer, and what follows it is committed.
@@ -261,7 +230,7 @@ pub fn an_outbox_of_another_database_is_refused_before_anything_is_sent<A: Adapt
     assert_eq!(site.jobs(), 1);
 }
 
-/// What must stay goes through the client, which has a connection of its own.
+/// What must stay goes through the client, which has a connection of its own; what goes through the adapter does not stay.
 pub fn a_detached_job_stays_where_the_transaction_is_rolled_back<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     let (detached, attached) = rolled_back(&mut adapter, |tx| {

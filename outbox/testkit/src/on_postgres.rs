@@ -1,6 +1,6 @@
 //! What holds on PostgreSQL.
 
-use gristmill::{ExistingBy, JobExt as _};
+use gristmill::{Enqueue, ExistingBy, JobExt as _, JobId};
 use gristmill_core::{BackendErrorKind, Certainty, Enqueued, Error, ErrorKind};
 use gristmill_testserver::{FaultProxy, Postgres as Server};
 
@@ -83,12 +83,61 @@ pub fn at_stricter_levels_a_key_taken_meanwhile_asks_for_a_repeat<A: Adapter>(si
     }
 }
 
+/// So does a queue that another one has been the first to use since the snapshot.
+pub fn at_stricter_levels_a_queue_first_used_meanwhile_asks_for_a_repeat<A: Adapter>(site: &Site) {
+    let mut adapter = A::connect(&site.url);
+    for (row, level) in (1..).zip(STRICTER) {
+        let begin = format!("SET TRANSACTION ISOLATION LEVEL {level}");
+        let letter = Letter::new(row).queue(format!("queue-{row}"));
+        let (error, _) = ended(&mut adapter, End::RollBack, |tx| {
+            tx.execute(&begin).expect("it is set");
+            tx.execute(&site.insert(row)).expect("a row");
+            store(site, letter.clone());
+            tx.enqueue(&site.outbox, letter.clone()).expect_err("it cannot be serialized")
+        });
+        says(&error, BackendErrorKind::Busy, "repeat the whole transaction");
+        committed(&mut adapter, |tx| {
+            tx.execute(&begin).expect("it is set");
+            tx.execute(&site.insert(row)).expect("a row");
+            tx.enqueue(&site.outbox, letter).expect("it is enqueued");
+        });
+    }
+    assert_eq!((site.rows(), site.jobs()), (2, 4));
+}
+
+/// The server rolls back where COMMIT is asked for, and the drivers do not say so: who goes on behind an error is not told
+/// again.
+pub fn a_commit_where_a_statement_has_failed_is_no_error_and_stores_nothing<A: Adapter>(site: &Site) {
+    let mut adapter = A::connect(&site.url);
+    committed(&mut adapter, |tx| {
+        tx.execute(&site.insert(1)).expect("a row");
+        tx.enqueue(&site.outbox, Letter::new(1)).expect("it is enqueued");
+        tx.execute("SELECT 1 / 0").expect_err("it fails");
+    });
+    assert_eq!((site.rows(), site.jobs()), (0, 0));
+}
+
+/// On a connection of its own, a client need not wait for the transaction, but for a queue that this is the first to use.
+pub fn a_detached_job_is_stored_while_the_transaction_writes<A: Adapter>(site: &Site) {
+    let mut adapter = A::connect(&site.url);
+    store(site, Letter::new(0));
+    let detached = rolled_back(&mut adapter, |tx| {
+        tx.execute(&site.insert(1)).expect("a row");
+        tx.enqueue(&site.outbox, Letter::new(1)).expect("it is enqueued");
+        let detached = store(site, Letter::new(2));
+        tx.enqueue(&site.outbox, Letter::new(3)).expect("it is enqueued");
+        detached
+    });
+    assert!(site.job(detached).is_some());
+    assert_eq!((site.rows(), site.jobs()), (0, 2));
+}
+
 /// The server has committed, the client cannot know it: the error says so, and a repeat with the same ids stores nothing
 /// twice.
 pub fn a_lost_answer_to_commit_may_have_stored_and_a_repeat_is_safe<A: Adapter>(site: &Site) {
     let proxy = FaultProxy::start(Server::shared().address());
     let prepared: Vec<_> = [Letter::new(1).into(), Letter::new(2).unique_key("key")]
-        .map(|job: gristmill::Enqueue<Letter>| site.outbox.prepare(job).expect("it is valid"))
+        .map(|job: Enqueue<Letter>| site.outbox.prepare(job).expect("it is valid"))
         .into();
     let mut adapter = A::connect(&proxy.url_through(&site.url));
     let (receipts, result) = ended(&mut adapter, End::Commit, |tx| {
@@ -161,9 +210,13 @@ pub fn a_role_without_rights_is_told_which_it_needs<A: Adapter>(site: &Site) {
 }
 
 /// A job of another that holds this key.
-fn take(site: &Site, key: &str) -> gristmill::JobId {
-    let receipt = runtime().block_on(site.client.enqueue(Letter::new(0).unique_key(key)));
-    receipt.expect("it is stored").id
+fn take(site: &Site, key: &str) -> JobId {
+    store(site, Letter::new(0).unique_key(key))
+}
+
+/// A job of another, through a client.
+fn store(site: &Site, letter: impl Into<Enqueue<Letter>>) -> JobId {
+    runtime().block_on(site.client.enqueue(letter)).expect("it is stored").id
 }
 
 #[track_caller]

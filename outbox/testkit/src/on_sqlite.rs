@@ -1,10 +1,12 @@
 //! What holds on SQLite.
 
-use gristmill::{JobPatch, JobState};
+use std::time::Duration;
+
+use gristmill::{Client, JobPatch, JobState, Sqlite};
 use gristmill_core::{BackendErrorKind, Certainty, ErrorKind};
 
-use crate::adapter::{Adapter, committed, rolled_back};
-use crate::{Letter, Site, runtime};
+use crate::adapter::{Adapter, End, committed, ended, rolled_back};
+use crate::{Letter, Session, Site, runtime};
 
 /// A connection that may only read says so; a look is possible.
 pub fn a_connection_that_only_reads_is_an_error_that_says_so<A: Adapter>(site: &Site) {
@@ -85,4 +87,61 @@ pub fn a_transaction_that_sqlite_has_ended_takes_nothing<A: Adapter>(site: &Site
         });
     }
     assert_eq!((site.rows(), site.jobs()), (2, 3));
+}
+
+/// A constraint that is checked at COMMIT: certainly nothing is stored, and the connection is free for the repeat.
+pub fn a_commit_that_is_refused_has_stored_nothing<A: Adapter>(site: &Site) {
+    site.execute("CREATE TABLE pets (owner REFERENCES users DEFERRABLE INITIALLY DEFERRED)");
+    let mut adapter = A::connect(&site.url);
+    adapter.execute("PRAGMA foreign_keys = ON").expect("it is set");
+    let pet = |tx: &mut dyn Session| {
+        tx.execute("INSERT INTO pets VALUES (7)").expect("a row");
+        tx.enqueue(&site.outbox, Letter::new(1)).expect("it is enqueued");
+    };
+    let ((), result) = ended(&mut adapter, End::Commit, pet);
+    let error = result.expect_err("the owner is not there");
+    assert_eq!(error.certainty(), Certainty::NotStored, "{error:?}");
+    assert_eq!(site.jobs(), 0);
+    site.execute(&site.insert(7));
+    committed(&mut adapter, pet);
+    assert_eq!(site.jobs(), 1);
+}
+
+/// Only in the journal modes with a rollback journal can a reader hold up a commit; Gristmill's files use the other one,
+/// unless the program changes that.
+pub fn a_commit_that_is_held_up_asks_for_a_repeat<A: Adapter>(site: &Site) {
+    let (url, _) = site.without_outbox();
+    let mut adapter = A::connect(&url);
+    for sql in ["CREATE TABLE users (number)", "INSERT INTO users VALUES (0)", "PRAGMA busy_timeout = 20"] {
+        adapter.execute(sql).expect("it is executed");
+    }
+    let row = |tx: &mut dyn Session| tx.execute("INSERT INTO users VALUES (1)").expect("a row");
+    let reader = rusqlite::Connection::open(&url).expect("it opens");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM users").expect("it reads");
+    let ((), result) = ended(&mut adapter, End::Commit, row);
+    let error = result.expect_err("the reader holds it up");
+    assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::Busy), "{error:?}");
+    assert_eq!((error.certainty(), error.is_retryable()), (Certainty::NotStored, true), "{error:?}");
+    drop(reader);
+    committed(&mut adapter, row);
+}
+
+/// What is enqueued by a client, on a connection of its own, waits for the transaction, which waits for it: until the
+/// client's patience ends, and neither is hurt.
+pub fn a_clients_call_behind_the_first_write_waits_in_vain_and_the_transaction_commits<A: Adapter>(
+    site: &Site,
+) {
+    let backend = Sqlite::builder(&site.url).busy_timeout(Duration::from_millis(50)).open();
+    let client = Client::new(backend.expect("the file opens"));
+    let mut adapter = A::connect(&site.url);
+    let error = committed(&mut adapter, |tx| {
+        tx.execute(&site.insert(1)).expect("a row");
+        let detached = runtime().block_on(client.enqueue(Letter::new(1)));
+        tx.enqueue(&site.outbox, Letter::new(2)).expect("the transaction goes on");
+        detached.expect_err("the transaction writes")
+    });
+    assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::Busy), "{error:?}");
+    assert_eq!((error.certainty(), error.is_retryable()), (Certainty::NotStored, true), "{error:?}");
+    assert_eq!((site.rows(), site.jobs()), (1, 1));
+    runtime().block_on(client.enqueue(Letter::new(3))).expect("the file is free");
 }
