@@ -6,6 +6,9 @@ use std::path::Path;
 
 use gristmill_outbox_kill::{Fact, Plan, lines};
 
+/// Of everything that a run has to meet, so many at least. Of 1,000 transactions cut off, dozens are in each place.
+const REACH: usize = 5;
+
 /// All journals together.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
@@ -70,12 +73,27 @@ impl Account {
         self.cut_by_server + self.cut_with_client.values().sum::<u32>()
     }
 
+    /// Whether kills came at all the moments that matter: a run without them would have shown nothing.
+    ///
+    /// # Panics
+    /// When one was missed, or nothing was stored.
+    fn check_reach(&self, rows: usize) {
+        assert!(rows >= REACH && self.committed.len() >= REACH, "{rows} rows: {self}");
+        for fact in [Fact::Row, Fact::Jobs, Fact::Commits] {
+            let kills = self.cut_with_client.get(&fact).copied().unwrap_or_default();
+            assert!(kills as usize >= REACH, "{kills} kills after `{}`: {self}", fact.name());
+        }
+        assert!(self.uncertain.len() >= REACH && self.repeated.len() >= REACH, "{self}");
+    }
+
     /// Compares rows and jobs by the numbers of their orders, and both with what the clients know.
     ///
     /// # Panics
-    /// When an order's row is there without its jobs or the other way round, or against what a client knows.
+    /// When an order's row is there without its jobs or the other way round, or against what a client knows; when the run
+    /// has missed a moment to kill in.
     pub(crate) fn check(&self, rows: &BTreeMap<i64, usize>, jobs: &BTreeMap<i64, Vec<u32>>) {
         assert!(self.faults.is_empty(), "{:#?}", self.faults);
+        self.check_reach(rows.len());
         let without_jobs: Vec<&i64> = rows.keys().filter(|number| !jobs.contains_key(number)).collect();
         let without_row: Vec<&i64> = jobs.keys().filter(|number| !rows.contains_key(number)).collect();
         assert!(

@@ -85,8 +85,8 @@ fn of_a_thousand_transactions_killed_with_their_clients_or_server_each_has_its_r
 }
 
 #[test]
-fn of_transactions_in_a_file_killed_with_their_clients_each_has_its_row_if_and_only_if_its_jobs() {
-    const CUT: u32 = 300;
+fn of_a_thousand_transactions_in_a_file_killed_with_their_clients_each_has_its_row_if_and_only_if_its_jobs() {
+    const CUT: u32 = 1_000;
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("a folder is made");
     let path = folder.path().join("jobs.db");
