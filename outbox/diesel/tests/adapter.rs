@@ -73,6 +73,21 @@ fn a_nested_transaction_takes_jobs_and_takes_them_back() {
     assert_eq!(site.jobs(), 1);
 }
 
+/// Behind a batch at which SQLite has ended the transaction, diesel counts none, and nobody can tell that there was one.
+#[test]
+fn a_batch_that_ends_the_transaction_ends_it_for_diesel_too() {
+    let site = Site::sqlite();
+    let result = Diesel::connect(&site.url).0.transaction(|connection| {
+        connection.batch_execute(&site.insert(1))?;
+        let again = site.insert(1).replace("INSERT", "INSERT OR ROLLBACK");
+        connection.batch_execute(&again).expect_err("the row is there");
+        let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
+        assert!(matches!(status.transaction_depth(), Ok(None)));
+        Ok::<_, diesel::result::Error>(())
+    });
+    assert!(matches!(result, Err(diesel::result::Error::NotInTransaction)), "{result:?}");
+}
+
 /// There is nothing to commit: an error, which has stored nothing.
 #[test]
 fn a_commit_outside_of_a_transaction_is_an_error() {

@@ -61,7 +61,34 @@ mod postgres {
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
+    use gristmill_outbox_sqlx::{Within as _, commit};
+    use gristmill_outbox_testkit::{Letter, Site, runtime};
+    use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
+
     gristmill_outbox_testkit::sqlite_checks!(super::Sqlx<sqlx::SqliteConnection>);
+
+    /// After the rollback of a transaction that SQLite had ended, `begin` works, `begin_with` and an act outside do not.
+    #[test]
+    fn sqlx_goes_on_counting_what_sqlite_has_ended() {
+        let site = Site::sqlite();
+        runtime().block_on(async {
+            let mut connection = SqliteConnection::connect(&site.url).await.expect("it connects");
+            let mut tx = connection.begin().await.expect("a transaction begins");
+            for (verb, goes_well) in [("INSERT", true), ("INSERT OR ROLLBACK", false)] {
+                let sql = site.insert(1).replace("INSERT", verb);
+                assert_eq!((&mut *tx).execute(AssertSqlSafe(sql)).await.is_ok(), goes_well, "{verb}");
+            }
+            tx.rollback().await.expect_err("there is none");
+            let outside = site.outbox.within(&mut connection).enqueue(Letter::new(1)).await;
+            let outside = outside.expect_err("sqlx says that it is inside");
+            assert!(outside.to_string().contains("is rolled back already"), "{outside:?}");
+            connection.begin_with("BEGIN IMMEDIATE").await.expect_err("sqlx says that it is inside");
+            let mut tx = connection.begin().await.expect("a transaction begins");
+            site.outbox.within(&mut tx).enqueue(Letter::new(2)).await.expect("it is enqueued");
+            commit(tx).await.expect("it commits");
+        });
+        assert_eq!((site.rows(), site.jobs()), (0, 1));
+    }
 
     #[test]
     fn the_example_runs() {
