@@ -142,7 +142,7 @@ fn broken_jobs(site: &Site) -> Vec<NewJob> {
         |spec| spec.args = Args::from_stored("[".repeat(31) + &"]".repeat(31)),
         |spec| spec.timeout = Some(Duration::from_micros(999)),
         |spec| spec.tags = vec![Name::new("tag").expect("it is a name"); 33],
-        |spec| drop(spec.metadata.insert("text", "x".repeat(65_536))),
+        |spec| spec.metadata.insert("text", "x".repeat(65_536)),
         |spec| {
             let moment = Duration::from_secs(1);
             spec.retry = Some(Box::new(RetryPolicy::exponential(moment, f64::INFINITY, moment)));
