@@ -94,8 +94,8 @@ BEGIN
 END;
 
 -- A JSON text that may have too many levels or too large a number: a level is a `[` or a `.` in the way to what is in it, and a
--- name may have some, too. Only such a text is looked at more closely, which takes 0.4 µs a byte. The quotes that begin and end its strings are made to be
--- those of a list, of which every other member is what stands outside of strings: the shape.
+-- name may have some, too. Only such a text is looked at more closely, which takes 0.4 µs a byte. The quotes that begin and end
+-- its strings are made to be those of a list, of which every other member is what stands outside of strings: the shape.
 CREATE VIEW outbox_json (json) AS SELECT NULL WHERE FALSE;
 CREATE TRIGGER outbox_json_check INSTEAD OF INSERT ON outbox_json
 WHEN length(NEW.json) - length(replace(replace(NEW.json, '[', ''), '{', '')) > 30
