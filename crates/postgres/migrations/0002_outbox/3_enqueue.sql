@@ -244,7 +244,7 @@ BEGIN
                 RAISE datetime_field_overflow;
             END IF;
             job := job || jsonb_build_object('at_ms',
-                greatest(ceil(extract(epoch FROM (given ->> 'run_at')::timestamptz)::numeric * 1000)::bigint, 0));
+                greatest((round(extract(epoch FROM (given ->> 'run_at')::timestamptz) * 1000000)::bigint + 999) / 1000, 0));
         EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format OR invalid_time_zone_displacement_value THEN
             PERFORM gristmill.outbox_refuse(format('`run_at` cannot be %s', left((given -> 'run_at')::text, 64)),
                 'Give `run_at` a time with its zone such as 2026-11-22T10:00:00Z, or to_jsonb(now() + interval ''1 hour'').');
