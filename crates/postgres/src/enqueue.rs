@@ -53,7 +53,7 @@ pub(crate) async fn enqueue(inner: &Inner, call: Call, request: &EnqueueRequest)
     inner.groups.enqueue(inner, call, jobs, queues).await
 }
 
-/// Refuses ids that were made later than now. When an id was made decides in which partition its job is kept: one from far
+/// Refuses ids from far ahead of the server's clock. When an id was made decides in which partition its job is kept: one from far
 /// ahead would be in none, in the way of the partition that is made for its time, and stay for as long.
 pub(crate) fn check_ids(inner: &Inner, call: Call, jobs: &[&NewJob]) -> Result<(), BackendError> {
     // An instant that replaces the clock says nothing of the server's.
