@@ -9,11 +9,10 @@ mod group;
 mod keys;
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 
 use gristmill_core::{
-    BackendError, BackendErrorKind, Call, Clock as _, Durability, EnqueueReply, EnqueueRequest, Enqueued,
-    ExistingBy, JobId, JobState, Name, NewJob, SystemClock, Timestamp,
+    BackendError, BackendErrorKind, Call, Durability, EnqueueReply, EnqueueRequest, Enqueued, ExistingBy,
+    JobId, JobState, Name, NewJob, Timestamp,
 };
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -60,7 +59,7 @@ pub(crate) fn check_ids(inner: &Inner, call: Call, jobs: &[&NewJob]) -> Result<(
     if call.now.is_some() {
         return Ok(());
     }
-    let now = SystemClock.now().as_millis() + inner.clock_offset_ms.load(Ordering::Relaxed);
+    let now = inner.server_now().as_millis();
     let ahead = |job: &NewJob| row::made_at(row::uuid(job.id)).as_millis() - now;
     let Some(job) = jobs.iter().find(|job| ahead(job) > FAR_AHEAD_MS) else { return Ok(()) };
     let minutes = ahead(job) / 60_000;
@@ -211,8 +210,7 @@ fn durability(row: &Row, column: usize) -> Answer<Durability> {
 /// Learns the server's clock where it differs much from what is known: the instant is older than the answer, by the
 /// commit.
 fn learn_clock(inner: &Inner, call: Call, server: Timestamp) {
-    let known =
-        SystemClock.now().offset_millis(inner.clock_offset_ms.load(std::sync::atomic::Ordering::Relaxed));
+    let known = inner.server_now();
     if call.now.is_none() && (server.as_millis() - known.as_millis()).abs() > 1_000 {
         inner.learn_clock(server);
     }

@@ -187,6 +187,11 @@ impl Inner {
         Ok(Session::new(object, Arc::clone(&self.statements), Arc::clone(&self.cursors), self.naming, lease))
     }
 
+    /// About what the server's clock says.
+    pub(crate) fn server_now(&self) -> Timestamp {
+        SystemClock.now().offset_millis(self.clock_offset_ms.load(Ordering::Relaxed))
+    }
+
     /// Learns the server's clock from an answer of it that was just read.
     pub(crate) fn learn_clock(&self, server: Timestamp) {
         let here = SystemClock.now();

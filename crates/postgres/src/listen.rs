@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use gristmill_core::{Clock as _, Hint, Listener, Priority, Subscription, SystemClock};
+use gristmill_core::{Hint, Listener, Priority, Subscription};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -117,9 +117,8 @@ impl Inner {
                 self.cursors.lower(*queue, priority.into(), i64::MIN, Uuid::nil());
             }
         }
-        let offset = self.clock_offset_ms.load(std::sync::atomic::Ordering::Relaxed);
         let mut hints: Vec<Hint> = queues.into_iter().map(|(_, name)| Hint::Available(name)).collect();
-        hints.push(Hint::Due(SystemClock.now().offset_millis(offset)));
+        hints.push(Hint::Due(self.server_now()));
         self.listeners.tell(&hints);
     }
 }

@@ -6,11 +6,8 @@
 
 use std::time::Duration;
 
-use gristmill_core::{
-    Call, Clock as _, Decision, Ending, FinishItem, JobState, Output, Retention, SystemClock, Timestamp,
-};
+use gristmill_core::{Call, Decision, Ending, FinishItem, JobState, Output, Retention, Timestamp};
 use std::borrow::Cow;
-use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::error::Answer;
@@ -57,10 +54,7 @@ pub(super) async fn finish(
 
 /// About what the store's clock says. It only decides which deletions are noted that need not be.
 fn now_about(inner: &Inner, call: Call) -> Timestamp {
-    call.now.unwrap_or_else(|| {
-        let offset_ms = inner.clock_offset_ms.load(Ordering::Relaxed);
-        Timestamp::from_millis(SystemClock.now().as_millis().saturating_add(offset_ms))
-    })
+    call.now.unwrap_or_else(|| inner.server_now())
 }
 
 /// An empty list for one of ones: most runs are the first of their job, and a server takes longer to read a number than to

@@ -1,10 +1,9 @@
 //! Jobs in a transaction of the caller's.
 
 use gristmill_core::{
-    BackendError, Call, Clock as _, Enqueue, Enqueued, Error, ErrorKind, Job, JobId, NewJob, Receipt,
-    SystemClock, VerbRequest, Verdict,
+    BackendError, Call, Enqueue, Enqueued, Error, ErrorKind, Job, JobId, NewJob, Receipt, VerbRequest,
+    Verdict,
 };
-use std::sync::atomic::Ordering;
 use tokio_postgres::{Client, Transaction};
 
 use super::PostgresTransaction;
@@ -143,7 +142,7 @@ impl PostgresTransaction {
 
 impl Inner {
     fn mint_id(&self) -> JobId {
-        self.ids.next(SystemClock.now().offset_millis(self.clock_offset_ms.load(Ordering::Relaxed)))
+        self.ids.next(self.server_now())
     }
 
     async fn enqueue_one<J: Job>(&self, client: &Client, job: Enqueue<J>) -> Result<Receipt, Error> {
