@@ -68,11 +68,12 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "bench [--full] [--peers] [--only TEXT] [--rounds N] [--jobs N] [--json] [--list]",
+        usage: "bench [--against COMMIT] [--full] [--peers] [--only TEXT] [--rounds N] [--jobs N] [--json] [--list]",
         about: "Lets the hand-written floors and the product take turns and prints the ratio of their medians\n\
                 against the bound each must reach. --full adds the rows that take minutes, of which\n\
                 --backlog N, --history N and --seconds N set the sizes; --peers adds other systems. --list\n\
-                prints the command lines and runs nothing.",
+                prints the command lines and runs nothing. With --against, the product of COMMIT, built in a\n\
+                folder of its own, takes turns with this one instead, and every ratio should be 0.98 or better.",
         run: bench::run,
     },
     Command { name: "help", usage: "help", about: "Prints this text.", run: print_help },

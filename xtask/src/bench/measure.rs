@@ -53,10 +53,10 @@ pub(crate) enum NoMeasurement {
 
 impl Bench {
     /// Builds and starts nothing yet.
-    pub(crate) fn new(root: &Path, sizes: Sizes) -> Self {
+    pub(crate) fn new(root: &Path, before: Option<PathBuf>, sizes: Sizes) -> Self {
         let scratch = workspace::target_folder(root).join(format!("bench-{}", process::id()));
         Self {
-            programs: Programs::new(root.to_owned(), scratch.clone()),
+            programs: Programs::new(root.to_owned(), before, scratch.clone()),
             server: Server::default(),
             scratch,
             sizes,
@@ -80,7 +80,7 @@ impl Bench {
         }
         // Our own programs must build, everywhere.
         let missing = |reason: String| {
-            if side.program.is_peer() {
+            if side.program.is_peer() || side.program.is_before() {
                 NoMeasurement::Missing(reason)
             } else {
                 NoMeasurement::Failed(anyhow!(reason))
@@ -150,7 +150,8 @@ fn run(
 
 /// The arguments of one run.
 pub(crate) fn command_line(side: Side, sizes: Sizes, jobs: u32, place: &Place<'_>) -> Vec<String> {
-    let first = (side.program == Program::Product).then(|| "bench".to_owned());
+    let is_product = matches!(side.program, Program::Product | Program::ProductBefore);
+    let first = is_product.then(|| "bench".to_owned());
     let folder = place.folder.to_string_lossy();
     let values = [
         ("{jobs}", jobs.to_string()),

@@ -10,6 +10,8 @@ use crate::arguments::{Arguments, UsageError, unknown};
 pub(crate) struct Options {
     pub(crate) rounds: u32,
     pub(crate) sizes: Sizes,
+    /// The commit whose programs take turns with those of the working tree, instead of floors and peers.
+    pub(crate) against: Option<String>,
     only: Option<String>,
     rows: Vec<When>,
     pub(crate) json: bool,
@@ -38,6 +40,7 @@ impl Options {
         let mut options = Self {
             rounds: 3,
             sizes: Sizes::default(),
+            against: None,
             only: None,
             rows: vec![When::Always],
             json: false,
@@ -51,6 +54,7 @@ impl Options {
                 "--backlog" => options.sizes.backlog = arguments.value("--backlog")?,
                 "--history" => options.sizes.history = arguments.value("--history")?,
                 "--seconds" => options.sizes.seconds = arguments.value("--seconds")?,
+                "--against" => options.against = Some(arguments.value("--against")?),
                 "--only" => options.only = Some(arguments.value("--only")?),
                 "--full" => options.rows.push(When::Full),
                 "--peers" => options.rows.push(When::Peers),
@@ -73,6 +77,8 @@ impl Options {
     ) -> Result<Vec<&'static Comparison>> {
         let wanted: Vec<&Comparison> = rows
             .filter(|row| self.rows.contains(&row.when))
+            // A drain against peers is the drain against the floors, with fewer jobs.
+            .filter(|row| self.against.is_none() || row.when != When::Peers)
             .filter(|row| self.only.as_deref().is_none_or(|text| row.name.contains(text)))
             .collect();
         if wanted.is_empty() {

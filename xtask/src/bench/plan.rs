@@ -47,6 +47,11 @@ impl Side {
         Self { label, ..self }
     }
 
+    /// The same side, run by the program of the commit that `--against` names.
+    pub(crate) fn before(self) -> Self {
+        Self { program: self.program.before(), label: "before", ..self }
+    }
+
     /// Whether one run of a program gives the figures of both.
     pub(crate) fn is_same_run(self, other: Self) -> bool {
         (self.program, self.arguments) == (other.program, other.arguments)
@@ -59,14 +64,18 @@ impl Side {
 }
 
 /// What is run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Program {
     /// The hand-written loops of `bench/floors`.
     Floor,
     /// `gristmill bench`.
     Product,
+    /// `gristmill bench` of an earlier commit.
+    ProductBefore,
     /// `outbox/bench`.
     OutboxBench,
+    /// `outbox/bench` of an earlier commit.
+    OutboxBenchBefore,
     /// `bench/peers/graphile_worker`.
     GraphileWorker,
     /// `bench/peers/river`.
@@ -86,8 +95,8 @@ impl Program {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Floor => "gristmill-floors",
-            Self::Product => "gristmill",
-            Self::OutboxBench => "gristmill-outbox-bench",
+            Self::Product | Self::ProductBefore => "gristmill",
+            Self::OutboxBench | Self::OutboxBenchBefore => "gristmill-outbox-bench",
             Self::GraphileWorker => "gristmill-peer-graphile-worker",
             Self::River => "river",
             Self::Apalis => "gristmill-peer-apalis",
@@ -97,9 +106,31 @@ impl Program {
         }
     }
 
-    /// Whether it is somebody else's system.
+    /// Whether it is another project's system.
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Self::Floor | Self::Product | Self::OutboxBench)
+        matches!(
+            self,
+            Self::GraphileWorker
+                | Self::River
+                | Self::Apalis
+                | Self::Awa
+                | Self::GraphileWorkerNode
+                | Self::PgBoss
+        )
+    }
+
+    /// Whether it is built from an earlier commit, which may lack an option of today.
+    pub(crate) fn is_before(self) -> bool {
+        matches!(self, Self::ProductBefore | Self::OutboxBenchBefore)
+    }
+
+    /// The program of an earlier commit; others have none and stay themselves.
+    fn before(self) -> Self {
+        match self {
+            Self::Product => Self::ProductBefore,
+            Self::OutboxBench => Self::OutboxBenchBefore,
+            other => other,
+        }
     }
 }
 
@@ -146,6 +177,25 @@ impl Figure {
             Self::PlainStatementUs => &["plain_statement_us"],
             Self::OutboxStatementUs => &["outbox_statement_us"],
             Self::OutboxRoundTrips => &["round_trips"],
+        }
+    }
+
+    /// The bound on this figure of a program, held against that of an earlier commit: two per cent are noise.
+    pub(crate) fn bound_to_before(self) -> Bound {
+        const NOISE: f64 = 0.02;
+        match self {
+            Self::DrainPerSecond
+            | Self::EnqueuePerSecond
+            | Self::SustainedPerSecond
+            | Self::SustainedLastToFirst => Bound::RatioAtLeast(1.0 - NOISE),
+            Self::LatencyP50Ms
+            | Self::CommitP50Ms
+            | Self::WalBytesToRun
+            | Self::PlainTxMs
+            | Self::OutboxTxMs
+            | Self::PlainStatementUs
+            | Self::OutboxStatementUs
+            | Self::OutboxRoundTrips => Bound::RatioAtMost(1.0 + NOISE),
         }
     }
 

@@ -51,25 +51,26 @@ impl From<PathBuf> for Launch {
 #[derive(Debug)]
 pub(crate) struct Programs {
     root: PathBuf,
+    /// Where the earlier commit lies, if one is measured.
+    before: Option<PathBuf>,
     scratch: PathBuf,
-    found: HashMap<&'static str, Found>,
+    found: HashMap<Program, Found>,
     node: Option<node::Installed>,
 }
 
 impl Programs {
     /// Builds nothing yet. What cargo does not place goes to `scratch`.
-    pub(crate) fn new(root: PathBuf, scratch: PathBuf) -> Self {
-        Self { root, scratch, found: HashMap::new(), node: None }
+    pub(crate) fn new(root: PathBuf, before: Option<PathBuf>, scratch: PathBuf) -> Self {
+        Self { root, before, scratch, found: HashMap::new(), node: None }
     }
 
     /// The program, built with optimisation; or why it cannot be run.
     pub(crate) fn find(&mut self, program: Program) -> Found {
-        let key = program.name();
-        if let Some(found) = self.found.get(key) {
+        if let Some(found) = self.found.get(&program) {
             return found.clone();
         }
         let found = self.build(program);
-        self.found.insert(key, found.clone());
+        self.found.insert(program, found.clone());
         found
     }
 
@@ -95,6 +96,8 @@ impl Programs {
                 succeed(&mut package(Some("outbox/Cargo.toml"), program.name()))?;
                 Ok(in_target(&self.target_of("outbox"), program.name()))
             }
+            Program::ProductBefore => self.build_before("Cargo.toml", "gristmill-cli", program),
+            Program::OutboxBenchBefore => self.build_before("outbox/Cargo.toml", program.name(), program),
             Program::GraphileWorker => self.build_crate("graphile_worker", program),
             Program::Apalis => self.build_crate("apalis", program),
             Program::Awa => self.build_crate("awa", program),
@@ -102,6 +105,16 @@ impl Programs {
             Program::PgBoss => self.install_script("pg_boss.js"),
             Program::River => self.build_river(),
         }
+    }
+
+    /// An earlier commit is built in its own folder, whatever CARGO_TARGET_DIR is.
+    fn build_before(&self, manifest: &str, package: &str, program: Program) -> Found {
+        let root = self.before.as_ref().ok_or("no commit was named by `--against`")?;
+        let target = root.join("target");
+        let mut build = workspace::cargo(root);
+        build.args(["build", "--release", "--package", package, "--manifest-path", manifest, "--target-dir"]);
+        succeed(build.arg(&target))?;
+        Ok(in_target(&target, program.name()))
     }
 
     /// The peers that are crates have workspaces of their own.

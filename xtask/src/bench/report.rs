@@ -25,9 +25,10 @@ impl Runs {
         median(&self.measured).filter(|_| self.not_measured.is_none())
     }
 
-    /// A peer that fails is not our failure.
+    /// Whether a run of ours failed; a peer, or an earlier commit that lacks an option, does not count.
     fn failed(&self) -> bool {
-        !self.side.program.is_peer() && matches!(self.not_measured, Some(NoMeasurement::Failed(_)))
+        let is_ours = !self.side.program.is_peer() && !self.side.program.is_before();
+        is_ours && matches!(self.not_measured, Some(NoMeasurement::Failed(_)))
     }
 
     fn lost(&self) -> u64 {
@@ -47,6 +48,7 @@ impl Runs {
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) comparison: &'a Comparison,
+    bound: Bound,
     pub(crate) subject: Runs,
     pub(crate) references: Vec<Runs>,
 }
@@ -55,12 +57,23 @@ impl<'a> Row<'a> {
     /// A row of which nothing is measured yet.
     pub(crate) fn new(comparison: &'a Comparison) -> Self {
         let references = comparison.references.iter().copied().map(Runs::new).collect();
-        Self { comparison, subject: Runs::new(comparison.subject), references }
+        Self { comparison, bound: comparison.bound, subject: Runs::new(comparison.subject), references }
+    }
+
+    /// The subject of a row, held against the same program of an earlier commit.
+    pub(crate) fn against_before(comparison: &'a Comparison) -> Self {
+        let subject = comparison.subject;
+        Self {
+            comparison,
+            bound: subject.figure.bound_to_before(),
+            subject: Runs::new(subject),
+            references: vec![Runs::new(subject.before())],
+        }
     }
 
     /// The figure of the reference that is hardest to reach.
     fn reference(&self) -> Option<f64> {
-        let bound = self.comparison.bound;
+        let bound = self.bound;
         self.references.iter().filter_map(Runs::figure).reduce(|one, other| bound.harder(one, other))
     }
 
@@ -75,7 +88,7 @@ impl<'a> Row<'a> {
     /// this machine is not missed; it says so.
     pub(crate) fn missed(&self) -> bool {
         let failed = self.sides().any(Runs::failed);
-        let broken = self.value().is_some_and(|value| !self.comparison.bound.holds(value));
+        let broken = self.value().is_some_and(|value| !self.bound.holds(value));
         failed || broken || self.lost() + self.duplicated() > 0
     }
 
@@ -105,7 +118,7 @@ impl<'a> Row<'a> {
     /// several.
     pub(crate) fn lines(&self) -> Vec<[String; 7]> {
         let unit = self.comparison.subject.figure.unit();
-        let bound = match self.comparison.bound {
+        let bound = match self.bound {
             Bound::RatioAtLeast(least) => format!("≥ {least}"),
             Bound::RatioAtMost(most) => format!("≤ {most}"),
             Bound::AtLeast(least) => format!("≥ {least} {unit}"),
@@ -151,7 +164,7 @@ impl<'a> Row<'a> {
 
     /// The row as one JSON line.
     pub(crate) fn json(&self) -> Value {
-        let (bound, limit) = match self.comparison.bound {
+        let (bound, limit) = match self.bound {
             Bound::RatioAtLeast(least) => ("ratio_at_least", least),
             Bound::RatioAtMost(most) => ("ratio_at_most", most),
             Bound::AtLeast(least) => ("at_least", least),

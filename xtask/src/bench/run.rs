@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{
+    earlier,
     measure::{Bench, NoMeasurement, Place, command_line},
     options::Options,
     plan::{Comparison, comparisons},
@@ -20,7 +21,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
         list(&wanted, &options);
         return Ok(Verdict::Passed);
     }
-    let mut bench = Bench::new(&workspace::root(), options.sizes);
+    let root = workspace::root();
+    let before = options.against.as_deref().map(|commit| earlier::check_out(&root, commit)).transpose()?;
+    let mut bench = Bench::new(&root, before, options.sizes);
     let mut rows = Vec::new();
     for comparison in wanted {
         let row = measure(&mut bench, comparison, &options);
@@ -37,7 +40,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
 
 fn measure<'a>(bench: &mut Bench, comparison: &'a Comparison, options: &Options) -> Row<'a> {
     let jobs = options.sizes.jobs.unwrap_or(comparison.jobs);
-    let mut row = Row::new(comparison);
+    let mut row = match options.against {
+        None => Row::new(comparison),
+        Some(_) => Row::against_before(comparison),
+    };
     for round in 1..=options.rounds {
         eprintln!("{}: round {round} of {}", comparison.name, options.rounds);
         bench.begin_round();
@@ -70,7 +76,8 @@ fn list(wanted: &[&Comparison], options: &Options) {
     let place = Place { folder: Path::new("DIR"), url: "URL" };
     for comparison in wanted {
         println!("{}", comparison.name);
-        for side in comparison.references.iter().chain([&comparison.subject]) {
+        let references = if options.against.is_some() { &[] } else { comparison.references };
+        for side in references.iter().chain([&comparison.subject]) {
             let jobs = options.sizes.jobs.unwrap_or(comparison.jobs);
             let line = command_line(*side, options.sizes, jobs, &place).join(" ");
             println!("  {} {line}", side.program.name());

@@ -144,6 +144,37 @@ fn hardest_reference_counts() {
 }
 
 #[test]
+fn before_and_after_are_one_row_whose_bound_follows_the_figure() {
+    let faster = comparison(FLOOR, Bound::RatioAtLeast(0.55));
+    let mut row = Row::against_before(&faster);
+    assert_eq!(row.references[0].side.program, Program::ProductBefore);
+    assert_eq!(row.references[0].side.arguments, row.subject.side.arguments);
+    row.references[0].measured = measured(&[100.0]);
+    row.subject.measured = measured(&[99.0]);
+    assert!(row.passed(), "two per cent are noise");
+    row.subject.measured = measured(&[97.0]);
+    assert!(row.missed());
+
+    let latency = Side { figure: Figure::LatencyP50Ms, ..side(Program::Product, "--mode latency") };
+    let quicker = Comparison { subject: latency, ..faster };
+    let mut row = Row::against_before(&quicker);
+    row.references[0].measured = measured(&[100.0]);
+    row.subject.measured = measured(&[97.0]);
+    assert!(row.passed());
+    row.subject.measured = measured(&[103.0]);
+    assert!(row.missed());
+}
+
+#[test]
+fn an_earlier_commit_that_lacks_an_option_is_not_a_failure() {
+    let drain = comparison(FLOOR, Bound::RatioAtLeast(0.55));
+    let mut row = Row::against_before(&drain);
+    row.subject.measured = measured(&[99.0]);
+    row.references[0].not_measured = Some(NoMeasurement::Failed(anyhow!("unknown option")));
+    assert!(!row.passed() && !row.missed());
+}
+
+#[test]
 fn row_without_a_figure_does_not_pass() {
     let at_least = comparison(FLOOR, Bound::RatioAtLeast(0.0));
     assert!(!Row::new(&at_least).passed());
