@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     arguments::{Arguments, UsageError},
-    bench, ci, outbox, servers, suite, tidy,
+    bench, ci, mutants, outbox, servers, suite, tidy,
 };
 
 /// What a command came to, when nothing kept it from running at all.
@@ -75,6 +75,14 @@ const COMMANDS: &[Command] = &[
                 prints the command lines and runs nothing. With --against, the product of COMMIT, built in a\n\
                 folder of its own, takes turns with this one instead, and every ratio should be 0.98 or better.",
         run: bench::run,
+    },
+    Command {
+        name: "mutants",
+        usage: "mutants [ROOM]... [--since COMMIT] [--shard K/N] [--list]",
+        about: "Breaks one line at a time of the code that decides (rooms: core, engine, memory, sqlite, postgres)\n\
+                and runs the tests that must notice; prints the survivors. --since takes changed lines only,\n\
+                --shard one part of N. Takes minutes to hours; installs cargo-mutants below the target folder.",
+        run: mutants::run,
     },
     Command { name: "help", usage: "help", about: "Prints this text.", run: print_help },
 ];

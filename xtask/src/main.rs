@@ -10,6 +10,7 @@ mod arguments;
 mod bench;
 mod ci;
 mod commands;
+mod mutants;
 mod outbox;
 mod servers;
 mod step;

@@ -6,12 +6,23 @@ use super::{
     finding::{Finding, Rule},
 };
 
-/// Reports every operation that one backend has and another lacks.
+/// Reports every operation that one backend has and another lacks, and every name that no backend has.
 pub(crate) fn check(files: &[File], operations: &Operations) -> Vec<Finding> {
     let mut findings = Vec::new();
     for operation in &operations.files {
         let has = |backend: &&String| files.iter().any(|file| is_file_of(file, backend, operation));
-        let Some(owner) = operations.backends.iter().find(has) else { continue };
+        let Some(owner) = operations.backends.iter().find(has) else {
+            findings.push(Finding {
+                rule: Rule::Operations,
+                path: "tidy.toml".to_owned(),
+                line: 0,
+                subject: operation.clone(),
+                what: format!("no backend has a file for `{operation}`"),
+                hint: "delete the name from [operations]; it returns with the first backend that has it"
+                    .to_owned(),
+            });
+            continue;
+        };
         for backend in operations.backends.iter().filter(|backend| !has(backend)) {
             findings.push(Finding {
                 rule: Rule::Operations,
@@ -38,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operation_of_one_backend_only_is_found() {
+    fn operation_of_one_backend_only_or_of_none_is_found() {
         let file = |path: &str| File { path: path.to_owned(), text: String::new() };
         let files = [
             file("crates/memory/src/fetch.rs"),
@@ -51,6 +62,6 @@ mod tests {
             files: vec!["fetch".to_owned(), "enqueue".to_owned(), "limits".to_owned()],
         };
         let paths: Vec<String> = check(&files, &operations).into_iter().map(|finding| finding.path).collect();
-        assert_eq!(paths, ["crates/sqlite/src/enqueue.rs"]);
+        assert_eq!(paths, ["crates/sqlite/src/enqueue.rs", "tidy.toml"], "and `limits` is in no backend");
     }
 }
