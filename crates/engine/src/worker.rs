@@ -21,6 +21,7 @@ mod drain;
 mod driven;
 mod executor;
 mod fetcher;
+mod finishes;
 mod forecast;
 mod heartbeat;
 mod hints;

@@ -16,6 +16,7 @@ use gristmill_core::{
     Lease, Name, QueueWant, RegisterWorker, WorkerId,
 };
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::JobContext;
@@ -25,6 +26,8 @@ use shared::Shared;
 
 /// How long its leases hold without a heartbeat.
 const LEASE: Duration = Duration::from_secs(30);
+/// The wait before a busy end is repeated.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A handle on the worker; dropping the last one ends it.
 #[derive(Debug)]
@@ -95,15 +98,30 @@ impl ByHand {
         }
     }
 
-    /// Stores the end of a run.
+    /// Stores the end of a run. While it is [`Busy`](Finished::Busy) it is repeated, until a call's deadline has passed.
     pub(super) async fn finish(&self, item: FinishItem) -> Result<Finished, Error> {
         let lease = item.lease.clone();
-        let reply = self.shared.finish(vec![item]).await?;
-        self.shared.forget(&lease);
-        let answer = reply.into_iter().next();
-        answer.ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "the store answered a finish without a word on it")
-        })
+        let until = Instant::now() + self.shared.deadline;
+        loop {
+            let reply = self.shared.finish(vec![item.clone()]).await?;
+            match reply.into_iter().next() {
+                Some(Finished::Busy) if Instant::now() < until => tokio::time::sleep(BUSY_PAUSE).await,
+                Some(Finished::Busy) => {
+                    let message = "another transaction has locked what the end of the run needs";
+                    return Err(Error::new(ErrorKind::Backend(BackendErrorKind::Busy), message)
+                        .with_hint("commit that transaction first"));
+                }
+                Some(finished) => {
+                    self.shared.forget(&lease);
+                    return Ok(finished);
+                }
+                None => {
+                    self.shared.forget(&lease);
+                    let message = "the store answered a finish without a word on it";
+                    return Err(Error::new(ErrorKind::Internal, message));
+                }
+            }
+        }
     }
 
     /// Shows life now; answers whether the lease still holds.

@@ -3,160 +3,83 @@
 //! While a call is in flight ends collect; the next call takes them all, so batches grow by themselves under load and an
 //! idle worker's ends leave at once. A call that may have taken effect is repeated with the same items: their tokens make
 //! that safe. Items are kept in [`Finishes`] until they are answered, so a restart of the loop loses none.
+//!
+//! An end that answers [`Busy`](Finished::Busy) needs a row of somebody's open transaction. It moves to a line of its own,
+//! whose calls go beside the others: it is repeated until the row is free, and no other end waits for it.
 
-use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-use gristmill_core::{
-    BackendError, BackendErrorKind, Decision, FinishItem, FinishRequest, Finished, RetryPolicy, RunError,
-};
-use tokio::sync::Notify;
+use gristmill_core::{BackendError, BackendErrorKind, FinishRequest, Finished};
 
-use super::attempt::Ended;
 use super::call::{Trouble, answer};
+pub(crate) use super::finishes::Finishes;
+use super::finishes::{Line, SMALL_BATCH};
 use super::settled;
 use super::shared::Shared;
 
-/// The most items of one call. Where the store falls behind, a larger one spares it commits.
-const BATCH: usize = 4_000;
-/// What is handed over, or was too much for the store, goes in calls of at most so many.
-const SMALL_BATCH: usize = 1_000;
-/// The most bytes of outputs for which hand-overs share a call.
-const OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 /// A call the store finds fault with is repeated as it is this often before its items are tried one by one.
 const TRIES_BEFORE_ISOLATION: u32 = 2;
-
-/// Ends on their way to the store.
-#[derive(Debug, Default)]
-pub(crate) struct Finishes {
-    inside: Mutex<Inside>,
-    bell: Notify,
-    emptied: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Inside {
-    /// As they were handed over, each at most a call's worth.
-    waiting: VecDeque<Vec<Ended>>,
-    in_flight: Vec<Ended>,
-}
-
-impl Inside {
-    fn waiting(&self) -> usize {
-        self.waiting.iter().map(Vec::len).sum()
-    }
-}
-
-impl Finishes {
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn push_all(&self, ended: Vec<Ended>) {
-        {
-            let mut inside = self.inside();
-            let mut rest = ended;
-            while rest.len() > SMALL_BATCH {
-                let later = rest.split_off(SMALL_BATCH);
-                inside.waiting.push_back(std::mem::replace(&mut rest, later));
-            }
-            inside.waiting.push_back(rest);
-        }
-        self.bell.notify_one();
-    }
-
-    /// How many are not answered.
-    pub(crate) fn len(&self) -> usize {
-        let inside = self.inside();
-        inside.waiting() + inside.in_flight.len()
-    }
-
-    /// Waits until all are answered.
-    ///
-    /// # Cancel safety
-    /// It only looks.
-    pub(crate) async fn emptied(&self) {
-        while self.len() > 0 {
-            self.emptied.notified().await;
-        }
-    }
-
-    /// Takes the next batch in flight, or keeps the one that is; says how many items it has.
-    fn begin(&self) -> usize {
-        let mut inside = self.inside();
-        if inside.in_flight.is_empty() {
-            let mut batch = inside.waiting.pop_front().unwrap_or_default();
-            let room = inside.waiting().min(BATCH - batch.len());
-            batch.reserve(room);
-            let mut bytes = output_bytes(&batch);
-            while let Some(next) = inside.waiting.front()
-                && batch.len() + next.len() <= BATCH
-            {
-                bytes += output_bytes(next);
-                if bytes > OUTPUT_BYTES {
-                    break;
-                }
-                batch.extend(inside.waiting.pop_front().unwrap_or_default());
-            }
-            inside.in_flight = batch;
-        }
-        inside.in_flight.len()
-    }
-
-    fn items(&self, range: Range<usize>) -> Vec<FinishItem> {
-        self.inside().in_flight[range].iter().map(|ended| ended.item.clone()).collect()
-    }
-
-    /// Puts a plain failure in the place of an end the store refuses; says whether that was done before.
-    fn make_plain(&self, at: usize, message: &str) -> bool {
-        let ended = &mut self.inside().in_flight[at];
-        if ended.plain {
-            return true;
-        }
-        ended.plain = true;
-        let old = &ended.item;
-        let delay = match old.decision {
-            Decision::RetryAfter(delay) => delay,
-            _ => RetryPolicy::default().delay(ended.attempt, 0.5),
-        };
-        let mut item = FinishItem::fail(old.lease.clone(), delay, RunError::new(message));
-        item.started_at = old.started_at;
-        ended.item = item;
-        false
-    }
-
-    fn answered(&self) -> Vec<Ended> {
-        let answered = std::mem::take(&mut self.inside().in_flight);
-        if self.len() == 0 {
-            self.emptied.notify_one();
-        }
-        answered
-    }
-}
+/// The first wait before busy ends are repeated; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest such wait, and so the most by which an end is late after the lock is gone.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs until it is aborted: its owner first waits until nothing is left.
 pub(crate) async fn complete(shared: Arc<Shared>) {
+    tokio::join!(store_new(&shared), store_busy(&shared));
+}
+
+async fn store_new(shared: &Shared) {
     let mut trouble = Trouble::new("finish");
     loop {
-        let count = shared.finishes.begin();
-        if count == 0 {
-            shared.finishes.bell.notified().await;
-            continue;
+        if store(shared, Line::New, &mut trouble).await.is_none() {
+            shared.finishes.handed_over(Line::New).await;
         }
-        let answers = deliver(&shared, count, &mut trouble).await;
-        settled::note(&shared, &shared.finishes.answered(), &answers);
-        // The fetcher may have waited for the backlog to shrink.
-        shared.slots.nudge();
     }
 }
 
+async fn store_busy(shared: &Shared) {
+    let mut trouble = Trouble::new("finish");
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if shared.finishes.is_empty(Line::Busy) {
+            while shared.finishes.is_empty(Line::Busy) {
+                shared.finishes.handed_over(Line::Busy).await;
+            }
+            pause = FIRST_PAUSE;
+            tracing::warn!(
+                name: "finish_busy", target: "gristmill::worker",
+                "the end of a run waits for a row that another transaction has locked"
+            );
+        }
+        tokio::time::sleep(pause).await;
+        let stored = store(shared, Line::Busy, &mut trouble).await;
+        pause = if stored > Some(0) { FIRST_PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
+    }
+}
+
+/// Stores the next batch of a line: how many ends have their answer, or `None` where none waits.
+async fn store(shared: &Shared, line: Line, trouble: &mut Trouble) -> Option<usize> {
+    let count = shared.finishes.begin(line);
+    if count == 0 {
+        return None;
+    }
+    let answers = deliver(shared, line, count, trouble).await;
+    let (ended, answers) = shared.finishes.answered(line, answers);
+    settled::note(shared, &ended, &answers);
+    // The fetcher may have waited for the backlog to shrink.
+    shared.slots.nudge();
+    Some(ended.len())
+}
+
 /// The answers to the batch in flight; `None` for an item that the store refuses for good.
-async fn deliver(shared: &Shared, count: usize, trouble: &mut Trouble) -> Vec<Option<Finished>> {
+async fn deliver(shared: &Shared, line: Line, count: usize, trouble: &mut Trouble) -> Vec<Option<Finished>> {
     let mut answers = vec![None; count];
     let mut parts = vec![(0..count, TRIES_BEFORE_ISOLATION)];
     while let Some((part, tries)) = parts.pop() {
-        let error = match send(shared, part.clone()).await {
+        let error = match send(shared, line, part.clone()).await {
             Ok(finished) => {
                 trouble.over();
                 for (answer, finished) in answers[part].iter_mut().zip(finished) {
@@ -184,7 +107,7 @@ async fn deliver(shared: &Shared, count: usize, trouble: &mut Trouble) -> Vec<Op
             parts.push((middle..part.end, 0));
             parts.push((part.start..middle, 0));
             continue;
-        } else if !refuse(shared, part.start, &error) {
+        } else if !refuse(shared, line, part.start, &error) {
             parts.push((part, 0));
         }
         tokio::time::sleep(delay).await;
@@ -192,9 +115,9 @@ async fn deliver(shared: &Shared, count: usize, trouble: &mut Trouble) -> Vec<Op
     answers
 }
 
-async fn send(shared: &Shared, part: Range<usize>) -> Result<Vec<Finished>, BackendError> {
+async fn send(shared: &Shared, line: Line, part: Range<usize>) -> Result<Vec<Finished>, BackendError> {
     let count = part.len();
-    let request = FinishRequest::new(shared.finishes.items(part));
+    let request = FinishRequest::new(shared.finishes.items(line, part));
     let reply =
         answer(shared.call_deadline(), "finish", shared.backend().finish(shared.call(), request)).await?;
     if reply.items.len() != count {
@@ -202,11 +125,6 @@ async fn send(shared: &Shared, part: Range<usize>) -> Result<Vec<Finished>, Back
         return Err(BackendError::new(BackendErrorKind::Internal, message).maybe_stored());
     }
     Ok(reply.items)
-}
-
-fn output_bytes(batch: &[Ended]) -> usize {
-    let outputs = batch.iter().filter_map(|ended| ended.item.output.as_ref());
-    outputs.map(|output| output.as_bytes().len()).sum()
 }
 
 /// Whether the error may be due to one item rather than to the store.
@@ -221,65 +139,12 @@ fn may_be_an_item(error: &BackendError) -> bool {
 }
 
 /// The store refuses this one item. First it is sent as a plain failure; says whether that was refused, too.
-fn refuse(shared: &Shared, at: usize, error: &BackendError) -> bool {
-    let given_up = shared.finishes.make_plain(at, &format!("the store refused the end of the run: {error}"));
+fn refuse(shared: &Shared, line: Line, at: usize, error: &BackendError) -> bool {
+    let given_up =
+        shared.finishes.make_plain(line, at, &format!("the store refused the end of the run: {error}"));
     tracing::error!(
         name: "finish_refused", target: "gristmill::worker", given_up, error = %error,
         "the store refuses the end of a run"
     );
     given_up
-}
-
-#[cfg(test)]
-mod tests {
-    use gristmill_core::{
-        Args, ClaimId, IdSource, JobSpec, Lease, LeaseToken, Name, Output, Place, Timestamp,
-    };
-
-    use super::*;
-
-    /// Ends that are handed over together, with outputs of so many bytes.
-    fn hand_over(count: usize, bytes: usize) -> Vec<Ended> {
-        let (kind, queue) = (Name::new("k").unwrap(), Name::new("default").unwrap());
-        let spec = Arc::new(JobSpec::new(kind, queue, Args::from_json("{}").unwrap()));
-        let output = (bytes > 2).then(|| Output::from_json(format!("\"{}\"", "x".repeat(bytes - 2))));
-        let end = |run| {
-            let job = IdSource::new().next(Timestamp::EPOCH);
-            let lease = Lease { job, run, claim: ClaimId(1), token: LeaseToken(1), place: Place::default() };
-            let mut item = FinishItem::complete(lease);
-            item.output.clone_from(&output);
-            Ended { lane: 0, item, spec: spec.clone(), attempt: 1, plain: false }
-        };
-        (0..count).map(|place| end(u32::try_from(place).unwrap() + 1)).collect()
-    }
-
-    /// How many items each call has, in turn.
-    fn calls(finishes: &Finishes) -> Vec<usize> {
-        std::iter::from_fn(|| Some(finishes.begin()).filter(|count| *count > 0))
-            .inspect(|count| assert_eq!(finishes.answered().len(), *count))
-            .collect()
-    }
-
-    #[test]
-    fn hand_overs_share_calls_of_four_thousand_items_at_most() {
-        let finishes = Finishes::default();
-        for count in [1, 600, 2_500, 900, 3] {
-            finishes.push_all(hand_over(count, 0));
-        }
-        assert_eq!(finishes.len(), 4_004);
-        assert_eq!(calls(&finishes), [3_101, 903]);
-        finishes.push_all(hand_over(9_999, 0));
-        assert_eq!(calls(&finishes), [4_000, 4_000, 1_999]);
-        assert_eq!(finishes.len(), 0);
-    }
-
-    #[test]
-    fn hand_overs_share_calls_of_less_than_16_mib_of_outputs() {
-        let finishes = Finishes::default();
-        for _ in 0..5 {
-            finishes.push_all(hand_over(8, 1024 * 1024));
-        }
-        finishes.push_all(hand_over(20, 1024 * 1024));
-        assert_eq!(calls(&finishes), [16, 16, 8, 20], "what is handed over together stays together");
-    }
 }

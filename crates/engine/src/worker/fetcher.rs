@@ -145,7 +145,7 @@ impl Fetcher {
     /// More ends wait for the store than a while's worth: fetching more would only lengthen the line.
     fn is_behind(&self) -> bool {
         let shared = &self.shared;
-        shared.finishes.len() > 2 * shared.slots.limit().max(shared.options.fetch_batch)
+        shared.finishes.backlog() > 2 * shared.slots.limit().max(shared.options.fetch_batch)
     }
 
     /// How many jobs will end before those of the next fetch are here, less those that wait for a thread: where there is

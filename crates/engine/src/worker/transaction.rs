@@ -71,12 +71,19 @@ async fn commit(mut end: End, transaction: Box<dyn BackendTx>, said: Attempted) 
             let lost = Finished::LeaseLost { why: LostWhy::Unknown };
             end.note(&ended, lost);
         }
+        Ok(Finished::Busy) => {
+            end.said = Some(failed(format!("the transaction was not committed: {}", chain(&busy()))));
+        }
         Ok(finished) => end.note(&ended, finished),
         Err(error) if error.certainty() == Certainty::NotStored => {
             end.said = Some(failed(format!("the transaction was not committed: {}", chain(&error))));
         }
         Err(error) => in_doubt(end, &ended, &error).await,
     }
+}
+
+fn busy() -> BackendError {
+    BackendError::new(BackendErrorKind::Busy, "another transaction has locked what the end of the run needs")
 }
 
 /// The error and its sources, joined by `: `.
@@ -119,9 +126,13 @@ async fn in_doubt(end: End, committed: &Ended, error: &BackendError) {
 async fn finish(shared: &Shared, item: FinishItem) -> Result<Finished, BackendError> {
     let finish = shared.backend().finish(shared.call(), FinishRequest::new(vec![item]));
     let reply = answer(shared.call_deadline(), "finish", finish).await?;
-    reply.items.into_iter().next().ok_or_else(|| {
-        BackendError::new(BackendErrorKind::Internal, "`finish` answered nothing").maybe_stored()
-    })
+    match reply.items.into_iter().next() {
+        Some(Finished::Busy) => Err(busy()),
+        Some(finished) => Ok(finished),
+        None => {
+            Err(BackendError::new(BackendErrorKind::Internal, "`finish` answered nothing").maybe_stored())
+        }
+    }
 }
 
 /// Whether the store has this run as completed. When it does not say, no: the job's record tells in any case.

@@ -7,6 +7,7 @@ mod faults;
 mod fixture;
 mod lease;
 mod ledger;
+mod locked;
 mod outcomes;
 mod stop;
 mod transaction;

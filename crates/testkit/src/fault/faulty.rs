@@ -1,7 +1,8 @@
 //! `impl Backend` that delegates, with a fault now and then.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gristmill_core::{
     AuditReply, Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, Capabilities, Count,
@@ -44,9 +45,15 @@ pub struct FaultyBackend {
 struct Faults {
     plan: Arc<Plan>,
     gate: Arc<Gate>,
+    /// Jobs whose rows somebody's open transaction has locked.
+    locked: Arc<Mutex<HashSet<JobId>>>,
 }
 
 impl Faults {
+    fn locked(&self) -> MutexGuard<'_, HashSet<JobId>> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Does what was asked for, unless this call's fault says otherwise.
     fn meet<'a, T: Send + 'a>(
         &self,
@@ -105,6 +112,16 @@ impl FaultyBackend {
     /// seed gives the same faults to the same calls.
     pub fn randomly(&self, seed: u64, per_mille: u32, faults: Vec<Fault>) {
         self.faults.plan.randomly(seed, per_mille, faults);
+    }
+
+    /// From now on ends of this job's runs answer [`Busy`](Finished::Busy), as if an open transaction had locked its rows.
+    pub fn lock(&self, job: JobId) {
+        self.faults.locked().insert(job);
+    }
+
+    /// Ends of the job's runs are stored again.
+    pub fn unlock(&self, job: JobId) {
+        self.faults.locked().remove(&job);
     }
 
     /// From now on no call meets a fault.
@@ -211,6 +228,21 @@ impl Backend for FaultyBackend {
         })
     }
 
+    fn finish(&self, call: Call, mut request: FinishRequest) -> Reply<'_, FinishReply> {
+        let locked = self.faults.locked().clone();
+        let is_locked: Vec<bool> =
+            request.items.iter().map(|item| locked.contains(&item.lease.job)).collect();
+        request.items.retain(|item| !locked.contains(&item.lease.job));
+        let finished = self.with_fault(Operation::Finish, move |inner| inner.finish(call, request));
+        Box::pin(async move {
+            let mut reply = finished.await?;
+            let mut others = reply.items.into_iter();
+            let answer = |is_locked| if is_locked { Some(Finished::Busy) } else { others.next() };
+            reply.items = is_locked.into_iter().filter_map(answer).collect();
+            Ok(reply)
+        })
+    }
+
     delegate! {
         ping: Ping() -> Ping;
         diagnose: Diagnose() -> Vec<Diagnosis>;
@@ -218,7 +250,6 @@ impl Backend for FaultyBackend {
         enqueue: Enqueue(request: EnqueueRequest) -> EnqueueReply;
         fetch: Fetch(request: FetchRequest) -> FetchReply;
         renew: Renew(request: RenewRequest) -> RenewReply;
-        finish: Finish(request: FinishRequest) -> FinishReply;
         record: Record(request: RecordRequest) -> Recorded;
         register_worker: RegisterWorker(request: RegisterWorker) -> ();
         retire_worker: RetireWorker(worker: WorkerId) -> ();

@@ -135,13 +135,25 @@ impl Shared {
             }
             let give_back = |lease: &Lease| FinishItem::give_back(lease.clone(), Duration::ZERO);
             let finished = self.finish(leases.iter().map(give_back).collect()).await;
-            if let Err(error) = finished {
-                tracing::warn!(%error, "dropped jobs could not be given back yet");
-                self.held().dropped.extend(leases);
-                return;
+            let finished = match finished {
+                Ok(finished) => finished,
+                Err(error) => {
+                    tracing::warn!(%error, "dropped jobs could not be given back yet");
+                    self.held().dropped.extend(leases);
+                    return;
+                }
+            };
+            let mut busy = Vec::new();
+            for (lease, finished) in leases.into_iter().zip(finished) {
+                if finished == Finished::Busy {
+                    busy.push(lease);
+                } else {
+                    self.forget(&lease);
+                }
             }
-            for lease in &leases {
-                self.forget(lease);
+            if !busy.is_empty() {
+                self.held().dropped.extend(busy);
+                return;
             }
         }
     }
