@@ -13,6 +13,7 @@ mod work;
 mod workers;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -108,14 +109,18 @@ fn run(cli: Cli, flagged: bool) -> Result<()> {
     }
 }
 
+/// How long a command that is done waits for what its tasks have left to do.
+const LAST_TASKS: Duration = Duration::from_millis(300);
+
 fn within_runtime(command: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::io("the runtime cannot be started", &error))?;
     let result = runtime.block_on(Box::pin(command));
-    // A blocking handler that does not end must not keep a process that was told to leave.
-    runtime.shutdown_background();
+    // Its tasks end, and tell other processes what they have not told yet. A blocking handler that does not end must not
+    // keep a process that was told to leave.
+    runtime.shutdown_timeout(LAST_TASKS);
     result
 }
 

@@ -52,6 +52,16 @@ impl Dial {
         Ok(ear)
     }
 
+    /// Sends notices to a schema's channel on a connection made for that.
+    pub(crate) async fn notify_once(&self, statements: &Statements, texts: &[String]) -> Answer<()> {
+        let (client, mut messages) = self.connect().await?;
+        let statement = statements.of(sql!("notify"));
+        let channel = notice::channel(statements.schema());
+        let params = [(&channel as _, Type::TEXT), (&texts as _, Type::TEXT_ARRAY)];
+        let asking = client.query_typed(&statement.text, &params);
+        answered(asking, &mut messages, |_| {}).await.map(drop)
+    }
+
     /// Connects. The connection lives as long as its messages are asked for.
     pub(crate) async fn connect(&self) -> Answer<(Client, Messages)> {
         if self.config.get_ssl_mode() == SslMode::Disable {

@@ -46,10 +46,13 @@ pub(crate) async fn enqueue(inner: &Inner, call: Call, request: &EnqueueRequest)
     let jobs: Vec<&NewJob> = request.jobs.iter().collect();
     check_ids(inner, call, &jobs)?;
     let queues = queues(inner, &jobs).await?;
-    if jobs.iter().any(|job| job.spec.unique_key.is_some()) {
-        return with_keys(inner, call, &items(&jobs, &queues)).await;
-    }
-    inner.groups.enqueue(inner, call, jobs, queues).await
+    let reply = if jobs.iter().any(|job| job.spec.unique_key.is_some()) {
+        with_keys(inner, call, &items(&jobs, &queues)).await?
+    } else {
+        inner.groups.enqueue(inner, call, jobs, queues).await?
+    };
+    inner.until_told().await;
+    Ok(reply)
 }
 
 /// Refuses ids from far ahead of the server's clock. When an id was made decides in which partition its job is kept: one from far

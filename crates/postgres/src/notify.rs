@@ -1,18 +1,27 @@
-//! Telling: this process's listeners at once, other processes by NOTIFY.
+//! Tells what was stored: this process's listeners at once, other processes by NOTIFY.
 //!
 //! A NOTIFY in the transaction of every enqueue would divide their rate by two to five, since such commits take a lock of
-//! the whole database one after the other. So what is to be told is summed up, and one statement on a connection of its own
-//! carries it: the first at once, and as long as there is more one after each pause, from [`SHORTEST_PAUSE`] to
-//! [`LONGEST_PAUSE`]. So a job now and then is told at once, and a flood a hundred times a second. A notification that is lost
-//! costs others the time until they look by themselves.
+//! the whole database one after the other. So notifications are summed up, and one statement on a connection of its own
+//! carries them:
 //!
-//! The lock of [`Outbox`] is held for a few moves and never over an await. Its task ends when there is nothing more to
-//! say, or the backend is gone.
+//! ```text
+//! now and then   enqueue ─ commit ─ NOTIFY ─ return          the caller waits for it, a fraction of a millisecond
+//! a flood        enqueue ─ commit ─ return      NOTIFY every 10 ms, by a task
+//! ```
+//!
+//! A program that ends right after a call has therefore notified the workers. What a flood has left to the task is sent
+//! when the handle is dropped, and when the runtime ends ([`Sending`]). A notification that is lost costs others the time
+//! until they look by themselves.
+//!
+//! The lock of [`Outbox`] is held for a few moves and never over an await. Its task ends when nothing is left to send.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use gristmill_core::Hint;
+use tokio::sync::watch;
 
 use crate::error::Answer;
 use crate::handle::Inner;
@@ -20,12 +29,19 @@ use crate::notice;
 use crate::statement::sql;
 use crate::told::{Position, Told};
 
-/// The time between the first two notifications in a row.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-/// The time between notifications of a process that go on and on.
-const LONGEST_PAUSE: Duration = Duration::from_millis(10);
-/// Longer than this nothing is told: a server that does not answer must not hold up the heartbeats' connections.
+/// The time between the notifications of a flood.
+const FLOOD_PAUSE: Duration = Duration::from_millis(10);
+/// Operations that follow each other more closely than this are a flood.
+const FLOOD_GAP: Duration = Duration::from_millis(4);
+/// A gap counts as no more than this, so that a flood is known after a few operations.
+const LONGEST_GAP: Duration = Duration::from_millis(40);
+/// How long a caller waits for its notification.
+const CALLERS_PATIENCE: Duration = Duration::from_millis(250);
+/// Give up sending a notification after this long: a server that does not answer must not hold up the heartbeats'
+/// connections.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the end of a runtime waits for the last notification.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Ids of ended jobs that are told at a time; whoever waits for another one looks by himself.
 const MOST_ENDED: usize = 500;
 /// How long it is remembered that another process watches ends. It says so with each of its pings.
@@ -37,18 +53,33 @@ pub(crate) struct Outbox {
     /// Marks the notices of this process, which it has told its listeners already.
     pub(crate) process: u64,
     waiting: Mutex<Waiting>,
+    /// The number of the last notification that was sent, or given up.
+    sent: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     told: Told,
     is_sending: bool,
+    /// The number of the last notification that was begun.
+    begun: u64,
+    added: Instant,
+    /// The time between operations, as an average of the latest ones.
+    gap: Duration,
     others_watch_until: Option<Instant>,
 }
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { process: fastrand::u64(..), waiting: Mutex::default() }
+        let waiting = Waiting {
+            told: Told::default(),
+            is_sending: false,
+            begun: 0,
+            added: Instant::now(),
+            gap: LONGEST_GAP,
+            others_watch_until: None,
+        };
+        Self { process: fastrand::u64(..), waiting: Mutex::new(waiting), sent: watch::Sender::new(0) }
     }
 }
 
@@ -56,16 +87,36 @@ impl Outbox {
     /// Adds to what is to be told. True for the caller that has to start sending.
     fn add(&self, told: Told) -> bool {
         let mut waiting = self.lock();
+        let now = Instant::now();
+        let gap = now.duration_since(waiting.added).min(LONGEST_GAP);
+        waiting.gap = (waiting.gap + gap) / 2;
+        waiting.added = now;
         waiting.told.merge(told);
         waiting.told.ended.truncate(MOST_ENDED);
         !std::mem::replace(&mut waiting.is_sending, true)
     }
 
-    /// What is to be told; with `None` the sending is over.
-    fn take(&self) -> Option<Told> {
+    /// What is to be told, with the number of its notification; with `None` the sending is over.
+    fn take(&self) -> Option<(u64, Told)> {
         let mut waiting = self.lock();
         waiting.is_sending = !waiting.told.is_empty();
-        waiting.is_sending.then(|| std::mem::take(&mut waiting.told))
+        if !waiting.is_sending {
+            return None;
+        }
+        waiting.begun += 1;
+        Some((waiting.begun, std::mem::take(&mut waiting.told)))
+    }
+
+    /// The notification after which all that was added so far is told. `None` in a flood, and where nothing waits.
+    fn awaited(&self) -> Option<u64> {
+        let waiting = self.lock();
+        let is_wanted = waiting.is_sending && waiting.gap >= FLOOD_GAP;
+        is_wanted.then(|| waiting.begun + u64::from(!waiting.told.is_empty()))
+    }
+
+    /// How long to wait before the next notification, so that it carries more.
+    fn pause(&self) -> Duration {
+        if self.lock().gap < FLOOD_GAP { FLOOD_PAUSE } else { Duration::ZERO }
     }
 
     /// Another process wants to know of ends.
@@ -92,8 +143,22 @@ impl Inner {
         }
         self.lower_cursors(&told);
         self.tell_here(&told);
-        if self.outbox.add(told) {
-            self.runtime.spawn(send(Weak::clone(&self.me)));
+        if self.outbox.add(told)
+            && let Some(inner) = self.me.upgrade()
+        {
+            self.runtime.spawn(send(Sending { inner, unsent: None, is_over: false }));
+        }
+    }
+
+    /// Waits until other processes are notified of what was told so far, so that a program may end right after a call. Not
+    /// in a flood, which its task goes on telling.
+    ///
+    /// # Cancel safety
+    /// The task goes on.
+    pub(crate) async fn until_told(&self) {
+        if let Some(number) = self.outbox.awaited() {
+            let mut sent = self.outbox.sent.subscribe();
+            let _ = tokio::time::timeout(CALLERS_PATIENCE, sent.wait_for(|sent| *sent >= number)).await;
         }
     }
 
@@ -143,26 +208,70 @@ async fn tell_unnamed(inner: Arc<Inner>, queues: Vec<i32>) {
     }
 }
 
+/// The task that sends. Dropped before its end, which only the end of its runtime does, it sends the rest by itself.
+struct Sending {
+    inner: Arc<Inner>,
+    /// What is under way.
+    unsent: Option<Told>,
+    is_over: bool,
+}
+
 /// Sends what there is to be told until there is nothing more.
-async fn send(backend: Weak<Inner>) {
-    let mut pause = SHORTEST_PAUSE;
-    while let Some(inner) = backend.upgrade() {
-        let Some(told) = inner.outbox.take() else { return };
+async fn send(mut sending: Sending) {
+    let inner = Arc::clone(&sending.inner);
+    while let Some((number, told)) = inner.outbox.take() {
         let texts = notice::write(inner.outbox.process, &told);
+        sending.unsent = Some(told);
         match tokio::time::timeout(PATIENCE, notify(&inner, &texts)).await {
             Ok(Ok(())) => {}
             // A lost notification costs latency only, and a server that is away says so elsewhere.
             Ok(Err(fail)) => tracing::debug!(?fail, "a notification is lost"),
             Err(_) => tracing::debug!("a notification is lost: the server did not answer in time"),
         }
-        drop(inner);
-        tokio::time::sleep(pause).await;
-        pause = (2 * pause).min(LONGEST_PAUSE);
+        sending.unsent = None;
+        inner.outbox.sent.send_replace(number);
+        let pause = inner.outbox.pause();
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
     }
+    // What is added from here on has a task of its own.
+    sending.is_over = true;
 }
 
 async fn notify(inner: &Inner, texts: &[String]) -> Answer<()> {
     let mut session = inner.control().await?;
     let channel = notice::channel(session.schema());
     session.execute(sql!("notify"), &[&channel, &texts]).await
+}
+
+impl Drop for Sending {
+    /// The connections of the pools ended with the runtime, so a thread of its own sends the rest on another one.
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let mut told = self.unsent.take().unwrap_or_default();
+        if let Some((_, rest)) = self.inner.outbox.take() {
+            told.merge(rest);
+        }
+        if told.is_empty() {
+            return;
+        }
+        let texts = notice::write(self.inner.outbox.process, &told);
+        let (dial, statements) = (self.inner.dial.clone(), Arc::clone(&self.inner.statements));
+        let (ended, end) = channel();
+        let sender = thread::Builder::new().name("gristmill-last-notice".to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            if let Ok(runtime) = runtime {
+                let sent = dial.notify_once(&statements, &texts);
+                let _ = runtime.block_on(async { tokio::time::timeout(LAST_PATIENCE, sent).await });
+                runtime.shutdown_background();
+            }
+            let _ = ended.send(());
+        });
+        if sender.is_ok() {
+            let _ = end.recv_timeout(LAST_PATIENCE);
+        }
+    }
 }

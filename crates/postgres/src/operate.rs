@@ -79,7 +79,9 @@ async fn operate(
     let acted = within(inner, &mut session, call, verb, request, patch, &ids).await;
     let acted = session.make_room(acted).await?;
     session.commit().await?;
+    drop(session);
     inner.tell(acted.told);
+    inner.until_told().await;
     reply.jobs = acted.jobs;
     Ok(reply)
 }

@@ -19,7 +19,9 @@ pub(crate) async fn pause(inner: &Arc<Inner>, call: Call, request: &PauseRequest
     session.execute(sql!("pause"), &[&request.queue.as_str(), &now, &reason, &actor]).await?;
     let mut told = Told::default();
     told.queue_changed(request.queue.clone());
+    drop(session);
     inner.tell(told);
+    inner.until_told().await;
     Ok(())
 }
 
@@ -31,6 +33,8 @@ pub(crate) async fn resume(inner: &Arc<Inner>, _call: Call, request: &Name) -> A
     // Its jobs may be fetched again, wherever they stand.
     let first = Position { priority: Priority::FIRST.get().into(), run_at_ms: i64::MIN, id: Uuid::nil() };
     told.available(row.try_get(0)?, first);
+    drop(session);
     inner.tell(told);
+    inner.until_told().await;
     Ok(())
 }

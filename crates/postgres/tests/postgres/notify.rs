@@ -11,6 +11,7 @@ use gristmill_core::{Backend, Call, Hint, JobId, Listener, PauseRequest, Subscri
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
 use gristmill_testserver::Postgres as Server;
+use tokio::runtime::Runtime;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::fixture::{Schema, name, runtime};
@@ -175,4 +176,83 @@ fn a_burst_of_enqueues_is_told_by_few_notifications() {
     // The first pauses are shorter, and so are those after a gap.
     let most = 2 * begun.elapsed().as_millis() / PAUSE.as_millis() + 8;
     assert!(notices <= most, "{notices} notices in {:?}", begun.elapsed());
+}
+
+/// A runtime of a program that ends.
+fn short_lived() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+fn open_in(runtime: &Runtime, schema: &Schema) -> Postgres {
+    let _runtime = runtime.enter();
+    let builder = Postgres::builder(Server::shared().url()).expect("the URL parses");
+    builder.schema(&schema.name).open().expect("the settings hold")
+}
+
+/// Waits for a notice with this item.
+fn assert_told(told: &Receiver<String>, item: &str) {
+    let until = Instant::now() + TIMES * AGAIN;
+    while Instant::now() < until {
+        match told.recv_timeout(AGAIN) {
+            Ok(text) if text.contains(item) => return,
+            _ => {}
+        }
+    }
+    panic!("{item:?} was not told");
+}
+
+/// A task that nothing waits for would send the notification when the program is gone.
+#[test]
+fn a_call_that_returns_has_told_other_processes() {
+    let schema = Schema::new();
+    let (_client, told) = overhear(&schema);
+    let runtime = short_lived();
+    let backend = open_in(&runtime, &schema);
+
+    let id = schema.enqueue(&backend, 1).remove(0);
+    // As a program does that exits at once: no task of it runs any more.
+    runtime.shutdown_background();
+    std::mem::forget(backend);
+
+    assert_told(&told, &id.to_string().replace('-', ""));
+}
+
+/// What a flood leaves to be told in a moment is told when the program's runtime ends.
+#[test]
+fn the_end_of_a_runtime_waits_for_the_last_notification() {
+    let schema = Schema::new();
+    let (_client, told) = overhear(&schema);
+    let runtime = short_lived();
+    let backend = open_in(&runtime, &schema);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..10).for_each(|_| drop(schema.enqueue(&backend, 1))));
+        }
+    });
+
+    block_on(backend.pause(Call::new(), PauseRequest::new(name("last")))).expect("it pauses");
+    drop(backend);
+    drop(runtime);
+
+    assert_told(&told, " qlast");
+}
+
+/// The task that tells belongs to the runtime, not to the handle.
+#[test]
+fn a_handle_that_is_dropped_leaves_nothing_untold() {
+    let schema = Schema::new();
+    let (_client, told) = overhear(&schema);
+    let runtime = short_lived();
+    let backend = open_in(&runtime, &schema);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..10).for_each(|_| drop(schema.enqueue(&backend, 1))));
+        }
+    });
+
+    block_on(backend.pause(Call::new(), PauseRequest::new(name("last")))).expect("it pauses");
+    drop(backend);
+
+    assert_told(&told, " qlast");
+    drop(runtime);
 }
