@@ -143,7 +143,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
 }
 
 fn arguments_of(room: &Room, options: &Options, output: &Path, diff: Option<&Path>) -> Vec<OsString> {
-    let mut line: Vec<OsString> = vec!["mutants".into(), "--no-shuffle".into()];
+    let mut line: Vec<OsString> = vec!["mutants".into(), "--workspace".into(), "--no-shuffle".into()];
     if options.list {
         line.push("--list".into());
     }

@@ -189,3 +189,17 @@ async fn a_handler_that_times_out_or_panics_writes_nothing() {
         assert_eq!(client.runs(id).await.unwrap()[0].ending, ending);
     }
 }
+
+#[tokio::test]
+#[ignore = "the testing kit knows the memory backend only, which has no transactions"]
+async fn a_handler_that_takes_a_transaction_can_be_tested_with_the_kit() {
+    async fn note(job: Note, tx: Tx<PostgresTransaction>) -> Result<(), JobError> {
+        drop((job, tx));
+        Ok(())
+    }
+    let queue = gristmill::testing::TestQueue::new().with_handlers(|worker| worker.handle(note));
+
+    let outcome = queue.perform(Note { number: 1 }).await.expect("it is performed");
+
+    assert_eq!(outcome, gristmill::Outcome::Completed { output: None });
+}

@@ -45,3 +45,21 @@ fn the_tour_of_the_readme_is_true() {
     assert_eq!(home.count("completed"), 3, "one job and two lines, all worked");
     assert_eq!(home.ok(&["queues", "list", "--json"]).json()["paused"], true);
 }
+
+#[test]
+#[ignore = "the guide to a service on PostgreSQL is not written yet"]
+fn the_readme_leads_to_a_service_on_postgresql() {
+    let readme = include_str!("../../../../README.md");
+    let facts = [
+        "Postgres::builder(",
+        "gristmill migrate",
+        "Outbox::postgres()",
+        "SIGTERM",
+        "tracing_subscriber",
+        "retention",
+        "connections=",
+        "busy_timeout=",
+    ];
+    let missing: Vec<&str> = facts.into_iter().filter(|fact| !readme.contains(fact)).collect();
+    assert!(missing.is_empty(), "the README does not mention {missing:?}");
+}
