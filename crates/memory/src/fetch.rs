@@ -65,11 +65,12 @@ impl Store {
         queues: &[QueueWant],
         lease: std::time::Duration,
     ) -> Option<FetchReply> {
-        let members = &self.workers.get(&worker)?.claims.get(&claim)?.members;
-        let jobs = members
-            .iter()
-            .filter_map(|member| {
-                self.member(*member).and_then(|job| Some(fetched(member.0, job, job.lease.as_ref()?)))
+        self.workers.get(&worker)?.claims.get(&claim)?;
+        let open = self.open_members(worker, claim).into_iter();
+        let jobs = open
+            .filter_map(|slot| {
+                let job = self.job(slot);
+                Some(fetched(slot, job, job.lease.as_ref()?))
             })
             .collect();
         Some(FetchReply::new(jobs, queues.iter().map(|want| self.look(want, false)).collect(), lease))

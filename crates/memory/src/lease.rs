@@ -84,10 +84,11 @@ impl Store {
 
     /// The running jobs of a worker that somebody wants cancelled.
     fn cancels_of(&self, worker: WorkerId) -> Vec<(JobId, u32)> {
-        let claims = self.workers[&worker].claims.values();
-        let members = claims.flat_map(|claim| &claim.members);
-        members
-            .filter_map(|member| self.member(*member).filter(|job| job.cancel_requested))
+        let claims = self.workers[&worker].claims.keys();
+        let slots = claims.flat_map(|claim| self.open_members(worker, *claim));
+        slots
+            .map(|slot| self.job(slot))
+            .filter(|job| job.cancel_requested)
             .map(|job| (job.id, job.run))
             .collect()
     }

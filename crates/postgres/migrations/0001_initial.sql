@@ -63,7 +63,9 @@ CREATE INDEX waiting_reason ON gristmill.waiting (reason) WHERE reason IS NOT NU
 
 -- One row for each queue of a fetched batch, until each of its runs has ended. `nonce` is the secret part of the leases;
 -- `number` the worker's own number of the fetch. `open` counts the members whose run has not ended. The arrays list the
--- members, one place a job; `cancels` the ids whose cancel was asked for while they ran. Whoever ends a run holds the lock
+-- members, one place a job; a job that was erased has left NULL in its place of `ids`, so that one with the same id that is
+-- stored later is no member. `cancels` lists the ids whose cancel was asked for while they ran; it is not NULL where a member
+-- was struck out. Whoever ends a run holds the lock
 -- of this row: it decides between a finish and a rescue.
 CREATE TABLE gristmill.claims (
     nonce      uuid     NOT NULL PRIMARY KEY,

@@ -1,10 +1,11 @@
 -- Purpose: locks claims, so that no run of theirs ends but by this transaction, and reads the clock after that.
 -- Parameters: $1 the instant that replaces the clock (ms), or NULL; $2 nonces.
--- Rows: now (ms), nonce, worker, fetched_at (ms), the ids whose cancel was asked for; one row with nothing but now
---   where no claim is there. The clock was read after all locks in the last row.
+-- Rows: now (ms), nonce, worker, fetched_at (ms), the ids whose cancel was asked for, and, where
+--   a member may have been struck out, the ids that are listed; one row with nothing but now where no claim is there. The clock was read after all locks in the last row.
 -- Index: the primary key of `claims`, in the order of the nonces.
 WITH locked AS MATERIALIZED (
-    SELECT nonce, worker, fetched_at, cancels FROM gristmill.claims
+    SELECT nonce, worker, fetched_at, cancels, CASE WHEN cancels IS NOT NULL THEN array_remove(ids, NULL) END
+    FROM gristmill.claims
     WHERE nonce = ANY ($2::uuid[]) ORDER BY nonce FOR UPDATE
 )
 SELECT gristmill.now_ms($1::int8), locked.* FROM (SELECT) AS one LEFT JOIN locked ON true

@@ -141,9 +141,8 @@ pub(crate) async fn take_out(session: &mut Session, ids: &[Uuid]) -> Answer<()> 
 
 /// Removes jobs and all that belongs to them. Completed ones are to be counted by the caller.
 ///
-/// Claims may list them still, whose other runs have not ended. Such a claim finishes no run by the quick way from now on,
-/// which knows that a run has ended by the row that goes here.
+/// Claims may list them still, whose other runs have not ended: they are struck out of them.
 pub(crate) async fn erase(session: &mut Session, ids: &[Uuid]) -> Answer<()> {
-    session.execute(sql!("bar_quick_finishes"), &[&ids]).await?;
+    session.execute(sql!("strike_jobs"), &[&ids]).await?;
     session.execute(sql!("erase"), &[&ids]).await
 }

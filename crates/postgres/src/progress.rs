@@ -36,7 +36,7 @@ async fn holds(session: &mut Session, call: Call, request: &RecordRequest) -> An
     let lease = &request.lease;
     let nonce = member::nonce(lease);
     let (_, claims) = lock_claims(session, call.now, &[nonce], IfLocked::Wait).await?;
-    if !claims.contains_key(&nonce) {
+    if !claims.get(&nonce).is_some_and(|claim| claim.lists(row::uuid(lease.job))) {
         return Ok(false);
     }
     let (ids, runs) = (vec![row::uuid(lease.job)], vec![row::run(lease.run)]);

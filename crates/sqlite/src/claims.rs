@@ -78,7 +78,7 @@ impl Group<'_> {
     pub(crate) fn keep_claim(&mut self, held: &Held) -> Answer<()> {
         let Held { claim, open, pruned } = held;
         if *open > 0 {
-            self.prepare("UPDATE claims SET open = ?2, pruned = pruned OR ?3 WHERE claim = ?1")?
+            self.prepare("UPDATE claims SET open = ?2, pruned = ?3 WHERE claim = ?1")?
                 .execute(params![claim.key, open, pruned])?;
             Ok(())
         } else {

@@ -1,5 +1,6 @@
 //! The table of all cases, one module an area.
 
+mod again;
 mod audit;
 mod batch;
 mod bounds;
@@ -62,6 +63,7 @@ const AREAS: &[&[Case]] = &[
     clock::CASES,
     deadline::CASES,
     crash::CASES,
+    again::CASES,
 ];
 
 /// Every case, area by area.

@@ -64,8 +64,8 @@ BEGIN
 END
 $gristmill_function$;
 
--- Jobs disappear with all that belongs to them, as by `sql/bar_quick_finishes.sql` and `sql/erase.sql`. Claims may list them
--- still.
+-- Jobs disappear with all that belongs to them, as by `sql/strike_jobs.sql` and `sql/erase.sql`. Claims may list them
+-- still: they are struck out.
 CREATE FUNCTION gristmill.outbox_erase(gone uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
@@ -74,12 +74,16 @@ BEGIN
     WITH wanted AS MATERIALIZED (SELECT unnest(gone) AS id),
     listing AS MATERIALIZED (
         SELECT claims.nonce FROM gristmill.claims
-        WHERE claims.cancels IS NULL AND EXISTS (
+        WHERE EXISTS (
             SELECT FROM unnest(claims.ids) AS member (id) WHERE (member.id IN (SELECT wanted.id FROM wanted)) IS TRUE)
         ORDER BY claims.nonce FOR UPDATE
     )
-    UPDATE gristmill.claims SET cancels = '{}' WHERE claims.nonce = ANY (ARRAY(SELECT listing.nonce FROM listing))
-        AND claims.cancels IS NULL;
+    UPDATE gristmill.claims SET
+        ids = ARRAY(
+            SELECT CASE WHEN (member.id IN (SELECT wanted.id FROM wanted)) IS NOT TRUE THEN member.id END
+            FROM unnest(claims.ids) WITH ORDINALITY AS member (id, place) ORDER BY member.place),
+        cancels = ARRAY(SELECT unnest(claims.cancels) EXCEPT SELECT wanted.id FROM wanted)
+    WHERE claims.nonce = ANY (ARRAY(SELECT listing.nonce FROM listing));
     DELETE FROM gristmill.ready WHERE id = ANY (gone);
     DELETE FROM gristmill.waiting WHERE id = ANY (gone);
     DELETE FROM gristmill.jobs WHERE id = ANY (gone);

@@ -161,7 +161,10 @@ fn open<'c>(said: &Said<'_>, claims: &'c BTreeMap<Uuid, Held>, known: &Known) ->
     match known.ended {
         Some((token, _)) if token != member::short_token(said.nonce) => Err(lost(LostWhy::Unknown)),
         Some((_, by)) => Err(by.answer()),
-        None => claims.get(&said.nonce).ok_or(lost(LostWhy::Unknown)),
+        None => {
+            let held = claims.get(&said.nonce).filter(|held| held.lists(said.job()));
+            held.ok_or(lost(LostWhy::Unknown))
+        }
     }
 }
 

@@ -29,8 +29,8 @@ struct Writes {
     patched: Vec<Uuid>,
     puts: Vec<Put>,
     erased: Vec<Uuid>,
-    /// Those that disappear with runs that have ended, which a claim may still list.
-    barred: Vec<Uuid>,
+    /// Those that disappear and that a claim may still list, with a run that has ended.
+    struck: Vec<Uuid>,
 }
 
 /// Applies an act to jobs whose rows in `jobs` are locked. Each id stands here once; a job that the filter no longer means
@@ -131,23 +131,23 @@ impl Writes {
                 }
                 self.taken_out.push(job.id);
                 self.erased.push(job.id);
-                self.bar(job);
+                self.strike(job);
             }
         }
     }
 
     fn moves(&mut self, job: &Located, put: Put) {
         if put.is_erased() {
-            self.bar(job);
+            self.strike(job);
         }
         self.taken_out.push(job.id);
         self.puts.push(put);
     }
 
     /// Only a job that has run can be in a claim.
-    fn bar(&mut self, job: &Located) {
+    fn strike(&mut self, job: &Located) {
         if job.run > 0 {
-            self.barred.push(job.id);
+            self.struck.push(job.id);
         }
     }
 
@@ -177,8 +177,8 @@ impl Writes {
         if let Some(patch) = acting.patch.filter(|_| !self.patched.is_empty()) {
             patch_jobs(session, &self.patched, patch).await?;
         }
-        if !self.barred.is_empty() {
-            session.execute(sql!("bar_quick_finishes"), &[&self.barred]).await?;
+        if !self.struck.is_empty() {
+            session.execute(sql!("strike_jobs"), &[&self.struck]).await?;
         }
         if !self.taken_out.is_empty() {
             place::take_out(session, &self.taken_out).await?;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use gristmill_core::{Decision, Ending, FinishItem, Finished, JobId, JobRecord, JobState, RunError, Verdict};
+use gristmill_core::{
+    Decision, Ending, FinishItem, Finished, JobFilter, JobId, JobRecord, JobState, RunError, Verdict,
+};
 
 use crate::case::cases;
 use crate::{Fixture, Shape};
@@ -20,6 +22,7 @@ cases! { "retry":
     retry_after_a_snooze_does_not_count_the_snooze,
     retry_by_hand_makes_a_job_available_at_once,
     retry_by_hand_revives_a_job_from_every_end,
+    retry_by_hand_a_second_time_runs_as_the_first_time,
     retry_by_hand_starts_attempts_again_and_keeps_the_history,
     retry_by_hand_forgets_crashes_in_a_row,
     retry_by_hand_of_an_available_job_leaves_it_as_it_is,
@@ -190,6 +193,19 @@ fn retry_by_hand_revives_a_job_from_every_end(t: &Fixture) {
         assert_eq!((job.state, job.finished_at, job.run_at), (JobState::Available, None, t.now()));
     }
     assert_eq!(t.fetch(t.worker(), 5).len(), 3);
+}
+
+fn retry_by_hand_a_second_time_runs_as_the_first_time(t: &Fixture) {
+    let id = t.put(t.job());
+    t.complete(&t.take(t.worker()).lease);
+    for run in [2, 3] {
+        assert_eq!(t.retry(id), Verdict::Done);
+        let lease = t.take(t.worker()).lease;
+        assert_eq!((lease.run, t.state(id)), (run, JobState::Running));
+        t.complete(&lease);
+        assert_eq!(t.state(id), JobState::Completed);
+    }
+    assert_eq!(t.count(JobFilter::new().state(JobState::Completed)), 1);
 }
 
 fn retry_by_hand_starts_attempts_again_and_keeps_the_history(t: &Fixture) {
