@@ -102,6 +102,10 @@ pub struct IdContext {
 /// * **Atomic per job.** What belongs to one job's operation happens whole or not at all, a finish with all its
 ///   consequences included. A batch may be cut by queue or partition; an error then answers for the whole call and says
 ///   so by [`Certainty::MaybeStored`](crate::Certainty::MaybeStored). One bad item never takes its neighbours down.
+/// * **What does not decode stands alone.** A stored value that this version cannot read never fails a call as a whole. A
+///   fetch discards its job with the ending [`Undecodable`](crate::Ending::Undecodable) and grants the others; a record
+///   shows what could be read and names the rest ([`JobRecord::undecodable`]); numbers out of range count as the nearest
+///   that fits.
 /// * **Called twice.** A repeat after a lost reply is safe: the same job ids, claim numbers and tokens give the same
 ///   answers without a second effect.
 /// * **Crash in the middle.** After a restart each job is in exactly one place: waiting, available, held by a claim, or

@@ -31,6 +31,14 @@ pub struct InvalidName {
 }
 
 impl Name {
+    /// Stands for a stored name that this version cannot read, in records of undecodable rows.
+    pub const UNREADABLE: &'static str = "_undecodable_";
+
+    /// The stand-in for a name that cannot be read: [`Self::UNREADABLE`].
+    pub fn unreadable() -> Self {
+        Self(Arc::from(Self::UNREADABLE))
+    }
+
     /// Checks and keeps a name.
     ///
     /// # Errors

@@ -72,6 +72,8 @@ pub struct WorkerRecord {
     pub queues: Vec<Name>,
     /// The kinds it has handlers for.
     pub kinds: Vec<Name>,
+    /// What of the stored row this version cannot read, as in [`JobRecord::undecodable`](crate::JobRecord::undecodable).
+    pub undecodable: Option<String>,
 }
 
 impl WorkerRecord {
@@ -88,6 +90,7 @@ impl WorkerRecord {
             running: 0,
             queues: Vec::new(),
             kinds: Vec::new(),
+            undecodable: None,
         }
     }
 }

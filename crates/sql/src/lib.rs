@@ -10,6 +10,7 @@ mod ended;
 mod migrations;
 mod names;
 mod options;
+mod unread;
 
 pub use args::ArgsBlocks;
 pub use column::{
@@ -20,3 +21,4 @@ pub use ended::EndedBy;
 pub use migrations::{Migration, Migrations, POSTGRES_SCHEMA, SQLITE_SCHEMA};
 pub use names::{Interner, QueueNumbers};
 pub use options::Options;
+pub use unread::Unread;

@@ -24,8 +24,8 @@ impl Group<'_> {
         let mut select = self.prepare(include_str!("../sql/claim.sql"))?;
         let mut rows = select.query([key])?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        let (open, pruned) = (row.get(4)?, row.get(5)?);
-        let nonce = row::wide(row::blob(row, 2)?)?;
+        let (open, pruned) = (row::integer(row, 4), row::integer(row, 5) != 0);
+        let nonce = row::wide(row::blob(row, 2));
         if let Some(claim) = self.memory.claims.by_nonce.get(&nonce) {
             return Ok(Some(Held { claim: Arc::clone(claim), open, pruned }));
         }
@@ -97,7 +97,7 @@ impl Group<'_> {
     pub(crate) fn facts(&self, seq: i64) -> Answer<Option<Facts>> {
         let mut select = self.prepare(include_str!("../sql/facts.sql"))?;
         let mut rows = select.query([seq])?;
-        rows.next()?.map(read_facts).transpose()
+        Ok(rows.next()?.map(read_facts))
     }
 
     /// The places of a claim's members whose run has not ended and whose job is there.
@@ -115,30 +115,30 @@ impl Group<'_> {
 
 fn read(connection: &Connection, key: i64, claim: &Row<'_>) -> Answer<Claim> {
     let mut select = connection.prepare_cached(include_str!("../sql/facts.sql"))?;
-    let members = members(row::blob(claim, 6)?).map(|(seq, tally)| {
+    let members = members(row::blob(claim, 6)).map(|(seq, tally)| {
         let mut rows = select.query([seq])?;
-        let facts = rows.next()?.map(read_facts).transpose()?;
+        let facts = rows.next()?.map(read_facts);
         Ok(Member { seq, tally, facts })
     });
     Ok(Claim {
         key,
-        worker: row::worker_id(claim, 0)?,
-        number: ClaimId(claim.get::<_, i64>(1)?.cast_unsigned()),
-        nonce: row::wide(row::blob(claim, 2)?)?,
-        fetched_at: row::timestamp(claim, 3)?,
+        worker: row::worker_id(claim, 0),
+        number: ClaimId(row::integer(claim, 1).cast_unsigned()),
+        nonce: row::wide(row::blob(claim, 2)),
+        fetched_at: row::timestamp(claim, 3),
         members: members.collect::<Answer<_>>()?,
     })
 }
 
-fn read_facts(row: &Row<'_>) -> Answer<Facts> {
-    Ok(Facts {
-        seq: row.get(0)?,
-        id: row::job_id(row, 1)?,
-        queue: row.get(2)?,
-        priority: row.get(3)?,
-        run_at: row::timestamp(row, 4)?,
-        max_attempts: row::count16(row, 5)?,
-        is_unique: row.get(6)?,
-        retention: row::read_retention(row, 7)?.map(Box::new),
-    })
+fn read_facts(row: &Row<'_>) -> Facts {
+    Facts {
+        seq: row::integer(row, 0),
+        id: row::job_id(row, 1),
+        queue: row::integer(row, 2),
+        priority: row::integer(row, 3),
+        run_at: row::timestamp(row, 4),
+        max_attempts: row::max_attempts(row, 5).get(),
+        is_unique: row::integer(row, 6) != 0,
+        retention: row::read_retention(row, 7).map(Box::new),
+    }
 }

@@ -7,10 +7,13 @@ use rusqlite::ffi;
 /// Why an operation of a group did not answer.
 #[derive(Debug)]
 pub(crate) enum Fail {
-    /// The answer is an error; what the transaction holds stays.
+    /// The answer is an error, and what the operation has changed is to be undone; unless the error says that it may be
+    /// stored.
     Refused(BackendError),
     /// The transaction is not to be committed.
     Broken(rusqlite::Error),
+    /// A part of the operation was refused that can be undone by itself only if no other operation is in the transaction.
+    Crowded,
 }
 
 /// What an operation inside a transaction answers.
@@ -33,6 +36,7 @@ impl From<Fail> for BackendError {
         match fail {
             Fail::Refused(error) => error,
             Fail::Broken(error) => of_sqlite(&error),
+            Fail::Crowded => BackendError::new(BackendErrorKind::Internal, "an operation was not run alone"),
         }
     }
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_core::{
-    Args, BackendError, FetchReply, FetchRequest, FetchedJob, FetchedQueue, JobSpec, JobState, Name,
-    Priority, QueueWant, Timestamp, WorkerId,
+    Args, BackendError, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem, FinishRequest,
+    JobSpec, JobState, Name, QueueWant, Timestamp, WorkerId,
 };
-use gristmill_sql::ArgsBlocks;
+use gristmill_sql::{ArgsBlocks, Unread};
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::claim::{Claim, Facts, Member, Tally};
-use crate::error::{Answer, undecodable};
+use crate::error::Answer;
+use crate::finish::finish;
 use crate::group::Group;
 use crate::notify::next_due;
 use crate::row;
@@ -19,19 +20,19 @@ use crate::row;
 pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestamp) -> Answer<FetchReply> {
     let lease = group.alive(request.worker, now)?.expires_in;
     if let Some(key) = group.claim_key(request.worker, request.claim)? {
-        return group.repeat(key, request, lease);
+        return group.repeat(key, request, lease, now);
     }
     let next_due = group.next_due()?;
     let mut batch = group.memory.batches.begin();
     let mut queues = Vec::with_capacity(request.queues.len());
     for want in &request.queues {
         let mut state = group.look(want)?;
-        let before = batch.jobs.len();
+        let before = batch.members.len();
         if let Some(queue) = state.number.filter(|_| !state.answer.paused) {
             group.take_ready(want, queue, &mut batch)?;
         }
-        let taken = batch.jobs.len() - before;
-        state.answer.exhausted = taken < want.max;
+        let taken = batch.members.len() - before;
+        state.answer.exhausted = batch.good_since(before) < want.max;
         state.answer.next_due = next_due;
         if let Some(queue) = state.number.filter(|_| taken > 0) {
             group.count(queue, JobState::Available, -row::size(taken));
@@ -53,6 +54,16 @@ pub(crate) struct Alive {
 struct Batch {
     jobs: Vec<Arc<JobSpec>>,
     members: Vec<Member>,
+    /// The places of those that do not decode, in ascending order, and what of each.
+    bad: Vec<(usize, String)>,
+}
+
+impl Batch {
+    /// How many of the jobs that were taken since the one at `place` decode.
+    fn good_since(&self, place: usize) -> usize {
+        let bad = self.bad.iter().rev().take_while(|(bad, _)| *bad >= place).count();
+        self.members.len() - place - bad
+    }
 }
 
 /// What a fetch leaves to the next one.
@@ -65,7 +76,8 @@ pub(crate) struct Batches {
 
 impl Batches {
     fn begin(&self) -> Batch {
-        Batch { jobs: Vec::with_capacity(self.latest), members: Vec::with_capacity(self.latest) }
+        let room = self.latest;
+        Batch { jobs: Vec::with_capacity(room), members: Vec::with_capacity(room), bad: Vec::new() }
     }
 }
 
@@ -101,13 +113,27 @@ impl Group<'_> {
         Ok(Look { number, answer })
     }
 
+    /// Takes the first available jobs of a queue, and more in the place of those that do not decode.
+    fn take_ready(&mut self, want: &QueueWant, queue: i64, batch: &mut Batch) -> Answer<()> {
+        let before = batch.members.len();
+        loop {
+            let (taken, lacking) = (batch.members.len(), want.max - batch.good_since(before));
+            self.take_first(want, queue, lacking, batch)?;
+            if batch.members.len() < taken + lacking || batch.good_since(before) >= want.max {
+                return Ok(());
+            }
+        }
+    }
+
     /// Takes the first available jobs of a queue. The writer is alone and the priorities wanted are a range, so what was
     /// selected is everything from the range's start to the last row selected. That is three ranges of the key, each
     /// deleted without a test a row; as one comparison of rows it took half as long again.
-    fn take_ready(&mut self, want: &QueueWant, queue: i64, batch: &mut Batch) -> Answer<()> {
-        let (first, last) = want.priorities.unwrap_or((Priority::FIRST, Priority::LAST));
+    fn take_first(&mut self, want: &QueueWant, queue: i64, max: usize, batch: &mut Batch) -> Answer<()> {
+        let range = want.priorities.map(|(first, last)| (i64::from(first.get()), i64::from(last.get())));
+        // All of them includes a priority that cannot be.
+        let (first, last) = range.unwrap_or((i64::MIN, i64::MAX));
         let mut select = self.prepare(include_str!("../sql/fetch.sql"))?;
-        let mut rows = select.query(params![queue, first.get(), last.get(), row::size(want.max)])?;
+        let mut rows = select.query(params![queue, first, last, row::size(max)])?;
         let mut end = None;
         while let Some(row) = rows.next()? {
             let facts = self.take_row(row, &want.queue, queue, batch)?;
@@ -115,11 +141,8 @@ impl Group<'_> {
         }
         drop(rows);
         if let Some((priority, run_at, seq)) = end {
-            self.prepare(include_str!("../sql/delete_fetched_priorities.sql"))?.execute(params![
-                queue,
-                first.get(),
-                priority
-            ])?;
+            self.prepare(include_str!("../sql/delete_fetched_priorities.sql"))?
+                .execute(params![queue, first, priority])?;
             self.prepare(include_str!("../sql/delete_fetched_earlier.sql"))?
                 .execute(params![queue, priority, run_at])?;
             self.prepare(include_str!("../sql/delete_fetched_last.sql"))?
@@ -136,26 +159,28 @@ impl Group<'_> {
         batch: &'b mut Batch,
     ) -> Answer<&'b Facts> {
         let tally = Tally {
-            run: row::count32(row, 3)?.saturating_add(1),
-            attempt: row::count16(row, 4)?.saturating_add(1),
-            crashes: row::count16(row, 5)?,
+            run: row::count32(row, 3).saturating_add(1),
+            attempt: row::count16(row, 4).saturating_add(1),
+            crashes: row::count16(row, 5),
         };
-        let kind = row.get_ref(7)?.as_str().map_err(|_| undecodable("kind"))?;
-        let kind = self.memory.kinds.name(kind).map_err(|_| undecodable("name"))?;
-        let args = self.memory.batches.args.keep(row::blob(row, 9)?, usize::MAX);
+        let kind = self.kind(row, 7).unwrap_or_else(|what| {
+            batch.bad.push((batch.members.len(), what));
+            Name::unreadable()
+        });
+        let args = self.memory.batches.args.keep(row::blob(row, 9), usize::MAX);
         let mut spec = JobSpec::new(kind, name.clone(), args);
-        let (priority, seq) = (row.get(0)?, row.get(2)?);
+        let (priority, seq) = (row::integer(row, 0), row::integer(row, 2));
         spec.priority = row::priority(priority);
-        spec.max_attempts = row::max_attempts(row, 8)?;
-        if row.get(10)? {
+        spec.max_attempts = row::max_attempts(row, 8);
+        if row::integer(row, 10) != 0 {
             self.read_options(seq, &mut spec)?;
         }
         let facts = Facts {
             seq,
-            id: row::job_id(row, 6)?,
+            id: row::job_id(row, 6),
             queue,
             priority,
-            run_at: row::timestamp(row, 1)?,
+            run_at: row::timestamp(row, 1),
             max_attempts: spec.max_attempts.get(),
             is_unique: spec.unique_key.is_some(),
             retention: spec.retention.clone(),
@@ -165,9 +190,19 @@ impl Group<'_> {
         Ok(batch.members.last().and_then(|member| member.facts.as_ref()).expect("it was pushed"))
     }
 
+    /// The kind in a column, or what is there instead.
+    fn kind(&mut self, row: &Row<'_>, column: usize) -> Result<Name, String> {
+        let text = row::text(row, column).unwrap_or_default();
+        self.memory.kinds.name(&text).map_err(|_| {
+            let mut unread = Unread::default();
+            unread.note("kind", &text);
+            unread.into_text().unwrap_or_default()
+        })
+    }
+
     /// Makes the claim of a batch; none for an empty one.
     fn grant(&mut self, request: &FetchRequest, now: Timestamp, batch: Batch) -> Answer<Vec<FetchedJob>> {
-        let Batch { jobs, members } = batch;
+        let Batch { jobs, members, bad } = batch;
         if members.is_empty() {
             return Ok(Vec::new());
         }
@@ -181,47 +216,77 @@ impl Group<'_> {
             fetched_at: now,
             members,
         })?;
-        let leased = jobs.into_iter().zip(&claim.members).enumerate().map(|(place, (spec, member))| {
+        let is_good = |place: &usize| bad.binary_search_by_key(place, |(bad, _)| *bad).is_err();
+        let leased = jobs.into_iter().zip(&claim.members).enumerate().filter(|(place, _)| is_good(place));
+        let leased = leased.map(|(place, (spec, member))| {
             let facts = member.facts.as_ref().expect("a job that was just taken is there");
             fetched(&claim, place, facts, member.tally, spec)
         });
-        Ok(leased.collect())
+        let leased = leased.collect();
+        self.set_aside(&claim, &bad, now)?;
+        Ok(leased)
+    }
+
+    /// Ends the runs of those members of a claim that do not decode.
+    fn set_aside(&mut self, claim: &Arc<Claim>, bad: &[(usize, String)], now: Timestamp) -> Answer<()> {
+        let items = bad.iter().filter_map(|(place, what)| {
+            let Member { tally, facts, .. } = &claim.members[*place];
+            let lease = claim.lease(*place, facts.as_ref()?.id, tally.run);
+            Some(FinishItem::undecodable(lease, what))
+        });
+        let items: Vec<FinishItem> = items.collect();
+        if !items.is_empty() {
+            finish(self, &FinishRequest::new(items), now)?;
+        }
+        Ok(())
     }
 
     /// The jobs of a claim that is there already: the reply to its fetch was lost.
-    fn repeat(&mut self, key: i64, request: &FetchRequest, lease: Duration) -> Answer<FetchReply> {
-        let mut jobs = Vec::new();
+    fn repeat(
+        &mut self,
+        key: i64,
+        request: &FetchRequest,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Answer<FetchReply> {
+        let (mut jobs, mut bad) = (Vec::new(), Vec::new());
         if let Some(held) = self.held_by_key(key)? {
             for place in self.open_members(&held.claim)? {
                 let member = &held.claim.members[place];
-                if let Some(facts) = &member.facts {
-                    let spec = self.spec(facts)?;
-                    jobs.push(fetched(&held.claim, place, facts, member.tally, Arc::new(spec)));
+                let Some(facts) = &member.facts else { continue };
+                match self.spec(facts)? {
+                    Ok(spec) => jobs.push(fetched(&held.claim, place, facts, member.tally, Arc::new(spec))),
+                    Err(what) => bad.push((place, what)),
                 }
             }
+            self.set_aside(&held.claim, &bad, now)?;
         }
         let queues = request.queues.iter().map(|want| Ok(self.look(want)?.answer)).collect::<Answer<_>>()?;
         Ok(FetchReply::new(jobs, queues, lease))
     }
 
-    fn spec(&mut self, facts: &Facts) -> Answer<JobSpec> {
+    /// What a job is to do, or what of it does not decode.
+    fn spec(&mut self, facts: &Facts) -> Answer<Result<JobSpec, String>> {
         let queue = self.queue_name(facts.queue)?;
         let mut select = self.prepare("SELECT kind, args FROM jobs WHERE seq = ?1")?;
         let mut rows = select.query([facts.seq])?;
         let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        let kind = self.memory.kinds.name(row::text(row, 0)?.unwrap_or_default());
-        let kind = kind.map_err(|_| undecodable("name"))?;
-        let mut spec = JobSpec::new(kind, queue, Args::from_stored(row::blob(row, 1)?.to_vec()));
+        let kind = match self.kind(row, 0) {
+            Ok(kind) => kind,
+            Err(what) => return Ok(Err(what)),
+        };
+        let mut spec = JobSpec::new(kind, queue, Args::from_stored(row::blob(row, 1).to_vec()));
         spec.priority = row::priority(facts.priority);
         self.read_options(facts.seq, &mut spec)?;
-        Ok(spec)
+        Ok(Ok(spec))
     }
 
     fn read_options(&self, seq: i64, spec: &mut JobSpec) -> Answer<()> {
         let mut select = self.prepare(include_str!("../sql/options.sql"))?;
         let mut rows = select.query([seq])?;
         let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        row::read_options(row, 0, spec)
+        row::read_options(row, 0, spec);
+        Ok(())
     }
 }
 

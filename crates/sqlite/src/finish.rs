@@ -28,11 +28,12 @@ pub(crate) fn finish(group: &mut Group<'_>, request: &FinishRequest, now: Timest
     for (held, _) in claims.0.iter().filter(|(_, changed)| *changed) {
         group.keep_claim(held)?;
     }
-    let fetched = request.then_fetch.as_ref().map(|request| fetch(group, request, now)).transpose();
+    let then_fetch = request.then_fetch.as_ref();
+    let fetched = then_fetch.map(|request| group.apart(|group| fetch(group, request, now))).transpose();
     // The finishes stand, whatever becomes of the fetch behind them.
     let fetched = fetched.map_err(|fail| match fail {
         Fail::Refused(error) => Fail::Refused(error.maybe_stored()),
-        broken @ Fail::Broken(_) => broken,
+        spoiled @ (Fail::Broken(_) | Fail::Crowded) => spoiled,
     })?;
     Ok(FinishReply::new(finished, fetched))
 }
@@ -84,7 +85,9 @@ impl Group<'_> {
         let (_, place) = placed(lease);
         let Some(member) = held.claim.members.get(place) else { return Ok(None) };
         let Some(job) = member.facts.as_ref().filter(|job| job.id == lease.job) else { return Ok(None) };
-        if member.tally.run != lease.run || ((held.pruned || self.has_erased) && !self.is_there(job.seq)?) {
+        if member.tally.run != lease.run
+            || ((held.pruned || self.sums.has_erased) && !self.is_there(job.seq)?)
+        {
             return Ok(None);
         }
         Ok(Some(place))

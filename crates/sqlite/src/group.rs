@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, Connection, params};
 
 use crate::claim::Claims;
 use crate::enqueue::Inserts;
-use crate::error::Answer;
+use crate::error::{Answer, Fail};
 use crate::fetch::Batches;
 use crate::migrate::Neighbours;
 use crate::names::Queues;
@@ -36,9 +36,25 @@ pub(crate) struct Group<'c> {
     pub(crate) connection: &'c Connection,
     pub(crate) memory: &'c mut Memory,
     pub(crate) settings: Settings,
-    pub(crate) hints: Vec<Hint>,
     pub(crate) inserts: Option<Inserts<'c>>,
     pub(crate) ends: Option<Ends<'c>>,
+    pub(crate) sums: Sums,
+    company: Company,
+}
+
+/// Whether other operations are in the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// There may be.
+    Many,
+    /// There are none: what the operation did can be undone with the transaction, and a part of it to a savepoint.
+    Alone,
+}
+
+/// What the operations of a transaction sum up until its commit.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sums {
+    pub(crate) hints: Vec<Hint>,
     earliest_due: Option<Timestamp>,
     /// A job was erased in this transaction: what an operation knows of its claims may be out of date.
     pub(crate) has_erased: bool,
@@ -49,6 +65,13 @@ pub(crate) struct Group<'c> {
     next_seq: Option<i64>,
     stale_finishes: i64,
     has_cancels: Option<bool>,
+}
+
+/// How much a transaction had changed at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    rows: u64,
+    stale_finishes: i64,
 }
 
 /// What operations have to know of the backend they run in.
@@ -62,23 +85,40 @@ pub(crate) struct Settings {
 }
 
 impl<'c> Group<'c> {
-    pub(crate) fn new(connection: &'c Connection, memory: &'c mut Memory, settings: Settings) -> Self {
-        Self {
-            connection,
-            memory,
-            settings,
-            hints: Vec::new(),
-            inserts: None,
-            ends: None,
-            earliest_due: None,
-            has_erased: false,
-            erased: HashSet::new(),
-            counts: Vec::new(),
-            expiries: BTreeMap::new(),
-            next_seq: None,
-            stale_finishes: 0,
-            has_cancels: None,
+    pub(crate) fn new(
+        connection: &'c Connection,
+        memory: &'c mut Memory,
+        settings: Settings,
+        company: Company,
+    ) -> Self {
+        Self { connection, memory, settings, inserts: None, ends: None, sums: Sums::default(), company }
+    }
+
+    /// Where the transaction is now, to see later whether it has changed anything.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { rows: self.connection.total_changes(), stale_finishes: self.sums.stale_finishes }
+    }
+
+    /// Runs a part of an operation whose refusal leaves the rest of it in place. What a refused part has changed is undone;
+    /// among other operations there is no way to, so the operation is then to be run alone.
+    pub(crate) fn apart<T>(&mut self, part: impl FnOnce(&mut Self) -> Answer<T>) -> Answer<T> {
+        if self.company == Company::Many {
+            let mark = self.mark();
+            return part(self).map_err(|fail| match fail {
+                Fail::Refused(_) if self.mark() != mark => Fail::Crowded,
+                fail => fail,
+            });
         }
+        self.connection.execute_batch("SAVEPOINT part")?;
+        let before = self.sums.clone();
+        let answer = part(self);
+        if let Err(Fail::Refused(_)) = answer {
+            self.connection.execute_batch("ROLLBACK TO part")?;
+            self.sums = before;
+            self.memory.forget();
+        }
+        self.connection.execute_batch("RELEASE part")?;
+        answer
     }
 
     /// A statement, prepared once a connection.
@@ -97,7 +137,7 @@ impl<'c> Group<'c> {
     /// The place of the next job in the order of enqueueing. A number is never given twice, deletions or not, so an old
     /// claim can never mean a new job.
     pub(crate) fn next_seq(&mut self) -> Answer<i64> {
-        let seq = match self.next_seq {
+        let seq = match self.sums.next_seq {
             Some(seq) => seq,
             None => self
                 .prepare("SELECT value FROM meta WHERE name = 'next_seq'")?
@@ -107,93 +147,97 @@ impl<'c> Group<'c> {
             let message = "the file has given each of its 2^41 numbers to a job";
             return Err(BackendError::new(BackendErrorKind::Full, message).into());
         }
-        self.next_seq = Some(seq + 1);
+        self.sums.next_seq = Some(seq + 1);
         Ok(seq)
     }
 
     /// A number that was taken for a job that was not stored.
     pub(crate) fn return_seq(&mut self, seq: i64) {
-        self.next_seq = Some(seq);
+        self.sums.next_seq = Some(seq);
     }
 
     /// `amount` more, or fewer, jobs of a queue are in a state.
     pub(crate) fn count(&mut self, queue: i64, state: JobState, amount: i64) {
-        let known = self.counts.iter().position(|(other, _)| *other == queue);
+        let known = self.sums.counts.iter().position(|(other, _)| *other == queue);
         let place = known.unwrap_or_else(|| {
-            self.counts.push((queue, [0; 8]));
-            self.counts.len() - 1
+            self.sums.counts.push((queue, [0; 8]));
+            self.sums.counts.len() - 1
         });
-        self.counts[place].1[state.index()] += amount;
+        self.sums.counts[place].1[state.index()] += amount;
     }
 
     /// The retention of an ended job passes then.
     pub(crate) fn expire(&mut self, seq: i64, delete_at: Timestamp) {
-        self.expiries.entry(delete_at.as_millis()).or_default().extend_from_slice(&seq.to_le_bytes());
+        self.sums.expiries.entry(delete_at.as_millis()).or_default().extend_from_slice(&seq.to_le_bytes());
     }
 
     pub(crate) fn count_stale_finish(&mut self) {
-        self.stale_finishes += 1;
+        self.sums.stale_finishes += 1;
     }
 
     /// Whether a cancel of any running job is stored: mostly none is, and nothing need be looked up a job.
     pub(crate) fn has_cancels(&mut self) -> Answer<bool> {
-        if let Some(known) = self.has_cancels {
+        if let Some(known) = self.sums.has_cancels {
             return Ok(known);
         }
         let found = self.prepare("SELECT EXISTS (SELECT 1 FROM cancels)")?.query_row([], |row| row.get(0))?;
-        self.has_cancels = Some(found);
+        self.sums.has_cancels = Some(found);
         Ok(found)
     }
 
     pub(crate) fn cancels_changed(&mut self) {
-        self.has_cancels = None;
+        self.sums.has_cancels = None;
     }
 
     /// A job of the queue became available; told once a group.
     pub(crate) fn hint_available(&mut self, queue: i64) -> Answer<()> {
         let name = self.queue_name(queue)?;
+        if name.as_str() == Name::UNREADABLE {
+            // No fetch asks for it.
+            return Ok(());
+        }
         let told = |hint: &Hint| matches!(hint, Hint::Available(other) if *other == name);
-        if !self.hints.iter().rev().take(64).any(told) {
-            self.hints.push(Hint::Available(name));
+        if !self.sums.hints.iter().rev().take(64).any(told) {
+            self.sums.hints.push(Hint::Available(name));
         }
         Ok(())
     }
 
     /// A job waits until then; the earliest is told once a group.
     pub(crate) fn hint_due(&mut self, due: Timestamp) {
-        self.earliest_due = Some(self.earliest_due.map_or(due, |earliest| earliest.min(due)));
+        self.sums.earliest_due = Some(self.sums.earliest_due.map_or(due, |earliest| earliest.min(due)));
     }
 
     /// What to tell the listeners after the commit.
     pub(crate) fn take_hints(&mut self) -> Vec<Hint> {
-        self.hints.extend(self.earliest_due.take().map(Hint::Due));
-        std::mem::take(&mut self.hints)
+        self.sums.hints.extend(self.sums.earliest_due.take().map(Hint::Due));
+        std::mem::take(&mut self.sums.hints)
     }
 
     pub(crate) fn hint_ended(&mut self, id: JobId) {
         if self.settings.watch_ends {
-            self.hints.push(Hint::Ended(id));
+            self.sums.hints.push(Hint::Ended(id));
         }
     }
 
     /// Writes what was summed up: the last act before the commit.
     pub(crate) fn flush(&mut self) -> rusqlite::Result<()> {
         self.mark_pruned()?;
-        if let Some(next_seq) = self.next_seq {
+        if let Some(next_seq) = self.sums.next_seq {
             self.prepare("UPDATE meta SET value = ?1 WHERE name = 'next_seq'")?.execute([next_seq])?;
         }
-        if self.stale_finishes > 0 {
+        if self.sums.stale_finishes > 0 {
             self.prepare("UPDATE meta SET value = value + ?1 WHERE name = 'stale_finishes'")?
-                .execute([self.stale_finishes])?;
+                .execute([self.sums.stale_finishes])?;
         }
-        if !self.expiries.is_empty() {
+        if !self.sums.expiries.is_empty() {
             let mut insert = self.prepare("INSERT INTO expiries (delete_at, seqs) VALUES (?1, ?2)")?;
-            for (delete_at, seqs) in &self.expiries {
+            for (delete_at, seqs) in &self.sums.expiries {
                 insert.execute(params![delete_at, seqs])?;
             }
         }
         let mut add = self.prepare(include_str!("../sql/add_count.sql"))?;
-        for (queue, states) in &self.counts {
+        for (queue, states) in &self.sums.counts {
             for (state, amount) in (0_i64..).zip(states).filter(|(_, amount)| **amount != 0) {
                 add.execute(params![queue, state, amount])?;
             }

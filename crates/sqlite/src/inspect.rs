@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use gristmill_core::{
-    Args, Ending, JobEvent, JobId, JobRecord, JobSpec, JobState, LogLine, Output, RunFailure, RunRecord,
+    Args, Ending, JobEvent, JobId, JobRecord, JobSpec, JobState, LogLine, Output, Priority, RunFailure,
+    RunRecord,
 };
+use gristmill_sql::Unread;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::error::{Answer, Fail};
+use crate::error::Answer;
 use crate::locate::{Located, find_leases, jobs_where, read};
 use crate::row;
 use crate::run::{run_key, run_keys};
@@ -40,7 +42,7 @@ pub(crate) fn get(connection: &Connection, ids: &[JobId]) -> Answer<Vec<Option<J
     let mut jobs = Vec::with_capacity(ids.len());
     for id in ids {
         let mut rows = select.query([id.as_bytes()])?;
-        jobs.push(rows.next()?.map(read_listed).transpose()?);
+        jobs.push(rows.next()?.map(read_listed));
     }
     find_leases(connection, jobs.iter_mut().flatten().map(|job| &mut job.located))?;
     let complete = |mut job: Listed| {
@@ -51,14 +53,18 @@ pub(crate) fn get(connection: &Connection, ids: &[JobId]) -> Answer<Vec<Option<J
 }
 
 /// A row of the query of jobs.
-pub(crate) fn read_listed(row: &Row<'_>) -> Answer<Listed> {
-    let located = read(row)?;
-    let args = Args::from_stored(row::blob(row, 15)?.to_vec());
-    let mut spec = JobSpec::new(row::name(row, 4)?, row::name(row, 3)?, args);
-    spec.priority = row::priority(located.facts.priority);
-    row::read_options(row, 8, &mut spec)?;
+pub(crate) fn read_listed(row: &Row<'_>) -> Listed {
+    let mut located = read(row);
+    let args = Args::from_stored(row::blob(row, 15).to_vec());
+    let kind = located.unread.name("kind", row::text(row, 4).as_deref());
+    let queue = located.unread.name("queue", row::text(row, 3).as_deref());
+    let mut spec = JobSpec::new(kind, queue, args);
+    let priority = located.facts.priority;
+    spec.priority =
+        located.unread.or("priority", priority, Priority::new(priority).ok(), Priority::default());
+    row::read_options(row, 8, &mut spec);
     let facts = &located.facts;
-    let mut record = JobRecord::new(facts.id, spec, located.state, facts.run_at, row::timestamp(row, 7)?);
+    let mut record = JobRecord::new(facts.id, spec, located.state, facts.run_at, row::timestamp(row, 7));
     record.attempt = located.tally.attempt;
     record.run = located.tally.run;
     record.crashes = located.tally.crashes;
@@ -66,7 +72,8 @@ pub(crate) fn read_listed(row: &Row<'_>) -> Answer<Listed> {
     record.reason.clone_from(&located.reason);
     record.worker = located.latest.map(|latest| latest.worker);
     record.attempted_at = located.latest.map(|latest| latest.fetched_at);
-    Ok(Listed { located, record })
+    record.undecodable = std::mem::take(&mut located.unread).into_text();
+    Listed { located, record }
 }
 
 /// Adds what only a job that is shown needs.
@@ -83,14 +90,16 @@ pub(crate) fn complete(connection: &Connection, job: Listed) -> Answer<JobRecord
     }
     record.progress = connection
         .prepare_cached(include_str!("../sql/progress.sql"))?
-        .query_row(params![seq, located.tally.run], |row| row.get(0))
+        .query_row(params![seq, located.tally.run], |row| Ok(row::optional_integer(row, 0)))
         .optional()?
-        .flatten();
+        .flatten()
+        .and_then(|percent| u8::try_from(percent).ok());
     let Some(latest) = located.latest else { return Ok(record) };
     if located.state == JobState::Completed {
         let mut select = connection.prepare_cached("SELECT output FROM runs WHERE run_key = ?1")?;
-        let output: Option<Vec<u8>> = select.query_row([run_key(seq, latest.run)], |row| row.get(0))?;
-        record.output = output.map(Output::from_stored);
+        let mut rows = select.query([run_key(seq, latest.run)])?;
+        let output = rows.next()?.filter(|row| row::has(row, 0));
+        record.output = output.map(|row| Output::from_stored(row::blob(row, 0).to_vec()));
     }
     if latest.run > 1 || latest.ending != Ending::Completed {
         record.errors = errors(connection, seq, latest.run)?;
@@ -103,10 +112,10 @@ fn errors(connection: &Connection, seq: i64, latest: u32) -> Answer<Vec<RunFailu
     // A job that snoozes for ever has many runs and few errors: the look back is bounded.
     let first = run_key(seq, latest.saturating_sub(ERRORS_AMONG));
     let bound = params![first, run_key(seq, latest), row::size(JobRecord::MAX_ERRORS)];
-    let rows = select.query_and_then(bound, read_run)?;
+    let mut rows = select.query(bound)?;
     let mut errors = Vec::new();
-    for run in rows {
-        errors.extend(RunFailure::of(&run?));
+    while let Some(row) = rows.next()? {
+        errors.extend(RunFailure::of(&read_run(row)));
     }
     errors.reverse();
     Ok(errors)
@@ -116,51 +125,54 @@ pub(crate) fn list_runs(connection: &Connection, id: JobId, limit: usize) -> Ans
     let Some(seq) = seq_of(connection, id)? else { return Ok(Vec::new()) };
     let mut select = connection.prepare_cached(include_str!("../sql/runs.sql"))?;
     let (first, last) = run_keys(seq);
-    let rows = select.query_and_then(params![first, last, row::size(limit)], read_run)?;
-    let mut runs = rows.collect::<Answer<Vec<_>>>()?;
+    let rows = select.query_map(params![first, last, row::size(limit)], |row| Ok(read_run(row)))?;
+    let mut runs = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     runs.reverse();
     let mut lines = connection.prepare_cached(include_str!("../sql/log.sql"))?;
     for run in &mut runs {
-        let log = lines.query_and_then(params![seq, run.run], |row| {
-            Ok::<_, Fail>(LogLine { at: row::timestamp(row, 0)?, text: row.get(1)? })
+        let log = lines.query_map(params![seq, run.run], |row| {
+            let text = row::string(row, 1).unwrap_or_default();
+            Ok(LogLine { at: row::timestamp(row, 0), text })
         })?;
-        run.log = log.collect::<Answer<_>>()?;
+        run.log = log.collect::<rusqlite::Result<_>>()?;
     }
     Ok(runs)
 }
 
-fn read_run(row: &Row<'_>) -> Answer<RunRecord> {
-    let (ending, state) = (row::ending(row.get(2)?)?, row::state(row.get(3)?)?);
+fn read_run(row: &Row<'_>) -> RunRecord {
+    let mut unread = Unread::default();
+    let (ending, state) = (row::integer(row, 2), row::integer(row, 3));
     let mut run = RunRecord::new(
-        row::count32(row, 0)?,
-        row::count16(row, 1)?,
-        ending,
-        state,
-        row::worker_id(row, 4)?,
-        row::timestamp(row, 5)?,
-        row::timestamp(row, 7)?,
+        row::count32(row, 0),
+        row::count16(row, 1),
+        unread.or("ending", ending, row::ending(ending), Ending::Undecodable),
+        unread.or("state", state, row::state(state), JobState::Suspended),
+        row::worker_id(row, 4),
+        row::timestamp(row, 5),
+        row::timestamp(row, 7),
     );
-    run.started_at = row::optional_timestamp(row, 6)?;
-    run.reason = row.get(8)?;
-    run.error = row::run_error(row::text(row, 9)?, row::text(row, 10)?);
-    Ok(run)
+    run.started_at = row::optional_timestamp(row, 6);
+    run.reason = row::string(row, 8);
+    run.error = row::run_error(row::text(row, 9).as_deref(), row::text(row, 10).as_deref());
+    run.undecodable = unread.into_text();
+    run
 }
 
 pub(crate) fn list_events(connection: &Connection, id: JobId) -> Answer<Vec<JobEvent>> {
     let Some(seq) = seq_of(connection, id)? else { return Ok(Vec::new()) };
     let mut select = connection
         .prepare_cached("SELECT at, what, actor, detail FROM events WHERE seq = ?1 ORDER BY event")?;
-    let rows = select.query_and_then([seq], |row| {
-        let what: String = row.get(1)?;
-        Ok(JobEvent::new(row::timestamp(row, 0)?, what, row.get(2)?, row.get(3)?))
+    let rows = select.query_map([seq], |row| {
+        let what = row::string(row, 1).unwrap_or_default();
+        Ok(JobEvent::new(row::timestamp(row, 0), what, row::string(row, 2), row::string(row, 3)))
     })?;
-    rows.collect()
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 pub(crate) fn checkpoint(connection: &Connection, id: JobId) -> Answer<Option<Bytes>> {
     let Some(seq) = seq_of(connection, id)? else { return Ok(None) };
     let mut select = connection.prepare_cached(include_str!("../sql/checkpoint.sql"))?;
-    let found: Option<Vec<u8>> = select.query_row([seq], |row| row.get(0)).optional()?;
+    let found = select.query_row([seq], |row| Ok(row::blob(row, 0).to_vec())).optional()?;
     Ok(found.map(Bytes::from))
 }
 

@@ -10,7 +10,7 @@ use gristmill_sql::EndedBy;
 use rusqlite::params;
 
 use crate::claim::Tally;
-use crate::error::{Answer, Fail};
+use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
 use crate::run::End;
@@ -101,11 +101,11 @@ impl Group<'_> {
             let mut rows = select.query([seq])?;
             let Some(row) = rows.next()? else { return Ok(()) };
             let tally = Tally {
-                run: row::count32(row, 1)?,
-                attempt: row::count16(row, 2)?,
-                crashes: row::count16(row, 3)?,
+                run: row::count32(row, 1),
+                attempt: row::count16(row, 2),
+                crashes: row::count16(row, 3),
             };
-            (row::state(row.get(0)?)?, tally)
+            (row::state(row::integer(row, 0)).unwrap_or(JobState::Suspended), tally)
         };
         let Some(job) = self.facts(seq)? else { return Ok(()) };
         self.take_out(&job, state)?;
@@ -118,17 +118,19 @@ impl Group<'_> {
             return Ok(Vec::new());
         }
         let mut select = self.prepare(include_str!("../sql/cancels_of.sql"))?;
-        let rows = select.query_and_then([row::worker_bytes(worker)], |row| {
-            Ok::<_, Fail>((row::job_id(row, 0)?, row::count32(row, 1)?))
-        })?;
-        rows.collect()
+        let rows = select
+            .query_map([row::worker_bytes(worker)], |row| Ok((row::job_id(row, 0), row::count32(row, 1))))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     fn paused_queues_of(&mut self, worker: WorkerId) -> Answer<Vec<Name>> {
         let mut select = self.prepare(include_str!("../sql/paused_queues_of.sql"))?;
         let rows = select.query_map([row::worker_bytes(worker)], |row| row.get(0))?;
         let numbers = rows.collect::<rusqlite::Result<Vec<i64>>>()?;
-        numbers.into_iter().map(|queue| self.queue_name(queue)).collect()
+        let mut names =
+            numbers.into_iter().map(|queue| self.queue_name(queue)).collect::<Answer<Vec<_>>>()?;
+        names.retain(|name| name.as_str() != Name::UNREADABLE);
+        Ok(names)
     }
 
     /// Ends the open runs of a claim as released, their attempts refunded. The claim goes with the last of them.

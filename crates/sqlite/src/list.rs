@@ -128,8 +128,9 @@ impl<'c> Walk<'c> {
         };
         let behind = self.behind.unwrap_or(JobId::from_bytes(edge));
         let mut select = self.connection.prepare_cached(sql)?;
-        let rows = select.query_and_then(params![behind.as_bytes(), row::size(wanted)], read_listed)?;
-        rows.collect()
+        let bound = params![behind.as_bytes(), row::size(wanted)];
+        let rows = select.query_map(bound, |row| Ok(read_listed(row)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }
 
@@ -141,7 +142,7 @@ fn few(connection: &Connection, ids: &mut VecDeque<JobId>, wanted: usize) -> Ans
         let Some(id) = ids.pop_front() else { break };
         let mut rows = select.query([id.as_bytes()])?;
         if let Some(row) = rows.next()? {
-            jobs.push(read_listed(row)?);
+            jobs.push(read_listed(row));
         }
     }
     Ok(jobs)
@@ -174,8 +175,8 @@ fn few_candidates(connection: &Connection, filter: &JobFilter) -> Answer<Option<
         };
         let mut select = connection.prepare_cached(sql)?;
         let bound = params![row::size(FEW + 1), number];
-        let found = select.query_and_then(bound, |row| row::job_id(row, 0))?;
-        ids.extend(found.collect::<Answer<Vec<_>>>()?);
+        let found = select.query_map(bound, |row| Ok(row::job_id(row, 0)))?;
+        ids.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
         if ids.len() > FEW {
             return Ok(None);
         }
@@ -190,12 +191,12 @@ fn claimed(connection: &Connection) -> Answer<Vec<JobId>> {
     let mut ids = Vec::new();
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        for (seq, _) in members(row::blob(row, 0)?) {
+        for (seq, _) in members(row::blob(row, 0)) {
             if ids.len() > FEW {
                 return Ok(ids);
             }
             let mut found = id_of.query([seq])?;
-            ids.extend(found.next()?.map(|row| row::job_id(row, 0)).transpose()?);
+            ids.extend(found.next()?.map(|row| row::job_id(row, 0)));
         }
     }
     Ok(ids)

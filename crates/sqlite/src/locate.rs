@@ -1,6 +1,7 @@
 //! Where a job is, and so what its state is.
 
-use gristmill_core::{JobId, JobState, Timestamp, WorkerId};
+use gristmill_core::{Ending, JobId, JobState, Timestamp, WorkerId};
+use gristmill_sql::Unread;
 use rusqlite::{Connection, Row};
 
 use crate::claim::{Facts, Tally, members};
@@ -18,6 +19,7 @@ pub(crate) struct Located {
     pub(crate) latest: Option<Latest>,
     /// The claim that holds it, for a running job.
     pub(crate) lease: Option<Leased>,
+    pub(crate) unread: Unread,
 }
 
 /// The latest run that has ended.
@@ -26,7 +28,7 @@ pub(crate) struct Latest {
     pub(crate) run: u32,
     pub(crate) worker: WorkerId,
     pub(crate) fetched_at: Timestamp,
-    pub(crate) ending: gristmill_core::Ending,
+    pub(crate) ending: Ending,
 }
 
 /// Who holds a running job.
@@ -49,48 +51,50 @@ pub(crate) fn locate(connection: &Connection, id: JobId) -> Answer<Option<Locate
     let mut select = connection.prepare_cached(jobs_where!("WHERE jobs.id = ?1"))?;
     let mut rows = select.query([id.as_bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let mut located = [read(row)?];
+    let mut located = [read(row)];
     drop(rows);
     find_leases(connection, located.iter_mut())?;
     Ok(located.into_iter().next())
 }
 
 /// A row of the query of jobs; a running job's claim is still to be found.
-pub(crate) fn read(row: &Row<'_>) -> Answer<Located> {
+pub(crate) fn read(row: &Row<'_>) -> Located {
+    let mut unread = Unread::default();
+    if row::blob(row, 1).len() != 16 {
+        unread.note("id", "of another length");
+    }
     let facts = Facts {
-        seq: row.get(0)?,
-        id: row::job_id(row, 1)?,
-        queue: row.get(2)?,
-        priority: row.get(5)?,
-        run_at: row::timestamp(row, 6)?,
-        max_attempts: row::count16(row, 8)?,
-        is_unique: row::text(row, 9)?.is_some(),
-        retention: row::read_retention(row, 12)?.map(Box::new),
+        seq: row::integer(row, 0),
+        id: row::job_id(row, 1),
+        queue: row::integer(row, 2),
+        priority: row::integer(row, 5),
+        run_at: row::timestamp(row, 6),
+        max_attempts: row::max_attempts(row, 8).get(),
+        is_unique: row::text(row, 9).is_some(),
+        retention: row::read_retention(row, 12).map(Box::new),
     };
-    let state = row::state(row.get(16)?)?;
-    let tally = Tally {
-        run: row::count32(row, 17)?,
-        attempt: row::count16(row, 18)?,
-        crashes: row::count16(row, 19)?,
-    };
-    let latest = match row.get::<_, Option<u32>>(22)? {
-        Some(run) => Some(Latest {
-            run,
-            worker: row::worker_id(row, 23)?,
-            fetched_at: row::timestamp(row, 24)?,
-            ending: row::ending(row.get(25)?)?,
-        }),
-        None => None,
-    };
-    Ok(Located {
+    let number = row::integer(row, 16);
+    // A state that is unknown is the one of its place in which nothing happens by itself.
+    let stand_in = if row::integer(row, 26) == 0 { JobState::Suspended } else { JobState::Discarded };
+    let state = unread.or("state", number, row::state(number), stand_in);
+    let tally =
+        Tally { run: row::count32(row, 17), attempt: row::count16(row, 18), crashes: row::count16(row, 19) };
+    let latest = row::optional_integer(row, 22).map(|_| Latest {
+        run: row::count32(row, 22),
+        worker: row::worker_id(row, 23),
+        fetched_at: row::timestamp(row, 24),
+        ending: row::ending(row::integer(row, 25)).unwrap_or(Ending::Undecodable),
+    });
+    Located {
         facts,
         state,
         tally,
-        finished_at: row::optional_timestamp(row, 20)?.filter(|_| state.is_terminal()),
-        reason: row::text(row, 21)?.filter(|_| state != JobState::Running).map(str::to_owned),
+        finished_at: row::optional_timestamp(row, 20).filter(|_| state.is_terminal()),
+        reason: row::string(row, 21).filter(|_| state != JobState::Running),
         latest,
         lease: None,
-    })
+        unread,
+    }
 }
 
 /// Finds the claims of the running ones among these jobs, in one pass over all claims: there is no index by job, which
@@ -107,14 +111,14 @@ pub(crate) fn find_leases<'j>(
     let mut select = connection.prepare_cached("SELECT worker, fetched_at, members FROM claims")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        for (seq, tally) in members(row::blob(row, 2)?) {
+        for (seq, tally) in members(row::blob(row, 2)) {
             let Ok(place) = running.binary_search_by_key(&seq, |job| job.facts.seq) else { continue };
             let job = &mut *running[place];
             // An older claim may still list a run that has ended.
             if job.latest.is_none_or(|latest| tally.run > latest.run) {
                 job.tally = tally;
                 job.lease =
-                    Some(Leased { worker: row::worker_id(row, 0)?, fetched_at: row::timestamp(row, 1)? });
+                    Some(Leased { worker: row::worker_id(row, 0), fetched_at: row::timestamp(row, 1) });
             }
         }
     }

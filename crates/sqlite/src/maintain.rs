@@ -83,7 +83,7 @@ impl Group<'_> {
 
     fn retry_policy(&self, seq: i64) -> Answer<RetryPolicy> {
         let mut select = self.prepare("SELECT retry FROM jobs WHERE seq = ?1")?;
-        let json: Option<String> = select.query_row([seq], |row| row.get(0)).optional()?.flatten();
+        let json = select.query_row([seq], |row| Ok(row::string(row, 0))).optional()?.flatten();
         // A policy of a newer version that does not decode counts as not set.
         Ok(json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
     }
@@ -92,7 +92,8 @@ impl Group<'_> {
         let behind = cursor.map_or(JobId::from_bytes([0; 16]), |Cursor(id)| id);
         let sql = jobs_where!("WHERE jobs.id > ?1 ORDER BY jobs.id LIMIT ?2");
         let mut select = self.prepare(sql)?;
-        let rows = select.query_and_then(params![behind.as_bytes(), row::size(limit)], read)?;
-        rows.collect()
+        let bound = params![behind.as_bytes(), row::size(limit)];
+        let rows = select.query_map(bound, |row| Ok(read(row)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }

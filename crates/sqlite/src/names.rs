@@ -4,7 +4,8 @@ use gristmill_core::Name;
 use gristmill_sql::QueueNumbers;
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::error::{Answer, undecodable};
+use crate::error::Answer;
+use crate::row;
 
 /// The queues a connection has met.
 #[derive(Debug, Default)]
@@ -35,14 +36,15 @@ impl Queues {
         Ok(number)
     }
 
-    /// The name of a queue by its number.
+    /// The name of a queue by its number; the stand-in where none can be read. Nothing refers to a queue by that.
     pub(crate) fn name(&mut self, connection: &Connection, number: i64) -> Answer<Name> {
         if let Some(name) = self.0.name(number) {
             return Ok(name.clone());
         }
         let mut select = connection.prepare_cached("SELECT name FROM queues WHERE queue = ?1")?;
-        let text: String = select.query_row([number], |row| row.get(0))?;
-        let name = Name::new(text).map_err(|_| undecodable("queue name"))?;
+        let mut rows = select.query([number])?;
+        let name = rows.next()?.and_then(|row| Name::new(row::text(row, 0)?).ok());
+        let Some(name) = name else { return Ok(Name::unreadable()) };
         self.0.remember(number, name.clone());
         Ok(name)
     }

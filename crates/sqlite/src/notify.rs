@@ -1,6 +1,6 @@
 //! Hints: what other processes have written. Hints of this process leave with each group's commit.
 
-use gristmill_core::{Hint, Timestamp};
+use gristmill_core::{Hint, Name, Timestamp};
 use rusqlite::Connection;
 
 use crate::error::Answer;
@@ -30,5 +30,8 @@ pub(crate) fn next_due(connection: &Connection) -> Answer<Option<Timestamp>> {
 fn queues_with_jobs(connection: &Connection, memory: &mut Memory) -> Answer<Vec<Hint>> {
     let mut select = connection.prepare_cached(include_str!("../sql/queues_with_jobs.sql"))?;
     let numbers = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
-    numbers.into_iter().map(|queue| Ok(Hint::Available(memory.queues.name(connection, queue)?))).collect()
+    let mut names =
+        numbers.into_iter().map(|queue| memory.queues.name(connection, queue)).collect::<Answer<Vec<_>>>()?;
+    names.retain(|name| name.as_str() != Name::UNREADABLE);
+    Ok(names.into_iter().map(Hint::Available).collect())
 }

@@ -4,6 +4,7 @@ use gristmill_core::{
     Count, JobFilter, JobState, Name, Priority, QueueRecord, QueueStats, StatsReply, StatsRequest, Timestamp,
     WorkerRecord,
 };
+use gristmill_sql::Unread;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Answer;
@@ -16,33 +17,40 @@ pub(crate) fn list_queues(connection: &Connection) -> Answer<Vec<QueueRecord>> {
 
 fn numbered_queues(connection: &Connection) -> Answer<Vec<(i64, QueueRecord)>> {
     let mut select = connection.prepare_cached(include_str!("../sql/queues.sql"))?;
-    let rows = select.query_and_then([], |row| {
-        let mut queue = QueueRecord::new(row::name(row, 1)?);
-        queue.paused_at = row::optional_timestamp(row, 2)?;
-        queue.pause_reason = row.get(3)?;
-        queue.paused_by = row.get(4)?;
-        Ok((row.get(0)?, queue))
+    let rows = select.query_map([], |row| {
+        let mut unread = Unread::default();
+        let mut queue = QueueRecord::new(unread.name("name", row::text(row, 1).as_deref()));
+        queue.paused_at = row::optional_timestamp(row, 2);
+        queue.pause_reason = row::string(row, 3);
+        queue.paused_by = row::string(row, 4);
+        queue.undecodable = unread.into_text();
+        Ok((row::integer(row, 0), queue))
     })?;
-    rows.collect()
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 pub(crate) fn list_workers(connection: &Connection) -> Answer<Vec<WorkerRecord>> {
     let mut select = connection.prepare_cached(include_str!("../sql/workers.sql"))?;
-    let rows = select.query_and_then([], read_worker)?;
-    rows.collect()
+    let rows = select.query_map([], |row| Ok(read_worker(row)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn read_worker(row: &Row<'_>) -> Answer<WorkerRecord> {
-    let lease = row::duration(row.get(5)?);
-    let label: String = row.get(1)?;
-    let mut worker = WorkerRecord::new(row::worker_id(row, 0)?, label, row::timestamp(row, 2)?, lease);
-    worker.heartbeat_at = row::timestamp(row, 3)?;
-    worker.lease_expires_at = row::timestamp(row, 4)?;
-    worker.slots = row::count32(row, 6)?;
-    worker.queues = row::read_names(row::text(row, 7)?.unwrap_or_default());
-    worker.kinds = row::read_names(row::text(row, 8)?.unwrap_or_default());
-    worker.running = row::amount(row.get(9)?);
-    Ok(worker)
+fn read_worker(row: &Row<'_>) -> WorkerRecord {
+    let mut unread = Unread::default();
+    if row::blob(row, 0).len() != 16 {
+        unread.note("id", "of another length");
+    }
+    let lease = row::duration(row::integer(row, 5));
+    let label = row::string(row, 1).unwrap_or_default();
+    let mut worker = WorkerRecord::new(row::worker_id(row, 0), label, row::timestamp(row, 2), lease);
+    worker.heartbeat_at = row::timestamp(row, 3);
+    worker.lease_expires_at = row::timestamp(row, 4);
+    worker.slots = row::count32(row, 6);
+    worker.queues = unread.names("queues", row::text(row, 7).as_deref());
+    worker.kinds = unread.names("kinds", row::text(row, 8).as_deref());
+    worker.running = row::amount(row::integer(row, 9));
+    worker.undecodable = unread.into_text();
+    worker
 }
 
 pub(crate) fn count(connection: &Connection, filter: &JobFilter, cap: Option<u64>) -> Answer<Count> {
@@ -59,10 +67,11 @@ fn count_by_place(connection: &Connection, filter: &JobFilter) -> Answer<u64> {
     let mut rows = select.query([])?;
     let mut total = 0;
     while let Some(row) = rows.next()? {
-        let (queue, state): (Name, JobState) = (row::name(row, 1)?, row::state(row.get(2)?)?);
-        let wanted = (filter.queues.is_empty() || filter.queues.contains(&queue))
-            && (filter.states.is_empty() || filter.states.contains(&state));
-        total += if wanted { row::amount(row.get(3)?) } else { 0 };
+        let (queue, state) = (row::text(row, 1), row::state(row::integer(row, 2)));
+        let is_of_queue = |name: &Name| queue.as_deref() == Some(name.as_str());
+        let wanted = (filter.queues.is_empty() || filter.queues.iter().any(is_of_queue))
+            && (filter.states.is_empty() || state.is_some_and(|state| filter.states.contains(&state)));
+        total += if wanted { row::amount(row::integer(row, 3)) } else { 0 };
     }
     Ok(total)
 }
@@ -72,15 +81,17 @@ pub(crate) fn stats(connection: &Connection, request: StatsRequest, now: Timesta
     reply.stale_finishes = row::amount(
         connection
             .prepare_cached("SELECT value FROM meta WHERE name = 'stale_finishes'")?
-            .query_row([], |row| row.get(0))?,
+            .query_row([], |row| Ok(row::integer(row, 0)))
+            .optional()?
+            .unwrap_or(0),
     );
     let mut amounts = connection.prepare_cached("SELECT state, amount FROM counts WHERE queue = ?1")?;
     for (number, queue) in numbered_queues(connection)? {
         let mut stats = QueueStats::new(queue);
         let mut rows = amounts.query([number])?;
         while let Some(row) = rows.next()? {
-            let state = row::state(row.get(0)?)?;
-            stats.counts[state.index()] = Count::up_to(request.cap, row::amount(row.get(1)?));
+            let Some(state) = row::state(row::integer(row, 0)) else { continue };
+            stats.counts[state.index()] = Count::up_to(request.cap, row::amount(row::integer(row, 1)));
         }
         if stats.count(JobState::Available).value > 0 {
             stats.oldest_available = oldest(connection, number)?.map(|run_at| now.since(run_at));

@@ -18,7 +18,7 @@ use crate::handle::Sqlite;
 use crate::inbox::Inbox;
 use crate::migrate::{self, Neighbours};
 use crate::readers;
-use crate::writer::{Others, Writer};
+use crate::writer::{self, Others, Writer};
 
 /// A step of the wait for others that make the file.
 const CONNECT_STEP: Duration = Duration::from_millis(2);
@@ -184,6 +184,7 @@ impl SqliteBuilder {
             settings,
             memory: Memory::default(),
             others: Others::default(),
+            commit: writer::commit,
         };
         let mut backend = Sqlite {
             path: path.to_owned(),

@@ -140,7 +140,7 @@ impl Group<'_> {
             )?
             .execute(params![job.facts.seq, job.tally.run, row::worker_bytes(lease.worker)])?;
             self.cancels_changed();
-            self.hints.push(Hint::CancelRequested(job.facts.id));
+            self.sums.hints.push(Hint::CancelRequested(job.facts.id));
         }
         Ok(())
     }
@@ -149,9 +149,10 @@ impl Group<'_> {
         if !job.facts.is_unique {
             return Ok(None);
         }
-        let key: String = self
+        let key = self
             .prepare("SELECT unique_key FROM jobs WHERE seq = ?1")?
-            .query_row([job.facts.seq], |row| row.get(0))?;
+            .query_row([job.facts.seq], |row| Ok(row::string(row, 0)))?
+            .unwrap_or_default();
         self.take_unique(job.facts.queue, &key, job.facts.seq)
     }
 

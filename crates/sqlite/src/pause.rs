@@ -14,13 +14,13 @@ pub(crate) fn pause(group: &mut Group<'_>, request: &PauseRequest, now: Timestam
         request.reason,
         request.actor
     ])?;
-    group.hints.push(Hint::QueueChanged(request.queue.clone()));
+    group.sums.hints.push(Hint::QueueChanged(request.queue.clone()));
     Ok(())
 }
 
 pub(crate) fn resume(group: &mut Group<'_>, name: &Name, _: Timestamp) -> Answer<()> {
     let Some(queue) = group.memory.queues.find(group.connection, name)? else { return Ok(()) };
     group.prepare(include_str!("../sql/resume.sql"))?.execute([queue])?;
-    group.hints.push(Hint::QueueChanged(name.clone()));
+    group.sums.hints.push(Hint::QueueChanged(name.clone()));
     group.hint_available(queue)
 }

@@ -109,7 +109,7 @@ impl Group<'_> {
 
     /// Deletes a job that is nowhere, with all that is kept of it.
     pub(crate) fn erase(&mut self, job: &Facts) -> Answer<()> {
-        self.has_erased = true;
+        self.sums.has_erased = true;
         self.free_unique(job)?;
         for sql in [
             "DELETE FROM jobs WHERE seq = ?1",
@@ -128,12 +128,12 @@ impl Group<'_> {
     /// Notes that claims may list runs of an erased job: with the run's row gone, a repeated finish has to look whether
     /// the job is there.
     pub(crate) fn note_erased(&mut self, seq: i64) {
-        self.erased.insert(seq);
+        self.sums.erased.insert(seq);
     }
 
     /// Marks the claims that list an erased job; once a group, since it reads every claim.
     pub(crate) fn mark_pruned(&mut self) -> rusqlite::Result<()> {
-        let erased = std::mem::take(&mut self.erased);
+        let erased = std::mem::take(&mut self.sums.erased);
         if erased.is_empty() {
             return Ok(());
         }
@@ -141,7 +141,7 @@ impl Group<'_> {
         let mut rows = select.query([])?;
         let mut marked: Vec<i64> = Vec::new();
         while let Some(row) = rows.next()? {
-            if members(row.get_ref(1)?.as_blob()?).any(|(seq, _)| erased.contains(&seq)) {
+            if members(row::blob(row, 1)).any(|(seq, _)| erased.contains(&seq)) {
                 marked.push(row.get(0)?);
             }
         }
@@ -164,7 +164,7 @@ impl Group<'_> {
         let mut select = self.prepare(include_str!("../sql/unique_holder.sql"))?;
         let mut rows = select.query(params![queue, key])?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        let (holder, id): (i64, JobId) = (row.get(0)?, row::job_id(row, 1)?);
+        let (holder, id): (i64, JobId) = (row::integer(row, 0), row::job_id(row, 1));
         Ok((holder != seq).then_some(id))
     }
 

@@ -60,7 +60,7 @@ impl Group<'_> {
     fn past_retention(&self, seq: i64, now: Timestamp) -> Answer<Option<Located>> {
         let mut select = self.prepare(jobs_where!("WHERE jobs.seq = ?1"))?;
         let mut rows = select.query([seq])?;
-        let Some(job) = rows.next()?.map(read).transpose()? else { return Ok(None) };
+        let Some(job) = rows.next()?.map(read) else { return Ok(None) };
         let retention = job.facts.retention.as_deref().copied().unwrap_or_default();
         let is_past = |state: JobState| {
             let (finished_at, kept) = (job.finished_at?, retention.of(state)?);

@@ -1,18 +1,15 @@
 //! Between Rust's types and SQLite's values.
 
+use std::borrow::Cow;
 use std::num::NonZeroU16;
 
-use gristmill_core::{
-    Ending, JobId, JobSpec, JobState, Metadata, Name, Retention, Timestamp, UniqueKey, WorkerId,
-};
+use gristmill_core::{JobId, JobSpec, Metadata, Retention, Timestamp, UniqueKey, WorkerId};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
-use crate::error::{Answer, undecodable};
-
 pub(crate) use gristmill_sql::{
-    amount, duration, ending_number, has_options, millis, priority, read_names, run_error, size,
-    state_number, write_names,
+    amount, duration, ending, ending_number, has_options, millis, priority, read_names, run_error, size,
+    state, state_number, write_names,
 };
 
 /// The columns of a job's spec but kind, queue, priority and args, from `first` on: max_attempts, unique_key,
@@ -20,59 +17,79 @@ pub(crate) use gristmill_sql::{
 ///
 /// An option that does not decode counts as not set: a newer version may have written it, and a job may not be lost, or
 /// its queue held up, for that.
-pub(crate) fn read_options(row: &Row<'_>, first: usize, spec: &mut JobSpec) -> Answer<()> {
-    spec.max_attempts = max_attempts(row, first)?;
-    if let Some(key) = text(row, first + 1)? {
-        spec.unique_key = UniqueKey::new(key).ok();
+pub(crate) fn read_options(row: &Row<'_>, first: usize, spec: &mut JobSpec) {
+    spec.max_attempts = max_attempts(row, first);
+    spec.unique_key = text(row, first + 1).and_then(|key| UniqueKey::new(&*key).ok());
+    spec.timeout = optional_integer(row, first + 2).filter(|millis| *millis >= 0).map(duration);
+    spec.retry = text(row, first + 3).and_then(|json| serde_json::from_str(&json).ok()).map(Box::new);
+    spec.retention = read_retention(row, first + 4).map(Box::new);
+    if let Some(json) = text(row, first + 5) {
+        spec.tags = read_names(&json);
     }
-    if let Some(millis) = row.get::<_, Option<i64>>(first + 2)? {
-        spec.timeout = Some(duration(millis));
-    }
-    if let Some(json) = text(row, first + 3)? {
-        spec.retry = serde_json::from_str(json).ok().map(Box::new);
-    }
-    spec.retention = read_retention(row, first + 4)?.map(Box::new);
-    if let Some(json) = text(row, first + 5)? {
-        spec.tags = read_names(json);
-    }
-    if let Some(json) = text(row, first + 6)? {
-        spec.metadata = Metadata::from_json(json).unwrap_or_default();
-    }
-    Ok(())
-}
-
-pub(crate) fn max_attempts(row: &Row<'_>, column: usize) -> Answer<NonZeroU16> {
-    Ok(gristmill_sql::max_attempts(row.get(column)?))
-}
-
-pub(crate) fn read_retention(row: &Row<'_>, column: usize) -> Answer<Option<Retention>> {
-    Ok(text(row, column)?.and_then(|json| serde_json::from_str(json).ok()))
-}
-
-/// A column's text without a copy.
-pub(crate) fn text<'r>(row: &'r Row<'_>, column: usize) -> Answer<Option<&'r str>> {
-    match row.get_ref(column)? {
-        ValueRef::Null => Ok(None),
-        value => Ok(Some(value.as_str().map_err(|_| undecodable("text"))?)),
+    if let Some(json) = text(row, first + 6) {
+        spec.metadata = Metadata::from_json(&json).unwrap_or_default();
     }
 }
 
-pub(crate) fn name(row: &Row<'_>, column: usize) -> Answer<Name> {
-    Ok(Name::new(text(row, column)?.unwrap_or_default()).map_err(|_| undecodable("name"))?)
+pub(crate) fn max_attempts(row: &Row<'_>, column: usize) -> NonZeroU16 {
+    gristmill_sql::max_attempts(integer(row, column))
 }
 
-/// A column's bytes without a copy.
-pub(crate) fn blob<'r>(row: &'r Row<'_>, column: usize) -> Answer<&'r [u8]> {
-    Ok(row.get_ref(column)?.as_blob().map_err(|_| undecodable("blob"))?)
+pub(crate) fn read_retention(row: &Row<'_>, column: usize) -> Option<Retention> {
+    text(row, column).and_then(|json| serde_json::from_str(&json).ok())
 }
 
-pub(crate) fn job_id(row: &Row<'_>, column: usize) -> Answer<JobId> {
-    let bytes = <[u8; 16]>::try_from(blob(row, column)?).map_err(|_| undecodable("job id"))?;
-    Ok(JobId::from_bytes(bytes))
+// What a column of a row holds. None of these fails: a value that cannot be what was stored becomes the nearest that can,
+// and where there is none the reader of the row notes it (`Unread`).
+
+/// A column's value; NULL for a column that the statement does not have.
+fn value<'r>(row: &'r Row<'_>, column: usize) -> ValueRef<'r> {
+    row.get_ref(column).unwrap_or(ValueRef::Null)
 }
 
-pub(crate) fn worker_id(row: &Row<'_>, column: usize) -> Answer<WorkerId> {
-    Ok(WorkerId::from_u128(wide(blob(row, column)?)?))
+/// Whether a column holds anything.
+pub(crate) fn has(row: &Row<'_>, column: usize) -> bool {
+    value(row, column) != ValueRef::Null
+}
+
+/// A column's number; 0 where it holds none.
+pub(crate) fn integer(row: &Row<'_>, column: usize) -> i64 {
+    optional_integer(row, column).unwrap_or(0)
+}
+
+pub(crate) fn optional_integer(row: &Row<'_>, column: usize) -> Option<i64> {
+    value(row, column).as_i64().ok()
+}
+
+/// A column's text, without a copy where it is one.
+pub(crate) fn text<'r>(row: &'r Row<'_>, column: usize) -> Option<Cow<'r, str>> {
+    match value(row, column) {
+        ValueRef::Null => None,
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes)),
+        ValueRef::Integer(number) => Some(number.to_string().into()),
+        ValueRef::Real(number) => Some(number.to_string().into()),
+    }
+}
+
+/// A column's text to keep.
+pub(crate) fn string(row: &Row<'_>, column: usize) -> Option<String> {
+    text(row, column).map(Cow::into_owned)
+}
+
+/// A column's bytes without a copy; none where it holds a number.
+pub(crate) fn blob<'r>(row: &'r Row<'_>, column: usize) -> &'r [u8] {
+    match value(row, column) {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => &[],
+    }
+}
+
+pub(crate) fn job_id(row: &Row<'_>, column: usize) -> JobId {
+    JobId::from_bytes(sixteen(blob(row, column)))
+}
+
+pub(crate) fn worker_id(row: &Row<'_>, column: usize) -> WorkerId {
+    WorkerId::from_u128(wide(blob(row, column)))
 }
 
 /// The bytes of a worker's id, as they are stored.
@@ -80,31 +97,31 @@ pub(crate) fn worker_bytes(worker: WorkerId) -> [u8; 16] {
     worker.as_u128().to_be_bytes()
 }
 
-pub(crate) fn wide(bytes: &[u8]) -> Answer<u128> {
-    let bytes = <[u8; 16]>::try_from(bytes).map_err(|_| undecodable("id"))?;
-    Ok(u128::from_be_bytes(bytes))
+pub(crate) fn wide(bytes: &[u8]) -> u128 {
+    u128::from_be_bytes(sixteen(bytes))
 }
 
-pub(crate) fn state(number: i64) -> Answer<JobState> {
-    Ok(gristmill_sql::state(number).ok_or_else(|| undecodable("state"))?)
+/// The first sixteen bytes; zeros for those that are missing. An id of another length is none that anything refers to.
+fn sixteen(bytes: &[u8]) -> [u8; 16] {
+    let mut all = [0; 16];
+    for (to, from) in all.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    all
 }
 
-pub(crate) fn ending(number: i64) -> Answer<Ending> {
-    Ok(gristmill_sql::ending(number).ok_or_else(|| undecodable("ending"))?)
+pub(crate) fn timestamp(row: &Row<'_>, column: usize) -> Timestamp {
+    Timestamp::from_millis(integer(row, column))
 }
 
-pub(crate) fn timestamp(row: &Row<'_>, column: usize) -> Answer<Timestamp> {
-    Ok(Timestamp::from_millis(row.get(column)?))
+pub(crate) fn optional_timestamp(row: &Row<'_>, column: usize) -> Option<Timestamp> {
+    optional_integer(row, column).map(Timestamp::from_millis)
 }
 
-pub(crate) fn optional_timestamp(row: &Row<'_>, column: usize) -> Answer<Option<Timestamp>> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
+pub(crate) fn count16(row: &Row<'_>, column: usize) -> u16 {
+    gristmill_sql::count16(integer(row, column))
 }
 
-pub(crate) fn count16(row: &Row<'_>, column: usize) -> Answer<u16> {
-    Ok(gristmill_sql::count16(row.get(column)?))
-}
-
-pub(crate) fn count32(row: &Row<'_>, column: usize) -> Answer<u32> {
-    Ok(gristmill_sql::count32(row.get(column)?))
+pub(crate) fn count32(row: &Row<'_>, column: usize) -> u32 {
+    gristmill_sql::count32(integer(row, column))
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
-use gristmill_core::{BackendError, Call, Clock, Timestamp};
+use gristmill_core::{BackendError, Call, Certainty, Clock, Timestamp};
 
 use crate::error::{self, Answer, Fail};
 use crate::group::Group;
@@ -13,11 +13,22 @@ pub(crate) trait Task: Send {
     /// Whether to begin it: somebody still listens, and its deadline has not passed.
     fn is_due(&self) -> Due;
     /// Runs it inside the group's transaction and keeps the answer. An error means that the transaction is spoiled.
-    fn run(&mut self, group: &mut Group<'_>, clock: &dyn Clock) -> Result<(), rusqlite::Error>;
+    fn run(&mut self, group: &mut Group<'_>, clock: &dyn Clock) -> Result<(), Spoil>;
     /// Tells the caller what `run` kept.
     fn answer(self: Box<Self>);
     /// Tells the caller that it failed.
     fn fail(self: Box<Self>, error: BackendError);
+}
+
+/// Why a transaction is not to be committed.
+#[derive(Debug)]
+pub(crate) enum Spoil {
+    /// SQLite failed.
+    Broken(rusqlite::Error),
+    /// The operation was refused after it had changed something. Its answer is kept.
+    Refused,
+    /// The operation is to be run again, alone.
+    Crowded,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,13 +89,21 @@ impl<Q: Send, T: Send> Task for Request<Q, T> {
         }
     }
 
-    fn run(&mut self, group: &mut Group<'_>, clock: &dyn Clock) -> Result<(), rusqlite::Error> {
+    fn run(&mut self, group: &mut Group<'_>, clock: &dyn Clock) -> Result<(), Spoil> {
         let now = self.now.unwrap_or_else(|| clock.now());
-        self.reply = Some(match (self.operation)(group, &self.question, now) {
-            Ok(reply) => Ok(reply),
-            Err(Fail::Refused(error)) => Err(error),
-            Err(Fail::Broken(error)) => return Err(error),
-        });
+        let mark = group.mark();
+        match (self.operation)(group, &self.question, now) {
+            Ok(reply) => self.reply = Some(Ok(reply)),
+            Err(Fail::Refused(error)) => {
+                let is_to_undo = error.certainty() == Certainty::NotStored && group.mark() != mark;
+                self.reply = Some(Err(error));
+                if is_to_undo {
+                    return Err(Spoil::Refused);
+                }
+            }
+            Err(Fail::Broken(error)) => return Err(Spoil::Broken(error)),
+            Err(Fail::Crowded) => return Err(Spoil::Crowded),
+        }
         Ok(())
     }
 

@@ -14,10 +14,10 @@ use gristmill_core::{Clock, Listeners};
 use rusqlite::Connection;
 
 use crate::error::{is_busy, of_sqlite, timed_out};
-use crate::group::{Group, Memory, Settings};
+use crate::group::{Company, Group, Memory, Settings};
 use crate::inbox::{Inbox, Taken};
 use crate::notify;
-use crate::task::{Due, Task};
+use crate::task::{Due, Spoil, Task};
 
 /// How long a group may work before it commits: other processes wait for the file, and callers for their answer.
 const GROUP_WORK: Duration = Duration::from_millis(20);
@@ -43,6 +43,8 @@ pub(crate) struct Writer {
     pub(crate) settings: Settings,
     pub(crate) memory: Memory,
     pub(crate) others: Others,
+    /// Commits the transaction. A test puts a disk that fails in its place.
+    pub(crate) commit: fn(&Connection) -> rusqlite::Result<()>,
 }
 
 /// What is known of other processes on the file.
@@ -53,18 +55,18 @@ pub(crate) struct Others {
     worked: Duration,
 }
 
-/// Whether a group takes in what comes while it works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Joining {
-    Open,
-    Closed,
+/// Why a group came to nothing.
+enum Spoiled {
+    /// One of its operations, or what it summed up.
+    Before(Spoil),
+    /// The commit itself failed: what the group did may be there.
+    AtCommit(rusqlite::Error),
 }
 
-/// Why a group came to nothing.
-struct Spoiled {
-    error: rusqlite::Error,
-    /// The commit itself failed: what the group did may be there.
-    at_commit: bool,
+impl From<Spoil> for Spoiled {
+    fn from(spoil: Spoil) -> Self {
+        Self::Before(spoil)
+    }
 }
 
 impl Writer {
@@ -81,7 +83,7 @@ impl Writer {
                 }
                 Taken::Closed => break,
             }
-            let group = catch_unwind(AssertUnwindSafe(|| self.group(&mut waiting, Joining::Open)));
+            let group = catch_unwind(AssertUnwindSafe(|| self.group(&mut waiting, Company::Many)));
             if group.is_err() {
                 // The callers of the group see their answer's channel end.
                 self.roll_back();
@@ -89,7 +91,7 @@ impl Writer {
         }
     }
 
-    fn group(&mut self, waiting: &mut VecDeque<Box<dyn Task>>, joining: Joining) {
+    fn group(&mut self, waiting: &mut VecDeque<Box<dyn Task>>, company: Company) {
         if let Err(error) = self.begin() {
             for task in waiting.drain(..) {
                 task.fail(of_sqlite(&error));
@@ -99,27 +101,28 @@ impl Writer {
         self.look_for_others();
         let started = Instant::now();
         let mut tasks = Vec::with_capacity(waiting.len());
-        let spoiled = self.work(waiting, &mut tasks, started, joining).err();
+        let spoiled = self.work(waiting, &mut tasks, started, company).err();
         self.others.worked += started.elapsed();
         match spoiled {
             None => tasks.into_iter().for_each(|task: Box<dyn Task>| task.answer()),
-            Some(spoiled) => self.redo(tasks, &spoiled),
+            Some(spoiled) => self.redo(tasks, spoiled, company),
         }
         self.let_others();
     }
 
-    /// Runs what waits until the time is up, commits, and tells the listeners.
+    /// Runs what waits until the time is up, commits, and tells the listeners. One that is to be alone takes in nothing that
+    /// comes meanwhile.
     fn work(
         &mut self,
         waiting: &mut VecDeque<Box<dyn Task>>,
         tasks: &mut Vec<Box<dyn Task>>,
         started: Instant,
-        joining: Joining,
+        company: Company,
     ) -> Result<(), Spoiled> {
         let settings = Settings { watch_ends: self.listeners.watch_ends(), ..self.settings };
-        let mut group = Group::new(&self.connection, &mut self.memory, settings);
+        let mut group = Group::new(&self.connection, &mut self.memory, settings, company);
         loop {
-            if waiting.is_empty() && joining == Joining::Open && started.elapsed() < JOIN_WITHIN {
+            if waiting.is_empty() && company == Company::Many && started.elapsed() < JOIN_WITHIN {
                 self.inbox.take_more(waiting);
             }
             let Some(mut task) = waiting.pop_front() else { break };
@@ -133,31 +136,44 @@ impl Writer {
             }
             let ran = task.run(&mut group, &*self.clock);
             tasks.push(task);
-            ran.map_err(|error| Spoiled { error, at_commit: false })?;
+            ran?;
             if started.elapsed() >= GROUP_WORK {
                 break;
             }
         }
-        group.flush().map_err(|error| Spoiled { error, at_commit: false })?;
+        group.flush().map_err(Spoil::Broken)?;
         let hints = group.take_hints();
         drop(group);
-        execute(&self.connection, "COMMIT").map_err(|error| Spoiled { error, at_commit: true })?;
+        (self.commit)(&self.connection).map_err(Spoiled::AtCommit)?;
         self.listeners.tell(&hints);
         Ok(())
     }
 
-    /// A spoiled group is undone; one bad operation does not take its neighbours down.
-    fn redo(&mut self, mut tasks: Vec<Box<dyn Task>>, spoiled: &Spoiled) {
+    /// A spoiled group is undone; one bad operation does not take its neighbours down. What may be stored is not run again.
+    fn redo(&mut self, tasks: Vec<Box<dyn Task>>, spoiled: Spoiled, company: Company) {
         self.roll_back();
-        if tasks.len() == 1 || spoiled.at_commit {
-            for task in tasks.drain(..) {
-                let error = of_sqlite(&spoiled.error);
-                task.fail(if spoiled.at_commit { error.maybe_stored() } else { error });
+        let is_last = company == Company::Alone || tasks.len() == 1;
+        match spoiled {
+            Spoiled::AtCommit(error) => {
+                for task in tasks {
+                    task.fail(of_sqlite(&error).maybe_stored());
+                }
             }
-            return;
-        }
-        for task in tasks {
-            self.group(&mut VecDeque::from([task]), Joining::Closed);
+            Spoiled::Before(Spoil::Broken(error)) if is_last => {
+                for task in tasks {
+                    task.fail(of_sqlite(&error));
+                }
+            }
+            Spoiled::Before(Spoil::Refused) if is_last => {
+                for task in tasks {
+                    task.answer();
+                }
+            }
+            Spoiled::Before(_) => {
+                for task in tasks {
+                    self.group(&mut VecDeque::from([task]), Company::Alone);
+                }
+            }
         }
     }
 
@@ -205,6 +221,13 @@ impl Writer {
     }
 }
 
+pub(crate) fn commit(connection: &Connection) -> rusqlite::Result<()> {
+    execute(connection, "COMMIT")
+}
+
 fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,7 @@ mod record;
 mod rescue;
 mod retry;
 mod transaction;
+mod undecodable;
 mod unique;
 mod update;
 mod worker;
@@ -64,6 +65,7 @@ const AREAS: &[&[Case]] = &[
     deadline::CASES,
     crash::CASES,
     again::CASES,
+    undecodable::CASES,
 ];
 
 /// Every case, area by area.

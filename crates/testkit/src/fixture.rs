@@ -13,6 +13,7 @@ use gristmill_core::{
     Reply, Timestamp,
 };
 
+use crate::damage::{Damage, Hook};
 use crate::{Store, block_on};
 
 /// How long one call of the suite may take.
@@ -37,6 +38,7 @@ pub struct Fixture {
 /// What is left of a [`Store`] beside its backend.
 struct StoreParts {
     reopen: Option<Box<dyn Fn() -> Arc<dyn Backend> + Send + Sync>>,
+    damage: Option<Hook>,
     /// Dropped with the fixture, after the backend.
     _guard: Option<Box<dyn std::any::Any + Send + Sync>>,
 }
@@ -51,10 +53,10 @@ impl Fixture {
 
     /// A fixture over a fresh store.
     pub fn new(store: Store) -> Self {
-        let Store { backend, reopen, guard } = store;
+        let Store { backend, reopen, damage, guard } = store;
         Self {
             open: Mutex::new(Some(backend)),
-            store: StoreParts { reopen, _guard: guard },
+            store: StoreParts { reopen, damage, _guard: guard },
             clock: ManualClock::new(START),
             ids: IdSource::new(),
             claims: AtomicU64::new(0),
@@ -78,6 +80,20 @@ impl Fixture {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         drop(open.take());
         *open = Some(reopen());
+    }
+
+    /// Whether rows of the store can be made unreadable.
+    pub fn can_damage(&self) -> bool {
+        self.store.damage.is_some()
+    }
+
+    /// Makes a stored row unreadable.
+    ///
+    /// # Panics
+    /// When the factory did not say how (`Store::with_damage`).
+    pub fn damage(&self, what: &Damage) {
+        let damage = self.store.damage.as_ref().expect("the case looked whether rows can be damaged");
+        damage(what);
     }
 
     /// What every call carries.

@@ -75,7 +75,10 @@ fn show(queues: &[QueueRecord], json: bool) -> Result<()> {
             queue.name.to_string(),
             queue.paused_at.map(|at| at.to_string()).unwrap_or_default(),
             queue.paused_by.clone().unwrap_or_default(),
-            queue.pause_reason.clone().unwrap_or_default(),
+            match &queue.undecodable {
+                Some(what) => format!("undecodable: {what}"),
+                None => queue.pause_reason.clone().unwrap_or_default(),
+            },
         ]);
     }
     if table.is_empty() {

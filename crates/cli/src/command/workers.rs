@@ -57,7 +57,10 @@ fn cells(worker: &WorkerRecord) -> [String; 7] {
     let names = |names: &[Name]| names.iter().map(Name::as_str).collect::<Vec<_>>().join(" ");
     [
         worker.id.to_string(),
-        worker.label.clone(),
+        match &worker.undecodable {
+            Some(what) => format!("{} (undecodable: {what})", worker.label),
+            None => worker.label.clone(),
+        },
         worker.started_at.to_string(),
         worker.heartbeat_at.to_string(),
         format!("{}/{}", worker.running, worker.slots),

@@ -30,6 +30,9 @@ pub(crate) struct JobShape<'a> {
     args: Box<RawValue>,
     output: Option<Box<RawValue>>,
     errors: Vec<ErrorShape<'a>>,
+    /// What of the stored row cannot be read; absent where all can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undecodable: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,6 +69,7 @@ impl<'a> From<&'a JobRecord> for JobShape<'a> {
             args: raw(job.spec.args.as_bytes()),
             output: job.output.as_ref().map(|output| raw(output.as_bytes())),
             errors: errors.collect(),
+            undecodable: job.undecodable.as_deref(),
         }
     }
 }
@@ -81,14 +85,16 @@ impl RunShape<'_> {
     /// Its columns.
     pub(crate) fn cells(&self) -> [String; 6] {
         let run = self.0;
-        let why = run.error.as_ref().map(|error| error.message.as_str()).or(run.reason.as_deref());
+        let why = run.undecodable.as_ref().map(|what| format!("undecodable: {what}"));
+        let why = why.or_else(|| run.error.as_ref().map(|error| error.message.clone()));
+        let why = why.or_else(|| run.reason.clone());
         [
             run.run.to_string(),
             run.attempt.to_string(),
             run.ending.to_string(),
             run.started_at.map(|at| at.to_string()).unwrap_or_default(),
             run.finished_at.to_string(),
-            why.unwrap_or_default().to_owned(),
+            why.unwrap_or_default(),
         ]
     }
 }

@@ -94,6 +94,9 @@ pub(crate) struct QueueShape<'a> {
     paused_at: Option<Timestamp>,
     pause_reason: Option<&'a str>,
     paused_by: Option<&'a str>,
+    /// What of the stored row cannot be read; absent where all can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undecodable: Option<&'a str>,
 }
 
 impl<'a> From<&'a QueueRecord> for QueueShape<'a> {
@@ -104,6 +107,7 @@ impl<'a> From<&'a QueueRecord> for QueueShape<'a> {
             paused_at: queue.paused_at,
             pause_reason: queue.pause_reason.as_deref(),
             paused_by: queue.paused_by.as_deref(),
+            undecodable: queue.undecodable.as_deref(),
         }
     }
 }
@@ -121,6 +125,9 @@ pub(crate) struct WorkerShape<'a> {
     running: u64,
     queues: &'a [Name],
     kinds: &'a [Name],
+    /// What of the stored row cannot be read; absent where all can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undecodable: Option<&'a str>,
 }
 
 impl<'a> From<&'a WorkerRecord> for WorkerShape<'a> {
@@ -136,6 +143,7 @@ impl<'a> From<&'a WorkerRecord> for WorkerShape<'a> {
             running: worker.running,
             queues: &worker.queues,
             kinds: &worker.kinds,
+            undecodable: worker.undecodable.as_deref(),
         }
     }
 }

@@ -129,6 +129,14 @@ impl FinishItem {
         Self { error: Some(error), ..Self::new(lease, Decision::RetryAfter(delay), Ending::Failed) }
     }
 
+    /// The end of a run whose stored job this version cannot read: the job is discarded, so that it is set aside and kept,
+    /// with a reason that says what of it is the trouble. A backend ends a job so in the fetch that meets it, and grants the
+    /// others.
+    pub fn undecodable(lease: Lease, what: &str) -> Self {
+        let reason = Some(format!("undecodable: {what}"));
+        Self { reason, ..Self::new(lease, Decision::Discard, Ending::Undecodable) }
+    }
+
     /// A lease given back unrun.
     pub fn give_back(lease: Lease, after: Duration) -> Self {
         Self::new(lease, Decision::GiveBackAfter(after), Ending::Released)

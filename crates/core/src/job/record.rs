@@ -39,6 +39,9 @@ pub struct JobRecord {
     pub progress: Option<u8>,
     /// What went wrong so far, oldest first; the last 20.
     pub errors: Vec<RunFailure>,
+    /// What of the stored row this version cannot read, such as ``kind `two words` ``; `None` for a row that is in order.
+    /// The members that it names hold a stand-in: [`Name::UNREADABLE`] for a name, the default for all else.
+    pub undecodable: Option<String>,
 }
 
 impl JobRecord {
@@ -64,6 +67,7 @@ impl JobRecord {
             output: None,
             progress: None,
             errors: Vec::new(),
+            undecodable: None,
         }
     }
 }
@@ -120,6 +124,8 @@ pub struct RunRecord {
     pub error: Option<RunError>,
     /// The lines it logged.
     pub log: Vec<LogLine>,
+    /// What of the stored row this version cannot read, as in [`JobRecord::undecodable`].
+    pub undecodable: Option<String>,
 }
 
 impl RunRecord {
@@ -145,6 +151,7 @@ impl RunRecord {
             reason: None,
             error: None,
             log: Vec::new(),
+            undecodable: None,
         }
     }
 }
@@ -216,12 +223,14 @@ pub struct QueueRecord {
     pub pause_reason: Option<String>,
     /// Who paused it.
     pub paused_by: Option<String>,
+    /// What of the stored row this version cannot read, as in [`JobRecord::undecodable`].
+    pub undecodable: Option<String>,
 }
 
 impl QueueRecord {
     /// A queue that is not paused.
     pub fn new(name: Name) -> Self {
-        Self { name, paused_at: None, pause_reason: None, paused_by: None }
+        Self { name, paused_at: None, pause_reason: None, paused_by: None, undecodable: None }
     }
 
     /// Whether new fetches get nothing.

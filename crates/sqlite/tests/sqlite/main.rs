@@ -6,4 +6,5 @@ mod file;
 mod fixture;
 mod outbox;
 mod plan;
+mod refused;
 mod shared;

@@ -81,7 +81,10 @@ fn table() -> Table {
 fn cells(job: &JobRecord) -> [String; 7] {
     const SHOWN: usize = 60;
     let error = job.errors.last().map(|error| error.message.lines().next().unwrap_or_default());
-    let parts: Vec<&str> = job.reason.as_deref().into_iter().chain(error).collect();
+    let bad = job.undecodable.as_ref().map(|what| format!("undecodable: {what}"));
+    // The reason of a job that was discarded as undecodable says so, too.
+    let reason = job.reason.as_deref().filter(|reason| bad.as_deref() != Some(reason));
+    let parts: Vec<&str> = bad.as_deref().into_iter().chain(reason).chain(error).collect();
     let mut why = parts.join(": ");
     if let Some((end, _)) = why.char_indices().nth(SHOWN) {
         why.truncate(end);

@@ -64,6 +64,9 @@ fn facts(job: &JobRecord, output: &mut Output) {
     fact("queue", spec.queue.as_str());
     let asked = if job.cancel_requested { " (cancel requested)" } else { "" };
     fact("state", &format!("{}{asked}", job.state));
+    if let Some(what) = &job.undecodable {
+        fact("undecodable", what);
+    }
     if let Some(reason) = &job.reason {
         fact("reason", reason);
     }
