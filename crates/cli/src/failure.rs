@@ -101,14 +101,18 @@ impl From<Error> for Failure {
             ErrorKind::Backend(kind) => remedy_of(kind).or(error.hint()),
             _ => error.hint(),
         };
-        Self { code, message: chain(&error), hint: hint.map(str::to_owned) }
+        Self { code, message: chain(error.message(), &error), hint: hint.map(str::to_owned) }
     }
 }
 
 impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
         let hint = remedy_of(error.kind()).or(error.hint());
-        Self { code: code_of(error.kind()), message: chain(&error), hint: hint.map(str::to_owned) }
+        Self {
+            code: code_of(error.kind()),
+            message: chain(error.message(), &error),
+            hint: hint.map(str::to_owned),
+        }
     }
 }
 
@@ -128,8 +132,8 @@ fn code_of(kind: BackendErrorKind) -> Code {
 }
 
 /// The error and its sources, each once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut message = error.to_string();
+fn chain(message: &str, error: &dyn std::error::Error) -> String {
+    let mut message = message.to_owned();
     let mut next = error.source();
     while let Some(source) = next {
         let text = source.to_string();

@@ -9,6 +9,7 @@ mod demo;
 mod exec;
 mod failure;
 mod intake;
+mod log;
 mod output;
 mod progress;
 mod setup;
@@ -18,5 +19,7 @@ mod wire;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    command::main()
+    let code = command::main();
+    log::flush();
+    code
 }

@@ -71,6 +71,8 @@ impl Output {
 
 /// Writes a line of talk to stderr. Whether anybody reads it does not matter.
 pub(crate) fn say(text: impl std::fmt::Display) {
+    // What was logged before comes first.
+    crate::log::flush();
     let _ = writeln!(io::stderr(), "{text}");
 }
 

@@ -8,6 +8,7 @@ use gristmill::{Client, did_you_mean};
 use crate::config::{self, WorkConfig};
 use crate::connect::{Absent, DEFAULT_URL, Url};
 use crate::failure::{Failure, Result};
+use crate::log;
 
 /// The options of every command.
 #[derive(Debug, Args)]
@@ -101,6 +102,6 @@ pub(crate) fn start_log(filter: &str) -> Result<()> {
         .map_err(|error| Failure::usage(format!("the log filter is not valid: {error}")).hint(LOG_HINT))?;
     let colours =
         crate::output::talks_to_a_person() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(log::lines).with_ansi(colours).init();
     Ok(())
 }

@@ -58,6 +58,16 @@ impl Error {
         self.0.kind
     }
 
+    /// What happened, without the remedy. `Display` adds it, and `{:#}` adds the sources as well.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What happened and why: the message and its sources, joined by `: `, without the remedy.
+    pub fn chain(&self) -> String {
+        self.0.chain()
+    }
+
     /// The remedy, where one is known.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -86,7 +96,7 @@ impl fmt::Debug for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        self.0.display(f)
     }
 }
 

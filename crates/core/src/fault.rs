@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::Certainty;
+use crate::{Certainty, contain};
 
 /// The inside of an error whose kind is a `K`; boxed, so that a `Result` stays small.
 pub(crate) struct Fault<K> {
@@ -31,12 +31,42 @@ impl<K: fmt::Debug> Fault<K> {
         self.source.as_deref().map(|source| source as _)
     }
 
+    /// The message, in the alternate form (`{:#}`) with its sources, and the remedy where one is known.
+    pub(crate) fn display(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            f.write_str(&self.chain())?;
+        } else {
+            f.write_str(&self.message)?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, " (hint: {hint})"),
+            None => Ok(()),
+        }
+    }
+
+    /// The message and its sources, joined by `: `, each once. A source that cannot be written is left out.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.message.clone();
+        let mut next = self.source();
+        while let Some(source) = next {
+            if let Some(words) = contain(|| source.to_string())
+                && !text.contains(&words)
+            {
+                text.push_str(": ");
+                text.push_str(&words);
+            }
+            next = contain(|| source.source()).flatten();
+        }
+        text
+    }
+
     /// Shows it under the name of the error it is the inside of.
     pub(crate) fn debug(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
             .field("kind", &self.kind)
             .field("certainty", &self.certainty)
             .field("message", &self.message)
+            .field("hint", &self.hint)
             .field("source", &self.source)
             .finish_non_exhaustive()
     }

@@ -11,6 +11,7 @@
 
 mod backend;
 mod clock;
+mod contain;
 mod duration;
 mod error;
 mod escape;
@@ -47,6 +48,7 @@ pub use backend::request::{
 pub use backend::transaction::BackendTx;
 pub use backend::{Backend, BoxFuture, Call, Durability, IdContext, Reply};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use contain::{contain, dispose};
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use error::{Error, ErrorKind};
 pub use event::{Event, EventKind};

@@ -15,7 +15,7 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{Backend, Clock, IdSource, JobId, SystemClock, Timestamp};
+use gristmill_core::{Backend, Clock, IdSource, JobId, SystemClock, Timestamp, contain};
 
 pub use backend::IntoBackend;
 pub use builder::{ClientBuilder, EnqueueMiddleware};
@@ -84,12 +84,12 @@ impl Client {
     /// A new job id, by the store's clock. Each is greater than the one before.
     pub fn mint_id(&self) -> JobId {
         let offset = self.0.backend.id_context().clock_offset_ms;
-        self.0.ids.next(self.0.clock.now().offset_millis(offset))
+        self.0.ids.next(self.now().offset_millis(offset))
     }
 
-    /// The present instant of this process.
+    /// The present instant of this process. A clock of the program that panics is replaced by the machine's.
     pub(crate) fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        contain(|| self.0.clock.now()).unwrap_or_else(|| SystemClock.now())
     }
 }
 

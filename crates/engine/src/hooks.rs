@@ -1,10 +1,9 @@
 //! Callbacks on events: facts, told after they are stored.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use gristmill_core::{Event, EventKind};
+use gristmill_core::{Event, EventKind, contain};
 
 type Callback = dyn Fn(&Event) + Send + Sync;
 
@@ -32,10 +31,9 @@ impl Hooks {
     /// Tells every hook of this kind of event. A hook that panics is logged; it must not end the loop that told it.
     pub(crate) fn emit(&self, event: &Event) {
         for hook in &self.0 {
-            if hook.kind.is_none_or(|kind| kind == event.kind)
-                && catch_unwind(AssertUnwindSafe(|| (hook.callback)(event))).is_err()
+            if hook.kind.is_none_or(|kind| kind == event.kind) && contain(|| (hook.callback)(event)).is_none()
             {
-                tracing::error!(job = %event.job, event = %event.kind, "a hook panicked");
+                gristmill_core::log!(error, job = %event.job, event = %event.kind, "a hook panicked");
             }
         }
     }

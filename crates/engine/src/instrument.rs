@@ -12,7 +12,8 @@ use gristmill_core::{
     RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord, StatsReply, StatsRequest,
     Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
 };
-use tracing::Instrument as _;
+
+use crate::span::SafeSpan;
 
 /// Wraps a backend: every call becomes a span `backend_call` at level DEBUG, target `gristmill::backend`, with the
 /// backend's name and the operation, and ends with an event that says how long it took and, where it failed, how.
@@ -43,7 +44,9 @@ fn observe<'a, T: Send + 'a>(
     operation: &'static str,
     reply: Reply<'a, T>,
 ) -> Reply<'a, T> {
-    let span = tracing::debug_span!(target: "gristmill::backend", "backend_call", backend, operation);
+    let span = SafeSpan::new(
+        || tracing::debug_span!(target: "gristmill::backend", "backend_call", backend, operation),
+    );
     if span.is_disabled() {
         return reply;
     }
@@ -52,15 +55,18 @@ fn observe<'a, T: Send + 'a>(
         let answer = reply.await;
         let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         match &answer {
-            Ok(_) => tracing::debug!(name: "backend_answered", target: "gristmill::backend", took_us),
-            Err(error) => tracing::debug!(
+            Ok(_) => {
+                gristmill_core::log!(debug, name: "backend_answered", target: "gristmill::backend", took_us)
+            }
+            Err(error) => gristmill_core::log!(
+                debug,
                 name: "backend_failed", target: "gristmill::backend",
-                took_us, kind = ?error.kind(), certainty = ?error.certainty(), error = %error
+                took_us, kind = ?error.kind(), certainty = ?error.certainty(), error = %format_args!("{error:#}")
             ),
         }
         answer
     };
-    Box::pin(observed.instrument(span))
+    Box::pin(span.around(observed))
 }
 
 /// A transaction whose end is observed as the operations `finish_tx` and `roll_back_tx`.

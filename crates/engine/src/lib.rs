@@ -9,6 +9,7 @@ mod hooks;
 mod instrument;
 mod maintenance;
 pub mod middleware;
+mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod worker;

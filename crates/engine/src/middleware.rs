@@ -4,7 +4,7 @@ use std::future::Future;
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
-use gristmill_core::{BoxFuture, Ending, Outcome};
+use gristmill_core::{BoxFuture, Ending, Outcome, dispose};
 
 use crate::JobContext;
 use crate::handler::route::{Attempted, Start};
@@ -64,7 +64,11 @@ impl Next<'_> {
     /// Dropped, the attempt is stopped where it is.
     pub async fn run(self, run: &mut JobRun) -> Outcome {
         if let Some((first, rest)) = self.layers.split_first() {
-            return first.call(run, Next { layers: rest, ..self }).await;
+            let mut call = first.call(run, Next { layers: rest, ..self });
+            let outcome = call.as_mut().await;
+            // What it has come to stands, whatever its destructor does.
+            dispose(call);
+            return outcome;
         }
         let attempted = self.handler.start(run.context.clone()).await;
         run.handled = Some((discriminant(&attempted.outcome), attempted.ending));

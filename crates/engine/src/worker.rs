@@ -201,7 +201,7 @@ enum Served {
 
 /// Fetches and renews as this incarnation, until the worker stops or the store has ended its lease.
 async fn serve(shared: &Arc<Shared>, incarnation: Arc<Incarnation>) -> Served {
-    tracing::info!(name: "worker_started", target: "gristmill::worker", worker = %incarnation.id, "the worker runs");
+    gristmill_core::log!(info, name: "worker_started", target: "gristmill::worker", worker = %incarnation.id, "the worker runs");
     let (fetching, beating) = (incarnation.clone(), incarnation.clone());
     let fetcher = watch("fetcher", shared, move |shared| fetcher::fetch(shared, fetching.clone()));
     let heartbeat = watch("heartbeat", shared, move |shared| heartbeat::beat(shared, beating.clone()));
@@ -209,12 +209,13 @@ async fn serve(shared: &Arc<Shared>, incarnation: Arc<Incarnation>) -> Served {
         () = shared.control.stopping.cancelled() => {
             let report = shutdown::shut_down(shared, &incarnation, fetcher).await;
             heartbeat.end(Duration::ZERO).await;
-            tracing::info!(name: "worker_stopped", target: "gristmill::worker", worker = %incarnation.id, "the worker has stopped");
+            gristmill_core::log!(info, name: "worker_stopped", target: "gristmill::worker", worker = %incarnation.id, "the worker has stopped");
             Served::Stopped(report)
         }
         () = incarnation.gone.cancelled() => {
             shared.counters.incarnations_lost.add(1);
-            tracing::error!(
+            gristmill_core::log!(
+                error,
                 name: "worker_gone", target: "gristmill::worker",
                 worker = %incarnation.id, in_hand = shared.slots.used(),
                 "the store has ended the worker's lease: its handlers are stopped and it starts again"

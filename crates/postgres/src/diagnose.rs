@@ -103,7 +103,7 @@ async fn schema(session: &mut Session) -> Answer<Diagnosis> {
         }
         Err(Fail::Refused(error)) => {
             let remedy = error.hint().unwrap_or("run `gristmill migrate`").to_owned();
-            Ok(Diagnosis::trouble("schema", error.to_string(), remedy))
+            Ok(Diagnosis::trouble("schema", error.message(), remedy))
         }
         Err(other) => Err(other),
     }

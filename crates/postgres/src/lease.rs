@@ -148,7 +148,7 @@ async fn give_back_unknown(
             Ok(numbers.difference(&left).copied().map(ClaimId).collect())
         }
         Err(Fail::Broken(error)) if error.as_db_error().is_some() => {
-            tracing::warn!(%error, "claims that their worker does not know could not be given back");
+            gristmill_core::log!(warn, %error, "claims that their worker does not know could not be given back");
             session.roll_back().await?;
             Ok(Vec::new())
         }

@@ -144,9 +144,13 @@ async fn listen(backend: Weak<Inner>, shared: Arc<Shared>) {
         match ended {
             Ok(()) => return,
             Err(fail) if pause == FIRST_PAUSE => {
-                tracing::warn!(?fail, "notifications are lost until the server is heard again; workers poll");
+                gristmill_core::log!(
+                    warn,
+                    ?fail,
+                    "notifications are lost until the server is heard again; workers poll"
+                );
             }
-            Err(fail) => tracing::debug!(?fail, "the server is still not heard"),
+            Err(fail) => gristmill_core::log!(debug, ?fail, "the server is still not heard"),
         }
         if shared.ends_unused() {
             return;

@@ -103,7 +103,7 @@ async fn repair(
     session.commit().await?;
     let mut told = Told::default();
     for job in &puts {
-        tracing::error!(job = %row::job_id(job.id), "a job was in no place and is available again: a defect");
+        gristmill_core::log!(error, job = %row::job_id(job.id), "a job was in no place and is available again: a defect");
         reply.repaired.push(row::job_id(job.id));
         let position = Position { priority: job.priority, run_at_ms: job.run_at.as_millis(), id: job.id };
         told.available(job.queue, position);

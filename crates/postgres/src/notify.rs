@@ -204,7 +204,7 @@ async fn tell_unnamed(inner: Arc<Inner>, queues: Vec<i32>) {
         Answer::Ok(())
     };
     if let Ok(Err(fail)) = tokio::time::timeout(PATIENCE, look_up).await {
-        tracing::debug!(?fail, "a hint is lost: the queue's name could not be read");
+        gristmill_core::log!(debug, ?fail, "a hint is lost: the queue's name could not be read");
     }
 }
 
@@ -225,8 +225,10 @@ async fn send(mut sending: Sending) {
         match tokio::time::timeout(PATIENCE, notify(&inner, &texts)).await {
             Ok(Ok(())) => {}
             // A lost notification costs latency only, and a server that is away says so elsewhere.
-            Ok(Err(fail)) => tracing::debug!(?fail, "a notification is lost"),
-            Err(_) => tracing::debug!("a notification is lost: the server did not answer in time"),
+            Ok(Err(fail)) => gristmill_core::log!(debug, ?fail, "a notification is lost"),
+            Err(_) => {
+                gristmill_core::log!(debug, "a notification is lost: the server did not answer in time")
+            }
         }
         sending.unsent = None;
         inner.outbox.sent.send_replace(number);

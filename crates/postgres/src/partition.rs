@@ -156,7 +156,7 @@ async fn make_ahead(session: &mut Session, known: &[Partition], now: Timestamp) 
                 return Ok(());
             };
             let outcome: &str = row.try_get(0)?;
-            tracing::debug!(table, %from, outcome, "a partition is made ahead");
+            gristmill_core::log!(debug, table, %from, outcome, "a partition is made ahead");
             // A part of a partition would stay for ever.
             if outcome == "full" {
                 break;
@@ -184,7 +184,7 @@ async fn drop_one(
         "dropped" => {
             let (dropped, stayed): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
             let locked_ms: f64 = row.try_get(3)?;
-            tracing::debug!(%from, dropped, stayed, locked_ms, "a partition past its retention is dropped");
+            gristmill_core::log!(debug, %from, dropped, stayed, locked_ms, "a partition past its retention is dropped");
             return Ok(usize::try_from(dropped).unwrap_or(0));
         }
         "many" => inner.rotation.wait(from, now + MANY_PAUSE),
@@ -197,7 +197,7 @@ async fn drop_one(
 fn tried(answer: Answer<Option<Row>>) -> Answer<Option<Row>> {
     match answer {
         Err(Fail::Broken(error)) if error.as_db_error().is_some() => {
-            tracing::warn!(%error, "a partition cannot be made or dropped; jobs are deleted one by one");
+            gristmill_core::log!(warn, %error, "a partition cannot be made or dropped; jobs are deleted one by one");
             Ok(None)
         }
         answer => answer,

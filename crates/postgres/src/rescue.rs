@@ -85,13 +85,18 @@ async fn claim(session: &mut Session, call: Call, nonce: Uuid) -> Answer<Vec<Put
 /// The fallback for a claim that cannot be ended as a whole: each run is ended by itself, and what cannot be is left.
 async fn run_by_run(session: &mut Session, call: Call, nonce: Uuid, fail: Fail) -> Answer<Vec<Put>> {
     session.roll_back().await?;
-    tracing::warn!(
+    gristmill_core::log!(
+        warn,
         ?fail,
         "a claim of a dead worker cannot be taken back as a whole; its jobs are, one by one"
     );
     let members = match open_members(session, &[nonce]).await {
         Err(fail) if is_of_the_row(&fail) => {
-            tracing::warn!(?fail, "the jobs of a dead worker's claim cannot be read; the claim is left");
+            gristmill_core::log!(
+                warn,
+                ?fail,
+                "the jobs of a dead worker's claim cannot be read; the claim is left"
+            );
             return Ok(Vec::new());
         }
         answer => answer?,
@@ -102,7 +107,7 @@ async fn run_by_run(session: &mut Session, call: Call, nonce: Uuid, fail: Fail) 
             Ok(put) => puts.extend(put),
             Err(fail) if is_of_the_row(&fail) => {
                 session.roll_back().await?;
-                tracing::warn!(job = %row::job_id(member.job), ?fail, "a dead worker's job cannot be taken back");
+                gristmill_core::log!(warn, job = %row::job_id(member.job), ?fail, "a dead worker's job cannot be taken back");
             }
             Err(fail) => return Err(fail),
         }

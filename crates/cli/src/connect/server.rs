@@ -53,7 +53,7 @@ impl Server {
 
 /// The URL asks for what cannot be.
 fn unusable(error: &BackendError) -> Failure {
-    let failure = Failure::usage(error.to_string());
+    let failure = Failure::usage(error.message());
     failure.hint(error.hint().unwrap_or("`gristmill --help` shows how the store is named"))
 }
 

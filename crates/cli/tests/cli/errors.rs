@@ -122,3 +122,28 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     migrate(Some("sqlite:from-flag.db"), Some("sqlite:other.db"));
     assert!(home.path("below/from-flag.db").exists() && !home.path("below/other.db").exists());
 }
+
+/// A log that cannot be written, or that nobody reads, costs its lines and nothing else.
+#[test]
+fn a_log_that_cannot_be_written_costs_no_job() {
+    let (reader, unread) = std::io::pipe().expect("a pipe");
+    let (gone, closed) = std::io::pipe().expect("a pipe");
+    drop(gone);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+    for stderr in [full.into(), std::process::Stdio::from(closed), unread.into()] {
+        let home = Home::new();
+        home.enqueue(&["nobody"]);
+        for _ in 0..3 {
+            home.enqueue(&["x"]);
+        }
+        let words = ["work", "--exec", "x=true", "--slots", "1", "--log", "trace"];
+        let mut worker = home.command(&words).stderr(stderr).spawn().expect("the program starts");
+        let began = std::time::Instant::now();
+        while home.count("completed") < 3 {
+            assert!(began.elapsed() < std::time::Duration::from_secs(30), "the jobs do not complete");
+        }
+        worker.kill().expect("it runs");
+        worker.wait().expect("it ends");
+    }
+    drop(reader);
+}

@@ -113,6 +113,16 @@ impl BackendError {
         self.0.certainty
     }
 
+    /// What happened, without the remedy. `Display` adds it, and `{:#}` adds the sources as well.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What happened and why: the message and its sources, joined by `: `, without the remedy.
+    pub fn chain(&self) -> String {
+        self.0.chain()
+    }
+
     /// The remedy, where one is known.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -131,7 +141,7 @@ impl fmt::Debug for BackendError {
 
 impl fmt::Display for BackendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        self.0.display(f)
     }
 }
 

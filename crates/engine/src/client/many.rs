@@ -119,6 +119,10 @@ impl From<PartlyEnqueued> for Error {
         if partly.receipts.is_empty() {
             return partly.error;
         }
-        Self::new(partly.error.kind(), partly.to_string()).with_source(partly.error)
+        let error = Self::new(partly.error.kind(), partly.to_string());
+        match partly.error.hint().map(str::to_owned) {
+            Some(hint) => error.with_hint(hint).with_source(partly.error),
+            None => error.with_source(partly.error),
+        }
     }
 }

@@ -103,7 +103,7 @@ impl JobContext {
         }
         let request = self.record_request();
         if let Err(error) = self.record(request).await {
-            tracing::warn!(job = %self.id(), %error, "log lines of a job were lost");
+            gristmill_core::log!(warn, job = %self.id(), error = %format_args!("{error:#}"), "log lines of a job were lost");
         }
     }
 

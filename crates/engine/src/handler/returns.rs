@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use gristmill_core::{Outcome, Output, classify};
+use gristmill_core::{Outcome, Output, classify, dispose};
 use serde::Serialize;
 
 use super::BoxError;
@@ -67,8 +67,18 @@ fn from_result<T: Serialize + 'static, E: Into<BoxError>>(result: Result<T, E>) 
     match result {
         // Most jobs return nothing: no `null` is written for them.
         Ok(_) if TypeId::of::<T>() == TypeId::of::<()>() => Outcome::Completed { output: None }.into(),
-        Ok(value) => Outcome::Completed { output: Some(Output::encode(&value)) }.into(),
-        Err(error) => failed(&*error.into()),
+        Ok(value) => {
+            let output = Some(Output::encode(&value));
+            dispose(value);
+            Outcome::Completed { output }.into()
+        }
+        Err(error) => {
+            let error = error.into();
+            let attempted = failed(&*error);
+            // What the error says stands, whatever its destructor does.
+            dispose(error);
+            attempted
+        }
     }
 }
 

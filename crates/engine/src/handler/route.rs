@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{BoxFuture, Ending, Name, Outcome, RunError};
+use gristmill_core::{BoxFuture, Ending, Name, Outcome, RunError, contain};
 
 use crate::JobContext;
 
@@ -58,14 +57,15 @@ impl RetryDelay {
 
     /// What the function says; nothing where it panics, so that the job's own policy decides.
     pub(crate) fn after(&self, attempt: u16, error: &RunError) -> Option<Duration> {
-        let asked = catch_unwind(AssertUnwindSafe(|| (self.0)(attempt, error)));
-        if asked.is_err() {
-            tracing::error!(
+        let asked = contain(|| (self.0)(attempt, error));
+        if asked.is_none() {
+            gristmill_core::log!(
+                error,
                 name: "retry_delay_panicked", target: "gristmill::worker", attempt,
                 "a function of `retry_with` panicked: the job's own retry policy decides"
             );
         }
-        asked.ok()
+        asked
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use gristmill_core::{BoxFuture, Job, Outcome, RunError};
-use tracing::{Instrument, Span};
+use tracing::Span;
 
 use super::decode::{Undecodable, decode};
 use super::panicked::panicked;
@@ -15,6 +15,7 @@ use super::returns::failed;
 use super::route::{Attempted, Start};
 use super::{AnyOutput, BlockingFn, Handler, HandlerArgs, HandlerFn, IntoOutcome, RawHandlerArgs};
 use crate::JobContext;
+use crate::span::SafeSpan;
 
 /// One way to run a handler, its types still known.
 trait Run: Send + Sync + 'static {
@@ -38,9 +39,9 @@ impl<R: Run> Start for Erased<R> {
         let attempt = async move {
             // Caught here so that middleware sees a panic as the outcome that it is.
             let attempted = AssertUnwindSafe(run.0.run(&context)).catch_unwind().await;
-            attempted.unwrap_or_else(|panic| panicked(&*panic))
+            attempted.unwrap_or_else(panicked)
         };
-        Box::pin(attempt.instrument(span))
+        Box::pin(span.around(attempt))
     }
 
     fn fork(&self) -> Box<dyn Start> {
@@ -49,14 +50,16 @@ impl<R: Run> Start for Erased<R> {
 }
 
 /// Costs one load where nobody listens.
-fn span(context: &JobContext) -> Span {
-    tracing::info_span!(
-        "job",
-        id = %context.id(),
-        kind = %context.kind(),
-        queue = %context.queue(),
-        attempt = context.attempt(),
-    )
+fn span(context: &JobContext) -> SafeSpan {
+    SafeSpan::new(|| {
+        tracing::info_span!(
+            "job",
+            id = %context.id(),
+            kind = %context.kind(),
+            queue = %context.queue(),
+            attempt = context.attempt(),
+        )
+    })
 }
 
 /// An async function of a job and extractors.
@@ -133,12 +136,11 @@ where
             Ok(args) => args,
             Err(error) => return failed(&*error),
         };
-        let (function, span) = (self.function.clone(), Span::current());
-        let call = move || span.in_scope(|| function.call(args).into_outcome());
+        let (function, span) = (self.function.clone(), SafeSpan::new(Span::current));
+        let call = move || span.within(|| function.call(args).into_outcome());
         // The panic is caught on the thread itself, where its value and its backtrace are still at hand.
-        let thread = tokio::task::spawn_blocking(|| {
-            catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| panicked(&*panic))
-        });
+        let thread =
+            tokio::task::spawn_blocking(|| catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(panicked));
         match thread.await {
             Ok(attempted) => attempted,
             Err(_) => Outcome::Failed {

@@ -93,8 +93,9 @@ fn not_begun<T>(context: &JobContext, error: Error) -> Result<T, BoxError> {
     if !error.is_retryable() {
         return Err(error.into());
     }
-    tracing::warn!(
-        name: "transaction_not_begun", target: "gristmill::job", job = %context.id(), hint = error.hint(), error = %error,
+    gristmill_core::log!(
+        warn,
+        name: "transaction_not_begun", target: "gristmill::job", job = %context.id(), hint = error.hint(), error = %error.chain(),
         "a handler's transaction could not begin; the job is put off"
     );
     Err(JobError::snooze(PUT_OFF.mul_f64(0.5 + fastrand::f64())).into())

@@ -51,7 +51,8 @@ fn note(shared: &Shared, reply: &AuditReply) {
     }
     shared.counters.repaired.add(reply.repaired.len() as u64);
     let named: Vec<String> = reply.repaired.iter().take(MOST_NAMED).map(ToString::to_string).collect();
-    tracing::error!(
+    gristmill_core::log!(
+        error,
         name: "jobs_repaired", target: "gristmill::worker",
         repaired = reply.repaired.len(), jobs = %named.join(" "),
         hint = "this is a defect of Gristmill or of the store: please report it with what happened before",

@@ -75,7 +75,8 @@ fn note(shared: &Shared, reply: &RescueReply) {
         return;
     }
     shared.counters.rescued.add(reply.jobs.len() as u64);
-    tracing::warn!(
+    gristmill_core::log!(
+        warn,
         name: "jobs_rescued", target: "gristmill::worker", jobs = reply.jobs.len(),
         "jobs of a worker whose lease had ended are taken back"
     );
@@ -87,7 +88,8 @@ fn note(shared: &Shared, reply: &RescueReply) {
             JobState::Available => shared.appetite.wake(&job.queue),
             // Due at a time only the store knows: the promoter asks.
             JobState::Retryable => shared.due.at(shared.store_now()),
-            JobState::Discarded => tracing::error!(
+            JobState::Discarded => gristmill_core::log!(
+                error,
                 name: "job_discarded", target: "gristmill::job", job = %job.id, queue = %job.queue,
                 "a job whose workers died is discarded"
             ),

@@ -40,13 +40,13 @@ pub(crate) type Attempting = BoxFuture<'static, Attempted>;
 
 /// Starts the handler's future; a panic is an outcome.
 pub(crate) fn begin(start: &dyn Start, context: JobContext) -> Result<Attempting, Attempted> {
-    catch_unwind(AssertUnwindSafe(|| start.start(context))).map_err(|panic| panicked(&*panic))
+    catch_unwind(AssertUnwindSafe(|| start.start(context))).map_err(panicked)
 }
 
 /// Polls it; a panic is an outcome. After the answer it is not polled again.
 pub(crate) fn poll(attempting: &mut Attempting, context: &mut Context<'_>) -> Poll<Attempted> {
     catch_unwind(AssertUnwindSafe(|| attempting.as_mut().poll(context)))
-        .unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
+        .unwrap_or_else(|panic| Poll::Ready(panicked(panic)))
 }
 
 /// What an attempt came to whose timeout passed; `said` is what its handler said afterwards.

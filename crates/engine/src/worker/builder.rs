@@ -133,7 +133,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         for slip in
             check::slips(&options.queues, self.handlers.iter().filter_map(|known| known.queue.as_ref()))
         {
-            tracing::warn!("{slip}");
+            gristmill_core::log!(warn, "{slip}");
         }
         let layers: Arc<[_]> = self.layers.into();
         let undecodable = self.undecodable;

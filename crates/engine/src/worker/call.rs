@@ -58,9 +58,10 @@ impl Trouble {
     /// A try failed. Says how long to wait: twice as long each time, half of it at random.
     pub(crate) fn failed(&mut self, error: &BackendError) -> Duration {
         if self.kind.replace(error.kind()) != Some(error.kind()) {
-            tracing::warn!(
+            gristmill_core::log!(
+                warn,
                 name: "backend_trouble", target: "gristmill::worker",
-                operation = self.operation, kind = ?error.kind(), hint = error.hint(), error = %error,
+                operation = self.operation, kind = ?error.kind(), hint = error.hint(), error = %error.chain(),
                 "the backend fails"
             );
         }
@@ -69,10 +70,11 @@ impl Trouble {
         full.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// A try succeeded.
+    /// A try succeeded. Its line has the level of the one that told of the trouble: a log that shows one shows both.
     pub(crate) fn over(&mut self) {
         if self.kind.take().is_some() {
-            tracing::info!(
+            gristmill_core::log!(
+                warn,
                 name: "backend_recovered", target: "gristmill::worker",
                 operation = self.operation, tries = self.tries, "the backend answers again"
             );

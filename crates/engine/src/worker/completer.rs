@@ -49,7 +49,8 @@ async fn store_busy(shared: &Shared) {
                 shared.finishes.handed_over(Line::Busy).await;
             }
             pause = FIRST_PAUSE;
-            tracing::warn!(
+            gristmill_core::log!(
+                warn,
                 name: "finish_busy", target: "gristmill::worker",
                 "the end of a run waits for a row that another transaction has locked"
             );
@@ -142,8 +143,9 @@ fn may_be_an_item(error: &BackendError) -> bool {
 fn refuse(shared: &Shared, line: Line, at: usize, error: &BackendError) -> bool {
     let given_up =
         shared.finishes.make_plain(line, at, &format!("the store refused the end of the run: {error}"));
-    tracing::error!(
-        name: "finish_refused", target: "gristmill::worker", given_up, error = %error,
+    gristmill_core::log!(
+        error,
+        name: "finish_refused", target: "gristmill::worker", given_up, error = %format_args!("{error:#}"),
         "the store refuses the end of a run"
     );
     given_up

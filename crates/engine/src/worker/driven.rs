@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use gristmill_core::dispose;
+
 use super::attempt::{self, Attempting, Ended};
 use super::executor::{free, hand_over};
 use super::pace::Kind;
@@ -20,10 +22,20 @@ const LONGEST_COOPERATION: Duration = Duration::from_secs(1);
 
 /// An attempt and its end.
 ///
-/// The members are dropped in this order: the handler's code has ended before the run is handed over.
+/// The handler's code has ended before the run is handed over: its destructors run first, and none of them panics further.
 pub(crate) struct Driven {
-    attempting: Option<Attempting>,
+    attempting: Code,
     end: End,
+}
+
+/// The code of a handler, whose destructors may panic.
+#[derive(Default)]
+struct Code(Option<Attempting>);
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        dispose(self.0.take());
+    }
 }
 
 /// Hands the run over exactly once: with what its handler said, or, when the task is aborted, by why it was stopped.
@@ -48,7 +60,7 @@ impl Drop for End {
         // With a transaction that was not committed, what its handler said is void.
         let is_void = context.has_transaction();
         if is_void {
-            drop(context.take_transaction());
+            dispose(context.take_transaction());
         }
         let ended = match said.take().filter(|_| !is_void) {
             Some(attempted) => Ended::of(*lane, context, attempted, delay),
@@ -86,7 +98,7 @@ impl Driven {
     pub(crate) fn new(shared: &Arc<Shared>, kind: &Arc<Kind>, lane: usize, context: JobContext) -> Self {
         let end =
             End { shared: shared.clone(), kind: kind.clone(), lane, context, said: None, is_stored: false };
-        Self { attempting: None, end }
+        Self { attempting: Code::default(), end }
     }
 
     /// An attempt that has been polled.
@@ -97,7 +109,7 @@ impl Driven {
         context: JobContext,
         attempting: Attempting,
     ) -> Self {
-        Self { attempting: Some(attempting), ..Self::new(shared, kind, lane, context) }
+        Self { attempting: Code(Some(attempting)), ..Self::new(shared, kind, lane, context) }
     }
 
     /// An attempt that has ended but for its transaction and the lines it logged.
@@ -116,7 +128,7 @@ impl Driven {
     /// Stores what the handler logged, then ends its transaction. What it said stands by now: a store that hangs does not
     /// turn a success into a timeout.
     async fn finish(mut self) {
-        self.attempting = None;
+        dispose(self.attempting.0.take());
         self.end.context.flush_log().await;
         match self.end.context.take_transaction() {
             Left::Nothing => {}
@@ -126,14 +138,14 @@ impl Driven {
     }
 
     async fn run(&mut self) -> Attempted {
-        if self.attempting.is_none() {
+        if self.attempting.0.is_none() {
             match self.first_poll().await {
                 Poll::Ready(attempted) => return attempted,
                 Poll::Pending => {}
             }
         }
         let End { shared, kind, context, .. } = &self.end;
-        let Some(attempting) = &mut self.attempting else { unreachable!("a begun attempt has its future") };
+        let Some(attempting) = &mut self.attempting.0 else { unreachable!("a begun attempt has its future") };
         let rest = poll_fn(|task| attempt::poll(attempting, task));
         let (Some(deadline), Some(timeout)) = (context.attempt_state().deadline, timeout(shared, context))
         else {
@@ -162,7 +174,7 @@ impl Driven {
         let polled = match attempt::begin(&*kind.route.start, context.clone()) {
             Err(attempted) => Poll::Ready(attempted),
             Ok(attempting) => {
-                let attempting = self.attempting.insert(attempting);
+                let attempting = self.attempting.0.insert(attempting);
                 poll_fn(|task| Poll::Ready(attempt::poll(attempting, task))).await
             }
         };

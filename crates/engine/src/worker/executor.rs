@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use gristmill_core::{ClaimId, Event, EventKind, Timestamp};
+use gristmill_core::{ClaimId, Event, EventKind, Timestamp, dispose};
 use tokio::runtime::Handle;
 
 use super::attempt::{self, Ended, Ready};
@@ -18,7 +18,7 @@ use super::driven::{self, Driven};
 use super::pace::Kind;
 use super::shared::Shared;
 use crate::handler::route::Start;
-use crate::{Client, JobContext};
+use crate::{Attempted, Client, JobContext};
 
 /// A task of its own is worth it for this many jobs at least.
 const SMALLEST_CHUNK: usize = 64;
@@ -203,7 +203,7 @@ fn no_handler(shared: &Shared, ready: Ready) -> Ended {
     Ended::no_handler(ready)
 }
 
-/// Makes the context of an attempt and tells the hooks that it starts.
+/// Makes the context of an attempt.
 fn context(
     shared: &Shared,
     client: &Arc<Client>,
@@ -213,7 +213,11 @@ fn context(
     let Ready { lane, job } = ready;
     let timeout = job.spec.timeout.or(shared.options.timeout);
     let deadline = timeout.map(later);
-    let context = JobContext::new(job, client.clone(), started_at, deadline);
+    (lane, JobContext::new(job, client.clone(), started_at, deadline))
+}
+
+/// Tells the hooks that an attempt starts.
+fn tell_start(shared: &Shared, context: &JobContext) {
     if !shared.hooks.is_empty() {
         let mut event = Event::new(EventKind::Started, context.id());
         event.job_kind = Some(context.kind().clone());
@@ -221,37 +225,70 @@ fn context(
         event.attempt = Some(context.attempt());
         shared.hooks.emit(&event);
     }
-    (lane, context)
+}
+
+/// An attempt between its start and its end in the task of its chunk. Should anything unwind in between, the run is handed
+/// over with what its handler said, or given back.
+struct InHand<'a> {
+    shared: &'a Arc<Shared>,
+    kind: &'a Kind,
+    lane: usize,
+    /// `None` once it has passed on.
+    context: Option<JobContext>,
+    said: Option<Attempted>,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        let Some(context) = self.context.take() else { return };
+        let delay = self.kind.route.delay.as_ref();
+        let ended = match self.said.take() {
+            Some(attempted) => Ended::of(self.lane, &context, attempted, delay),
+            None => Ended::dropped(self.lane, &context, None, delay),
+        };
+        hand_over(self.shared, vec![ended]);
+    }
 }
 
 /// One poll in this task; a job that is not ended by it moves to a task of its own.
 fn in_place(shared: &Arc<Shared>, local: &Local, ready: Ready, clock: &mut Stopwatch) -> Option<Ended> {
     let Local { kind, start, client } = local;
     let (lane, context) = context(shared, client, ready, clock.timestamp());
+    let mut in_hand = InHand { shared, kind, lane, context: Some(context.clone()), said: None };
+    tell_start(shared, &context);
     let began = clock.now;
-    let ended = match attempt::begin(&**start, context.clone()) {
-        Err(attempted) => Ok(attempted),
+    let mut going_on = None;
+    match attempt::begin(&**start, context.clone()) {
+        Err(attempted) => in_hand.said = Some(attempted),
         // Nobody need be woken: the task it moves to polls it again at once.
         Ok(mut attempting) => match attempt::poll(&mut attempting, &mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(attempted) => Ok(attempted),
-            Poll::Pending => Err(attempting),
+            Poll::Ready(attempted) => {
+                in_hand.said = Some(attempted);
+                dispose(attempting);
+            }
+            Poll::Pending => going_on = Some(attempting),
         },
-    };
-    kind.pace.observe(clock.tick().duration_since(began), ended.is_ok());
-    match ended {
-        Ok(attempted) if context.has_more_to_store() => {
+    }
+    kind.pace.observe(clock.tick().duration_since(began), going_on.is_none());
+    let said = in_hand.said.take();
+    in_hand.context = None;
+    match (said, going_on) {
+        (Some(attempted), _) if context.has_more_to_store() => {
             driven::spawn(shared, Driven::ended(shared, kind, lane, context, attempted));
             None
         }
-        Ok(attempted) => Some(Ended::of(lane, &context, attempted, kind.route.delay.as_ref())),
-        Err(attempting) => {
+        (Some(attempted), _) => Some(Ended::of(lane, &context, attempted, kind.route.delay.as_ref())),
+        (None, Some(attempting)) => {
             driven::spawn(shared, Driven::going_on(shared, kind, lane, context, attempting));
             None
         }
+        (None, None) => unreachable!("an attempt has ended or goes on"),
     }
 }
 
 fn in_a_task(shared: &Arc<Shared>, local: &Local, ready: Ready) {
     let (lane, context) = context(shared, &local.client, ready, shared.now());
-    driven::spawn(shared, Driven::new(shared, &local.kind, lane, context));
+    let driven = Driven::new(shared, &local.kind, lane, context.clone());
+    tell_start(shared, &context);
+    driven::spawn(shared, driven);
 }

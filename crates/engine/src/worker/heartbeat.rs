@@ -110,7 +110,8 @@ fn obey(shared: &Arc<Shared>, reply: &RenewReply, listed: &Listed) {
         stop_attempts(shared, Which::Runs(reply.cancels.clone()), StopWhy::Cancelled, cooperation);
     }
     if !reply.given_back.is_empty() {
-        tracing::debug!(
+        gristmill_core::log!(
+            debug,
             name: "claims_given_back", target: "gristmill::worker", claims = reply.given_back.len(),
             "jobs of a fetch whose answer was lost are given back"
         );

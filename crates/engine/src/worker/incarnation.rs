@@ -59,7 +59,7 @@ impl Incarnation {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = LocalLease { renewed: sent, length };
         let was_fenced = self.fenced.swap(false, Ordering::SeqCst);
         if was_fenced {
-            tracing::info!(name: "lease_regained", target: "gristmill::worker", "the lease is renewed again");
+            gristmill_core::log!(info, name: "lease_regained", target: "gristmill::worker", "the lease is renewed again");
         }
         was_fenced
     }
@@ -83,7 +83,8 @@ impl Incarnation {
         if !self.fenced.swap(true, Ordering::SeqCst) {
             // Others could not reach the store either, and shall have their chance to renew before they are rescued.
             shared.outage.store(true, Ordering::SeqCst);
-            tracing::error!(
+            gristmill_core::log!(
+                error,
                 name: "self_fenced", target: "gristmill::worker",
                 worker = %self.id, in_hand = shared.slots.used(),
                 hint = "the store did not answer for most of the lease; lengthen the lease if it is slow at times",

@@ -65,7 +65,8 @@ impl Kinds {
     pub(crate) fn warn_unknown(&self, kind: &Name) {
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if unknown.len() < MOST_UNKNOWN && unknown.insert(kind.clone()) {
-            tracing::warn!(
+            gristmill_core::log!(
+                warn,
                 name: "no_handler", target: "gristmill::worker", kind = %kind,
                 hint = "register a handler for it, or let another worker serve its queue",
                 "jobs of this kind wait: the worker has no handler for it"

@@ -59,7 +59,8 @@ impl Plan {
                 .map(|step| (at + step) % self.lanes.len())
                 .find(|index| self.fits(*index, &job));
             let Some(index) = found else {
-                tracing::error!(
+                gristmill_core::log!(
+                    error,
                     name: "unwanted_job", target: "gristmill::worker", job = %job.lease.job,
                     "the backend leased a job that was not asked for; it is given back"
                 );

@@ -7,7 +7,9 @@ use super::shared::Shared;
 
 /// Notes the answers to a batch, in its order; `None` is an end that was refused for good.
 pub(crate) fn note(shared: &Shared, batch: &[Ended], answers: &[Option<Finished>]) {
-    let mut tally = Tally::default();
+    // First of all: what follows runs code of the program.
+    shared.claims.closed(batch.iter().map(|ended| ended.item.lease.claim));
+    let mut tally = Tally::of(shared);
     for (ended, answer) in batch.iter().zip(answers) {
         let what = match answer {
             Some(Finished::Accepted { state }) => What::of(ended, Some(*state)),
@@ -16,17 +18,15 @@ pub(crate) fn note(shared: &Shared, batch: &[Ended], answers: &[Option<Finished>
             // Stored before, or an answer of a newer backend: what was asked for was done.
             Some(_) => What::of(ended, None),
         };
-        tally.0[what as usize] += 1;
+        tally.add(what);
         if what != What::Completed {
-            log(ended, what);
             wait_for(shared, ended, what);
+            log(ended, what);
         }
         if !shared.hooks.is_empty() {
             tell(shared, ended, what);
         }
     }
-    tally.add_to(shared);
-    shared.claims.closed(batch.iter().map(|ended| ended.item.lease.claim));
 }
 
 /// What became of a run.
@@ -68,28 +68,45 @@ impl What {
     }
 }
 
-/// Counted once a batch.
-#[derive(Default)]
-struct Tally([u64; 8]);
+/// Adds up equal neighbours: most batches change one counter once.
+struct Tally<'a> {
+    shared: &'a Shared,
+    latest: What,
+    count: u64,
+}
 
-impl Tally {
-    fn add_to(&self, shared: &Shared) {
-        let counters = &shared.counters;
-        let of = [
-            (What::Completed, &counters.completed),
-            (What::Failed, &counters.failed),
-            (What::Discarded, &counters.discarded),
-            (What::Cancelled, &counters.cancelled),
-            (What::Snoozed, &counters.snoozed),
-            (What::Released, &counters.released),
-            (What::Lost, &counters.stale_finishes),
-            (What::Refused, &counters.refused_finishes),
-        ];
-        for (what, counter) in of {
-            if self.0[what as usize] > 0 {
-                counter.add(self.0[what as usize]);
-            }
+impl<'a> Tally<'a> {
+    fn of(shared: &'a Shared) -> Self {
+        Self { shared, latest: What::Completed, count: 0 }
+    }
+
+    fn add(&mut self, what: What) {
+        if what != self.latest {
+            self.write();
+            self.latest = what;
         }
+        self.count += 1;
+    }
+
+    fn write(&mut self) {
+        let counters = &self.shared.counters;
+        let counter = match self.latest {
+            What::Completed => &counters.completed,
+            What::Failed => &counters.failed,
+            What::Discarded => &counters.discarded,
+            What::Cancelled => &counters.cancelled,
+            What::Snoozed => &counters.snoozed,
+            What::Released => &counters.released,
+            What::Lost => &counters.stale_finishes,
+            What::Refused => &counters.refused_finishes,
+        };
+        counter.add(std::mem::take(&mut self.count));
+    }
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        self.write();
     }
 }
 
@@ -124,7 +141,8 @@ fn tell(shared: &Shared, ended: &Ended, what: What) {
 /// One line for what somebody may have to look into. Names and the error's own words, never args.
 macro_rules! line {
     ($level:ident, $name:literal, $ended:ident, $text:literal) => {
-        tracing::$level!(
+        gristmill_core::log!(
+            $level,
             name: $name, target: "gristmill::job",
             job = %$ended.item.lease.job, kind = %$ended.spec.kind, queue = %$ended.spec.queue,
             attempt = $ended.attempt, run = $ended.item.lease.run, ending = %$ended.item.ending,

@@ -80,7 +80,8 @@ fn report(shared: &Shared) -> WorkerReport {
         unrecorded: shared.finishes.len(),
     };
     if !report.is_clean() {
-        tracing::error!(
+        gristmill_core::log!(
+            error,
             name: "unclean_stop", target: "gristmill::worker",
             left_running = report.left_running, unrecorded = report.unrecorded,
             "the worker leaves before everything has ended: these jobs are rescued when their lease ends"
@@ -93,7 +94,8 @@ async fn stop_the_rest(shared: &Arc<Shared>, until: Instant) {
     if shared.slots.used() == 0 {
         return;
     }
-    tracing::warn!(
+    gristmill_core::log!(
+        warn,
         name: "grace_over", target: "gristmill::worker", running = shared.slots.used(),
         "handlers still run at the end of the grace: they are stopped and their jobs given back"
     );
@@ -119,11 +121,13 @@ async fn retire(shared: &Shared, incarnation: &Incarnation, until: Instant) {
     let call = shared.backend().retire_worker(shared.call(), incarnation.id);
     match tokio::time::timeout_at(until, call).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(
-            name: "retire_failed", target: "gristmill::worker", error = %error,
+        Ok(Err(error)) => gristmill_core::log!(
+            warn,
+            name: "retire_failed", target: "gristmill::worker", error = %format_args!("{error:#}"),
             "the worker could not retire; its registration ends with its lease"
         ),
-        Err(_) => tracing::warn!(
+        Err(_) => gristmill_core::log!(
+            warn,
             name: "retire_failed", target: "gristmill::worker",
             "the worker's retirement was not answered; its registration ends with its lease"
         ),

@@ -55,7 +55,7 @@ async fn roll_back(end: &End, transaction: Box<dyn BackendTx>) {
     let rolled_back = transaction.roll_back(shared.call());
     if let Err(error) = answer(shared.call_deadline(), "roll_back", rolled_back).await {
         // The store rolls back as soon as it notices that nobody is there any more.
-        tracing::debug!(job = %end.context.id(), %error, "a handler's transaction was left to the store");
+        gristmill_core::log!(debug, job = %end.context.id(), error = %format_args!("{error:#}"), "a handler's transaction was left to the store");
     }
 }
 
@@ -72,11 +72,11 @@ async fn commit(mut end: End, transaction: Box<dyn BackendTx>, said: Attempted) 
             end.note(&ended, lost);
         }
         Ok(Finished::Busy) => {
-            end.said = Some(failed(format!("the transaction was not committed: {}", chain(&busy()))));
+            end.said = Some(failed(format!("the transaction was not committed: {}", busy().chain())));
         }
         Ok(finished) => end.note(&ended, finished),
         Err(error) if error.certainty() == Certainty::NotStored => {
-            end.said = Some(failed(format!("the transaction was not committed: {}", chain(&error))));
+            end.said = Some(failed(format!("the transaction was not committed: {}", error.chain())));
         }
         Err(error) => in_doubt(end, &ended, &error).await,
     }
@@ -86,19 +86,14 @@ fn busy() -> BackendError {
     BackendError::new(BackendErrorKind::Busy, "another transaction has locked what the end of the run needs")
 }
 
-/// The error and its sources, joined by `: `.
-fn chain(error: &BackendError) -> String {
-    let sources = std::iter::successors(std::error::Error::source(error), |source| source.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
-}
-
 /// Ends the run as failed, unless the commit was there first.
 async fn in_doubt(end: End, committed: &Ended, error: &BackendError) {
-    tracing::warn!(
-        name: "commit_in_doubt", target: "gristmill::job", job = %committed.item.lease.job, error = %error,
+    gristmill_core::log!(
+        warn,
+        name: "commit_in_doubt", target: "gristmill::job", job = %committed.item.lease.job, error = %format_args!("{error:#}"),
         "the answer to the commit of a handler's transaction was lost; the store is asked"
     );
-    let message = format!("whether the transaction was committed could not be told: {}", chain(error));
+    let message = format!("whether the transaction was committed could not be told: {}", error.chain());
     let instead = end.ended(failed(message));
     let shared = end.shared.clone();
     let mut trouble = Trouble::new("finish");
@@ -141,7 +136,7 @@ async fn has_completed(shared: &Shared, lease: &Lease) -> bool {
     match answer(shared.call_deadline(), "list_runs", runs).await {
         Ok(runs) => runs.iter().any(|run| run.run == lease.run && run.ending == Ending::Completed),
         Err(error) => {
-            tracing::warn!(job = %lease.job, %error, "how a run ended could not be learnt");
+            gristmill_core::log!(warn, job = %lease.job, error = %format_args!("{error:#}"), "how a run ended could not be learnt");
             false
         }
     }

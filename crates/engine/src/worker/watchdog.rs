@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use gristmill_core::dispose;
 use tokio::task::JoinHandle;
-use tracing::Instrument as _;
 
 use super::shared::Shared;
+use crate::span::SafeSpan;
 
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
@@ -33,32 +34,38 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let shared = shared.clone();
-    let span = tracing::error_span!(target: "gristmill::worker", "loop", name);
+    let span = SafeSpan::new(|| tracing::error_span!(target: "gristmill::worker", "loop", name));
     let supervised = async move {
         let mut delay = FIRST_DELAY;
-        while let Err(panic) = AssertUnwindSafe(make(shared.clone())).catch_unwind().await {
+        loop {
+            // Making the loop may panic as well as running it.
+            let life = async { make(shared.clone()).await };
+            let Err(panic) = AssertUnwindSafe(life).catch_unwind().await else { return };
             shared.counters.restarts.add(1);
-            tracing::error!(
+            gristmill_core::log!(
+                error,
                 name: "loop_restarted", target: "gristmill::worker",
                 panic = panic_message(&*panic), "a loop of the worker died and is started again"
             );
+            dispose(panic);
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(LONGEST_DELAY);
         }
     };
-    Watched { name, task: tokio::spawn(supervised.instrument(span)) }
+    Watched { name, task: tokio::spawn(span.around(supervised)) }
 }
 
 impl Watched {
     /// Waits until the loop has returned, at most `patience`; then aborts it.
     pub(crate) async fn end(mut self, patience: Duration) {
         if tokio::time::timeout(patience, &mut self.task).await.is_err() {
-            tracing::debug!(target: "gristmill::worker", name = self.name, "a loop is aborted");
+            gristmill_core::log!(debug, target: "gristmill::worker", name = self.name, "a loop is aborted");
             self.task.abort();
             // Its code has ended when this returns, unless a hook or the backend blocks its thread; what it came to does
             // not matter.
             if tokio::time::timeout(ABORTED_WITHIN, &mut self.task).await.is_err() {
-                tracing::error!(
+                gristmill_core::log!(
+                    error,
                     name: "loop_blocked", target: "gristmill::worker", loop_name = self.name,
                     "a loop of the worker blocks its thread and is left behind"
                 );

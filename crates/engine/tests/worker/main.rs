@@ -11,3 +11,4 @@ mod locked;
 mod outcomes;
 mod stop;
 mod transaction;
+mod unwind;

@@ -265,7 +265,12 @@ async fn together(inner: Arc<Inner>, place: Place) {
             answer_each(&calls, callers, stored);
         }
         Some(Err(fail)) if !fail.leaves_open() => {
-            tracing::debug!(?fail, calls = calls.len(), "a group was refused; its calls go one by one");
+            gristmill_core::log!(
+                debug,
+                ?fail,
+                calls = calls.len(),
+                "a group was refused; its calls go one by one"
+            );
             answer_all(callers, || Turn::Alone);
         }
         Some(Err(_)) | None => answer_all(callers, || Turn::Lost),

@@ -71,6 +71,7 @@ impl Faults {
                     let _ = act().await;
                     Err(failure(operation, kind).maybe_stored())
                 }
+                Some(Fault::Panic) => panic!("a fault of the backend"),
                 Some(Fault::HoldRequest) => {
                     gate.wait().await;
                     act().await

@@ -59,6 +59,8 @@ pub enum Fault {
     HoldRequest,
     /// Everything is done, but the answer does not come until [`release`](crate::FaultyBackend::release).
     HoldReply,
+    /// The call panics before anything is done.
+    Panic,
 }
 
 /// What happens to the calls to come.

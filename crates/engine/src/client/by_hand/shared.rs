@@ -138,7 +138,7 @@ impl Shared {
             let finished = match finished {
                 Ok(finished) => finished,
                 Err(error) => {
-                    tracing::warn!(%error, "dropped jobs could not be given back yet");
+                    gristmill_core::log!(warn, error = %format_args!("{error:#}"), "dropped jobs could not be given back yet");
                     self.held().dropped.extend(leases);
                     return;
                 }

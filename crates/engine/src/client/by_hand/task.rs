@@ -32,14 +32,17 @@ pub(super) async fn live(shared: Arc<Shared>, end: CancellationToken) {
                 beaten = Instant::now();
                 shared.held().hurry = false;
                 if let Err(error) = shared.renew().await {
-                    tracing::warn!(%error, "a heartbeat failed");
+                    gristmill_core::log!(warn, error = %format_args!("{error:#}"), "a heartbeat failed");
                 }
             }
         }
         shared.give_back_dropped().await;
         let renewed = shared.held().renewed;
         if renewed.elapsed() >= FENCE_AT {
-            tracing::error!("the lease of jobs fetched by hand could not be renewed: they are stopped");
+            gristmill_core::log!(
+                error,
+                "the lease of jobs fetched by hand could not be renewed: they are stopped"
+            );
             shared.lose_all();
         }
         if maintained.elapsed() >= IDLE_INTERVAL {
@@ -50,7 +53,7 @@ pub(super) async fn live(shared: Arc<Shared>, end: CancellationToken) {
     shared.give_back_dropped().await;
     let retired = shared.backend.retire_worker(shared.call(), shared.worker);
     if let Err(error) = answer(shared.deadline, "retire_worker", retired).await {
-        tracing::debug!(%error, "a worker by hand was not retired; its lease ends by itself");
+        gristmill_core::log!(debug, error = %format_args!("{error:#}"), "a worker by hand was not retired; its lease ends by itself");
     }
 }
 
@@ -71,6 +74,6 @@ async fn maintain(shared: &Shared) {
     let pruned = shared.backend.prune(shared.call(), MAINTAIN_LIMIT);
     let pruned = answer(shared.deadline, "prune", pruned).await.err().map(Into::into);
     for error in [promoted, rescued, pruned].into_iter().flatten() {
-        tracing::debug!(%error, "a round of maintenance was left out");
+        gristmill_core::log!(debug, error = %format_args!("{error:#}"), "a round of maintenance was left out");
     }
 }
