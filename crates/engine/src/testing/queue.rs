@@ -190,7 +190,7 @@ impl<'a> Session<'a> {
         let now = client.now();
         let context = JobContext::new(job, client, now, None);
         let attempt = AssertUnwindSafe(route.start.start(context.clone())).catch_unwind();
-        let attempted = attempt.await.unwrap_or_else(|panic| panicked(&*panic));
+        let attempted = attempt.await.unwrap_or_else(panicked);
         context.flush_log().await;
         let Attempted { outcome, ending } = attempted.clone();
         let state = self.finish(Ended::of(0, &context, attempted, route.delay.as_ref()).item).await?;
