@@ -22,6 +22,7 @@ pub(crate) const FILE_NAME: &str = "gristmill.toml";
 /// slots = 8
 /// lease = "30s"
 /// grace = "30s"
+/// poll_interval = "5s"
 ///
 /// [work.queues]
 /// default = 8
@@ -49,6 +50,8 @@ pub(crate) struct WorkConfig {
     pub(crate) lease: Option<Duration>,
     #[serde(default, deserialize_with = "duration")]
     pub(crate) grace: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    pub(crate) poll_interval: Option<Duration>,
     #[serde(default)]
     pub(crate) queues: BTreeMap<String, usize>,
     #[serde(default)]
@@ -124,6 +127,7 @@ mod tests {
             db = "sqlite:jobs.db"
             [work]
             slots = 8
+            poll_interval = "2s"
             lease = "30s"
             [work.queues]
             mail = 2
@@ -135,6 +139,7 @@ mod tests {
         "#;
         let config: Config = toml::from_str(text).expect("it is valid");
         assert_eq!(config.work.queues["mail"], 2);
+        assert_eq!(config.work.poll_interval, Some(Duration::from_secs(2)));
         assert_eq!(config.work.handlers["checksum"].timeout, Some(Duration::from_secs(30)));
         assert_eq!(config.work.handlers["other"].exec, CommandLine::Text("sh -c 'exit 75'".to_owned()));
     }

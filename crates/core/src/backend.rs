@@ -133,6 +133,12 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
         1
     }
 
+    /// Whether hints of what other processes do arrive at present. Cheap. While they do, workers look at idle queues and renew
+    /// their leases less often; a backend that has lost its listening connection answers `false` until it listens again.
+    fn hears_hints(&self) -> bool {
+        self.capabilities().has(Capability::Notifications)
+    }
+
     /// Whether the store answers, and what it says of itself. Changes nothing.
     fn ping(&self, call: Call) -> Reply<'_, Ping>;
 
@@ -229,7 +235,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// Releases suspended jobs: available now. Others are refused.
     fn release_hold(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply>;
 
-    /// Makes due scheduled and retryable jobs available, at most `limit`, the longest due first.
+    /// Makes due scheduled and retryable jobs available, at most `limit`, the longest due first. A job that another
+    /// transaction holds is left out, and the answer says that the round was [`blocked`](Maintained::blocked).
     fn promote(&self, call: Call, limit: usize) -> Reply<'_, Maintained>;
 
     /// Takes back the jobs of workers whose lease has expired, at most about `limit`: first marks the workers dead, then

@@ -123,6 +123,10 @@ impl Backend for Instrumented {
         self.0.fetches_abreast()
     }
 
+    fn hears_hints(&self) -> bool {
+        self.0.hears_hints()
+    }
+
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
         self.0.subscribe(listener)
     }

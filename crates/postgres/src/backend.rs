@@ -56,6 +56,10 @@ impl Backend for Postgres {
         3
     }
 
+    fn hears_hints(&self) -> bool {
+        self.inner.hears_hints()
+    }
+
     fn ping(&self, call: Call) -> Reply<'_, Ping> {
         ask!(self, call, None, (), diagnose::ping)
     }

@@ -5,6 +5,7 @@
 //! still hears, by a notification to itself: a link that is dead without a word, or a pooler that gives away the session,
 //! shows in no other way. After every new connection the listeners are told to look, since what was told meanwhile is lost.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ struct Shared {
     state: Mutex<State>,
     /// Somebody new watches ends, which the others should know.
     watcher: Notify,
+    /// A connection listens, as far as is known.
+    hears: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +74,11 @@ impl Drop for Listening {
 }
 
 impl Inner {
+    /// Whether what other processes tell arrives.
+    pub(crate) fn hears_hints(&self) -> bool {
+        self.listening.0.hears.load(Ordering::Relaxed)
+    }
+
     /// Subscribes a listener to what this process and others tell.
     pub(crate) fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
         let watches_ends = listener.watches_ends();
@@ -133,7 +141,13 @@ async fn listen(backend: Weak<Inner>, shared: Arc<Shared>) {
         let ended = match dial.listen(&statements).await {
             Ok(ear) => {
                 let since = Instant::now();
+                shared.hears.store(true, Ordering::Relaxed);
                 let ended = hear_all(ear, &backend, &shared).await;
+                shared.hears.store(false, Ordering::Relaxed);
+                // Workers look more often from now on, and not only once their long wait is over.
+                if let Some(inner) = backend.upgrade() {
+                    inner.look_around();
+                }
                 if since.elapsed() > PING {
                     pause = FIRST_PAUSE;
                 }

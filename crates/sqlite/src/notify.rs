@@ -1,10 +1,11 @@
 //! Hints: what other processes have written. Hints of this process leave with each group's commit.
 
-use gristmill_core::{Hint, Name, Timestamp};
+use gristmill_core::{Hint, JobId, Name, Timestamp};
 use rusqlite::Connection;
 
 use crate::error::Answer;
 use crate::group::Memory;
+use crate::row;
 
 /// A number that changes when another connection has committed; its own commits do not change it.
 pub(crate) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -17,7 +18,14 @@ pub(crate) fn hints_of_others(connection: &Connection, memory: &mut Memory) -> V
     // A hint that cannot be made is lost like any other; polling is the truth.
     let mut hints = queues_with_jobs(connection, memory).unwrap_or_default();
     hints.extend(next_due(connection).unwrap_or_default().map(Hint::Due));
+    hints.extend(cancel_requests(connection).unwrap_or_default().into_iter().map(Hint::CancelRequested));
     hints
+}
+
+/// Running jobs whose cancel is asked for. One is enough to make workers renew.
+fn cancel_requests(connection: &Connection) -> Answer<Vec<JobId>> {
+    let mut select = connection.prepare_cached(include_str!("../sql/cancel_requests.sql"))?;
+    Ok(select.query_map([], |row| Ok(row::job_id(row, 0)))?.collect::<rusqlite::Result<_>>()?)
 }
 
 /// When the next waiting job of any queue is due.

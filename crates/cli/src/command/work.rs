@@ -44,6 +44,9 @@ pub(crate) struct Work {
     /// How long running programs may go on after a stop, and from SIGTERM to SIGKILL [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     grace: Option<Duration>,
+    /// How often an idle worker looks for jobs that no notification announced [default: 5s, or 1s where none arrive]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    poll_interval: Option<Duration>,
     /// End with code 0 when nothing is left to run in the queues; jobs that are due later are waited for
     #[arg(long)]
     drain: bool,
@@ -59,6 +62,7 @@ Kinds, queues and numbers may stand in gristmill.toml, or the file of --config, 
   [work]
   slots = 8
   lease = \"30s\"
+  poll_interval = \"5s\"
   [work.queues]
   mail = 4
   [work.handlers.checksum]
@@ -88,6 +92,9 @@ impl Work {
         }
         if let Some(lease) = lease {
             builder = builder.lease(lease);
+        }
+        if let Some(interval) = self.poll_interval.or(setup.work.poll_interval) {
+            builder = builder.poll_interval(interval);
         }
         let grace = self.grace(&setup.work);
         // A program that has to be killed after the grace still says how it ended.

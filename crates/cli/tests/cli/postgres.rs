@@ -1,5 +1,8 @@
 //! The program on a PostgreSQL server.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use gristmill_testserver::Postgres;
 use serde_json::json;
 
@@ -128,4 +131,27 @@ fn a_schema_of_another_program_or_version_is_refused() {
             assert!(ran.stderr.contains(error) && ran.stderr.contains(hint), "{words:?}: {}", ran.stderr);
         }
     }
+}
+
+/// Nothing but its notification can start a job within a minute here. Each `enqueue` is a process that ends at once.
+#[test]
+fn a_job_of_a_program_that_ends_at_once_is_started_at_once() {
+    let home = Home::on_server();
+    home.ok(&["migrate"]);
+    let words = ["work", "--exec", "k=true", "--poll-interval", "1m"];
+    let mut worker = home.command(&words).stderr(Stdio::null()).spawn().expect("a worker");
+    let began = Instant::now();
+    let completes = |id: &str| {
+        while home.job(id)["state"] != "completed" {
+            if began.elapsed() > Duration::from_secs(50) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        true
+    };
+    // The first may come before the worker listens; then it starts with the worker.
+    let are_completed = (0..4).all(|_| completes(&home.enqueue(&["k"])));
+    worker.kill().and_then(|()| worker.wait()).expect("it is ours");
+    assert!(are_completed, "a job waited for the next poll");
 }

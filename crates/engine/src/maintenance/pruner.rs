@@ -28,7 +28,8 @@ pub(crate) async fn prune(shared: Arc<Shared>) {
         let more = match answer(shared.call_deadline(), "prune", call).await {
             Ok(reply) => {
                 trouble.over();
-                reply.more
+                // What is left and held by others is not there to be had.
+                reply.more && reply.done > 0
             }
             Err(error) => {
                 trouble.failed(&error);

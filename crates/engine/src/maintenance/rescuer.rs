@@ -52,7 +52,7 @@ async fn round(shared: &Shared, trouble: &mut Trouble) -> Duration {
         Ok(reply) => {
             trouble.over();
             note(shared, &reply);
-            if reply.more { Duration::ZERO } else { pause(shared, &reply) }
+            if reply.more && !reply.jobs.is_empty() { Duration::ZERO } else { pause(shared, &reply) }
         }
         Err(error) => {
             if is_outage(&error) {
@@ -67,6 +67,10 @@ fn pause(shared: &Shared, reply: &RescueReply) -> Duration {
     let interval = (shared.options.lease / 4).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
     let interval = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
     let until_due = reply.next_due.map_or(interval, |due| due.since(shared.store_now()));
+    if until_due.is_zero() && reply.jobs.is_empty() {
+        // A worker whose lease has ended and that cannot be taken for dead now: looking at once would not help.
+        return interval.min(SHORTEST_INTERVAL);
+    }
     interval.min(until_due + SPREAD.mul_f64(fastrand::f64()).max(Duration::from_millis(1)))
 }
 

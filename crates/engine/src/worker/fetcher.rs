@@ -120,10 +120,11 @@ impl Fetcher {
     async fn next_plan(&mut self) -> Plan {
         loop {
             let (shared, now) = (&self.shared, Instant::now());
+            let poll_interval = shared.poll_interval();
             for (lane, look_at) in self.look_at.iter_mut().enumerate() {
                 if *look_at <= now {
                     shared.appetite.keep(lane);
-                    *look_at = now + shared.options.poll_interval;
+                    *look_at = now + poll_interval;
                 }
             }
             let may = !shared.control.is_quiet() && !self.incarnation.is_fenced() && !self.is_behind();
@@ -198,7 +199,7 @@ impl Fetcher {
     /// Which lanes have more, and when the next waiting job is due.
     fn note(&mut self, reply: &FetchReply) {
         let shared = &self.shared;
-        let now = Instant::now();
+        let (now, poll_interval) = (Instant::now(), shared.poll_interval());
         for (lane, options) in shared.options.queues.iter().enumerate() {
             let looked: Vec<_> = reply.queues.iter().filter(|queue| queue.queue == options.queue).collect();
             if looked.is_empty() {
@@ -212,7 +213,7 @@ impl Fetcher {
                 executor::give_back(shared, shared.reserve.take_lane(lane));
             }
             let spread = 0.9 + fastrand::f64() / 10.0;
-            self.look_at[lane] = now + shared.options.poll_interval.mul_f64(spread);
+            self.look_at[lane] = now + poll_interval.mul_f64(spread);
         }
         if let Some(due) = reply.queues.iter().filter_map(|queue| queue.next_due).min() {
             shared.due.at(due);

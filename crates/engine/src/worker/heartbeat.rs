@@ -16,8 +16,15 @@ use super::running::{Which, stop_attempts};
 use super::shared::Shared;
 use crate::context::StopWhy;
 
-/// Cancels reach their handlers within a second, the call and the handler's waking included.
-const LONGEST_INTERVAL: Duration = Duration::from_millis(700);
+/// With jobs in hand, where no hint tells of a cancel: it reaches its handler within a second, the call and the handler's
+/// waking included.
+const UNHINTED_INTERVAL: Duration = Duration::from_millis(700);
+/// With jobs in hand, where hints arrive: a cancel whose hint is lost reaches its handler this much later.
+const HINTED_INTERVAL: Duration = Duration::from_secs(5);
+/// The longest wait after a renewal that failed: the lease may be about to end.
+const LONGEST_RETRY: Duration = Duration::from_millis(700);
+/// How often this process looks whether a renewal is due. Costs no call.
+const TICK: Duration = UNHINTED_INTERVAL;
 /// However many hints come, renewals keep this distance.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a cancelled handler may take to come to its end by itself.
@@ -25,24 +32,35 @@ const COOPERATION: Duration = Duration::from_secs(1);
 
 /// Runs until the incarnation is gone or its owner aborts it.
 pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
-    let interval = (shared.options.lease / 3).min(LONGEST_INTERVAL);
     let mut trouble = Trouble::new("renew");
-    let mut next = Instant::now() + interval;
+    let mut renewed = Instant::now();
+    let mut retry: Option<Instant> = None;
     loop {
+        // Jobs may come and go, and hints fall silent, while it waits.
+        let now = Instant::now();
+        let mut next = retry.unwrap_or(renewed + interval(&shared)).min(now + TICK);
         if !incarnation.is_fenced() {
             next = next.min(incarnation.fence_at());
         }
-        tokio::select! {
+        let is_wanted = tokio::select! {
             () = incarnation.gone.cancelled() => return,
-            () = tokio::time::sleep_until(next) => {}
-            () = shared.pulse.notified() => tokio::time::sleep(SHORTEST_INTERVAL).await,
-        }
+            () = tokio::time::sleep_until(next) => false,
+            () = shared.pulse.notified() => {
+                tokio::time::sleep(SHORTEST_INTERVAL).await;
+                true
+            }
+        };
         executor::free_stuck(&shared);
+        let now = Instant::now();
+        let is_due = retry.unwrap_or(renewed + interval(&shared)) <= now;
+        if !is_wanted && !is_due && (incarnation.is_fenced() || now < incarnation.fence_at()) {
+            continue;
+        }
         if Instant::now() >= incarnation.fence_at() {
             incarnation.fence(&shared);
         }
         let sent = Instant::now();
-        next = match renew_or_fence(&shared, &incarnation).await {
+        retry = match renew_or_fence(&shared, &incarnation).await {
             Ok((reply, listed)) => {
                 trouble.over();
                 if incarnation.renewed(sent, reply.expires_in) {
@@ -50,14 +68,29 @@ pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
                     shared.appetite.wake_all();
                 }
                 obey(&shared, &reply, &listed);
-                sent + interval
+                renewed = sent;
+                None
             }
             Err(error) if error.kind() == BackendErrorKind::WorkerGone => {
                 incarnation.gone.cancel();
                 return;
             }
-            Err(error) => Instant::now() + trouble.failed(&error).min(interval),
+            Err(error) => {
+                Some(Instant::now() + trouble.failed(&error).min(LONGEST_RETRY.min(interval(&shared))))
+            }
         };
+    }
+}
+
+/// The time between two renewals. Without jobs in hand there is nothing to cancel: the lease alone decides.
+fn interval(shared: &Shared) -> Duration {
+    let of_lease = shared.options.lease / 3;
+    if shared.slots.used() == 0 {
+        of_lease
+    } else if shared.backend().hears_hints() {
+        of_lease.min(HINTED_INTERVAL)
+    } else {
+        of_lease.min(UNHINTED_INTERVAL)
     }
 }
 

@@ -28,8 +28,8 @@ pub(crate) struct WorkerOptions {
     /// How long an async handler may go on after a cancel or its timeout; `None` is a second, and after a timeout at most
     /// a tenth of that.
     pub(crate) cancel_grace: Option<Duration>,
-    /// How often an idle queue is looked at when no hint comes.
-    pub(crate) poll_interval: Duration,
+    /// How often an idle queue is looked at when no hint comes; `None` depends on whether hints arrive.
+    pub(crate) poll_interval: Option<Duration>,
     /// At most this many jobs a fetch.
     pub(crate) fetch_batch: usize,
     /// The timeout of an attempt whose job has none.
@@ -51,7 +51,7 @@ impl Default for WorkerOptions {
             lease: Duration::from_secs(30),
             grace: Duration::from_secs(30),
             cancel_grace: None,
-            poll_interval: Duration::from_secs(1),
+            poll_interval: None,
             fetch_batch: 1_000,
             timeout: None,
             call_deadline: Duration::from_secs(10),

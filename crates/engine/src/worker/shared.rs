@@ -28,6 +28,11 @@ use crate::handler::route::Routes;
 use crate::hooks::Hooks;
 use crate::maintenance::due::Due;
 
+/// The default poll interval where hints arrive.
+const HINTED_POLL: Duration = Duration::from_secs(5);
+/// The default poll interval where they do not.
+const UNHINTED_POLL: Duration = Duration::from_secs(1);
+
 /// One worker, over all its incarnations.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -87,6 +92,12 @@ impl Shared {
 
     pub(crate) fn call_deadline(&self) -> Duration {
         self.options.call_deadline
+    }
+
+    /// How often to look for what no hint tells of.
+    pub(crate) fn poll_interval(&self) -> Duration {
+        let by_default = if self.backend().hears_hints() { HINTED_POLL } else { UNHINTED_POLL };
+        self.options.poll_interval.unwrap_or(by_default)
     }
 
     /// The present instant by this machine's clock.

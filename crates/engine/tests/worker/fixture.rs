@@ -69,11 +69,20 @@ impl Fixture {
         self.lines.lock().expect("no test panics while it holds it").clone()
     }
 
-    /// A store whose hints nobody hears.
+    /// A store whose hints do not arrive, and that knows it.
     pub(crate) fn deaf() -> Self {
+        Self::faulty(FaultyBackend::deaf)
+    }
+
+    /// A store whose hints are all lost, which nothing shows.
+    pub(crate) fn losing_hints() -> Self {
+        Self::faulty(FaultyBackend::losing_hints)
+    }
+
+    fn faulty(shape: impl FnOnce(FaultyBackend) -> FaultyBackend) -> Self {
         let clock = Arc::new(TokioClock(Instant::now()));
         let backend = FaultyBackend::new(Arc::new(Memory::with_clock(clock.clone())));
-        let backend = Arc::new(backend.deaf());
+        let backend = Arc::new(shape(backend));
         let client = Client::with_clock(backend.clone(), clock);
         Self { backend, client, lines: Lines::default() }
     }

@@ -237,3 +237,35 @@ async fn a_cancel_reaches_its_handler_within_a_second_of_a_deaf_worker() {
     assert!(took <= SECOND, "{took:?}");
     worker.stop().await;
 }
+
+/// Where hints arrive the heartbeat need not bring cancels; it makes up for a hint that is lost.
+#[tokio::test(start_paused = true)]
+async fn a_cancel_whose_hint_is_lost_reaches_its_handler_with_the_next_renewal() {
+    let t = Fixture::losing_hints();
+    let worker = run(t.worker().poll_interval(100 * MILLI).handle_raw("k", async |ctx: JobContext| {
+        ctx.cancellation().cancelled().await;
+        Ok::<_, JobError>(())
+    }));
+    let id = t.enqueue("k").await;
+    t.until(id, JobState::Running).await;
+    t.client.cancel(id).await.unwrap();
+    let took = t.until(id, JobState::Cancelled).await;
+    assert!(took <= 5 * SECOND + SECOND, "{took:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_reaches_its_handler_at_once_where_hints_arrive() {
+    let t = Fixture::new();
+    let worker = run(t.worker().handle_raw("k", async |ctx: JobContext| {
+        ctx.cancellation().cancelled().await;
+        Ok::<_, JobError>(())
+    }));
+    let id = t.enqueue("k").await;
+    t.until(id, JobState::Running).await;
+    tokio::time::sleep(1_234 * MILLI).await;
+    t.client.cancel(id).await.unwrap();
+    let took = t.until(id, JobState::Cancelled).await;
+    assert!(took <= 200 * MILLI, "{took:?}");
+    worker.stop().await;
+}

@@ -110,6 +110,10 @@ impl Backend for Ledger {
         self.abreast
     }
 
+    fn hears_hints(&self) -> bool {
+        self.inner.hears_hints()
+    }
+
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
         self.inner.subscribe(listener)
     }

@@ -5,6 +5,7 @@
 mod ahead;
 mod faults;
 mod fixture;
+mod idle;
 mod lease;
 mod ledger;
 mod locked;

@@ -37,7 +37,17 @@ use super::plan::{Fault, Operation, Plan};
 pub struct FaultyBackend {
     inner: Arc<dyn Backend>,
     faults: Faults,
-    deaf: bool,
+    hearing: Hearing,
+}
+
+/// What becomes of hints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hearing {
+    Hears,
+    /// None comes, and the backend knows.
+    Deaf,
+    /// Each is lost, and nothing shows it.
+    Loses,
 }
 
 /// What happens to calls, shared with the transactions they begin.
@@ -89,13 +99,20 @@ impl Faults {
 impl FaultyBackend {
     /// A backend that does what `inner` does, until it is told otherwise.
     pub fn new(inner: Arc<dyn Backend>) -> Self {
-        Self { inner, faults: Faults::default(), deaf: false }
+        Self { inner, faults: Faults::default(), hearing: Hearing::Hears }
     }
 
-    /// The same backend without hints: as if every notification were lost.
+    /// The same backend without hints, as if it had lost the connection on which it listens.
     #[must_use]
     pub fn deaf(mut self) -> Self {
-        self.deaf = true;
+        self.hearing = Hearing::Deaf;
+        self
+    }
+
+    /// The same backend without hints, as if every notification were lost and nothing showed it.
+    #[must_use]
+    pub fn losing_hints(mut self) -> Self {
+        self.hearing = Hearing::Loses;
         self
     }
 
@@ -216,8 +233,12 @@ impl Backend for FaultyBackend {
         self.inner.fetches_abreast()
     }
 
+    fn hears_hints(&self) -> bool {
+        self.hearing != Hearing::Deaf && self.inner.hears_hints()
+    }
+
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
-        if self.deaf { Subscription::new(|| {}) } else { self.inner.subscribe(listener) }
+        if self.hearing == Hearing::Hears { self.inner.subscribe(listener) } else { Subscription::new(|| {}) }
     }
 
     fn begin(&self, call: Call, lease: Lease) -> Reply<'_, Box<dyn BackendTx>> {

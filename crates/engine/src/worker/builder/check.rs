@@ -74,7 +74,9 @@ pub(super) fn options(options: &WorkerOptions, faults: &mut Vec<String>) {
         check_slots(slots, "the worker", faults);
     }
     between("lease", options.lease, LEASE, faults);
-    between("poll_interval", options.poll_interval, POLL, faults);
+    if let Some(interval) = options.poll_interval {
+        between("poll_interval", interval, POLL, faults);
+    }
     if !(1..=MAX_FETCH_BATCH).contains(&options.fetch_batch) {
         let batch = options.fetch_batch;
         faults.push(format!("fetch_batch is {batch}; the smallest is 1, the largest {MAX_FETCH_BATCH}"));

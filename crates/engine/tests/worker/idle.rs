@@ -1,0 +1,63 @@
+//! What a worker with nothing to do costs its store.
+
+use gristmill_core::{JobError, JobState};
+use gristmill_engine::{JobContext, WorkerBuilder};
+use gristmill_testkit::Operation;
+
+use crate::fixture::{Fixture, SECOND, run};
+
+const OPERATIONS: [Operation; 6] = [
+    Operation::Fetch,
+    Operation::Renew,
+    Operation::Promote,
+    Operation::Rescue,
+    Operation::Prune,
+    Operation::Audit,
+];
+
+fn calls(t: &Fixture) -> u64 {
+    OPERATIONS.iter().map(|operation| t.backend.calls(*operation)).sum()
+}
+
+fn idle(builder: WorkerBuilder<()>) -> WorkerBuilder<()> {
+    builder.handle_raw("k", async |_: JobContext| Ok::<_, JobError>(()))
+}
+
+async fn calls_in_a_minute(t: &Fixture, builder: WorkerBuilder<()>) -> u64 {
+    let worker = run(idle(builder));
+    tokio::time::sleep(30 * SECOND).await;
+    let before = calls(t);
+    tokio::time::sleep(60 * SECOND).await;
+    let made = calls(t) - before;
+    worker.stop().await;
+    made
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_makes_less_than_a_call_a_second() {
+    let t = Fixture::new();
+    let made = calls_in_a_minute(&t, t.worker()).await;
+    assert!(made < 60, "{made} calls in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_hears_nothing_still_looks_every_second() {
+    let t = Fixture::deaf();
+    let worker = run(idle(t.worker()));
+    tokio::time::sleep(30 * SECOND).await;
+    let id = t.enqueue("k").await;
+    let took = t.until(id, JobState::Completed).await;
+    assert!(took <= SECOND, "{took:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_hint_is_lost_waits_for_the_next_look() {
+    let t = Fixture::losing_hints();
+    let worker = run(idle(t.worker()));
+    tokio::time::sleep(30 * SECOND).await;
+    let id = t.enqueue("k").await;
+    let took = t.until(id, JobState::Completed).await;
+    assert!(took <= 5 * SECOND, "{took:?}");
+    worker.stop().await;
+}
