@@ -452,6 +452,7 @@ BEGIN
         SELECT -sum(number), 0, queue FROM unnest(queues, numbers) AS counted (queue, number) GROUP BY queue;
     dropped := (SELECT coalesce(sum(number), 0) FROM unnest(numbers) AS counted (number));
     DELETE FROM gristmill.events WHERE events.id >= lowest AND events.id < behind AND NOT events.id = ANY (stays);
+    DELETE FROM gristmill.uniques WHERE uniques.id >= lowest AND uniques.id < behind AND NOT uniques.id = ANY (stays);
     DELETE FROM gristmill.retried WHERE retried.id >= lowest AND retried.id < behind AND NOT retried.id = ANY (stays);
     DELETE FROM gristmill.changes WHERE changes.id >= lowest AND changes.id < behind;
     FOREACH part IN ARRAY parts LOOP

@@ -76,7 +76,7 @@ pub(crate) struct Body {
 
 impl Located {
     pub(crate) fn is_unique(&self) -> bool {
-        self.options.unique_key.is_some()
+        self.options.may_hold_key
     }
 }
 

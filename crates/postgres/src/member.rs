@@ -14,7 +14,7 @@ pub(crate) struct Member {
     /// Crashes in a row before this run; a leased job has few, see [`gristmill_core::DISCARD_AFTER_CRASHES`].
     pub(crate) crashes: u16,
     pub(crate) priority: i16,
-    /// It holds a unique key.
+    /// It may hold a unique key.
     pub(crate) is_unique: bool,
     /// It has a retention of its own.
     pub(crate) has_retention: bool,

@@ -34,7 +34,7 @@ pub(crate) struct Put {
     /// Due this much after now instead.
     pub(crate) after: Option<Duration>,
     pub(crate) reason: Option<String>,
-    /// It holds a unique key, which a terminal state frees.
+    /// It may hold a unique key, which a terminal state frees.
     pub(crate) is_unique: bool,
     /// Its own retention, where it has one.
     pub(crate) retention: Option<Retention>,

@@ -84,14 +84,9 @@ pub fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Names as the JSON array that [`read_names`] reads, `[]` where there are none.
+/// Names as the JSON array that [`read_names`](crate::read_names) reads, `[]` where there are none.
 pub fn write_names(names: &[Name]) -> String {
     serde_json::to_string(names).expect("names are always JSON")
-}
-
-/// The names of a JSON array; none where it does not decode.
-pub fn read_names(json: &str) -> Vec<Name> {
-    serde_json::from_str(json).unwrap_or_default()
 }
 
 /// The error a run left, from the columns of its message and its backtrace.
@@ -120,6 +115,7 @@ mod tests {
     use gristmill_core::{Args, UniqueKey};
 
     use super::*;
+    use crate::read_names;
 
     #[test]
     fn states_and_endings_come_back_from_their_numbers() {

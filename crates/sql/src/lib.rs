@@ -7,6 +7,7 @@
 mod args;
 mod column;
 mod ended;
+mod lenient;
 mod migrations;
 mod names;
 mod options;
@@ -15,9 +16,10 @@ mod unread;
 pub use args::ArgsBlocks;
 pub use column::{
     amount, count16, count32, duration, ending, ending_number, has_options, max_attempts, millis, priority,
-    read_names, run_error, size, state, state_number, write_names,
+    run_error, size, state, state_number, write_names,
 };
 pub use ended::EndedBy;
+pub use lenient::{read_metadata, read_names, read_retention, read_retry};
 pub use migrations::{Migration, Migrations, POSTGRES_SCHEMA, SQLITE_SCHEMA};
 pub use names::{Interner, QueueNumbers};
 pub use options::Options;

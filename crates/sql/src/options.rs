@@ -1,19 +1,23 @@
 //! What few jobs have, in one JSON text.
 
+use std::fmt;
 use std::time::Duration;
 
-use gristmill_core::{JobSpec, Metadata, Name, Retention, RetryPolicy, UniqueKey};
-use serde::{Deserialize, Serialize};
+use gristmill_core::{JobSpec, Name, Retention, RetryPolicy, UniqueKey};
+use serde::Serialize;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::column::has_options;
+use crate::lenient::{read_metadata, read_names, read_retention, read_retry};
 
 /// What few jobs have, as the column `options` of PostgreSQL and the requests of the outbox keep it:
 /// `{"unique_key":"k","timeout_ms":1000,"retry":{…},"retention":{…},"tags":["t"],"metadata":{…}}`, each member only where
-/// it is set. A member that does not decode counts as not set: a newer version may have written it, and a job may not be
-/// lost, or its queue held up, for that.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+/// it is set.
+///
+/// Each member is read by itself: one that does not decode counts as not set, and the others keep their values. A newer
+/// version may have written it, and a job may not be lost, or its queue held up, for that.
+#[derive(Debug, Default, Serialize)]
 pub struct Options {
     /// The unique key.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,25 +25,51 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_ms: Option<u64>,
     /// When a failed attempt is tried again.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
     /// How long it stays after its end.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
     /// Words to find it by.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Name>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Box<RawValue>>,
+    /// The job may hold a unique key: the text has the member, whether it decodes or not, or is not whole. Keys are freed
+    /// by the id of their job, so this is all that freeing one needs.
+    #[serde(skip)]
+    pub may_hold_key: bool,
 }
 
-fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: serde::de::DeserializeOwned,
-{
-    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
-    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
+/// Reads members into options as they come, so that those before a damaged one are kept.
+struct Members<'o>(&'o mut Options);
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the options of a job")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let options = self.0;
+        while let Some(name) = members.next_key::<String>()? {
+            options.may_hold_key |= name == "unique_key";
+            let json = members.next_value::<&RawValue>()?.get();
+            match name.as_str() {
+                "unique_key" => options.unique_key = serde_json::from_str(json).ok(),
+                "timeout_ms" => {
+                    options.timeout_ms = serde_json::from_str(json).ok().filter(|millis| *millis > 0);
+                }
+                "retry" => options.retry = read_retry(json),
+                "retention" => options.retention = read_retention(json),
+                "tags" => options.tags = read_names(json),
+                "metadata" => options.metadata = RawValue::from_string(json.to_owned()).ok(),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Options {
@@ -56,14 +86,21 @@ impl Options {
                 retention: spec.retention.as_deref().copied(),
                 tags: spec.tags.clone(),
                 metadata: metadata.and_then(|json| RawValue::from_string(json).ok()),
+                may_hold_key: spec.unique_key.is_some(),
             };
             serde_json::to_string(&options).expect("options are always JSON")
         })
     }
 
-    /// What a column's text says; nothing where it does not decode.
+    /// What a column's text says; of a damaged one what stands before the damage.
     pub fn parse(text: Option<&str>) -> Self {
-        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        let mut options = Self::default();
+        if let Some(text) = text {
+            let mut reader = serde_json::Deserializer::from_str(text);
+            let read = reader.deserialize_map(Members(&mut options)).and_then(|()| reader.end());
+            options.may_hold_key |= read.is_err();
+        }
+        options
     }
 
     /// Sets what is there in a spec.
@@ -74,14 +111,14 @@ impl Options {
         spec.retention = self.retention.map(Box::new);
         spec.tags = self.tags;
         if let Some(json) = self.metadata {
-            spec.metadata = Metadata::from_json(json.get()).unwrap_or_default();
+            spec.metadata = read_metadata(json.get());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use gristmill_core::Args;
+    use gristmill_core::{Args, Metadata};
 
     use super::*;
 
@@ -107,8 +144,64 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_does_not_decode_counts_as_not_set() {
-        let options = Options::parse(Some(r#"{"unique_key":"k","retry":{"new":1},"more":2}"#));
-        assert_eq!((options.unique_key.as_deref(), options.retry), (Some("k"), None));
+    fn each_member_is_read_by_itself() {
+        let good = [
+            r#""unique_key":"k""#,
+            r#""timeout_ms":1500"#,
+            r#""retry":{"backoff":{"fixed":{"secs":3,"nanos":0}},"jitter":"none"}"#,
+            r#""retention":{"completed":{"secs":60,"nanos":0},"cancelled":{"secs":60,"nanos":0},"discarded":{"secs":60,"nanos":0}}"#,
+            r#""tags":["t"]"#,
+            r#""metadata":{"tenant":"acme"}"#,
+        ];
+        let read = |text: &str| {
+            let mut read = spec();
+            Options::parse(Some(text)).into_spec(&mut read);
+            read
+        };
+        let whole = read(&format!("{{{}}}", good.join(",")));
+        assert_eq!(Options::parse(Options::of(&whole).as_deref()).tags.len(), 1);
+        for at in 0..good.len() {
+            let name = good[at].split(':').next().expect("it has a name");
+            for bad in [
+                "1e999",
+                "{\"new\":[1e999]}",
+                "[[1e999]]",
+                "-1",
+                "null",
+                "true",
+                "99999999999999999999999999",
+            ] {
+                let mut members = good.map(str::to_owned);
+                members[at] = format!("{name}:{bad}");
+                members.rotate_left(at);
+                let found = read(&format!("{{\"newer\":{{\"of\":[1e999]}},{}}}", members.join(",")));
+                let mut wanted = whole.clone();
+                match at {
+                    0 => wanted.unique_key = None,
+                    1 => wanted.timeout = None,
+                    2 => wanted.retry = None,
+                    3 => wanted.retention = None,
+                    4 => wanted.tags = Vec::new(),
+                    _ => wanted.metadata = found.metadata.clone(),
+                }
+                let defaulted = found.retention.as_deref() == Some(&Retention::default());
+                if at == 3 && defaulted {
+                    wanted.retention = found.retention.clone();
+                }
+                assert_eq!(found, wanted, "{name} {bad}");
+            }
+        }
+    }
+
+    /// Only a text that is whole and has no such member is sure to hold no key.
+    #[test]
+    fn a_key_that_does_not_decode_is_one_to_free() {
+        let may_hold = |text: &str| Options::parse(Some(text)).may_hold_key;
+        assert!(!may_hold(r#"{"tags":["unique_key"],"more":{"unique_key":1}}"#));
+        for text in [r#"{"unique_key":7}"#, r#"{"unique\u005fkey":"k"}"#, r#"{"tags":[]"#, "", "7", "{}x"] {
+            assert!(may_hold(text), "{text}");
+        }
+        let cut = Options::parse(Some(r#"{"unique_key":"k","tags":["t"],"metadata":{"#));
+        assert_eq!((cut.unique_key.as_deref(), cut.tags.len()), (Some("k"), 1));
     }
 }

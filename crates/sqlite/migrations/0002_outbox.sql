@@ -84,8 +84,8 @@ BEGIN
     SELECT CASE
         WHEN (typeof(NEW.args) = 'text' AND json_valid(NEW.args)) IS NOT TRUE
             THEN raise(ABORT, 'outbox: the "args" are no JSON in a string')
-        WHEN length(CAST(NEW.args AS BLOB)) > 16777216
-            THEN raise(ABORT, 'outbox: the "args" are more than 16777216 bytes')
+        WHEN length(CAST(NEW.args AS BLOB)) > 1048576
+            THEN raise(ABORT, 'outbox: the "args" are more than 1048576 bytes')
         WHEN instr(NEW.args, '\u0000') > 0 AND instr(replace(NEW.args, '\\', ''), '\u0000') > 0
             THEN raise(ABORT, 'outbox: the "args" hold the character NUL')
     END;
@@ -184,6 +184,8 @@ BEGIN
         WHEN (NEW.delay_ms IS NOT NULL) + (NEW.at_ms IS NOT NULL) + (NEW.suspended IS NOT NULL) > 1
             THEN raise(ABORT, 'outbox: a job has more than one of "delay_ms", "at_ms" and "suspended"')
         WHEN (typeof(coalesce(NEW.delay_ms, 0)) IN ('integer', 'real') AND coalesce(NEW.delay_ms, 0) >= 0) IS NOT TRUE
+            OR length(NEW.job -> '$.delay_ms') > 20 OR length(NEW.job -> '$.delay_ms') = 20
+            AND (NEW.job -> '$.delay_ms') > '18446744073709551615'
             THEN raise(ABORT, 'outbox: the "delay_ms" of a job is no number from 0 on')
         WHEN (typeof(coalesce(NEW.at_ms, 0)) = 'integer' AND coalesce(NEW.at_ms, 0) >= 0) IS NOT TRUE
             THEN raise(ABORT, 'outbox: the "at_ms" of a job is no integer from 0 on')
@@ -200,6 +202,8 @@ BEGIN
                 END
             )
             THEN raise(ABORT, 'outbox: a member of a job is not known, or not of its type')
+        WHEN (SELECT count(*) > count(DISTINCT key) FROM json_each(NEW.job))
+            THEN raise(ABORT, 'outbox: a job names a member twice')
         WHEN json_type(NEW.job, '$.key') IS NOT NULL AND (lower(json_extract(NEW.job, '$.key'))
                 = nullif(lower(hex(json_extract(NEW.options, '$.unique_key'))), '')) IS NOT TRUE
             THEN raise(ABORT, 'outbox: the "key" of a job is not the hexadecimal form of its "unique_key"')
@@ -241,11 +245,13 @@ BEGIN
             OR length(CAST(json_extract(NEW.options, '$.unique_key') AS BLOB)) NOT BETWEEN 1 AND 255
             THEN raise(ABORT, 'outbox: the "unique_key" of a job is no text of 1 to 255 bytes')
         WHEN json_type(NEW.options, '$.timeout_ms') <> 'integer' OR json_extract(NEW.options, '$.timeout_ms') < 1
+            OR length(NEW.options -> '$.timeout_ms') > 20 OR length(NEW.options -> '$.timeout_ms') = 20
+            AND (NEW.options -> '$.timeout_ms') > '18446744073709551615'
             THEN raise(ABORT, 'outbox: the "timeout_ms" of a job is no integer from 1 on')
         WHEN json_type(NEW.options, '$.retry') IS NOT NULL AND (
                 json_extract(NEW.options, '$.retry.jitter') IN ('none', 'full')
                 OR json_type(NEW.options, '$.retry.jitter.percent') = 'integer'
-                AND json_extract(NEW.options, '$.retry.jitter.percent') BETWEEN 0 AND 999
+                AND json_extract(NEW.options, '$.retry.jitter.percent') BETWEEN 0 AND 255
             ) IS NOT TRUE
             THEN raise(ABORT, 'outbox: the "jitter" of a "retry" is none of "none", "full" and {"percent":n}')
         WHEN json_type(NEW.options, '$.retry') IS NOT NULL AND CASE (
@@ -253,6 +259,8 @@ BEGIN
             )
                 WHEN 'exponential'
                     THEN json_type(NEW.options, '$.retry.backoff.exponential.factor') IN ('integer', 'real')
+                        AND abs(json_extract(NEW.options, '$.retry.backoff.exponential.factor') + 0.0)
+                            <= 1.7976931348623157e308
                 WHEN 'linear' THEN TRUE
                 WHEN 'fixed' THEN TRUE
                 WHEN 'table' THEN json_type(NEW.options, '$.retry.backoff.table') = 'array'
@@ -279,11 +287,20 @@ BEGIN
                     SELECT '$.retry.backoff.table[' || key || ']' FROM json_each(NEW.options, '$.retry.backoff.table')
                 )
                 WHERE (json_type(NEW.options, path || '.secs') = 'integer'
-                    AND json_extract(NEW.options, path || '.secs') >= 0
+                    AND (NEW.options -> (path || '.secs')) NOT GLOB '-*'
+                    AND (length(NEW.options -> (path || '.secs')) < 20
+                        OR length(NEW.options -> (path || '.secs')) = 20
+                        AND (NEW.options -> (path || '.secs')) <= '18446744073709551615')
                     AND json_type(NEW.options, path || '.nanos') = 'integer'
                     AND json_extract(NEW.options, path || '.nanos') BETWEEN 0 AND 999999999) IS NOT TRUE
             )
             THEN raise(ABORT, 'outbox: a duration in "retry", or "retention", is no {"secs":n,"nanos":n}')
+        WHEN EXISTS (
+                SELECT 1 FROM json_tree(NEW.options, '$.retry') GROUP BY parent, key HAVING count(*) > 1
+                UNION ALL
+                SELECT 1 FROM json_tree(NEW.options, '$.retention') GROUP BY parent, key HAVING count(*) > 1
+            )
+            THEN raise(ABORT, 'outbox: a "retry", or "retention", names a member twice')
         WHEN json_type(NEW.options, '$.tags') <> 'array' OR json_array_length(NEW.options, '$.tags') > 32
             OR EXISTS (
                 SELECT 1 FROM json_each(NEW.options, '$.tags')
@@ -486,6 +503,8 @@ BEGIN
         WHEN (NEW.delay_ms IS NOT NULL) + (NEW.at_ms IS NOT NULL) + (NEW.now IS NOT NULL) > 1
             THEN raise(ABORT, 'outbox: the patch has more than one of "delay_ms", "at_ms" and "now"')
         WHEN (typeof(coalesce(NEW.delay_ms, 0)) IN ('integer', 'real') AND coalesce(NEW.delay_ms, 0) >= 0) IS NOT TRUE
+            OR length(NEW.patch -> '$.delay_ms') > 20 OR length(NEW.patch -> '$.delay_ms') = 20
+            AND (NEW.patch -> '$.delay_ms') > '18446744073709551615'
             THEN raise(ABORT, 'outbox: the "delay_ms" of the patch is no number from 0 on')
         WHEN (typeof(coalesce(NEW.at_ms, 0)) = 'integer' AND coalesce(NEW.at_ms, 0) >= 0) IS NOT TRUE
             THEN raise(ABORT, 'outbox: the "at_ms" of the patch is no integer from 0 on')
@@ -500,6 +519,8 @@ BEGIN
                 END
             )
             THEN raise(ABORT, 'outbox: a member of the patch is not known, or not of its type')
+        WHEN (SELECT count(*) > count(DISTINCT key) FROM json_each(NEW.patch))
+            THEN raise(ABORT, 'outbox: the patch names a member twice')
     END;
     INSERT INTO outbox_args (args) SELECT NEW.args WHERE NEW.args IS NOT NULL;
 END;

@@ -172,9 +172,7 @@ impl Group<'_> {
         let (priority, seq) = (row::integer(row, 0), row::integer(row, 2));
         spec.priority = row::priority(priority);
         spec.max_attempts = row::max_attempts(row, 8);
-        if row::integer(row, 10) != 0 {
-            self.read_options(seq, &mut spec)?;
-        }
+        let is_unique = row::integer(row, 10) != 0 && self.read_options(seq, &mut spec)?;
         let facts = Facts {
             seq,
             id: row::job_id(row, 6),
@@ -182,7 +180,7 @@ impl Group<'_> {
             priority,
             run_at: row::timestamp(row, 1),
             max_attempts: spec.max_attempts.get(),
-            is_unique: spec.unique_key.is_some(),
+            is_unique,
             retention: spec.retention.clone(),
         };
         batch.jobs.push(Arc::new(spec));
@@ -281,12 +279,13 @@ impl Group<'_> {
         Ok(Ok(spec))
     }
 
-    fn read_options(&self, seq: i64, spec: &mut JobSpec) -> Answer<()> {
+    /// Sets the options of a job in its spec; whether it may hold a unique key, which one that does not decode is, too.
+    fn read_options(&self, seq: i64, spec: &mut JobSpec) -> Answer<bool> {
         let mut select = self.prepare(include_str!("../sql/options.sql"))?;
         let mut rows = select.query([seq])?;
         let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         row::read_options(row, 0, spec);
-        Ok(())
+        Ok(row::has(row, 1))
     }
 }
 

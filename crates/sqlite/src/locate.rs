@@ -70,7 +70,7 @@ pub(crate) fn read(row: &Row<'_>) -> Located {
         priority: row::integer(row, 5),
         run_at: row::timestamp(row, 6),
         max_attempts: row::max_attempts(row, 8).get(),
-        is_unique: row::text(row, 9).is_some(),
+        is_unique: row::has(row, 9),
         retention: row::read_retention(row, 12).map(Box::new),
     };
     let number = row::integer(row, 16);

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::num::NonZeroU16;
 
-use gristmill_core::{JobId, JobSpec, Metadata, Retention, Timestamp, UniqueKey, WorkerId};
+use gristmill_core::{JobId, JobSpec, Retention, Timestamp, UniqueKey, WorkerId};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
 pub(crate) use gristmill_sql::{
-    amount, duration, ending, ending_number, has_options, millis, priority, read_names, run_error, size,
-    state, state_number, write_names,
+    amount, duration, ending, ending_number, has_options, millis, priority, read_metadata, read_names,
+    read_retry, run_error, size, state, state_number, write_names,
 };
 
 /// The columns of a job's spec but kind, queue, priority and args, from `first` on: max_attempts, unique_key,
@@ -20,14 +20,14 @@ pub(crate) use gristmill_sql::{
 pub(crate) fn read_options(row: &Row<'_>, first: usize, spec: &mut JobSpec) {
     spec.max_attempts = max_attempts(row, first);
     spec.unique_key = text(row, first + 1).and_then(|key| UniqueKey::new(&*key).ok());
-    spec.timeout = optional_integer(row, first + 2).filter(|millis| *millis >= 0).map(duration);
-    spec.retry = text(row, first + 3).and_then(|json| serde_json::from_str(&json).ok()).map(Box::new);
+    spec.timeout = optional_integer(row, first + 2).filter(|millis| *millis > 0).map(duration);
+    spec.retry = text(row, first + 3).and_then(|json| read_retry(&json)).map(Box::new);
     spec.retention = read_retention(row, first + 4).map(Box::new);
     if let Some(json) = text(row, first + 5) {
         spec.tags = read_names(&json);
     }
     if let Some(json) = text(row, first + 6) {
-        spec.metadata = Metadata::from_json(&json).unwrap_or_default();
+        spec.metadata = read_metadata(&json);
     }
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn max_attempts(row: &Row<'_>, column: usize) -> NonZeroU16 {
 }
 
 pub(crate) fn read_retention(row: &Row<'_>, column: usize) -> Option<Retention> {
-    text(row, column).and_then(|json| serde_json::from_str(&json).ok())
+    text(row, column).and_then(|json| gristmill_sql::read_retention(&json))
 }
 
 // What a column of a row holds. None of these fails: a value that cannot be what was stored becomes the nearest that can,

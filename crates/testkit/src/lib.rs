@@ -71,7 +71,7 @@
 //!
 //! # Requests to an outbox
 //! [`REFUSED_JOBS`], [`REFUSED_PATCHES`] and [`REFUSED_ACTS`] are what the outbox of every database refuses, each as JSON
-//! text, [`TAKEN_ARGS`] what none may.
+//! text, [`TAKEN_ARGS`] and [`TAKEN_OPTIONS`] what none may.
 //!
 //! Which rule is proved by which case stands in the crate's README.
 
@@ -89,6 +89,7 @@ mod fixture;
 mod model;
 mod requests;
 mod store;
+mod taken;
 mod wait;
 
 pub use case::Case;
@@ -99,6 +100,7 @@ pub use fault::{Fault, FaultyBackend, Operation};
 pub use fixture::Fixture;
 pub use fixture::shape::Shape;
 pub use model::{model_histories, try_histories};
-pub use requests::{REFUSED_ACTS, REFUSED_JOBS, REFUSED_PATCHES, TAKEN_ARGS};
+pub use requests::{REFUSED_ACTS, REFUSED_JOBS, REFUSED_PATCHES};
 pub use store::Store;
+pub use taken::{TAKEN_ARGS, TAKEN_OPTIONS, assert_kept};
 pub use wait::block_on;

@@ -1,8 +1,8 @@
-//! Requests to an outbox that every database refuses, and args that every one takes.
+//! Requests to an outbox that every database refuses.
 
 /// Of a written job what is to be replaced, and by what, so that it is refused. The job has the kind `work`, the queue
 /// `line`, the priority 0, 20 attempts and the args `{}`, each member written without spaces.
-pub const REFUSED_JOBS: [(&str, &str); 79] = [
+pub const REFUSED_JOBS: [(&str, &str); 170] = [
     (r#""kind":"work""#, r#""kind":"two words""#),
     (r#""kind":"work""#, r#""kind":"""#),
     (r#""kind":"work""#, r#""kind":null"#),
@@ -85,10 +85,215 @@ pub const REFUSED_JOBS: [(&str, &str); 79] = [
     (r#""args":"{}""#, r#""args":"{}","options":{"retry":{"backoff":{"later":{}},"jitter":"none"}}"#),
     (r#""args":"{}""#, r#""args":"{}","options":{"retry":{"backoff":{"table":[1]},"jitter":"none"}}"#),
     (r#""args":"{}""#, r#""args":"{}","options":{"retry":{"backoff":{"table":[]},"jitter":"some"}}"#),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":1e999,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":-1e999,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":1.7976931348623159e308,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":1000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":"2","cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":null,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":NaN,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":Infinity,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":0x2,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":18446744073709551616,"nanos":0},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":99999999999999999999,"nanos":0},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":2.0,"cap":{"secs":-1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1.5,"nanos":0},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1e3,"nanos":0},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":1000000000},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":-1},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":1,"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0,"secs":2},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":{"percent":256}}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":{"percent":-1}}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":{"percent":1.5}}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":{"percent":1,"percent":2}}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":null}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"exponential":{"base":{"secs":1,"nanos":0},"factor":2.0,"cap":{"secs":1,"nanos":0}}},"jitter":{"gauss":1}}}"#,
+    ),
+    (r#""args":"{}""#, r#""args":"{}","options":{"retry":{"backoff":{"fixed":{"secs":1,"nanos":0}}}}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"retry":{"jitter":"none"}}"#),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"fixed":{"secs":1,"nanos":0},"linear":{"step":{"secs":1,"nanos":0},"cap":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"linear":{"step":{"secs":1,"nanos":0}}},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retry":{"backoff":{"table":[{"secs":18446744073709551616,"nanos":0}]},"jitter":"none"}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retention":{"completed":{"secs":18446744073709551616,"nanos":0},"cancelled":{"secs":1,"nanos":0},"discarded":{"secs":1,"nanos":0}}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retention":{"completed":{"secs":1,"nanos":1000000000},"cancelled":{"secs":1,"nanos":0},"discarded":{"secs":1,"nanos":0}}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retention":{"completed":{"secs":1,"secs":1,"nanos":0},"cancelled":{"secs":1,"nanos":0},"discarded":{"secs":1,"nanos":0}}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retention":{"completed":"1d","cancelled":{"secs":1,"nanos":0},"discarded":{"secs":1,"nanos":0}}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retention":{"completed":null,"cancelled":{"secs":1,"nanos":0},"discarded":{"secs":1,"nanos":0}}}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"retention":{"completed":{"secs":1,"nanos":0},"completed":{"secs":1,"nanos":0},"cancelled":{"secs":1,"nanos":0},"discarded":{"secs":1,"nanos":0}}}"#,
+    ),
+    (r#""args":"{}""#, r#""args":"{}","options":{"retention":{"completed":{"secs":1,"nanos":0}}}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"timeout_ms":-1}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"timeout_ms":1.5}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"timeout_ms":1e3}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"timeout_ms":18446744073709551616}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"timeout_ms":1e999}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"timeout_ms":true}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"timeout_ms":null}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"tags":"a"}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"tags":[1]}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"tags":[null]}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"tags":[""]}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"tags":[["a"]]}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"tags":["a"],"tags":["b"]}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"tags":{"a":1}}"#),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"tags":["t0","t1","t2","t3","t4","t5","t6","t7","t8","t9","t10","t11","t12","t13","t14","t15","t16","t17","t18","t19","t20","t21","t22","t23","t24","t25","t26","t27","t28","t29","t30","t31","t32"]}"#,
+    ),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"tags":["ttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt"]}"#,
+    ),
+    (r#""args":"{}""#, r#""args":"{}","options":{"metadata":null}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"metadata":"{}"}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"metadata":{"n":1e400}}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"metadata":{"n":-9223372036854775809}}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"metadata":{"n":"\u0000"}}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"metadata":{"\ud800":1}}"#),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","options":{"metadata":{"n":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}}"#,
+    ),
+    (r#""args":"{}""#, r#""args":"{}","key":"37","options":{"unique_key":7}"#),
+    (r#""args":"{}""#, r#""args":"{}","key":null,"options":{"unique_key":"k"}"#),
+    (r#""args":"{}""#, r#""args":"{}","key":7,"options":{"unique_key":"k"}"#),
+    (
+        r#""args":"{}""#,
+        r#""args":"{}","key":"6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b","options":{"unique_key":"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"}"#,
+    ),
+    (r#""args":"{}""#, r#""args":"{}","key":"6b","options":{"unique_key":"k","unique_key":"k"}"#),
+    (r#""args":"{}""#, r#""args":"{}","args":"[]""#),
+    (r#""args":"{}""#, r#""args":"{}","priority":0"#),
+    (r#""args":"{}""#, r#""args":"{}","priority" :0"#),
+    (r#""args":"{}""#, r#""args":"{}","k\u0069nd":"work""#),
+    (r#""args":"{}""#, r#""args":"{}","queue":"line""#),
+    (r#""args":"{}""#, r#""args":"{}","delay_ms":1,"delay_ms":2"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"tags":["a"]},"options":{"tags":["b"]}"#),
+    (r#""args":"{}""#, r#""args":"{}","delay_ms":18446744073709551616"#),
+    (r#""args":"{}""#, r#""args":"{}","delay_ms":1e400"#),
+    (r#""args":"{}""#, r#""args":"{}","at_ms":1.5"#),
+    (r#""args":"{}""#, r#""args":"{}","at_ms":null"#),
+    (r#""args":"{}""#, r#""args":"[NaN]""#),
+    (r#""args":"{}""#, r#""args":"[Infinity]""#),
+    (r#""args":"{}""#, r#""args":"[1,]""#),
+    (r#""args":"{}""#, r#""args":"{} {}""#),
+    (r#""args":"{}""#, r#""args":"[01]""#),
+    (r#""priority":0"#, r#""priority":0.0"#),
+    (r#""max_attempts":20"#, r#""max_attempts":20.0"#),
+    (r#""max_attempts":20"#, r#""max_attempts":1e400"#),
+    (r#""max_attempts":20"#, r#""max_attempts":-1"#),
+    (r#""max_attempts":20"#, r#""max_attempts":null"#),
+    (r#""id":""#, r#""id":null,"x":""#),
+    (r#""kind":"work""#, r#""kind":"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk""#),
+    (r#""queue":"line""#, r#""queue":"""#),
+    (r#""queue":"line""#, r#""queue":null"#),
+    (r#""queue":"line""#, r#""queue":"qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq""#),
 ];
 
 /// Patches of an update that is refused.
-pub const REFUSED_PATCHES: [&str; 26] = [
+pub const REFUSED_PATCHES: [&str; 28] = [
     "7",
     "null",
     r#"{"colour":1}"#,
@@ -110,6 +315,8 @@ pub const REFUSED_PATCHES: [&str; 26] = [
     r#"{"at_ms":null}"#,
     r#"{"delay_ms":-1}"#,
     r#"{"delay_ms":1.5}"#,
+    r#"{"delay_ms":18446744073709551616}"#,
+    r#"{"priority":1,"priority":2}"#,
     r#"{"now":false}"#,
     r#"{"now":null}"#,
     r#"{"now":1}"#,
@@ -128,18 +335,4 @@ pub const REFUSED_ACTS: [&str; 9] = [
     r#""ids":["{$id}"],"patch":{}"#,
     r#""ids":["$id"],"actor":7,"patch":{}"#,
     r#""ids":["$id"],"actor":"\udc00","patch":{}"#,
-];
-
-/// Args at the limits of what is taken, as they stand in a request.
-pub const TAKEN_ARGS: [&str; 10] = [
-    r#""null""#,
-    r#""[18446744073709551615,-9223372036854775808]""#,
-    r#""[12345678901234567890.5,1e30,-1.5E+308,1e-400]""#,
-    r#""\"12345678901234567890123 1e400 [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"""#,
-    r#""\"\\ud83d\\ude00 \\uD83D\\uDE00 \\\\ud800 \\\\u0000\"""#,
-    r#""\"\\\\\\ud83d\\ude00\\\"[\"""#,
-    r#""\"\ud83d\ude00\"""#,
-    r#""[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]""#,
-    r#""[[[[[[[[[[[[[[[{\"]\":[[[[[[[[[[[[[\"[[\",[1],2],3]]]]]]]]]]]]}]]]]]]]]]]]]]]]""#,
-    r#""[{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}]""#,
 ];

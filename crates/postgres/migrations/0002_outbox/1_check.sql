@@ -58,9 +58,16 @@ EXCEPTION
 END
 $gristmill_function$;
 
--- What is wrong with the options of a job, or NULL: what a worker could not read would lose a job its unique key, its
--- retention and its tags. Durations are `{"secs":1,"nanos":0}`. Members that are not known are let through, as a worker
--- passes over them. This one and the next set no search path, since they are asked once a job: their callers have.
+-- The first name that an object has twice, or NULL: of two values of one name each reader takes another one.
+CREATE FUNCTION gristmill.outbox_twice(given json) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    AS $gristmill_function$
+SELECT key FROM json_object_keys(CASE json_typeof(given) WHEN 'object' THEN given ELSE '{}' END) AS key
+GROUP BY key HAVING count(*) > 1 ORDER BY key LIMIT 1
+$gristmill_function$;
+
+-- What is wrong with the options of a job, or NULL: a worker takes what it cannot read for not set. Durations are
+-- `{"secs":1,"nanos":0}`. Members that are not known are let through, as a worker passes over them. This one and the next set no search path, since they are asked once a job: their callers have.
 CREATE FUNCTION gristmill.outbox_options_fault(options json) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT
     AS $gristmill_function$
@@ -73,9 +80,10 @@ BEGIN
     IF json_typeof(options) <> 'object' THEN
         RETURN 'options are no object';
     END IF;
-    FOR part IN SELECT key FROM json_object_keys(options) AS key GROUP BY key HAVING count(*) > 1 LOOP
+    part := gristmill.outbox_twice(options);
+    IF part IS NOT NULL THEN
         RETURN format('options name `%s` twice', part);
-    END LOOP;
+    END IF;
     FOR part, member IN SELECT * FROM json_each(options) LOOP
         IF part = 'unique_key' AND (json_typeof(member) <> 'string'
                 OR octet_length(convert_to(options ->> 'unique_key', 'UTF8')) NOT BETWEEN 1 AND 255) THEN
@@ -86,12 +94,19 @@ BEGIN
         ELSIF part = 'retention' AND (position('"retention"' IN options::text) = 0 OR member::text !~ replace(
                 '^[{]"completed":D,"cancelled":D,"discarded":D[}]$', 'D', length_of)) THEN
             RETURN 'retention is not written as this library writes it';
+        ELSIF part IN ('retention', 'retry') AND member::text ~ '"secs":[0-9]{20}' AND EXISTS (
+                SELECT FROM regexp_matches(member::text, '"secs":([0-9]{20})', 'g') AS long (secs)
+                WHERE long.secs[1] COLLATE "C" > '18446744073709551615') THEN
+            RETURN part || ' has a duration of more than 18446744073709551615 seconds';
         ELSIF part = 'retry' AND (member::text !~ replace(
                 '^[{]"backoff":[{]("exponential":[{]"base":D,"factor":[-+.0-9e]+,"cap":D[}]'
                 || '|"linear":[{]"step":D,"cap":D[}]|"fixed":D|"table":[[](D(,D)*)?[]])[}],'
-                || '"jitter":("none"|"full"|[{]"percent":[0-9]{1,3}[}])[}]$', 'D', length_of)
+                || '"jitter":("none"|"full"|[{]"percent":([0-9]{1,2}|1[0-9]{2}|2[0-4][0-9]|25[0-5])[}])[}]$', 'D', length_of)
                 OR cardinality(string_to_array(member::text, '"secs"')) > 1001) THEN
             RETURN 'retry is not written as this library writes it';
+        -- Rounded to a double it would be infinite.
+        ELSIF part = 'retry' AND abs((member #>> '{backoff,exponential,factor}')::numeric) >= 1.797693134862315807e308 THEN
+            RETURN 'the factor of retry does not fit 64 bits';
         ELSIF part = 'metadata' AND (json_typeof(member) <> 'object' OR octet_length(member::text) > 65536) THEN
             RETURN 'metadata is no object of at most 65536 bytes';
         ELSIF part = 'metadata' AND gristmill.outbox_is_odd(member::text)
@@ -142,7 +157,7 @@ SELECT CASE
     WHEN NOT gristmill.outbox_is_whole(job -> 'max_attempts', '1', '65535') THEN
         'max_attempts is no number from 1 to 65535'
     WHEN jsonb_typeof(job -> 'args') <> 'string' THEN 'args are not given as text'
-    WHEN octet_length(job ->> 'args') > 16777216 THEN 'args are larger than 16 MiB'
+    WHEN octet_length(job ->> 'args') > 1048576 THEN 'args are larger than 1 MiB'
     WHEN (job ->> 'args')::json IS NULL THEN 'args are no JSON'
     WHEN gristmill.outbox_is_odd(job ->> 'args') AND gristmill.outbox_json_fault(job ->> 'args') IS NOT NULL THEN
         'args ' || gristmill.outbox_json_fault(job ->> 'args')

@@ -150,6 +150,12 @@ BEGIN
             gristmill.outbox_options_fault(options[item.place]::json)) AS fault
         FROM jsonb_array_elements(asked -> 'jobs') WITH ORDINALITY AS item (job, place) OFFSET 0) AS checked
         WHERE checked.fault IS NOT NULL ORDER BY checked.place LIMIT 1;
+    IF fault IS NULL THEN
+        SELECT item.place, format('it names `%s` twice', twice.name) INTO place, fault
+            FROM json_array_elements(request::json -> 'jobs') WITH ORDINALITY AS item (job, place)
+                CROSS JOIN LATERAL (SELECT gristmill.outbox_twice(item.job) AS name) AS twice
+            WHERE twice.name IS NOT NULL ORDER BY item.place LIMIT 1;
+    END IF;
     IF fault IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = format('job %s of the request: %s', place, fault);
     END IF;
@@ -166,7 +172,7 @@ BEGIN
             array_agg(item.times::integer ORDER BY item.place)
         INTO ids, priorities, kinds, attempts, args, keys, dues, held, queues, times
         FROM (
-            SELECT element.*, row_number() OVER (PARTITION BY element.job ->> 'id' ORDER BY element.place) AS times
+            SELECT element.*, row_number() OVER (PARTITION BY (element.job ->> 'id')::uuid ORDER BY element.place) AS times
             FROM jsonb_array_elements(asked -> 'jobs') WITH ORDINALITY AS element (job, place)) AS item (job, place, times);
     existing := array_fill(NULL::uuid, ARRAY[cardinality(ids)]);
     ways := array_fill(NULL::text, ARRAY[cardinality(ids)]);
@@ -251,12 +257,109 @@ BEGIN
 END
 $gristmill_function$;
 
+-- What is there already in the place of a new job: the job of its id, or the one that holds its unique key.
+CREATE FUNCTION gristmill.outbox_holder(new_id uuid, line integer, wanted bytea, OUT existing uuid, OUT way text)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+    SET plan_cache_mode = force_generic_plan SET jit = off
+    AS $gristmill_function$
+BEGIN
+    SELECT jobs.id, 'id' INTO existing, way FROM gristmill.jobs WHERE jobs.id = new_id;
+    IF existing IS NULL THEN
+        SELECT uniques.id, 'unique_key' INTO existing, way FROM gristmill.uniques
+            WHERE uniques.queue = line AND uniques.key = wanted;
+    END IF;
+END
+$gristmill_function$;
+
+-- Stores one job that has been checked, in a queue that is there, and returns its answer; NULL, with nothing written, where
+-- `outbox_store` has to. It sets no search path: its callers have.
+CREATE FUNCTION gristmill.outbox_put(
+    new_id uuid, kind text, queue text, urgency integer, most integer, args text, options text, unique_key text,
+    now bigint, due bigint, is_held boolean) RETURNS text
+    LANGUAGE plpgsql
+    AS $gristmill_function$
+DECLARE
+    line integer;
+    wanted CONSTANT bytea := convert_to(unique_key, 'UTF8');
+    existing uuid;
+    way text;
+BEGIN
+    SELECT queues.queue INTO line FROM gristmill.queues WHERE queues.name = outbox_put.queue
+        AND NOT EXISTS (SELECT FROM gristmill.migrations WHERE migrations.version > 2);
+    IF NOT FOUND OR new_id >= gristmill.first_id(now + 3600000) THEN
+        RETURN NULL;
+    END IF;
+    IF unique_key IS NOT NULL THEN
+        INSERT INTO gristmill.uniques (queue, key, id) VALUES (line, wanted, new_id) ON CONFLICT DO NOTHING;
+        IF NOT FOUND THEN
+            SELECT held.existing, held.way INTO existing, way FROM gristmill.outbox_holder(new_id, line, wanted) AS held;
+            -- NULL if the holder has gone meanwhile.
+            RETURN CASE WHEN existing IS NOT NULL THEN format('{"existing":"%s","by":"%s"}', existing, way) END;
+        END IF;
+    END IF;
+    INSERT INTO gristmill.jobs (id, created_at, queue, max_attempts, priority, kind, options, args)
+        VALUES (new_id, now, line, most, urgency, kind, options, convert_to(args, 'UTF8'))
+        ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        IF unique_key IS NOT NULL THEN
+            DELETE FROM gristmill.uniques WHERE uniques.queue = line AND uniques.key = wanted AND uniques.id = new_id;
+        END IF;
+        RETURN format('{"existing":"%s","by":"id"}', new_id);
+    END IF;
+    IF is_held THEN
+        INSERT INTO gristmill.waiting (id, run_at, queue, run, attempt, priority, crashes, state)
+            VALUES (new_id, now, line, 0, 0, urgency, 0, 0);
+    ELSIF due > now THEN
+        INSERT INTO gristmill.waiting (id, run_at, queue, run, attempt, priority, crashes, state)
+            VALUES (new_id, due, line, 0, 0, urgency, 0, 1);
+        way := pg_notify('gristmill_channel', concat('0 d', due))::text;
+    ELSE
+        INSERT INTO gristmill.ready (id, run_at, queue, run, attempt, priority, crashes)
+            VALUES (new_id, due, line, 0, 0, urgency, 0);
+        way := pg_notify('gristmill_channel',
+            concat('0 a', line, ':', urgency, ':', due, ':', replace(new_id::text, '-', '')))::text;
+    END IF;
+    RETURN '{"created":true}';
+END
+$gristmill_function$;
+
+-- `outbox_enqueue` of one job, with options, a unique key or a time. What is wrong or rare is left to `outbox_store`.
+CREATE FUNCTION gristmill.outbox_store_one(request text) RETURNS text
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $gristmill_function$
+DECLARE
+    asked CONSTANT jsonb := request;
+    written CONSTANT json := request::json #> '{jobs,0}';
+    job CONSTANT jsonb := asked #> '{jobs,0}';
+    -- As it is written, which only `json` keeps.
+    options CONSTANT text := written -> 'options';
+    now CONSTANT bigint := floor(date_part('epoch', clock_timestamp()) * 1000);
+    last_instant CONSTANT bigint := 253402207200000;
+    answer text;
+BEGIN
+    IF asked ->> 'schema' = '2' AND gristmill.outbox_job_fault(job) IS NULL AND gristmill.outbox_twice(written) IS NULL
+            AND (options IS NULL OR gristmill.outbox_options_fault(options::json) IS NULL) THEN
+        answer := gristmill.outbox_put((job ->> 'id')::uuid, job ->> 'kind', job ->> 'queue',
+            (job ->> 'priority')::integer, (job ->> 'max_attempts')::integer, job ->> 'args', options,
+            job -> 'options' ->> 'unique_key', now,
+            least(coalesce((job ->> 'at_ms')::numeric, now + coalesce((job ->> 'delay_ms')::numeric, 0)), last_instant)::bigint,
+            job ? 'suspended');
+        IF answer IS NOT NULL THEN
+            RETURN format('{"now_ms":%s,"answers":[%s]}', now, answer);
+        END IF;
+    END IF;
+    RETURN gristmill.outbox_store(request);
+END
+$gristmill_function$;
+
 -- Stores jobs in the caller's transaction.
 --
--- One plain job of a queue that is there takes a short way: two inserts. Everything else, and all that is wrong, is the
--- business of `outbox_store`; a later version of the schema, too, until it makes this function anew. `ON CONFLICT` names
--- no column: the partitions' indexes would be looked for each time. In the order of jsonb a number comes behind every text,
--- so that one comparison holds a member to its lowest value and to its type.
+-- One plain job of a queue that is there takes a short way: two inserts. One with options, a key or a time takes
+-- `outbox_store_one`. Everything else, and all that is wrong, is the business of `outbox_store`; a later version of the
+-- schema, too, until it makes this function anew. `ON CONFLICT` names no column: the partitions' indexes would be looked for
+-- each time. In the order of jsonb a number comes behind every text, so that one comparison holds a member to its lowest
+-- value and to its type. That no member comes twice is counted: outside of strings, where quotes are escaped, a quote and a
+-- colon end the name of each of the eight members.
 CREATE FUNCTION gristmill.outbox_enqueue(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     AS $gristmill_function$
@@ -269,6 +372,8 @@ DECLARE
     most CONSTANT pg_catalog.int4 := job OPERATOR(pg_catalog.->>) 'max_attempts';
     now CONSTANT pg_catalog.int8 := pg_catalog.floor(
         pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000);
+    -- Without the quotes and colons that are in strings.
+    plain CONSTANT pg_catalog.text := pg_catalog.replace(request, E'\\":', '');
     new_id pg_catalog.uuid;
     line pg_catalog.int4;
     told pg_catalog.text;
@@ -284,8 +389,11 @@ BEGIN
         AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'args') OPERATOR(pg_catalog.=) 'string'
         AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'kind') OPERATOR(pg_catalog.=) 'string'
         AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'queue') OPERATOR(pg_catalog.=) 'string'
-        AND pg_catalog.octet_length(args) OPERATOR(pg_catalog.<=) 16777216 AND args::pg_catalog.json IS NOT NULL
+        AND pg_catalog.octet_length(args) OPERATOR(pg_catalog.<=) 1048576 AND args::pg_catalog.json IS NOT NULL
         AND (NOT gristmill.outbox_is_odd(args) OR gristmill.outbox_json_fault(args) IS NULL)
+        AND pg_catalog.octet_length(plain) OPERATOR(pg_catalog.-)
+            pg_catalog.octet_length(pg_catalog.replace(plain, '":', '"')) OPERATOR(pg_catalog.=) 8
+        AND request OPERATOR(pg_catalog.!~) '"[[:space:]]+:'
     THEN
         new_id := job OPERATOR(pg_catalog.->>) 'id';
         SELECT queues.queue INTO line FROM gristmill.queues
@@ -306,6 +414,8 @@ BEGIN
                 RETURN pg_catalog.concat('{"now_ms":', now, ',"answers":[{"created":true}]}');
             END IF;
         END IF;
+    ELSIF pg_catalog.jsonb_array_length(asked OPERATOR(pg_catalog.->) 'jobs') OPERATOR(pg_catalog.=) 1 THEN
+        RETURN gristmill.outbox_store_one(request);
     END IF;
     RETURN gristmill.outbox_store(request);
 END

@@ -208,10 +208,18 @@ CREATE FUNCTION gristmill.enqueue(kind text, args jsonb DEFAULT '{}', options js
 DECLARE
     given CONSTANT jsonb := coalesce(options, '{}');
     schema_version CONSTANT integer := 2;
-    job jsonb;
-    stored_options text;
+    now CONSTANT bigint := floor(date_part('epoch', clock_timestamp()) * 1000);
+    last_instant CONSTANT bigint := 253402207200000;
     id uuid;
-    answer jsonb;
+    queue text;
+    urgency integer;
+    most integer;
+    delay_ms numeric;
+    at_ms bigint;
+    is_held boolean;
+    stored_options text;
+    job jsonb;
+    answer text;
 BEGIN
     IF kind IS NULL OR args IS NULL THEN
         PERFORM gristmill.outbox_refuse(format('`%s` is NULL', CASE WHEN kind IS NULL THEN 'kind' ELSE 'args' END),
@@ -228,23 +236,20 @@ BEGIN
                 'Leave `id` out to have one made, or give a UUID of version 7.');
         END IF;
         id := given ->> 'id';
-        PERFORM gristmill.outbox_refuse_ahead(id, gristmill.now_ms(NULL));
+        PERFORM gristmill.outbox_refuse_ahead(id, now);
     END IF;
-    job := jsonb_build_object('id', id, 'kind', gristmill.outbox_name(to_jsonb(kind), 'kind'),
-        'queue', coalesce(gristmill.outbox_name(given -> 'queue', 'queue'), 'default'),
-        'priority', coalesce(gristmill.outbox_whole(given, 'priority', -10, 10)::integer, 0),
-        'max_attempts', coalesce(gristmill.outbox_whole(given, 'max_attempts', 1, 65535)::integer, 20), 'args', args::text);
-    IF given ? 'delay_ms' THEN
-        job := job || jsonb_build_object('delay_ms', gristmill.outbox_whole(given, 'delay_ms', 0, 9223372036854775807)::bigint);
-    END IF;
+    PERFORM gristmill.outbox_name(to_jsonb(kind), 'kind');
+    queue := coalesce(gristmill.outbox_name(given -> 'queue', 'queue'), 'default');
+    urgency := coalesce(gristmill.outbox_whole(given, 'priority', -10, 10), 0);
+    most := coalesce(gristmill.outbox_whole(given, 'max_attempts', 1, 65535), 20);
+    delay_ms := gristmill.outbox_whole(given, 'delay_ms', 0, 9223372036854775807);
     IF given ? 'run_at' THEN
         BEGIN
             -- With its zone: the session's own is the caller's affair. Rounded up, since no job runs before its time.
             IF (given ->> 'run_at' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,15}(Z|[-+][0-9]{2}(:?[0-9]{2})?)$') IS NOT TRUE THEN
                 RAISE datetime_field_overflow;
             END IF;
-            job := job || jsonb_build_object('at_ms',
-                greatest((round(extract(epoch FROM (given ->> 'run_at')::timestamptz) * 1000000)::bigint + 999) / 1000, 0));
+            at_ms := greatest((round(extract(epoch FROM (given ->> 'run_at')::timestamptz) * 1000000)::bigint + 999) / 1000, 0);
         EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format OR invalid_time_zone_displacement_value THEN
             PERFORM gristmill.outbox_refuse(format('`run_at` cannot be %s', left((given -> 'run_at')::text, 64)),
                 'Give `run_at` a time with its zone such as 2026-11-22T10:00:00Z, or to_jsonb(now() + interval ''1 hour'').');
@@ -253,23 +258,33 @@ BEGIN
     IF given -> 'suspended' NOT IN ('true', 'false') THEN
         PERFORM gristmill.outbox_refuse(format('`suspended` cannot be %s', left((given -> 'suspended')::text, 64)),
             'Give `suspended` true or false.');
-    ELSIF given -> 'suspended' = 'true' THEN
-        job := job || '{"suspended":true}';
     END IF;
-    IF (job ? 'delay_ms')::integer + (job ? 'at_ms')::integer + (job ? 'suspended')::integer > 1 THEN
+    is_held := coalesce(given -> 'suspended' = 'true', false);
+    IF (delay_ms IS NOT NULL)::integer + (at_ms IS NOT NULL)::integer + is_held::integer > 1 THEN
         PERFORM gristmill.outbox_refuse('a job has one time', 'Give one of `delay_ms`, `run_at` and `suspended`.');
     END IF;
-    stored_options := gristmill.outbox_options(given);
-    IF given ? 'unique_key' THEN
-        job := job || jsonb_build_object('key', encode(convert_to(given ->> 'unique_key', 'UTF8'), 'hex'));
+    IF given ?| '{unique_key,timeout_ms,retry,retention,tags,metadata}' THEN
+        stored_options := gristmill.outbox_options(given);
     END IF;
+    answer := gristmill.outbox_put(id, kind, queue, urgency, most, args::text, stored_options, given ->> 'unique_key', now,
+        least(coalesce(at_ms, now + coalesce(delay_ms, 0)), last_instant)::bigint, is_held);
+    IF answer = '{"created":true}' THEN
+        RETURN id;
+    ELSIF answer IS NOT NULL THEN
+        RETURN (answer::jsonb ->> 'existing')::uuid;
+    END IF;
+    -- A new queue, an id that is not allowed, another version of the schema, a key that changes hands.
+    job := jsonb_strip_nulls(jsonb_build_object('id', id, 'kind', kind, 'queue', queue, 'priority', urgency,
+        'max_attempts', most, 'args', args::text, 'delay_ms', delay_ms, 'at_ms', at_ms, 'suspended', nullif(is_held, false),
+        'key', encode(convert_to(given ->> 'unique_key', 'UTF8'), 'hex')));
     answer := gristmill.outbox_enqueue(format('{"schema":%s,"jobs":[%s]}', schema_version,
         CASE WHEN stored_options IS NULL THEN job::text ELSE left(job::text, -1) || ',"options":' || stored_options || '}' END));
-    IF answer ? 'error' THEN
+    IF answer::jsonb ? 'error' THEN
         RAISE object_not_in_prerequisite_state
-            USING MESSAGE = format('this function is of version %s, its schema of version %s', schema_version, answer #>> '{error,schema}'),
+            USING MESSAGE = format('this function is of version %s, its schema of version %s', schema_version,
+                answer::jsonb #>> '{error,schema}'),
             HINT = 'Run `gristmill migrate` of the latest version in use.';
     END IF;
-    RETURN coalesce((answer #>> '{answers,0,existing}')::uuid, id);
+    RETURN coalesce((answer::jsonb #>> '{answers,0,existing}')::uuid, id);
 END
 $gristmill_function$;

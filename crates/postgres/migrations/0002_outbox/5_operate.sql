@@ -27,11 +27,14 @@ BEGIN
         gristmill.outbox_whole(patch, 'delay_ms', 0, 18446744073709551615),
         gristmill.outbox_whole(patch, 'at_ms', 0, 9223372036854775807);
     -- The cast fails where the text is no JSON.
-    IF patch ? 'args' AND (jsonb_typeof(patch -> 'args') <> 'string' OR octet_length(patch ->> 'args') > 16777216
+    IF patch ? 'args' AND (jsonb_typeof(patch -> 'args') <> 'string' OR octet_length(patch ->> 'args') > 1048576
             OR (patch ->> 'args')::json IS NULL) THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'args are no text of at most 16 MiB';
+        RAISE invalid_parameter_value USING MESSAGE = 'args are no JSON in a text of at most 1 MiB';
     ELSIF gristmill.outbox_is_odd(patch ->> 'args') AND gristmill.outbox_json_fault(patch ->> 'args') IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = 'args ' || gristmill.outbox_json_fault(patch ->> 'args');
+    ELSIF gristmill.outbox_twice(request::json -> 'patch') IS NOT NULL THEN
+        RAISE invalid_parameter_value
+            USING MESSAGE = format('the patch names `%s` twice', gristmill.outbox_twice(request::json -> 'patch'));
     ELSIF patch -> 'now' <> 'true' THEN
         RAISE invalid_parameter_value USING MESSAGE = '`now` of the patch is not true';
     ELSIF (patch ? 'delay_ms')::integer + (patch ? 'at_ms')::integer + (patch ? 'now')::integer > 1 THEN

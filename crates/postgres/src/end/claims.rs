@@ -107,7 +107,7 @@ impl OpenMember {
                 max_attempts: row::max_attempts(row.try_get(10)?).get(),
                 crashes: row::count16(i32::from(row.try_get::<_, i16>(8)?)),
                 priority: row.try_get(7)?,
-                is_unique: options.unique_key.is_some(),
+                is_unique: options.may_hold_key,
                 has_retention: options.retention.is_some(),
             },
             retention: options.retention,

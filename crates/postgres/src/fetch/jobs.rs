@@ -160,8 +160,11 @@ impl<'n> Batch<'n> {
         let left = self.jobs.capacity() - self.jobs.len();
         let args = self.args.keep(row.try_get(ID + 3)?, left);
         let mut spec = row::spec(kind, queue.clone(), key.priority, row.try_get(ID + 2)?, args);
+        let mut may_hold_key = false;
         if let Some(options) = row.try_get::<_, Option<&str>>(ID + 4)? {
-            Options::parse(Some(options)).into_spec(&mut spec);
+            let options = Options::parse(Some(options));
+            may_hold_key = options.may_hold_key;
+            options.into_spec(&mut spec);
         }
         let member = Member {
             queue: key.queue,
@@ -170,7 +173,7 @@ impl<'n> Batch<'n> {
             max_attempts: spec.max_attempts.get(),
             crashes,
             priority: key.priority,
-            is_unique: spec.unique_key.is_some(),
+            is_unique: may_hold_key,
             has_retention: spec.retention.is_some(),
         };
         let lease = member.lease(nonce, self.claim, row::job_id(key.id), run);

@@ -4,6 +4,7 @@ mod acts;
 mod enqueue;
 mod equal;
 mod migrated;
+mod options;
 mod protocol;
 mod qualified;
 mod readme;

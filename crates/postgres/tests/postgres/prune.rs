@@ -67,6 +67,22 @@ fn instead(schema: &Schema, begin: i64, rest: u64, insert: &str) {
     ));
 }
 
+/// A key that its job did not free is free once the job has gone with its partition.
+#[test]
+fn no_unique_key_outlives_a_partition() {
+    let schema = Schema::new();
+    let backend = schema.open();
+    let begin = past_partition(&schema);
+    completed(&schema, begin, 20_000);
+    schema.psql(&format!(
+        "INSERT INTO {{schema}}.uniques SELECT 1, 'a', {id} FROM generate_series(7, 7) AS i",
+        id = id(begin)
+    ));
+    while prune(&backend).more {}
+    assert_eq!(schema.psql("SELECT count(*) FROM {schema}.jobs"), "0");
+    assert_eq!(schema.psql("SELECT count(*) FROM {schema}.uniques"), "0");
+}
+
 /// A worker fetches and finishes all the while; the longest it waited for an answer.
 fn drain(backend: &Postgres, stop: &AtomicBool) -> (usize, Duration) {
     let worker = register(backend);

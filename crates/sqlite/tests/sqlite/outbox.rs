@@ -6,6 +6,7 @@ mod equal;
 mod fault;
 mod history;
 mod operate;
+mod options;
 mod refuse;
 mod request;
 mod schema;

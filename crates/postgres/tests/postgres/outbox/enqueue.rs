@@ -254,3 +254,32 @@ fn ids_of_one_session_grow_and_are_of_version_7() {
         assert_eq!((bytes[6] >> 4, bytes[8] >> 6), (7, 2), "{id}");
     }
 }
+
+/// A job with options costs about what one without does: it was ten times as much when one job took the way of many.
+#[test]
+fn a_unique_key_and_other_options_cost_little_beside_the_call() {
+    let schema = Schema::new();
+    let caller = Caller::of(&schema);
+    enqueue(&caller, "'work'").expect("it is stored");
+    let cost = |options: &str| {
+        let rounds = (0..7).map(|round| {
+            let options = options.replace("$round", &round.to_string());
+            let begun = std::time::Instant::now();
+            caller.value(&format!(
+                "SELECT count({{schema}}.enqueue('work', '{{}}', {options})) FROM generate_series(1, 100) AS i"
+            ));
+            begun.elapsed()
+        });
+        rounds.min().expect("there are rounds")
+    };
+    let plain = cost("'{}'");
+    for options in [
+        "jsonb_build_object('unique_key', 'k' || $round || '-' || i)",
+        "jsonb_build_object('unique_key', 'k1-' || i)",
+        r#"'{"delay_ms": 60000}'"#,
+        r#"'{"tags": ["a", "b"], "metadata": {"tenant": "acme"}}'"#,
+    ] {
+        let cost = cost(options);
+        assert!(cost < plain * 3, "{options}: {cost:?} beside {plain:?}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Requests that no library writes.
 
-use gristmill_core::{Clock, JobFilter, JobId, SystemClock};
+use gristmill_core::{Clock, JobFilter, JobId, MAX_ARGS_BYTES, NewJob, SystemClock};
 use gristmill_testkit::{REFUSED_ACTS, REFUSED_JOBS, REFUSED_PATCHES, TAKEN_ARGS};
 
 use super::{Caller, Refused, about, storing, written};
@@ -68,6 +68,45 @@ fn a_request_that_no_library_writes_is_an_error_and_stores_nothing() {
     assert_eq!(count(&schema.open(), JobFilter::new()), 1);
     assert_eq!(schema.psql("SELECT count(*) FROM {schema}.queues").trim(), "1");
     assert_eq!(schema.psql("SELECT count(*) FROM {schema}.events").trim(), "0");
+}
+
+#[test]
+fn args_of_more_than_a_mebibyte_are_refused_and_those_of_one_are_taken() {
+    let schema = Schema::new();
+    let caller = Caller::of(&schema);
+    caller.ask("enqueue", &storing(&[schema.job()]));
+    for (bytes, is_taken) in [(MAX_ARGS_BYTES, true), (MAX_ARGS_BYTES + 1, false)] {
+        let args = format!(r#""args":"\"{}\"""#, "x".repeat(bytes - 2));
+        let large = |job: &NewJob| written(job).replacen(r#""args":"{}""#, &args, 1);
+        let job = schema.job();
+        for request in [large(&job), format!("{},{}", written(&schema.job()), large(&schema.job()))] {
+            assert_eq!(caller.try_ask("enqueue", &jobs(&request)).is_ok(), is_taken, "{bytes}");
+        }
+        let small = schema.job();
+        caller.ask("enqueue", &storing(std::slice::from_ref(&small)));
+        let patched = caller.try_ask("update", &about(&[small.id], &format!(r#","patch":{{{args}}}"#)));
+        assert_eq!(patched.is_ok(), is_taken, "{bytes}");
+    }
+}
+
+#[test]
+fn two_spellings_of_one_id_are_one_job() {
+    let schema = Schema::new();
+    let caller = Caller::of(&schema);
+    caller.run("BEGIN");
+    let job = schema.job();
+    let id = job.id.to_string();
+    let other = written(&job).replacen(&id, &id.to_uppercase(), 1);
+    let answer = caller.ask("enqueue", &jobs(&format!("{},{other}", written(&job))));
+    let existing = serde_json::json!({"existing": id, "by": "id"});
+    assert_eq!(answer["answers"], serde_json::json!([{"created": true}, existing]));
+    // By itself it is the same job, too, on each way.
+    let tagged = other.replacen(r#""args":"#, r#""options":{"tags":["t"]},"args":"#, 1);
+    for again in [other, tagged] {
+        assert_eq!(caller.ask("enqueue", &jobs(&again))["answers"], serde_json::json!([existing]));
+    }
+    caller.run("COMMIT");
+    assert_eq!(count(&schema.open(), JobFilter::new()), 1);
 }
 
 #[test]
