@@ -164,7 +164,7 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) when the worker is unknown or its lease has expired.
     ///
     /// A fetch renews nothing: its leases end with the worker's. It says a queue is exhausted exactly when it gave fewer
-    /// jobs than were wanted of one that is not paused; a `next_due` is never later than the true one. What another
+    /// jobs than were wanted of one that is not paused, those that it set aside counted as given; a `next_due` is never later than the true one. What another
     /// process made available may be seen a moment later, a minute at most, where looking for it at once is dear. A repeat
     /// ignores pauses, and is defined as long as its claim has an unfinished job. One that comes while the first call is
     /// under way may take jobs of queues of which the first took none; then it gives those of both.

@@ -214,7 +214,7 @@ CREATE FUNCTION gristmill.lease_ends(lease_expires_at bigint, lease_ms bigint, g
     LANGUAGE sql STABLE PARALLEL SAFE
     AS 'SELECT CASE WHEN given_now IS NULL
         THEN greatest(lease_expires_at,
-            floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint + lease_ms)
+            floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint + least(lease_ms, 253402207200000))
         ELSE lease_expires_at END';
 
 -- Partitions. `jobs`, `attempts`, `records` and `logs` have the same ones, each of a span of time in which its jobs were

@@ -17,6 +17,7 @@
 --   Jobs that are fetched together were mostly stored together. Reading a range of `jobs` costs a fifth of looking each up;
 --   what else lies in it is stepped over, as long as that is no more than twice as much. Rows that were deleted are not
 --   counted: what was made more than five seconds apart is looked up.
+--   A number that cannot be counts as the nearest that can, so that no sum overflows.
 WITH fetched AS (
     DELETE FROM gristmill.ready WHERE ctid = ANY (ARRAY(
         SELECT taken.ctid
@@ -54,8 +55,8 @@ WITH fetched AS (
     RETURNING id, run_at, queue, run, attempt, priority, crashes
 ),
 gathered AS MATERIALIZED (
-    SELECT queue, count(*) AS open, array_agg(id) AS ids, array_agg(run_at) AS run_ats, array_agg(run + 1) AS runs,
-        array_agg(attempt + 1) AS attempts, array_agg(priority) AS priorities, array_agg(crashes) AS crashes,
+    SELECT queue, count(*) AS open, array_agg(id) AS ids, array_agg(run_at) AS run_ats, array_agg(least(greatest(run, 0), 2147483646) + 1) AS runs,
+        array_agg(least(greatest(attempt, 0), 65534) + 1) AS attempts, array_agg(priority) AS priorities, array_agg(greatest(crashes, 0::int2)) AS crashes,
         max(run | attempt | crashes) = 0 AS are_new, min(priority) = max(priority) AS are_equal
     FROM fetched GROUP BY queue
 ),

@@ -11,12 +11,14 @@ mod round;
 mod turn;
 
 use gristmill_core::{
-    BackendError, Call, FetchReply, FetchRequest, FetchedJob, FetchedQueue, Name, QueueWant, Timestamp,
+    BackendError, Call, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem, Name, QueueWant,
+    Timestamp,
 };
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::error::Answer;
+use crate::finish::finish_items;
 use crate::handle::Inner;
 use crate::row;
 use crate::session::{Naming, Params, Session};
@@ -29,10 +31,30 @@ pub(crate) use turn::Turns;
 
 pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<FetchReply> {
     let _in_flight = inner.renewals.fetch_begins(request.worker, request.claim);
-    match attempt(inner, call, request).await {
+    let (reply, bad) = match attempt(inner, call, request).await {
         // Another call with this number came first; now its claim can be seen.
-        Err(fail) if fail.is_unique_violation() => attempt(inner, call, request).await,
-        answer => answer,
+        Err(fail) if fail.is_unique_violation() => attempt(inner, call, request).await?,
+        answer => answer?,
+    };
+    if !bad.is_empty() {
+        set_aside(inner, call, &bad).await;
+    }
+    Ok(reply)
+}
+
+/// Ends the runs of jobs that do not decode. Where that fails the others are granted all the same, and these are given back
+/// with their claim, so a later fetch meets them again.
+async fn set_aside(inner: &Inner, call: Call, bad: &[FinishItem]) {
+    let ended = finish_items(inner, call, bad).await;
+    for item in bad {
+        let (job, reason) = (item.lease.job, item.reason.as_deref().unwrap_or_default());
+        tracing::error!(%job, reason, "a job cannot be read and is discarded");
+    }
+    if let Err(fail) = ended {
+        tracing::warn!(
+            ?fail,
+            "jobs that cannot be read could not be discarded; a later fetch meets them again"
+        );
     }
 }
 
@@ -47,7 +69,8 @@ struct Wish<'r> {
     nonce: Uuid,
 }
 
-async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<FetchReply> {
+/// The reply, and the ends of jobs that do not decode.
+async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(FetchReply, Vec<FinishItem>)> {
     let mut session = inner.work().await?;
     let names: Vec<Name> = request.queues.iter().map(|want| want.queue.clone()).collect();
     let numbers = inner.names.find(&mut session, &names).await?;
@@ -78,9 +101,9 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<Fe
     let lease = expires_at.ok_or_else(|| BackendError::worker_gone(request.worker))?.since(head.now);
     if head.is_repeat {
         rounds.into_iter().for_each(Round::leave);
-        let jobs = repeat(inner, &mut session, request, &ask, &numbers).await?;
+        let (jobs, bad) = repeat(inner, &mut session, request, &ask, &numbers).await?;
         let queues = request.queues.iter().zip(&numbers).map(|(want, number)| head.look(want, *number));
-        return Ok(FetchReply::new(jobs, queues.collect(), lease));
+        return Ok((FetchReply::new(jobs, queues.collect(), lease), bad));
     }
     let jobs = hauls.iter().map(|haul| haul.taken.len()).sum();
     let is_short = hauls.iter().any(Haul::is_short);
@@ -104,7 +127,8 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<Fe
         state
     });
     let queues = queues.collect();
-    Ok(FetchReply::new(batch.into_jobs(), queues, lease))
+    let (jobs, bad) = batch.into_jobs();
+    Ok((FetchReply::new(jobs, queues, lease), bad))
 }
 
 fn wishes<'r>(request: &'r FetchRequest, numbers: &[Option<i32>]) -> Vec<Wish<'r>> {
@@ -128,7 +152,7 @@ async fn repeat(
     request: &FetchRequest,
     ask: &Ask,
     numbers: &[Option<i32>],
-) -> Answer<Vec<FetchedJob>> {
+) -> Answer<(Vec<FetchedJob>, Vec<FinishItem>)> {
     let rows = session.query(sql!("fetch_again"), &[&ask.worker, &ask.claim]).await?;
     let place = |queue: i32| numbers.iter().position(|number| *number == Some(queue));
     let mut order = Vec::with_capacity(rows.len());

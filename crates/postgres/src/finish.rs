@@ -65,7 +65,8 @@ pub(crate) async fn note_stale(session: &mut Session, call: Call, item: &FinishI
     session.commit().await
 }
 
-async fn finish_items(inner: &Inner, call: Call, items: &[FinishItem]) -> Answer<Vec<Finished>> {
+/// Ends runs; what is accepted of them.
+pub(crate) async fn finish_items(inner: &Inner, call: Call, items: &[FinishItem]) -> Answer<Vec<Finished>> {
     if items.is_empty() {
         return Ok(Vec::new());
     }

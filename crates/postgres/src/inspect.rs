@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use gristmill_core::{
-    Args, Call, Ending, JobEvent, JobId, JobRecord, JobState, LogLine, Output, RunFailure, RunRecord,
+    Args, Call, Ending, JobEvent, JobId, JobRecord, JobState, LogLine, Name, Output, RunFailure, RunRecord,
 };
+use gristmill_sql::Unread;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -62,12 +63,15 @@ pub(crate) async fn records(
 }
 
 /// A job's record; its errors, output and progress are still to be added.
-async fn record(inner: &Inner, session: &mut Session, job: Located) -> Answer<JobRecord> {
+async fn record(inner: &Inner, session: &mut Session, mut job: Located) -> Answer<JobRecord> {
     let body = job.body.ok_or_else(|| undecodable("job"))?;
     let queue = inner.names.name(session, job.queue).await?;
+    if queue.as_str() == Name::UNREADABLE {
+        job.unread.note("queue", job.queue);
+    }
+    let kind = inner.names.kind(&body.kind).unwrap_or_else(|| job.unread.name("kind", Some(&body.kind)));
     let args = Args::from_stored(body.args);
-    let mut spec =
-        row::spec(inner.names.kind(&body.kind)?, queue, job.priority, i32::from(job.max_attempts), args);
+    let mut spec = row::spec(kind, queue, job.priority, i32::from(job.max_attempts), args);
     job.options.into_spec(&mut spec);
     let mut record = JobRecord::new(row::job_id(job.id), spec, job.state, job.run_at, job.created_at);
     record.attempt = job.attempt;
@@ -79,6 +83,7 @@ async fn record(inner: &Inner, session: &mut Session, job: Located) -> Answer<Jo
     let held = job.held.map(|held| (held.worker, held.fetched_at)).or(latest);
     record.worker = held.map(|(worker, _)| worker);
     record.attempted_at = held.map(|(_, fetched_at)| fetched_at);
+    record.undecodable = job.unread.into_text();
     record.cancel_requested = job.held.is_some_and(|held| held.is_cancel_requested);
     Ok(record)
 }
@@ -146,8 +151,8 @@ pub(crate) async fn list_runs(
     if let Some(first) = runs.first().map(|run| row::run(run.run)) {
         let mut logs: HashMap<u32, Vec<LogLine>> = HashMap::new();
         for row in session.query(sql!("log"), &[&id, &first]).await? {
-            let line = LogLine { at: row::timestamp(&row, 1)?, text: row.try_get(2)? };
-            logs.entry(row::count32(row.try_get(0)?)).or_default().push(line);
+            let line = LogLine { at: row::timestamp(&row, 1)?, text: row::get(&row, 2)? };
+            logs.entry(row::count32(row::get(&row, 0)?)).or_default().push(line);
         }
         for run in &mut runs {
             run.log = logs.remove(&run.run).unwrap_or_default();
@@ -158,15 +163,18 @@ pub(crate) async fn list_runs(
 }
 
 fn read_run(row: &Row) -> Answer<RunRecord> {
+    let mut unread = Unread::default();
+    let (ending, state): (i16, i16) = (row::get(row, 2)?, row::get(row, 3)?);
     let mut run = RunRecord::new(
-        row::count32(row.try_get(0)?),
-        row::count16(row.try_get(1)?),
-        row::ending(row.try_get(2)?)?,
-        row::state(row.try_get(3)?)?,
-        row::worker_id(row.try_get(4)?),
+        row::count32(row::get(row, 0)?),
+        row::count16(row::get(row, 1)?),
+        unread.or("ending", ending, row::ending(ending), Ending::Undecodable),
+        unread.or("state", state, row::state(state), JobState::Suspended),
+        row::worker_id(row::get(row, 4)?),
         row::timestamp(row, 5)?,
         row::timestamp(row, 7)?,
     );
+    run.undecodable = unread.into_text();
     run.started_at = row::optional_timestamp(row, 6)?;
     run.reason = row.try_get(8)?;
     run.error = row::run_error(row.try_get(9)?, row.try_get(10)?);
@@ -177,7 +185,7 @@ pub(crate) async fn list_events(inner: &Inner, _call: Call, id: &JobId) -> Answe
     let mut session = inner.reads().await?;
     let rows = session.query(sql!("events"), &[&row::uuid(*id), &row::size(JobEvent::KEPT)]).await?;
     let read = |row: &Row| -> Answer<JobEvent> {
-        let what: String = row.try_get(1)?;
+        let what: String = row::get(row, 1)?;
         Ok(JobEvent::new(row::timestamp(row, 0)?, what, row.try_get(2)?, row.try_get(3)?))
     };
     rows.iter().rev().map(read).collect()

@@ -82,7 +82,8 @@ pub(crate) async fn renew(inner: &Inner, call: Call, request: &RenewRequest) -> 
     let mut reply = RenewReply::default();
     reply.expires_in = row::duration(renewed.try_get(1)?);
     for name in renewed.try_get::<_, Vec<&str>>(2)? {
-        reply.paused.push(row::name(name)?);
+        // A queue without a readable name is none that the worker fetches from.
+        reply.paused.extend(Name::new(name).ok());
     }
     let granted: BTreeSet<u64> = claims.iter().map(|claim| claim.number.0).collect();
     reply.lost = request.known_claims.iter().copied().filter(|claim| !granted.contains(&claim.0)).collect();

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use gristmill_core::{Ending, JobState, Timestamp, WorkerId};
+use gristmill_core::{Ending, JobState, Priority, Timestamp, WorkerId};
+use gristmill_sql::Unread;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -47,6 +48,7 @@ pub(crate) struct Located {
     pub(crate) held: Option<Held>,
     /// What [`Detail::Body`] asks for.
     pub(crate) body: Option<Body>,
+    pub(crate) unread: Unread,
 }
 
 /// The latest run that has ended.
@@ -100,7 +102,7 @@ pub(crate) async fn locate(
         };
         let place = usize::try_from(place - 1).ok().filter(|place| *place < jobs.len());
         let place = place.ok_or_else(|| undecodable("place"))?;
-        let job = read(row)?;
+        let job = read(row, detail)?;
         if job.state == JobState::Running {
             homeless.entry(job.id).or_default().push(place);
         }
@@ -117,51 +119,59 @@ pub(crate) async fn locate(
 }
 
 /// A job's row; the claim of a running one is still to be found.
-fn read(row: &Row) -> Answer<Located> {
-    let state = row::state(row.try_get(8)?)?;
+fn read(row: &Row, detail: Detail) -> Answer<Located> {
+    let mut unread = Unread::default();
+    let number: i16 = row::get(row, 8)?;
+    // A state that is unknown is the one of its place in which nothing happens by itself.
+    let is_ended = row::get::<bool>(row, 22)?;
+    let stand_in = if is_ended { JobState::Discarded } else { JobState::Suspended };
+    let state = unread.or("state", number, row::state(number), stand_in);
+    let priority: i16 = row::get(row, 10)?;
+    unread.or("priority", priority, Priority::new(priority).ok(), Priority::default());
     let latest = match row.try_get::<_, Option<i32>>(16)? {
         Some(run) => Some(Latest {
             run: row::count32(run),
-            worker: row::worker_id(row.try_get(6)?),
+            worker: row::worker_id(row::get(row, 6)?),
             fetched_at: row::timestamp(row, 7)?,
-            ending: row::ending(row.try_get(17)?)?,
+            ending: row::ending(row::get(row, 17)?).unwrap_or(Ending::Undecodable),
         }),
         None => None,
     };
-    let body = match row.try_get::<_, Option<String>>(18)? {
-        Some(kind) => Some(Body { kind, args: row.try_get(19)? }),
-        None => None,
+    let body = match detail {
+        Detail::Body => Some(Body { kind: row::get(row, 18)?, args: row::get(row, 19)? }),
+        Detail::Place => None,
     };
     Ok(Located {
         id: row.try_get(1)?,
-        queue: row.try_get(9)?,
-        priority: row.try_get(10)?,
-        max_attempts: row::count16(row.try_get(11)?),
+        queue: row::get(row, 9)?,
+        priority,
+        max_attempts: row::max_attempts(row::get(row, 11)?).get(),
         created_at: row::timestamp(row, 12)?,
         options: Options::parse(row.try_get(13)?),
         state,
-        run: row::count32(row.try_get(2)?),
-        attempt: row::count16(row.try_get(3)?),
-        crashes: row::count16(row.try_get::<_, i16>(4)?.into()),
+        run: row::count32(row::get(row, 2)?),
+        attempt: row::count16(row::get(row, 3)?),
+        crashes: row::count16(row::get::<i16>(row, 4)?.into()),
         run_at: row::timestamp(row, 5)?,
         finished_at: row::optional_timestamp(row, 14)?.filter(|_| state.is_terminal()),
         reason: row.try_get::<_, Option<String>>(15)?.filter(|_| state != JobState::Running),
         latest,
         held: None,
         body,
+        unread,
     })
 }
 
 /// What the claim of a running job says of it.
 fn hold(job: &mut Located, row: &Row) -> Answer<()> {
-    let run = row::count32(row.try_get(2)?);
+    let run = row::count32(row::get(row, 2)?);
     // An older claim may still list a run that has ended.
     if run <= job.latest.map_or(0, |latest| latest.run) {
         return Ok(());
     }
     job.run = run;
-    job.attempt = row::count16(row.try_get(3)?);
-    job.crashes = row::count16(row.try_get::<_, i16>(4)?.into());
+    job.attempt = row::count16(row::get(row, 3)?);
+    job.crashes = row::count16(row::get::<i16>(row, 4)?.into());
     job.run_at = row::timestamp(row, 5)?;
     job.held = Some(Held {
         nonce: row.try_get(20)?,

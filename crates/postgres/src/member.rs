@@ -36,13 +36,15 @@ impl Member {
     pub(crate) fn place(&self) -> Place {
         let unsigned = |number: i64| u128::from(u64::try_from(number).unwrap_or(0));
         let flag = |is: bool, bit: u128| if is { bit } else { 0 };
+        // One beyond its bits, which no backend stores, must not change the others.
+        let priority = self.priority.clamp(-PRIORITY_SHIFT, PRIORITY_SHIFT - 1);
         Place(
             unsigned(self.run_at.as_millis()) << RUN_AT
                 | unsigned(i64::from(self.queue)) << QUEUE
                 | u128::from(self.attempt) << ATTEMPT
                 | u128::from(self.max_attempts) << MAX_ATTEMPTS
                 | u128::from(self.crashes.min(255)) << CRASHES
-                | unsigned(i64::from(self.priority + PRIORITY_SHIFT)) << PRIORITY
+                | unsigned(i64::from(priority + PRIORITY_SHIFT)) << PRIORITY
                 | flag(self.is_unique, UNIQUE)
                 | flag(self.has_retention, RETENTION),
         )

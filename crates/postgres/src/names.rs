@@ -6,6 +6,7 @@ use gristmill_core::Name;
 use gristmill_sql::{Interner, QueueNumbers};
 
 use crate::error::{Answer, undecodable};
+use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
 
@@ -42,13 +43,14 @@ impl Names {
         Ok(queues.iter().map(|queue| known.queues.number(queue)).collect())
     }
 
-    /// The name of a queue by its number.
+    /// The name of a queue by its number; the stand-in where none can be read. Nothing refers to a queue by that.
     pub(crate) async fn name(&self, session: &mut Session, number: i32) -> Answer<Name> {
         if let Some(name) = self.known_name(number) {
             return Ok(name);
         }
-        let row = session.query_one(sql!("queue_name"), &[&number]).await?;
-        let name = Name::new(row.try_get::<_, String>(0)?).map_err(|_| undecodable("queue name"))?;
+        let row = session.query_opt(sql!("queue_name"), &[&number]).await?;
+        let text = row.map(|row| row::get::<String>(&row, 0)).transpose()?;
+        let Some(name) = text.and_then(|text| Name::new(text).ok()) else { return Ok(Name::unreadable()) };
         self.lock().queues.remember(number, name.clone());
         Ok(name)
     }
@@ -63,9 +65,9 @@ impl Names {
         self.lock().queues.iter().map(|(number, name)| (number, name.clone())).collect()
     }
 
-    /// The name with this text; many rows share it, so it is allocated once.
-    pub(crate) fn kind(&self, text: &str) -> Answer<Name> {
-        Ok(self.lock().kinds.name(text).map_err(|_| undecodable("name"))?)
+    /// The name with this text, if it is one; many rows share it, so it is allocated once.
+    pub(crate) fn kind(&self, text: &str) -> Option<Name> {
+        self.lock().kinds.name(text).ok()
     }
 
     /// What was read in a transaction that was rolled back is not true.
@@ -75,8 +77,10 @@ impl Names {
 
     async fn learn(&self, session: &mut Session, names: &[&str]) -> Answer<()> {
         for row in session.query(sql!("queue_numbers"), &[&names]).await? {
-            let name = Name::new(row.try_get::<_, String>(1)?).map_err(|_| undecodable("queue name"))?;
-            self.lock().queues.remember(row.try_get(0)?, name);
+            // It was asked for by a name, so it has one.
+            if let Ok(name) = Name::new(row::get::<String>(&row, 1)?) {
+                self.lock().queues.remember(row.try_get(0)?, name);
+            }
         }
         Ok(())
     }

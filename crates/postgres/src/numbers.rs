@@ -6,6 +6,7 @@ use gristmill_core::{
     Call, Count, JobFilter, JobState, Priority, QueueRecord, QueueStats, StatsReply, StatsRequest, Timestamp,
     WorkerRecord,
 };
+use gristmill_sql::Unread;
 use tokio_postgres::Row;
 
 use crate::error::{Answer, undecodable};
@@ -23,7 +24,9 @@ pub(crate) async fn list_queues(inner: &Inner, _call: Call, _request: &()) -> An
 
 async fn numbered_queues(session: &mut Session) -> Answer<Vec<(i32, QueueRecord)>> {
     let read = |row: &Row| -> Answer<(i32, QueueRecord)> {
-        let mut queue = QueueRecord::new(row::name(row.try_get(1)?)?);
+        let mut unread = Unread::default();
+        let mut queue = QueueRecord::new(unread.name("name", row.try_get(1)?));
+        queue.undecodable = unread.into_text();
         queue.paused_at = row::optional_timestamp(row, 2)?;
         queue.pause_reason = row.try_get(3)?;
         queue.paused_by = row.try_get(4)?;
@@ -39,16 +42,18 @@ pub(crate) async fn list_workers(inner: &Inner, call: Call, _request: &()) -> An
 }
 
 fn read_worker(row: &Row) -> Answer<WorkerRecord> {
-    let lease = row::duration(row.try_get(5)?);
-    let label: String = row.try_get(1)?;
+    let mut unread = Unread::default();
+    let lease = row::duration(row::get(row, 5)?);
+    let label: String = row::get(row, 1)?;
     let mut worker =
-        WorkerRecord::new(row::worker_id(row.try_get(0)?), label, row::timestamp(row, 2)?, lease);
+        WorkerRecord::new(row::worker_id(row::get(row, 0)?), label, row::timestamp(row, 2)?, lease);
     worker.heartbeat_at = row::timestamp(row, 3)?;
     worker.lease_expires_at = row::timestamp(row, 4)?;
-    worker.slots = u32::try_from(row.try_get::<_, i64>(6)?).unwrap_or(u32::MAX);
-    worker.queues = row::read_names(row.try_get(7)?);
-    worker.kinds = row::read_names(row.try_get(8)?);
-    worker.running = row::amount(row.try_get(9)?);
+    worker.slots = gristmill_sql::count32(row::get(row, 6)?);
+    worker.queues = unread.names("queues", row.try_get(7)?);
+    worker.kinds = unread.names("kinds", row.try_get(8)?);
+    worker.running = row::amount(row::get(row, 9)?);
+    worker.undecodable = unread.into_text();
     Ok(worker)
 }
 
@@ -93,15 +98,13 @@ async fn amounts(
     // One more tells whether there are more.
     let limit = |cap: Option<u64>| cap.map(|cap| i64::try_from(cap.saturating_add(1)).unwrap_or(i64::MAX));
     let (limit, limit_of_all) = (limit(cap), limit(cap_of_all));
-    let read = |row: &Row| -> Answer<((i32, JobState), u64)> {
-        Ok(((row.try_get(0)?, row::state(row.try_get(1)?)?), row::amount(row.try_get(2)?)))
-    };
-    session
-        .query(sql!("counts"), &[&states, &queues, &limit, &limit_of_all])
-        .await?
-        .iter()
-        .map(read)
-        .collect()
+    let mut amounts = Vec::new();
+    for row in session.query(sql!("counts"), &[&states, &queues, &limit, &limit_of_all]).await? {
+        if let Some(state) = row::state(row.try_get(1)?) {
+            amounts.push(((row::get(&row, 0)?, state), row::amount(row::get(&row, 2)?)));
+        }
+    }
+    Ok(amounts)
 }
 
 pub(crate) async fn stats(inner: &Inner, call: Call, request: &StatsRequest) -> Answer<StatsReply> {

@@ -4,12 +4,13 @@ use std::num::NonZeroU16;
 
 use gristmill_core::{Args, Ending, JobId, JobSpec, JobState, Name, Priority, Timestamp, WorkerId};
 use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
 use uuid::Uuid;
 
-use crate::error::{Answer, undecodable};
+use crate::error::Answer;
 
 pub(crate) use gristmill_sql::{
-    Options, amount, duration, ending_number, millis, read_names, run_error, size, state_number, write_names,
+    Options, amount, duration, ending_number, millis, run_error, size, state_number, write_names,
 };
 
 /// A spec from its columns; its options are still to be set.
@@ -44,20 +45,21 @@ pub(crate) fn worker_uuid(worker: WorkerId) -> Uuid {
     Uuid::from_u128(worker.as_u128())
 }
 
-pub(crate) fn state(number: i16) -> Answer<JobState> {
-    Ok(gristmill_sql::state(number.into()).ok_or_else(|| undecodable("state"))?)
+/// A column's value; the default for NULL, which no column holds that has to have a value.
+pub(crate) fn get<'r, T: FromSql<'r> + Default>(row: &'r Row, column: usize) -> Answer<T> {
+    Ok(row.try_get::<_, Option<T>>(column)?.unwrap_or_default())
 }
 
-pub(crate) fn ending(number: i16) -> Answer<Ending> {
-    Ok(gristmill_sql::ending(number.into()).ok_or_else(|| undecodable("ending"))?)
+pub(crate) fn state(number: i16) -> Option<JobState> {
+    gristmill_sql::state(number.into())
 }
 
-pub(crate) fn name(text: &str) -> Answer<Name> {
-    Ok(Name::new(text).map_err(|_| undecodable("name"))?)
+pub(crate) fn ending(number: i16) -> Option<Ending> {
+    gristmill_sql::ending(number.into())
 }
 
 pub(crate) fn timestamp(row: &Row, column: usize) -> Answer<Timestamp> {
-    Ok(Timestamp::from_millis(row.try_get(column)?))
+    Ok(Timestamp::from_millis(get(row, column)?))
 }
 
 pub(crate) fn optional_timestamp(row: &Row, column: usize) -> Answer<Option<Timestamp>> {

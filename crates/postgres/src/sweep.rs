@@ -58,7 +58,8 @@ pub(crate) struct Sweep {
 struct Ended {
     id: Uuid,
     run: i32,
-    state: JobState,
+    /// Where its job went; `None` for a state that is unknown.
+    state: Option<JobState>,
     finished_at: Timestamp,
 }
 
@@ -133,7 +134,7 @@ impl Sweep {
     /// Those whose jobs may be past their retention. Of the others it is noted when they will be.
     fn past(&mut self, page: &[Ended]) -> Vec<Uuid> {
         let mut past = Vec::new();
-        for run in page.iter().filter(|run| run.state == JobState::Completed) {
+        for run in page.iter().filter(|run| run.state == Some(JobState::Completed)) {
             let due = run.finished_at + Retention::default().completed;
             if due <= self.now {
                 past.push(run.id);
@@ -156,7 +157,7 @@ async fn page(session: &mut Session, (id, run): (Uuid, i32), to: Uuid) -> Answer
             Ok(Ended {
                 id: row.try_get(0)?,
                 run: row.try_get(1)?,
-                state: row::state(row.try_get(2)?)?,
+                state: row::state(row::get(row, 2)?),
                 finished_at: row::timestamp(row, 3)?,
             })
         })

@@ -32,7 +32,7 @@ pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestam
             group.take_ready(want, queue, &mut batch)?;
         }
         let taken = batch.members.len() - before;
-        state.answer.exhausted = batch.good_since(before) < want.max;
+        state.answer.exhausted = taken < want.max;
         state.answer.next_due = next_due;
         if let Some(queue) = state.number.filter(|_| taken > 0) {
             group.count(queue, JobState::Available, -row::size(taken));
@@ -56,14 +56,6 @@ struct Batch {
     members: Vec<Member>,
     /// The places of those that do not decode, in ascending order, and what of each.
     bad: Vec<(usize, String)>,
-}
-
-impl Batch {
-    /// How many of the jobs that were taken since the one at `place` decode.
-    fn good_since(&self, place: usize) -> usize {
-        let bad = self.bad.iter().rev().take_while(|(bad, _)| *bad >= place).count();
-        self.members.len() - place - bad
-    }
 }
 
 /// What a fetch leaves to the next one.
@@ -113,27 +105,15 @@ impl Group<'_> {
         Ok(Look { number, answer })
     }
 
-    /// Takes the first available jobs of a queue, and more in the place of those that do not decode.
-    fn take_ready(&mut self, want: &QueueWant, queue: i64, batch: &mut Batch) -> Answer<()> {
-        let before = batch.members.len();
-        loop {
-            let (taken, lacking) = (batch.members.len(), want.max - batch.good_since(before));
-            self.take_first(want, queue, lacking, batch)?;
-            if batch.members.len() < taken + lacking || batch.good_since(before) >= want.max {
-                return Ok(());
-            }
-        }
-    }
-
     /// Takes the first available jobs of a queue. The writer is alone and the priorities wanted are a range, so what was
     /// selected is everything from the range's start to the last row selected. That is three ranges of the key, each
     /// deleted without a test a row; as one comparison of rows it took half as long again.
-    fn take_first(&mut self, want: &QueueWant, queue: i64, max: usize, batch: &mut Batch) -> Answer<()> {
+    fn take_ready(&mut self, want: &QueueWant, queue: i64, batch: &mut Batch) -> Answer<()> {
         let range = want.priorities.map(|(first, last)| (i64::from(first.get()), i64::from(last.get())));
         // All of them includes a priority that cannot be.
         let (first, last) = range.unwrap_or((i64::MIN, i64::MAX));
         let mut select = self.prepare(include_str!("../sql/fetch.sql"))?;
-        let mut rows = select.query(params![queue, first, last, row::size(max)])?;
+        let mut rows = select.query(params![queue, first, last, row::size(want.max)])?;
         let mut end = None;
         while let Some(row) = rows.next()? {
             let facts = self.take_row(row, &want.queue, queue, batch)?;

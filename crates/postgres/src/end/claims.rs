@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::EndedRun;
-use crate::error::Answer;
+use crate::error::{Answer, Fail};
 use crate::member::Member;
 use crate::place::Put;
 use crate::row::{self, Options};
@@ -93,20 +93,20 @@ pub(crate) async fn open_members(session: &mut Session, nonces: &[Uuid]) -> Answ
 impl OpenMember {
     fn read(row: &Row) -> Answer<Self> {
         let options = Options::parse(row.try_get(11)?);
-        let count16 = |column| Ok::<_, tokio_postgres::Error>(row::count16(row.try_get(column)?));
+        let count16 = |column| Ok::<_, Fail>(row::count16(row::get(row, column)?));
         Ok(Self {
             nonce: row.try_get(0)?,
             worker: row.try_get(1)?,
             fetched_at: row::timestamp(row, 2)?,
             job: row.try_get(4)?,
-            run: row::count32(row.try_get(5)?),
+            run: row::count32(row::get(row, 5)?),
             member: Member {
                 queue: row.try_get(3)?,
                 run_at: row::timestamp(row, 9)?,
                 attempt: count16(6)?,
-                max_attempts: row::max_attempts(row.try_get(10)?).get(),
-                crashes: row::count16(i32::from(row.try_get::<_, i16>(8)?)),
-                priority: row.try_get(7)?,
+                max_attempts: row::max_attempts(row::get(row, 10)?).get(),
+                crashes: row::count16(i32::from(row::get::<i16>(row, 8)?)),
+                priority: row::get(row, 7)?,
                 is_unique: options.may_hold_key,
                 has_retention: options.retention.is_some(),
             },

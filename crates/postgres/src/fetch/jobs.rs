@@ -1,7 +1,7 @@
 //! From the rows of a fetch to leased jobs.
 
-use gristmill_core::{ClaimId, FetchedJob, Name, Timestamp};
-use gristmill_sql::ArgsBlocks;
+use gristmill_core::{ClaimId, FetchedJob, FinishItem, Name, Timestamp};
+use gristmill_sql::{ArgsBlocks, Unread};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -142,24 +142,31 @@ pub(super) struct Batch<'n> {
     args: ArgsBlocks,
     /// The kind of the job before: mostly that of the next one, too.
     kind: Option<Name>,
+    /// The ends of those that do not decode.
+    bad: Vec<FinishItem>,
 }
 
 impl<'n> Batch<'n> {
     /// Room for so many jobs of a claim.
     pub(super) fn new(names: &'n Names, claim: ClaimId, jobs: usize) -> Self {
-        Self { names, claim, jobs: Vec::with_capacity(jobs), args: ArgsBlocks::default(), kind: None }
+        let args = ArgsBlocks::default();
+        Self { names, claim, jobs: Vec::with_capacity(jobs), args, kind: None, bad: Vec::new() }
     }
 
-    /// Adds a job whose row it is.
+    /// Adds a job whose row it is, or its end if it does not decode.
     pub(super) fn add(&mut self, queue: &Name, nonce: Uuid, taken: &Taken, row: &Row) -> Answer<()> {
         let key = taken.key;
         let run = row::count32(taken.run);
         let attempt = row::count16(taken.attempt);
         let crashes = row::count16(taken.crashes.into());
-        let kind = self.kind(row.try_get(ID + 1)?)?;
+        let kind = self.kind(row::get(row, ID + 1)?);
         let left = self.jobs.capacity() - self.jobs.len();
-        let args = self.args.keep(row.try_get(ID + 3)?, left);
-        let mut spec = row::spec(kind, queue.clone(), key.priority, row.try_get(ID + 2)?, args);
+        let args = self.args.keep(row::get(row, ID + 3)?, left.max(1));
+        let (kind, bad) = match kind {
+            Ok(kind) => (kind, None),
+            Err(what) => (Name::unreadable(), Some(what)),
+        };
+        let mut spec = row::spec(kind, queue.clone(), key.priority, row::get(row, ID + 2)?, args);
         let mut may_hold_key = false;
         if let Some(options) = row.try_get::<_, Option<&str>>(ID + 4)? {
             let options = Options::parse(Some(options));
@@ -177,19 +184,29 @@ impl<'n> Batch<'n> {
             has_retention: spec.retention.is_some(),
         };
         let lease = member.lease(nonce, self.claim, row::job_id(key.id), run);
+        if let Some(what) = bad {
+            self.bad.push(FinishItem::undecodable(lease, &what));
+            return Ok(());
+        }
         self.jobs.push(FetchedJob::new(lease, attempt, crashes, member.run_at, spec));
         Ok(())
     }
 
-    pub(super) fn into_jobs(self) -> Vec<FetchedJob> {
-        self.jobs
+    /// The jobs, and the ends of those that do not decode.
+    pub(super) fn into_jobs(self) -> (Vec<FetchedJob>, Vec<FinishItem>) {
+        (self.jobs, self.bad)
     }
 
-    fn kind(&mut self, text: &str) -> Answer<Name> {
+    /// The kind with this text, or what is there instead of one.
+    fn kind(&mut self, text: &str) -> Result<Name, String> {
         if let Some(kind) = self.kind.as_ref().filter(|kind| kind.as_str() == text) {
             return Ok(kind.clone());
         }
-        let kind = self.names.kind(text)?;
+        let kind = self.names.kind(text).ok_or_else(|| {
+            let mut unread = Unread::default();
+            unread.note("kind", text);
+            unread.into_text().unwrap_or_default()
+        })?;
         self.kind = Some(kind.clone());
         Ok(kind)
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::end::{self, EndedRun, Held};
 use crate::enqueue;
-use crate::error::{Answer, undecodable};
+use crate::error::Answer;
 use crate::events::{Event, add_events};
 use crate::handle::Inner;
 use crate::member::{self, Member};
@@ -85,16 +85,14 @@ impl<'i> Said<'i> {
 struct Known {
     job_is_there: bool,
     retention: Option<Retention>,
-    /// Whose lease it ended under, and who ended it.
-    ended: Option<(i32, EndedBy)>,
+    /// Whose lease it ended under, and who ended it, where that is known.
+    ended: Option<(i32, Option<EndedBy>)>,
 }
 
 impl Known {
     fn read(row: &Row) -> Answer<Self> {
         let ended = match (row.try_get::<_, Option<i32>>(2)?, row.try_get::<_, Option<i16>>(3)?) {
-            (Some(token), Some(by)) => {
-                Some((token, EndedBy::from_number(by.into()).ok_or_else(|| undecodable("end of a run"))?))
-            }
+            (Some(token), Some(by)) => Some((token, EndedBy::from_number(by.into()))),
             _ => None,
         };
         Ok(Self {
@@ -160,7 +158,7 @@ fn open<'c>(said: &Said<'_>, claims: &'c BTreeMap<Uuid, Held>, known: &Known) ->
     }
     match known.ended {
         Some((token, _)) if token != member::short_token(said.nonce) => Err(lost(LostWhy::Unknown)),
-        Some((_, by)) => Err(by.answer()),
+        Some((_, by)) => Err(by.map_or(lost(LostWhy::Unknown), EndedBy::answer)),
         None => {
             let held = claims.get(&said.nonce).filter(|held| held.lists(said.job()));
             held.ok_or(lost(LostWhy::Unknown))

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gristmill_core::{Backend, Call, MigrateMode};
 use gristmill_postgres::Postgres;
-use gristmill_testkit::Store;
+use gristmill_testkit::{Damage, Store};
 use gristmill_testserver::Postgres as Server;
 use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
@@ -46,7 +46,39 @@ pub(crate) fn fresh() -> Store {
     let backend = open(&schema);
     gristmill_testkit::block_on(backend.migrate(Call::new(), MigrateMode::Up)).expect("the schema is made");
     let again = schema.clone();
-    Store::new(backend).with_reopen(move || open(&again)).with_guard(Schema(schema))
+    let damaged = schema.clone();
+    Store::new(backend)
+        .with_reopen(move || open(&again))
+        .with_damage(move |what| damage(&damaged, what))
+        .with_guard(Schema(schema))
+}
+
+/// Makes a row unreadable, as a program with `psql` could.
+fn damage(schema: &str, what: &Damage) {
+    let sql = match what {
+        Damage::Kind(id) => format!("UPDATE jobs SET kind = 'two words' WHERE id = '{id}'"),
+        Damage::Args(id) => format!("UPDATE jobs SET args = '\\xff' WHERE id = '{id}'"),
+        Damage::Options(id) => format!(
+            "UPDATE jobs SET options = '{{\"timeout_ms\":-1,\"retry\":[],\"retention\":[],\"tags\":{{}}}}' WHERE id = '{id}'"
+        ),
+        Damage::MaxAttempts(id) => format!("UPDATE jobs SET max_attempts = -1 WHERE id = '{id}'"),
+        Damage::Run(id) => format!("UPDATE ready SET run = -7 WHERE id = '{id}'"),
+        Damage::Counts(id) => {
+            format!("UPDATE ready SET attempt = 2147483647, crashes = 32767 WHERE id = '{id}'")
+        }
+        Damage::State(id) => format!(
+            "UPDATE waiting SET state = 99 WHERE id = '{id}'; UPDATE ended SET state = 99 WHERE id = '{id}'"
+        ),
+        Damage::Ending(id) => {
+            format!("UPDATE attempts SET ending = 77, state = 77, ended_by = 9 WHERE id = '{id}'")
+        }
+        Damage::Queue(name) => format!("UPDATE queues SET name = 'two words' WHERE name = '{name}'"),
+        Damage::Worker(worker) => {
+            format!("UPDATE workers SET queues = '{{', kinds = 'x' WHERE worker = '{worker}'")
+        }
+        other => panic!("there is no statement for {other:?}"),
+    };
+    execute(&format!("SET search_path = \"{schema}\"; {sql}"));
 }
 
 fn open(schema: &str) -> Arc<dyn Backend> {
@@ -57,11 +89,15 @@ fn open(schema: &str) -> Arc<dyn Backend> {
 
 fn empty(schema: &str) {
     let text = TABLES.map(|table| format!("DELETE FROM \"{schema}\".{table};")).join("\n");
+    execute(&text);
+}
+
+fn execute(text: &str) {
     runtime().block_on(async {
         let (client, connection) =
             tokio_postgres::connect(Server::shared().url(), NoTls).await.expect("it connects");
         let connection = tokio::spawn(connection);
-        client.batch_execute(&text).await.expect("the tables are emptied");
+        client.batch_execute(text).await.expect("the statements run");
         drop(client);
         connection.await.expect("the connection's task ends").expect("the connection ends");
     });

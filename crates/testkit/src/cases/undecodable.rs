@@ -343,7 +343,7 @@ fn a_bad_queue_stops_no_round(t: &Fixture) {
     assert_eq!((queues.len(), bad_queues), (2, vec!["name `two words`"]));
     assert_eq!(t.stats().queues.len(), 2);
     assert_eq!(bad(t, &any()).len(), 2);
-    assert_eq!(t.look(lost).undecodable.as_deref(), Some("queue `two words`"));
+    assert!(t.look(lost).undecodable.is_some_and(|what| what.starts_with("queue")));
     t.advance(SECOND);
     assert_eq!(t.promote().done, 2);
     let granted: Vec<_> = t.fetch(worker, 9).into_iter().map(|job| job.lease.job).collect();
@@ -367,6 +367,7 @@ fn a_bad_worker_is_listed(t: &Fixture) {
     for worker in workers {
         assert_eq!(worker.undecodable.is_some(), worker.id == bad, "{worker:?}");
     }
+    t.pause("elsewhere");
     t.renew(bad, &[]);
     t.renew(good, &[]);
     t.put(t.job());
