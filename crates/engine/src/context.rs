@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use cancel::{Cancel, StopWhy};
 
 use crate::Client;
+use crate::worker::apart::{AtWork, Working};
 use log::Log;
 pub(crate) use transaction::Left;
 use transaction::Slot;
@@ -40,6 +41,8 @@ pub(crate) struct Attempt {
     pub(crate) deadline: Option<Instant>,
     /// Made when the handler first says something: most never do.
     notes: OnceLock<Box<Notes>>,
+    /// Counts code of the attempt that cannot be stopped.
+    at_work: OnceLock<Arc<AtWork>>,
 }
 
 /// What a handler says while it runs.
@@ -66,7 +69,18 @@ impl JobContext {
             started_at,
             deadline,
             notes: OnceLock::new(),
+            at_work: OnceLock::new(),
         }))
+    }
+
+    /// Code of the attempt that cannot be stopped counts there.
+    pub(crate) fn is_watched_by(&self, at_work: &Arc<AtWork>) {
+        let _ = self.0.at_work.set(Arc::clone(at_work));
+    }
+
+    /// Such code begins; it ends when this is dropped.
+    pub(crate) fn begin_work(&self) -> Option<Working> {
+        self.0.at_work.get().map(AtWork::begin)
     }
 
     pub(crate) fn attempt_state(&self) -> &Attempt {

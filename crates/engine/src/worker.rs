@@ -5,10 +5,11 @@
 //! | `fetcher` | leases jobs for free slots, and for those that will be (`forecast`, `reserve`) |
 //! | `executor` | runs them: `chunk` (quick ones together), `driven` (a task each), `running` (how to stop them) |
 //! | `completer` | stores how they ended; `settled` tells who wants to know |
-//! | `heartbeat` | renews the leases; brings cancels |
+//! | `heartbeat` | renews the leases, on a thread of its own (`apart`); brings cancels |
 //! | `maintenance` | promotes, rescues, prunes, audits |
 //! | `shutdown` | ends all that |
 
+pub(crate) mod apart;
 mod appetite;
 mod attempt;
 pub(crate) mod builder;
@@ -63,7 +64,7 @@ use incarnation::{Attempts, Incarnation, bury, register};
 use options::WorkerOptions;
 use running::abort_all;
 use shared::Shared;
-use watchdog::{Watched, watch};
+use watchdog::{Watched, watch, watch_apart};
 
 /// How long a loop may take to notice that it shall end.
 const LOOP_ENDS_WITHIN: Duration = Duration::from_millis(50);
@@ -119,12 +120,13 @@ impl Worker {
     }
 }
 
-/// Drops what runs when the worker itself is dropped while running.
+/// Drops what runs when the worker itself is dropped while running. Code that cannot be stopped keeps its lease.
 struct Abandon(Arc<Shared>);
 
 impl Drop for Abandon {
     fn drop(&mut self) {
         self.0.control.stopping.cancel();
+        self.0.control.left.cancel();
         drop(self.0.chunks.take_unstarted());
         drop(self.0.reserve.take_all());
         abort_all(&self.0);
@@ -138,6 +140,7 @@ struct Loops {
 }
 
 async fn live(shared: Arc<Shared>) -> Result<WorkerReport, Error> {
+    shared.runtime();
     let _abandon = Abandon(shared.clone());
     let Some(mut incarnation) = register(&shared, Attempts::FirstStart).await? else {
         return Ok(WorkerReport::default());
@@ -145,18 +148,28 @@ async fn live(shared: Arc<Shared>) -> Result<WorkerReport, Error> {
     let _subscription = shared.backend().subscribe(Arc::new(HintListener(Arc::downgrade(&shared))));
     let loops = start_loops(&shared);
     let mut trouble = Rebirth::default();
-    let report = loop {
+    let (report, life) = loop {
         match serve(&shared, Arc::new(incarnation)).await {
-            Served::Stopped(report) => break report,
+            Served::Stopped(report, life) => break (report, Some(life)),
             Served::Gone => trouble.pause(&shared).await,
         }
         match register(&shared, Attempts::Again).await {
             Ok(Some(next)) => incarnation = next,
-            _ => break shutdown::without_incarnation(&shared).await,
+            _ => break (shutdown::without_incarnation(&shared).await, None),
         }
     };
     join_all(loops.others.into_iter().map(|watched| watched.end(LOOP_ENDS_WITHIN))).await;
-    loops.completer.end(Duration::ZERO).await;
+    match life {
+        Some(life) if report.left_running > 0 => {
+            shared.spawn(shutdown::outlive(shared.clone(), life, loops.completer));
+        }
+        life => {
+            loops.completer.end(Duration::ZERO).await;
+            if let Some(life) = life {
+                life.heartbeat.end(Duration::ZERO).await;
+            }
+        }
+    }
     Ok(report)
 }
 
@@ -195,8 +208,14 @@ impl Rebirth {
 }
 
 enum Served {
-    Stopped(WorkerReport),
+    Stopped(WorkerReport, Life),
     Gone,
+}
+
+/// What keeps the leases of an incarnation.
+pub(crate) struct Life {
+    pub(crate) incarnation: Arc<Incarnation>,
+    pub(crate) heartbeat: Watched,
 }
 
 /// Fetches and renews as this incarnation, until the worker stops or the store has ended its lease.
@@ -204,20 +223,19 @@ async fn serve(shared: &Arc<Shared>, incarnation: Arc<Incarnation>) -> Served {
     gristmill_core::log!(info, name: "worker_started", target: "gristmill::worker", worker = %incarnation.id, "the worker runs");
     let (fetching, beating) = (incarnation.clone(), incarnation.clone());
     let fetcher = watch("fetcher", shared, move |shared| fetcher::fetch(shared, fetching.clone()));
-    let heartbeat = watch("heartbeat", shared, move |shared| heartbeat::beat(shared, beating.clone()));
+    let heartbeat = watch_apart("heartbeat", shared, move |shared| heartbeat::beat(shared, beating.clone()));
     tokio::select! {
         () = shared.control.stopping.cancelled() => {
             let report = shutdown::shut_down(shared, &incarnation, fetcher).await;
-            heartbeat.end(Duration::ZERO).await;
             gristmill_core::log!(info, name: "worker_stopped", target: "gristmill::worker", worker = %incarnation.id, "the worker has stopped");
-            Served::Stopped(report)
+            Served::Stopped(report, Life { incarnation: incarnation.clone(), heartbeat })
         }
         () = incarnation.gone.cancelled() => {
             shared.counters.incarnations_lost.add(1);
             gristmill_core::log!(
                 error,
                 name: "worker_gone", target: "gristmill::worker",
-                worker = %incarnation.id, in_hand = shared.slots.used(),
+                worker = %incarnation.id, in_hand = shared.in_hand(),
                 "the store has ended the worker's lease: its handlers are stopped and it starts again"
             );
             bury(shared);

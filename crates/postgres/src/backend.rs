@@ -20,11 +20,15 @@ use crate::{
     progress, prune, transaction,
 };
 
-/// Runs an operation of a module, which takes what the process shares, the call and the request.
+/// Runs an operation of a module, which takes what the process shares, the call and the request; by `run`, or by the method
+/// that is named first.
 macro_rules! ask {
-    ($self:ident, $call:ident, $effect:ident, $request:expr, $operation:path) => {{
+    ($self:ident, $call:ident, $effect:ident, $request:expr, $operation:path) => {
+        ask!(run; $self, $call, $effect, $request, $operation)
+    };
+    ($run:ident; $self:ident, $call:ident, $effect:ident, $request:expr, $operation:path) => {{
         let request = Arc::new($request);
-        $self.run($call, Effect::$effect, move |inner, call| {
+        $self.$run($call, Effect::$effect, move |inner, call| {
             let request = Arc::clone(&request);
             async move { $operation(&inner, call, &request).await }
         })
@@ -81,7 +85,7 @@ impl Backend for Postgres {
     }
 
     fn renew(&self, call: Call, request: RenewRequest) -> Reply<'_, RenewReply> {
-        ask!(self, call, Write, request, lease::renew)
+        ask!(run_apart; self, call, Write, request, lease::renew)
     }
 
     fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply> {
@@ -97,11 +101,11 @@ impl Backend for Postgres {
     }
 
     fn register_worker(&self, call: Call, request: RegisterWorker) -> Reply<'_, ()> {
-        ask!(self, call, Write, request, lease::register_worker)
+        ask!(run_apart; self, call, Write, request, lease::register_worker)
     }
 
     fn retire_worker(&self, call: Call, worker: WorkerId) -> Reply<'_, ()> {
-        ask!(self, call, Write, worker, lease::retire_worker)
+        ask!(run_apart; self, call, Write, worker, lease::retire_worker)
     }
 
     fn cancel(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply> {

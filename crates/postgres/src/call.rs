@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_core::{BackendError, Call, Reply};
+use tokio::runtime::Handle;
 
 use crate::error::{Answer, Fail, timed_out, unavailable};
 use crate::handle::{Inner, Postgres};
@@ -36,12 +37,31 @@ impl Postgres {
         F: Fn(Arc<Inner>, Call) -> Work + Send + 'static,
         Work: Future<Output = Answer<T>> + Send,
     {
+        self.run_on(&self.inner.runtime, call, effect, work)
+    }
+
+    /// Runs a call of a worker's life on the thread for heartbeats, which nothing else holds up.
+    pub(crate) fn run_apart<T, F, Work>(&self, call: Call, effect: Effect, work: F) -> Reply<'_, T>
+    where
+        T: Send + 'static,
+        F: Fn(Arc<Inner>, Call) -> Work + Send + 'static,
+        Work: Future<Output = Answer<T>> + Send,
+    {
+        self.run_on(self.inner.apart.handle(), call, effect, work)
+    }
+
+    fn run_on<T, F, Work>(&self, runtime: &Handle, call: Call, effect: Effect, work: F) -> Reply<'_, T>
+    where
+        T: Send + 'static,
+        F: Fn(Arc<Inner>, Call) -> Work + Send + 'static,
+        Work: Future<Output = Answer<T>> + Send,
+    {
         let deadline = call.deadline.unwrap_or(DEFAULT_DEADLINE).min(LONGEST_DEADLINE);
         if deadline.is_zero() {
             return Box::pin(async { Err(timed_out()) });
         }
         let inner = Arc::clone(&self.inner);
-        let task = self.inner.runtime.spawn(async move {
+        let task = runtime.spawn(async move {
             let answer = tokio::time::timeout(deadline, repeated(inner, call, work)).await;
             answer.unwrap_or_else(|_| Err(Fail::Late))
         });

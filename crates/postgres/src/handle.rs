@@ -11,6 +11,7 @@ use gristmill_core::{
 };
 use tokio::runtime::Handle;
 
+use crate::apart::Apart;
 use crate::cursor::Cursors;
 use crate::dial::Dial;
 use crate::enqueue::Groups;
@@ -43,6 +44,8 @@ pub(crate) struct Inner {
     /// Itself, for the tasks it starts; they end with it.
     pub(crate) me: Weak<Inner>,
     pub(crate) runtime: Handle,
+    /// Where heartbeats run, and their connections live.
+    pub(crate) apart: Apart,
     pub(crate) statements: Arc<Statements>,
     pub(crate) naming: Naming,
     pub(crate) names: Names,
@@ -114,11 +117,13 @@ impl Postgres {
     }
 
     pub(crate) fn open(builder: &PostgresBuilder) -> Result<Self, BackendError> {
-        let pools = pool::pools(builder)?;
+        let apart = Apart::start()?;
+        let pools = pool::pools(builder, apart.handle())?;
         Ok(Self {
             inner: Arc::new_cyclic(|me| Inner {
                 me: Weak::clone(me),
                 runtime: Handle::current(),
+                apart,
                 statements: Arc::new(Statements::new(&builder.schema)),
                 naming: builder.naming,
                 names: Names::default(),

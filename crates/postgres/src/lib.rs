@@ -3,6 +3,7 @@
 //! `jobs` and `attempts` are only appended to; what may be fetched lies in the narrow table `ready`, what waits in
 //! `waiting`, and a fetched batch is one row of `claims`, whose lock decides between a finish and a rescue.
 
+mod apart;
 mod backend;
 mod call;
 mod cursor;

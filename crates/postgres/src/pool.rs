@@ -1,10 +1,12 @@
 //! Pools of connections, and how a connection is made.
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
 use gristmill_core::{BackendError, BackendErrorKind};
+use tokio::runtime::Handle;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
+use crate::apart::manager_on;
 use crate::dial::Dial;
 use crate::error::{Fail, of_postgres, unavailable};
 use crate::options::PostgresBuilder;
@@ -36,7 +38,8 @@ const SETTINGS: &str =
 const BY_INDEX: &str =
     "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
-pub(crate) fn pools(builder: &PostgresBuilder) -> Result<Pools, BackendError> {
+/// `apart` is where the connections for heartbeats live.
+pub(crate) fn pools(builder: &PostgresBuilder, apart: &Handle) -> Result<Pools, BackendError> {
     let mut config = builder.config.clone();
     config.connect_timeout(builder.connect_timeout);
     config.keepalives(true);
@@ -49,11 +52,11 @@ pub(crate) fn pools(builder: &PostgresBuilder) -> Result<Pools, BackendError> {
     let ours = with_settings(&config, builder.naming, &[SETTINGS, BY_INDEX]);
     let plain = with_settings(&config, builder.naming, &[]);
     Ok(Pools {
-        work: pool(ours.clone(), builder, builder.connections, RecyclingMethod::Fast)?,
-        control: pool(ours.clone(), builder, CONTROL, RecyclingMethod::Fast)?,
-        reads: pool(ours, builder, READS, RecyclingMethod::Fast)?,
+        work: pool(ours.clone(), builder, builder.connections, RecyclingMethod::Fast, None)?,
+        control: pool(ours.clone(), builder, CONTROL, RecyclingMethod::Fast, Some(apart))?,
+        reads: pool(ours, builder, READS, RecyclingMethod::Fast, None)?,
         // What a handler has set, locked or made for its session is not the next one's.
-        handlers: pool(plain, builder, builder.handler_connections, RecyclingMethod::Clean)?,
+        handlers: pool(plain, builder, builder.handler_connections, RecyclingMethod::Clean, None)?,
         dial: Dial { config, verifies: builder.verifies },
     })
 }
@@ -73,11 +76,14 @@ fn pool(
     builder: &PostgresBuilder,
     size: usize,
     recycling_method: RecyclingMethod,
+    home: Option<&Handle>,
 ) -> Result<Pool, BackendError> {
     let recycling = ManagerConfig { recycling_method };
+    let here = Handle::current();
+    let home = home.unwrap_or(&here);
     let manager = match config.get_ssl_mode() {
-        SslMode::Disable => Manager::from_config(config, tokio_postgres::NoTls, recycling),
-        _ => Manager::from_config(config, tls::connector(builder.verifies)?, recycling),
+        SslMode::Disable => manager_on(home, config, tokio_postgres::NoTls, recycling),
+        _ => manager_on(home, config, tls::connector(builder.verifies)?, recycling),
     };
     // All of it, what the server has to say to a new connection included: the driver's own bound ends before that.
     let patience = Some(builder.connect_timeout);

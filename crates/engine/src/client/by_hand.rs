@@ -1,8 +1,8 @@
 //! The worker that a client becomes while jobs are fetched by hand: registered, with a heartbeat of its own.
 //!
-//! Its [task](task) owns the heartbeat, gives back what was dropped, and does the little maintenance without which
-//! snoozed jobs would never come back where no other worker runs. The one lock guards plain memory and is never held
-//! over an await. The task ends when the last handle is dropped, and retires the worker.
+//! Its heartbeat has a thread of its own. Another [task](task) gives back what was dropped, and does the little maintenance
+//! without which snoozed jobs would never come back where no other worker runs. The one lock guards plain memory and is
+//! never held over an await. Both end when the last handle is dropped, and the worker retires.
 
 mod held;
 mod shared;
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::JobContext;
+use crate::worker::apart::spawn_apart;
 use crate::worker::builder::default_label;
 use crate::worker::call::answer;
 use shared::Shared;
@@ -33,7 +34,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct ByHand {
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
+    heartbeat: JoinHandle<()>,
+    tending: JoinHandle<()>,
     _ends: DropGuard,
 }
 
@@ -46,13 +48,14 @@ impl ByHand {
         let call = shared.backend.register_worker(shared.call(), request);
         answer(deadline, "register_worker", call).await?;
         let (shared, end) = (Arc::new(shared), CancellationToken::new());
-        let task = tokio::spawn(task::live(shared.clone(), end.clone()));
-        Ok(Self { shared, task, _ends: end.drop_guard() })
+        let heartbeat = spawn_apart("gristmill-by-hand", task::beat(shared.clone(), end.clone()));
+        let tending = tokio::spawn(task::tend(shared.clone(), end.clone()));
+        Ok(Self { shared, heartbeat, tending, _ends: end.drop_guard() })
     }
 
     /// Whether it can still fetch.
     pub(super) fn is_alive(&self) -> bool {
-        !self.shared.gone.is_cancelled() && !self.task.is_finished()
+        !self.shared.gone.is_cancelled() && !self.heartbeat.is_finished() && !self.tending.is_finished()
     }
 
     /// Leases jobs; `keep` makes of each what is watched over and what is handed out.
@@ -159,6 +162,6 @@ impl Drop for Claiming<'_> {
             self.shared.claims.forget(self.id);
             self.shared.held().hurry = true;
         }
-        self.shared.wake.notify_one();
+        self.shared.arrived.notify_one();
     }
 }

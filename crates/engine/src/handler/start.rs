@@ -137,7 +137,11 @@ where
             Err(error) => return failed(&*error),
         };
         let (function, span) = (self.function.clone(), SafeSpan::new(Span::current));
-        let call = move || span.within(|| function.call(args).into_outcome());
+        let working = context.begin_work();
+        let call = move || {
+            let _working = working;
+            span.within(|| function.call(args).into_outcome())
+        };
         // The panic is caught on the thread itself, where its value and its backtrace are still at hand.
         let thread =
             tokio::task::spawn_blocking(|| catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(panicked));

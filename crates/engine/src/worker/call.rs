@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gristmill_core::{BackendError, BackendErrorKind, Reply};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 /// The backend may answer with its own error a little after the deadline; only then it is given up.
@@ -45,6 +46,8 @@ pub(crate) struct Trouble {
     operation: &'static str,
     kind: Option<BackendErrorKind>,
     tries: u32,
+    /// Where the log is written, unless it is written at once.
+    runtime: Option<Handle>,
 }
 
 impl Trouble {
@@ -52,18 +55,34 @@ impl Trouble {
     const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
     pub(crate) fn new(operation: &'static str) -> Self {
-        Self { operation, kind: None, tries: 0 }
+        Self { operation, kind: None, tries: 0, runtime: None }
+    }
+
+    /// The same, its log written by tasks of this runtime.
+    pub(crate) fn on(self, runtime: &Handle) -> Self {
+        Self { runtime: Some(runtime.clone()), ..self }
+    }
+
+    fn say(&self, line: impl FnOnce() + Send + 'static) {
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn(async move { line() })),
+            None => line(),
+        }
     }
 
     /// A try failed. Says how long to wait: twice as long each time, half of it at random.
     pub(crate) fn failed(&mut self, error: &BackendError) -> Duration {
         if self.kind.replace(error.kind()) != Some(error.kind()) {
-            gristmill_core::log!(
-                warn,
-                name: "backend_trouble", target: "gristmill::worker",
-                operation = self.operation, kind = ?error.kind(), hint = error.hint(), error = %error.chain(),
-                "the backend fails"
-            );
+            let (operation, kind, text) = (self.operation, error.kind(), error.chain());
+            let hint = error.hint().map(str::to_owned);
+            self.say(move || {
+                gristmill_core::log!(
+                    warn,
+                    name: "backend_trouble", target: "gristmill::worker",
+                    operation, ?kind, hint, error = %text,
+                    "the backend fails"
+                );
+            });
         }
         let full = Self::FIRST_DELAY.saturating_mul(1 << self.tries.min(12)).min(Self::LONGEST_DELAY);
         self.tries += 1;
@@ -73,11 +92,14 @@ impl Trouble {
     /// A try succeeded. Its line has the level of the one that told of the trouble: a log that shows one shows both.
     pub(crate) fn over(&mut self) {
         if self.kind.take().is_some() {
-            gristmill_core::log!(
-                warn,
-                name: "backend_recovered", target: "gristmill::worker",
-                operation = self.operation, tries = self.tries, "the backend answers again"
-            );
+            let (operation, tries) = (self.operation, self.tries);
+            self.say(move || {
+                gristmill_core::log!(
+                    warn,
+                    name: "backend_recovered", target: "gristmill::worker",
+                    operation, tries, "the backend answers again"
+                );
+            });
         }
         self.tries = 0;
     }

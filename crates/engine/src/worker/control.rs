@@ -15,6 +15,8 @@ pub(crate) struct Control {
     pub(crate) stopping: CancellationToken,
     /// The grace is over.
     pub(crate) forced: CancellationToken,
+    /// `run` has ended: what goes on does so for code that could not be stopped.
+    pub(crate) left: CancellationToken,
     quiet: AtomicBool,
 }
 
@@ -66,7 +68,7 @@ impl WorkerHandle {
 
     /// How many jobs the worker has in hand: fetched, and their code not ended.
     pub fn in_hand(&self) -> usize {
-        self.0.slots.used()
+        self.0.in_hand()
     }
 
     /// What the worker has counted so far.

@@ -89,7 +89,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, mut driven: Driven) {
             }
             driven.finish().await;
         };
-        shared.tasks.spawn(task).abort_handle()
+        shared.spawn(task).abort_handle()
     });
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn start(shared: &Arc<Shared>, mut jobs: Vec<Ready>) {
     if jobs.is_empty() {
         return;
     }
-    let threads = Handle::current().metrics().num_workers();
+    let threads = shared.runtime().metrics().num_workers();
     let chunks = jobs.len().div_ceil(SMALLEST_CHUNK).min(threads).max(1);
     let length = jobs.len().div_ceil(chunks);
     while jobs.len() > length {
@@ -110,7 +110,7 @@ pub(crate) fn free(shared: &Arc<Shared>, lane: usize, count: usize) {
 
 fn spawn_chunk(shared: &Arc<Shared>, jobs: Vec<Ready>) {
     let open = Open { chunk: shared.chunks.open(jobs), shared: shared.clone() };
-    shared.tasks.spawn(async move { run_chunk(&open).await });
+    shared.spawn(async move { run_chunk(&open).await });
 }
 
 /// A chunk whose task runs; whatever happens to the task, nothing of the chunk is lost.
@@ -288,6 +288,7 @@ fn in_place(shared: &Arc<Shared>, local: &Local, ready: Ready, clock: &mut Stopw
 
 fn in_a_task(shared: &Arc<Shared>, local: &Local, ready: Ready) {
     let (lane, context) = context(shared, &local.client, ready, shared.now());
+    context.is_watched_by(&shared.at_work);
     let driven = Driven::new(shared, &local.kind, lane, context.clone());
     tell_start(shared, &context);
     driven::spawn(shared, driven);

@@ -1,6 +1,8 @@
 //! Renews the leases, and brings what the store has to say: lost claims, cancels.
 //!
-//! In a task of its own and with calls of its own, so that no finish or fetch is ever in its way.
+//! On a thread and with calls of its own, so that neither a finish or fetch nor code of a job is ever in its way, and for
+//! as long as such code runs, the worker's stop included. What it does besides renewing, it leaves to tasks of the runtime
+//! that runs the handlers: they start, stop and log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,9 +32,26 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a cancelled handler may take to come to its end by itself.
 const COOPERATION: Duration = Duration::from_secs(1);
 
-/// Runs until the incarnation is gone or its owner aborts it.
+/// How late the heartbeat's own timer was since the latest renewal: a process that does not run cannot renew.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lateness(pub(crate) Duration);
+
+impl Lateness {
+    fn woke(&mut self, due: Instant) {
+        self.0 = self.0.max(due.elapsed());
+    }
+}
+
+/// The worker's `run` has ended, and so has all code of its jobs.
+async fn is_left(shared: &Shared) {
+    shared.control.left.cancelled().await;
+    shared.at_work.over().await;
+}
+
+/// Runs until the incarnation is gone, its owner aborts it, or its owner has left and no code of a job runs.
 pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
-    let mut trouble = Trouble::new("renew");
+    let mut trouble = Trouble::new("renew").on(shared.runtime());
+    let mut late = Lateness::default();
     let mut renewed = Instant::now();
     let mut retry: Option<Instant> = None;
     loop {
@@ -44,7 +63,11 @@ pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
         }
         let is_wanted = tokio::select! {
             () = incarnation.gone.cancelled() => return,
-            () = tokio::time::sleep_until(next) => false,
+            () = is_left(&shared) => return,
+            () = tokio::time::sleep_until(next) => {
+                late.woke(next);
+                false
+            }
             () = shared.pulse.notified() => {
                 tokio::time::sleep(SHORTEST_INTERVAL).await;
                 true
@@ -57,13 +80,14 @@ pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
             continue;
         }
         if Instant::now() >= incarnation.fence_at() {
-            incarnation.fence(&shared);
+            incarnation.fence(&shared, late);
         }
         let sent = Instant::now();
-        retry = match renew_or_fence(&shared, &incarnation).await {
+        retry = match renew_or_fence(&shared, &incarnation, late).await {
             Ok((reply, listed)) => {
                 trouble.over();
-                if incarnation.renewed(sent, reply.expires_in) {
+                late = Lateness::default();
+                if incarnation.renewed(&shared, sent, reply.expires_in) {
                     // The fetcher held still; what it was told meanwhile is worth a look now.
                     shared.appetite.wake_all();
                 }
@@ -98,13 +122,14 @@ fn interval(shared: &Shared) -> Duration {
 async fn renew_or_fence(
     shared: &Arc<Shared>,
     incarnation: &Incarnation,
+    late: Lateness,
 ) -> Result<(RenewReply, Listed), BackendError> {
     let mut renewal = std::pin::pin!(renew(shared, incarnation));
     if !incarnation.is_fenced() {
         tokio::select! {
             biased;
             answer = &mut renewal => return answer,
-            () = tokio::time::sleep_until(incarnation.fence_at()) => incarnation.fence(shared),
+            () = tokio::time::sleep_until(incarnation.fence_at()) => incarnation.fence(shared, late),
         }
     }
     renewal.await
@@ -143,10 +168,13 @@ fn obey(shared: &Arc<Shared>, reply: &RenewReply, listed: &Listed) {
         stop_attempts(shared, Which::Runs(reply.cancels.clone()), StopWhy::Cancelled, cooperation);
     }
     if !reply.given_back.is_empty() {
-        gristmill_core::log!(
-            debug,
-            name: "claims_given_back", target: "gristmill::worker", claims = reply.given_back.len(),
-            "jobs of a fetch whose answer was lost are given back"
-        );
+        let claims = reply.given_back.len();
+        shared.say(move || {
+            gristmill_core::log!(
+                debug,
+                name: "claims_given_back", target: "gristmill::worker", claims,
+                "jobs of a fetch whose answer was lost are given back"
+            );
+        });
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{Trouble, answer, is_outage};
 use super::executor::give_back_unstarted;
+use super::heartbeat::Lateness;
 use super::running::{Which, stop_attempts};
 use super::shared::Shared;
 use crate::context::StopWhy;
@@ -55,11 +56,16 @@ impl Incarnation {
     }
 
     /// A renewal that was sent then succeeded. Says whether that ended a fence.
-    pub(crate) fn renewed(&self, sent: Instant, length: Duration) -> bool {
+    pub(crate) fn renewed(&self, shared: &Shared, sent: Instant, length: Duration) -> bool {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = LocalLease { renewed: sent, length };
         let was_fenced = self.fenced.swap(false, Ordering::SeqCst);
         if was_fenced {
-            gristmill_core::log!(info, name: "lease_regained", target: "gristmill::worker", "the lease is renewed again");
+            shared.say(|| {
+                gristmill_core::log!(
+                    error,
+                    name: "lease_regained", target: "gristmill::worker", "the lease is renewed again"
+                );
+            });
         }
         was_fenced
     }
@@ -77,19 +83,27 @@ impl Incarnation {
 
     /// Stops all handlers before the lease ends; the async ones are dropped half-way from here to there. Called again
     /// while it lasts, for a handler that was just starting.
-    pub(crate) fn fence(&self, shared: &Arc<Shared>) {
+    pub(crate) fn fence(&self, shared: &Arc<Shared>, late: Lateness) {
         let LocalLease { renewed, length } = self.lease();
         let left = (renewed + length).saturating_duration_since(Instant::now());
         if !self.fenced.swap(true, Ordering::SeqCst) {
             // Others could not reach the store either, and shall have their chance to renew before they are rescued.
             shared.outage.store(true, Ordering::SeqCst);
-            gristmill_core::log!(
-                error,
-                name: "self_fenced", target: "gristmill::worker",
-                worker = %self.id, in_hand = shared.slots.used(),
-                hint = "the store did not answer for most of the lease; lengthen the lease if it is slow at times",
-                "the lease could not be renewed: handlers are stopped before it ends"
-            );
+            let (worker, in_hand, since) = (self.id, shared.in_hand(), renewed.elapsed());
+            // Half of the time without a renewal passed while this process did not run.
+            let hint = if late.0 >= since / 2 {
+                "the process was not run: give it more processor time, and expect this where it is suspended"
+            } else {
+                "the store did not answer for most of the lease; lengthen the lease if it is slow at times"
+            };
+            shared.say(move || {
+                gristmill_core::log!(
+                    error,
+                    name: "self_fenced", target: "gristmill::worker",
+                    worker = %worker, in_hand, unrenewed_for = ?since, timer_late_by = ?late.0, hint,
+                    "the lease could not be renewed: handlers are stopped before it ends"
+                );
+            });
         }
         give_back_unstarted(shared);
         stop_attempts(shared, Which::All, StopWhy::LeaseLost, left / 2);

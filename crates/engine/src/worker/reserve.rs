@@ -58,6 +58,11 @@ impl Reserve {
         self.len.load(Ordering::SeqCst)
     }
 
+    /// How many jobs fetches in flight may bring.
+    pub(crate) fn expected(&self) -> usize {
+        self.inside().lanes.iter().map(|lane| lane.expected).sum()
+    }
+
     /// Whether none does.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0

@@ -132,10 +132,10 @@ pub(crate) fn stop_attempts(shared: &Arc<Shared>, which: Which, why: StopWhy, pa
     if keys.is_empty() {
         return;
     }
-    let (shared, tasks) = (shared.clone(), shared.tasks.clone());
-    tasks.spawn(async move {
+    let running = shared.clone();
+    shared.spawn(async move {
         tokio::time::sleep(patience).await;
-        shared.running.abort(&keys);
+        running.running.abort(&keys);
     });
 }
 

@@ -4,14 +4,18 @@
 //! executor's tasks from then to their end, when they free their slots; [`RunningJobs`] only points at them; the completer owns ends from then on. Locks are all leaves: none is
 //! taken while another is held, and none is held over an await or over code of a user.
 
-use std::sync::Arc;
+use std::future::Future;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gristmill_core::{Backend, Call, Timestamp};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+use super::apart::AtWork;
 use super::appetite::Appetite;
 use super::chunk::Chunks;
 use super::claims::Claims;
@@ -56,6 +60,10 @@ pub(crate) struct Shared {
     pub(crate) outage: AtomicBool,
     /// Every task that runs a handler or waits for one.
     pub(crate) tasks: TaskTracker,
+    /// Code of jobs on threads that cannot be stopped: as long as some runs, its lease is renewed.
+    pub(crate) at_work: Arc<AtWork>,
+    /// Where handlers run: the heartbeat, on its own thread, starts tasks there.
+    runtime: OnceLock<Handle>,
 }
 
 impl Shared {
@@ -78,7 +86,29 @@ impl Shared {
             pulse: Notify::new(),
             outage: AtomicBool::new(false),
             tasks: TaskTracker::new(),
+            at_work: Arc::default(),
+            runtime: OnceLock::new(),
         }
+    }
+
+    /// The runtime of the handlers: the one the worker was first seen on.
+    pub(crate) fn runtime(&self) -> &Handle {
+        self.runtime.get_or_init(Handle::current)
+    }
+
+    /// How many jobs are in hand: fetched, and their code not ended. Slots that a fetch in flight may fill do not count.
+    pub(crate) fn in_hand(&self) -> usize {
+        self.slots.used().saturating_sub(self.reserve.expected())
+    }
+
+    /// Starts a task that runs a handler or waits for one.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.tasks.spawn_on(task, self.runtime())
+    }
+
+    /// Writes to the log from the runtime of the handlers: a log that blocks must not hold up the heartbeat.
+    pub(crate) fn say(&self, line: impl FnOnce() + Send + 'static) {
+        self.runtime().spawn(async move { line() });
     }
 
     pub(crate) fn backend(&self) -> &Arc<dyn Backend> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Life;
 use super::call::later;
 use super::executor::give_back_unstarted;
 use super::incarnation::Incarnation;
@@ -64,6 +65,22 @@ async fn stop_handlers(shared: &Arc<Shared>, incarnation: &Incarnation) -> Insta
     all_over
 }
 
+/// Goes on behind a worker that has left, for handlers that block a thread and cannot be stopped: their leases are renewed
+/// until they return, and how they ended is stored.
+pub(crate) async fn outlive(shared: Arc<Shared>, life: Life, completer: Watched) {
+    tokio::select! {
+        () = all_ended(&shared) => {}
+        () = life.incarnation.gone.cancelled() => {}
+    }
+    let until = Instant::now() + AFTER_GRACE;
+    let stored = tokio::time::timeout_at(until, shared.finishes.emptied()).await.is_ok();
+    if stored && shared.slots.used() == 0 {
+        retire(&shared, &life.incarnation, until + LAST_CALLS).await;
+    }
+    completer.end(Duration::ZERO).await;
+    life.heartbeat.end(Duration::ZERO).await;
+}
+
 /// Stops what is left of a worker that the store no longer knows.
 pub(crate) async fn without_incarnation(shared: &Arc<Shared>) -> WorkerReport {
     let all_over = Instant::now() + AFTER_GRACE;
@@ -84,7 +101,8 @@ fn report(shared: &Shared) -> WorkerReport {
             error,
             name: "unclean_stop", target: "gristmill::worker",
             left_running = report.left_running, unrecorded = report.unrecorded,
-            "the worker leaves before everything has ended: these jobs are rescued when their lease ends"
+            "the worker leaves before everything has ended: what still runs keeps its lease while this process lives, \
+             and is rescued after it"
         );
     }
     report

@@ -10,8 +10,8 @@ use futures_util::FutureExt as _;
 use gristmill_core::dispose;
 use tokio::task::JoinHandle;
 
+use super::apart::spawn_apart;
 use super::shared::Shared;
-use crate::span::SafeSpan;
 
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
@@ -23,36 +23,62 @@ const ABORTED_WITHIN: Duration = Duration::from_millis(50);
 pub(crate) struct Watched {
     name: &'static str,
     task: JoinHandle<()>,
+    /// It ends by itself after its owner is gone.
+    outlives: bool,
 }
 
 /// Runs a loop in a task of its own until it returns; a panic is counted and it is made anew.
 ///
 /// What a loop must not lose over a panic it keeps in [`Shared`].
-pub(crate) fn watch<F, Fut>(name: &'static str, shared: &Arc<Shared>, mut make: F) -> Watched
+pub(crate) fn watch<F, Fut>(name: &'static str, shared: &Arc<Shared>, make: F) -> Watched
+where
+    F: FnMut(Arc<Shared>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    Watched { name, task: tokio::spawn(supervised(name, shared, make)), outlives: false }
+}
+
+/// Runs a loop on a thread of its own. When its owner drops it, it goes on until it ends by itself.
+pub(crate) fn watch_apart<F, Fut>(name: &'static str, shared: &Arc<Shared>, make: F) -> Watched
+where
+    F: FnMut(Arc<Shared>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let task = spawn_apart(&format!("gristmill-{name}"), supervised(name, shared, make));
+    Watched { name, task, outlives: true }
+}
+
+fn supervised<F, Fut>(
+    name: &'static str,
+    shared: &Arc<Shared>,
+    mut make: F,
+) -> impl Future<Output = ()> + Send + 'static
 where
     F: FnMut(Arc<Shared>) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
     let shared = shared.clone();
-    let span = SafeSpan::new(|| tracing::error_span!(target: "gristmill::worker", "loop", name));
-    let supervised = async move {
+    async move {
         let mut delay = FIRST_DELAY;
         loop {
             // Making the loop may panic as well as running it.
             let life = async { make(shared.clone()).await };
             let Err(panic) = AssertUnwindSafe(life).catch_unwind().await else { return };
             shared.counters.restarts.add(1);
-            gristmill_core::log!(
-                error,
-                name: "loop_restarted", target: "gristmill::worker",
-                panic = panic_message(&*panic), "a loop of the worker died and is started again"
-            );
+            let message = panic_message(&*panic).to_owned();
             dispose(panic);
+            // In a task of its own: the loop does not wait for its line in the log.
+            shared.say(move || {
+                gristmill_core::log!(
+                    error,
+                    name: "loop_restarted", target: "gristmill::worker",
+                    loop_name = name, panic = message, "a loop of the worker died and is started again"
+                );
+            });
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(LONGEST_DELAY);
         }
-    };
-    Watched { name, task: tokio::spawn(span.around(supervised)) }
+    }
 }
 
 impl Watched {
@@ -60,6 +86,7 @@ impl Watched {
     pub(crate) async fn end(mut self, patience: Duration) {
         if tokio::time::timeout(patience, &mut self.task).await.is_err() {
             gristmill_core::log!(debug, target: "gristmill::worker", name = self.name, "a loop is aborted");
+            self.outlives = false;
             self.task.abort();
             // Its code has ended when this returns, unless a hook or the backend blocks its thread; what it came to does
             // not matter.
@@ -76,7 +103,9 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.task.abort();
+        if !self.outlives {
+            self.task.abort();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Most tests run under tokio's paused time, which the store's clock follows: every wait is exact and takes no time.
 
 mod ahead;
+mod apart;
 mod faults;
 mod fixture;
 mod idle;

@@ -7,6 +7,7 @@ use gristmill_core::{
     Backend, BackendErrorKind, Call, Error, FinishItem, FinishRequest, Finished, Lease, RenewReply,
     RenewRequest, WorkerId,
 };
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +33,12 @@ pub(super) struct Shared {
     held: Mutex<Held>,
     /// Held by the heartbeat in flight.
     renewing: tokio::sync::Mutex<()>,
-    /// Something was fetched or dropped: the task looks again at what it has to do.
+    /// Something was dropped: it is given back.
     pub(super) wake: Notify,
+    /// Something was fetched, or may have been: the heartbeat looks again when it is due.
+    pub(super) arrived: Notify,
+    /// Where the log is written: one that blocks must not hold up the heartbeat.
+    runtime: Handle,
     /// The store does not know the worker any more.
     pub(super) gone: CancellationToken,
 }
@@ -48,8 +53,19 @@ impl Shared {
             held: Mutex::new(Held::new()),
             renewing: tokio::sync::Mutex::default(),
             wake: Notify::new(),
+            arrived: Notify::new(),
+            runtime: Handle::current(),
             gone: CancellationToken::new(),
         }
+    }
+
+    /// Whether something waits to be given back.
+    pub(super) fn has_dropped(&self) -> bool {
+        !self.held().dropped.is_empty()
+    }
+
+    pub(super) fn say(&self, line: impl FnOnce() + Send + 'static) {
+        self.runtime.spawn(async move { line() });
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Held> {

@@ -1,4 +1,4 @@
-//! The task of the worker: heartbeat, give-backs, maintenance.
+//! The tasks of the worker: heartbeat; give-backs and maintenance.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,33 +18,52 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(10);
 /// How much one round of maintenance does.
 const MAINTAIN_LIMIT: usize = 1_000;
 
-/// Runs until `end`, or until the store does not know the worker any more.
-pub(super) async fn live(shared: Arc<Shared>, end: CancellationToken) {
-    let (mut beaten, mut maintained) = (Instant::now(), Instant::now());
+/// Renews until `end`, or until the store does not know the worker any more. On a thread of its own: neither code of a job
+/// nor another call of the client holds it up.
+pub(super) async fn beat(shared: Arc<Shared>, end: CancellationToken) {
+    let mut beaten = Instant::now();
     loop {
         // Counted from the latest heartbeat: however often it is woken, the next one comes in time.
         let interval = interval(&shared);
         tokio::select! {
-            () = end.cancelled() => break,
+            () = end.cancelled() => return,
             () = shared.gone.cancelled() => return,
-            () = shared.wake.notified() => {}
+            () = shared.arrived.notified() => {}
             () = tokio::time::sleep_until(beaten + interval) => {
                 beaten = Instant::now();
                 shared.held().hurry = false;
                 if let Err(error) = shared.renew().await {
-                    gristmill_core::log!(warn, error = %format_args!("{error:#}"), "a heartbeat failed");
+                    shared.say(move || {
+                        gristmill_core::log!(warn, error = %format_args!("{error:#}"), "a heartbeat failed");
+                    });
                 }
             }
         }
-        shared.give_back_dropped().await;
         let renewed = shared.held().renewed;
         if renewed.elapsed() >= FENCE_AT {
-            gristmill_core::log!(
-                error,
-                "the lease of jobs fetched by hand could not be renewed: they are stopped"
-            );
+            shared.say(|| {
+                gristmill_core::log!(
+                    error,
+                    "the lease of jobs fetched by hand could not be renewed: they are stopped"
+                );
+            });
             shared.lose_all();
         }
+    }
+}
+
+/// Gives back what was dropped and maintains the store, until `end`; then retires the worker.
+pub(super) async fn tend(shared: Arc<Shared>, end: CancellationToken) {
+    let mut maintained = Instant::now();
+    loop {
+        tokio::select! {
+            () = end.cancelled() => break,
+            () = shared.gone.cancelled() => return,
+            () = shared.wake.notified() => {}
+            () = tokio::time::sleep_until(maintained + IDLE_INTERVAL) => {}
+            () = tokio::time::sleep(BUSY_INTERVAL), if shared.has_dropped() => {}
+        }
+        shared.give_back_dropped().await;
         if maintained.elapsed() >= IDLE_INTERVAL {
             maintain(&shared).await;
             maintained = Instant::now();
@@ -53,7 +72,11 @@ pub(super) async fn live(shared: Arc<Shared>, end: CancellationToken) {
     shared.give_back_dropped().await;
     let retired = shared.backend.retire_worker(shared.call(), shared.worker);
     if let Err(error) = answer(shared.deadline, "retire_worker", retired).await {
-        gristmill_core::log!(debug, error = %format_args!("{error:#}"), "a worker by hand was not retired; its lease ends by itself");
+        gristmill_core::log!(
+            debug,
+            error = %format_args!("{error:#}"),
+            "a worker by hand was not retired; its lease ends by itself"
+        );
     }
 }
 
