@@ -6,9 +6,16 @@
 -- row of `ended` (cancelled, discarded), or none of them and a latest run that completed after the last retry by hand
 -- (completed).
 
--- A queue is never forgotten, so what a process knows of its number stays true.
+-- Which store this is: one row, made with the schema. A process that finds another one than before forgets all it knows.
+CREATE TABLE gristmill.store (
+    identity uuid NOT NULL PRIMARY KEY
+);
+INSERT INTO gristmill.store VALUES (gen_random_uuid());
+
+-- A queue is never forgotten, so what a process knows of its number stays true. Numbers are random: after the store was
+-- dropped and made anew, or restored from an older dump, a number from before names no other queue.
 CREATE TABLE gristmill.queues (
-    queue        integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    queue        integer NOT NULL PRIMARY KEY DEFAULT floor(random() * 2147483647)::integer + 1,
     name         text COLLATE "C" NOT NULL UNIQUE,
     paused_at    bigint,
     pause_reason text,

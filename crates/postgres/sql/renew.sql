@@ -1,7 +1,7 @@
 -- Purpose: renews a worker's leases, if they hold.
 -- Parameters: $1 now for tests (ms) or NULL; $2 worker.
--- Rows: now (ms), lease (ms), the worker's queues that are paused, in its order; none when the worker is unknown or its
---   lease has ended.
+-- Rows: now (ms), lease (ms), the worker's queues that are paused, in its order, which store this is (see `life.sql`); none
+--   when the worker is unknown or its lease has ended.
 -- Index: the primary key of `workers`, the unique index of `queues (name)`. No indexed column changes, so the row stays on
 --   its page; the condition is checked again under its lock. The JSON of its queues is not parsed: one that does not decode
 --   must not end the worker.
@@ -15,4 +15,4 @@ RETURNING moment.now, workers.lease_ms, ARRAY(
     FROM regexp_matches(workers.queues, '"([-A-Za-z0-9._:/]+)"', 'g') WITH ORDINALITY AS wanted (names, place)
         JOIN gristmill.queues AS known ON known.name = wanted.names[1]
     WHERE known.paused_at IS NOT NULL ORDER BY wanted.place
-)
+), (SELECT concat_ws(' ', identity, tableoid, xmin) FROM gristmill.store)

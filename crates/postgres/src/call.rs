@@ -7,7 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{BackendError, Call, Reply};
+use gristmill_core::{BackendError, BackendErrorKind, Call, Reply};
 use tokio::runtime::Handle;
 
 use crate::error::{Answer, Fail, timed_out, unavailable};
@@ -76,6 +76,10 @@ impl Postgres {
                     Fail::Refused(unavailable("the runtime of the backend was shut down").maybe_stored())
                 }
             };
+            if matches!(&fail, Fail::Refused(error) if error.kind() == BackendErrorKind::WorkerGone) {
+                // The store may be another one, in which no worker of this process is known.
+                self.inner.forget();
+            }
             let is_open = effect == Effect::Write && fail.leaves_open();
             let error = BackendError::from(fail);
             Err(if is_open { error.maybe_stored() } else { error })
@@ -92,6 +96,11 @@ where
     loop {
         match work(Arc::clone(&inner), call).await {
             Err(fail) if fail.is_collision() && tries < TRIES => tries += 1,
+            Err(Fail::Exchanged) if tries < TRIES => {
+                tracing::warn!("the store was exchanged under this process, which learns its queues anew");
+                inner.forget();
+                tries += 1;
+            }
             // Others had a turn with the connection. The deadline ends it.
             Err(fail) if fail.is_end_of_turn() => {}
             answer => return answer,

@@ -139,6 +139,11 @@ pub(crate) struct Scan<'c> {
 }
 
 impl Cursors {
+    /// Forgets all positions: every fetch begins at the start of its queue.
+    pub(crate) fn forget(&self) {
+        self.lock().queues.clear();
+    }
+
     /// A job became available in this process: fetches begin before it. To be told once its transaction is committed.
     pub(crate) fn lower(&self, queue: i32, priority: i16, run_at_ms: i64, id: Uuid) {
         let Some(lane) = lane_of(priority) else { return };

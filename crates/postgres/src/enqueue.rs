@@ -17,7 +17,7 @@ use gristmill_core::{
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::error::Answer;
+use crate::error::{Answer, Fail};
 use crate::handle::Inner;
 use crate::row;
 use crate::session::Session;
@@ -32,7 +32,16 @@ pub(crate) use self::group::Groups;
 const FAR_AHEAD_MS: i64 = 3_600_000;
 
 /// A job and its queue's number.
-pub(crate) type Item<'j> = (&'j NewJob, i32);
+type Item<'j> = (&'j NewJob, i32);
+
+/// What a statement looks at before it stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    /// Whether the queues are there.
+    Queues,
+    /// The transaction has looked already.
+    Nothing,
+}
 
 /// What a statement says of the jobs it was given.
 struct Stored {
@@ -93,22 +102,50 @@ pub(crate) async fn queues(inner: &Inner, jobs: &[&NewJob]) -> Answer<Vec<i32>> 
 }
 
 /// Jobs with the numbers of their queues.
-pub(crate) fn items<'j>(jobs: &[&'j NewJob], queues: &[i32]) -> Vec<Item<'j>> {
+fn items<'j>(jobs: &[&'j NewJob], queues: &[i32]) -> Vec<Item<'j>> {
     jobs.iter().copied().zip(queues.iter().copied()).collect()
 }
 
-/// Stores jobs within a transaction that has begun, whose instant is `now`. A job that is there already, by its id or its
-/// unique key, writes nothing and does not hurt the transaction.
+/// Stores jobs within a transaction that has begun, whose instant is `now`, and adds what is to be told once it has
+/// committed. A job that is there already, by its id or its unique key, writes nothing and does not hurt the transaction.
 pub(crate) async fn store_jobs(
+    inner: &Inner,
     session: &mut Session,
     now: Timestamp,
-    items: &[Item<'_>],
+    jobs: &[&NewJob],
+    told: &mut Told,
 ) -> Answer<Vec<Enqueued>> {
-    Ok(within(session, now, items).await?.jobs)
+    let mut numbers = queues(inner, jobs).await?;
+    if !has_queues(session, &items(jobs, &numbers)).await? {
+        // The same numbers once more: the transaction sees the store as it was before the queue was made.
+        inner.names.forget();
+        let again = queues(inner, jobs).await?;
+        if again != numbers && !has_queues(session, &items(jobs, &again)).await? {
+            return Err(Fail::Exchanged);
+        }
+        numbers = again;
+    }
+    let items = items(jobs, &numbers);
+    let stored = within(session, now, &items).await?.jobs;
+    tell_stored(told, now, &items, &stored);
+    Ok(stored)
+}
+
+/// Whether the jobs' queues are those the process knows.
+async fn has_queues(session: &mut Session, items: &[Item<'_>]) -> Answer<bool> {
+    Ok(session.query_one(sql!("has_queues"), &[&different_queues(items)]).await?.try_get(0)?)
+}
+
+/// The queues of jobs, each once.
+fn different_queues(items: &[Item<'_>]) -> Vec<i32> {
+    let mut queues: Vec<i32> = items.iter().map(|(_, queue)| *queue).collect();
+    queues.sort_unstable();
+    queues.dedup();
+    queues
 }
 
 /// Adds what is to be told of stored jobs.
-pub(crate) fn tell_stored(told: &mut Told, now: Timestamp, items: &[Item<'_>], replies: &[Enqueued]) {
+fn tell_stored(told: &mut Told, now: Timestamp, items: &[Item<'_>], replies: &[Enqueued]) {
     let created = items.iter().zip(replies).filter(|(_, reply)| **reply == Enqueued::Created);
     for ((job, queue), _) in created {
         match job.when.resolve(now) {
@@ -143,6 +180,9 @@ async fn with_keys(inner: &Inner, call: Call, items: &[Item<'_>]) -> Answer<Enqu
 
 async fn at_once(session: &mut Session, call: Call, items: &[Item<'_>]) -> Answer<Stored> {
     let clock = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
+    if !has_queues(session, items).await? {
+        return Err(Fail::Exchanged);
+    }
     within(session, row::timestamp(&clock, 0)?, items).await
 }
 
@@ -150,7 +190,7 @@ async fn within(session: &mut Session, now: Timestamp, items: &[Item<'_>]) -> An
     let mut replies = keys::resolve(session, items).await?;
     let chosen: Vec<usize> = (0..items.len()).filter(|place| replies[*place] == Enqueued::Created).collect();
     let wanted: Vec<Item<'_>> = chosen.iter().map(|place| items[*place]).collect();
-    let stored = store_new(session, Some(now), &wanted).await?;
+    let stored = store_new(session, Some(now), &wanted, Check::Nothing).await?;
     let mut lost = Vec::new();
     for (place, reply) in chosen.into_iter().zip(stored.jobs) {
         if reply != Enqueued::Created && items[place].0.spec.unique_key.is_some() {
@@ -168,9 +208,12 @@ async fn store(session: &mut Session, now: Option<Timestamp>, items: &[Item<'_>]
     ordered.sort_by_key(|(job, _)| job.id);
     let is_twice = ordered.windows(2).any(|pair| pair[0].0.id == pair[1].0.id);
     if !is_twice {
-        let columns = Columns::of(&ordered);
+        let columns = Columns::of(&ordered, Check::Queues);
         match session.query_one(sql!("store_jobs"), &columns.params(&now.map(Timestamp::as_millis))).await {
             Ok(row) => {
+                if !row.try_get::<_, bool>(2)? {
+                    return Err(Fail::Exchanged);
+                }
                 let jobs = vec![Enqueued::Created; items.len()];
                 return Ok(Stored { now: row::timestamp(&row, 0)?, durability: durability(&row, 1)?, jobs });
             }
@@ -178,21 +221,29 @@ async fn store(session: &mut Session, now: Option<Timestamp>, items: &[Item<'_>]
             Err(fail) => return Err(fail),
         }
     }
-    store_new(session, now, items).await
+    store_new(session, now, items, Check::Queues).await
 }
 
 /// Stores those of the jobs whose ids are new; of two with one id the first.
-async fn store_new(session: &mut Session, now: Option<Timestamp>, items: &[Item<'_>]) -> Answer<Stored> {
+async fn store_new(
+    session: &mut Session,
+    now: Option<Timestamp>,
+    items: &[Item<'_>],
+    check: Check,
+) -> Answer<Stored> {
     let mut ordered: Vec<Item<'_>> = items.to_vec();
     ordered.sort_by_key(|(job, _)| job.id);
     ordered.dedup_by_key(|(job, _)| job.id);
-    let columns = Columns::of(&ordered);
+    let columns = Columns::of(&ordered, check);
     let rows = session.query(sql!("store_new_jobs"), &columns.params(&now.map(Timestamp::as_millis))).await?;
     let first = rows.first().ok_or_else(|| crate::error::undecodable("answer"))?;
     let (now, durability) = (row::timestamp(first, 0)?, durability(first, 1)?);
+    if !first.try_get::<_, bool>(2)? {
+        return Err(Fail::Exchanged);
+    }
     let mut stored: HashSet<JobId> = HashSet::with_capacity(rows.len());
     for row in &rows {
-        stored.extend(row.try_get::<_, Option<Uuid>>(2)?.map(row::job_id));
+        stored.extend(row.try_get::<_, Option<Uuid>>(3)?.map(row::job_id));
     }
     let answer = |(job, _): &Item<'_>| {
         // Taken out, so that the same id answers differently the second time.

@@ -16,6 +16,8 @@ pub(crate) enum Fail {
     Broken(tokio_postgres::Error),
     /// The deadline passed.
     Late,
+    /// The store is another one than the process knows: its queues are not there. Nothing was changed.
+    Exchanged,
 }
 
 /// What a step of an operation answers.
@@ -39,6 +41,7 @@ impl From<Fail> for BackendError {
             Fail::Refused(error) => error,
             Fail::Broken(error) => of_postgres(error),
             Fail::Late => timed_out(),
+            Fail::Exchanged => exchanged(),
         }
     }
 }
@@ -67,7 +70,7 @@ impl Fail {
         match self {
             Self::Broken(error) => error.code().is_none_or(|code| code.code().starts_with("57P")),
             Self::Late => true,
-            Self::Refused(_) => false,
+            Self::Refused(_) | Self::Exchanged => false,
         }
     }
 
@@ -79,7 +82,7 @@ impl Fail {
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Broken(error) => error.code(),
-            Self::Refused(_) | Self::Late => None,
+            Self::Refused(_) | Self::Late | Self::Exchanged => None,
         }
     }
 }
@@ -88,6 +91,13 @@ impl Fail {
 pub(crate) fn undecodable(what: &str) -> BackendError {
     BackendError::new(BackendErrorKind::Undecodable, format!("a stored {what} does not decode"))
         .with_hint("upgrade to the version that wrote it")
+}
+
+/// The store was dropped, restored or replaced, and again while the call was repeated.
+fn exchanged() -> BackendError {
+    let message = "the store was exchanged while this program used it: queues that it knows are not there";
+    BackendError::new(BackendErrorKind::Busy, message)
+        .with_hint("repeat the call; restart the program if it fails again")
 }
 
 /// The deadline passed.

@@ -161,7 +161,9 @@ async fn end_part(
     let mut tries = 1;
     loop {
         match thorough::finish(inner, session, call, items).await {
-            Err(fail) if fail.is_collision() && tries < TRIES => session.roll_back().await?,
+            Err(fail) if (fail.is_collision() || matches!(fail, Fail::Exchanged)) && tries < TRIES => {
+                session.roll_back().await?;
+            }
             answer => return answer,
         }
         tries += 1;

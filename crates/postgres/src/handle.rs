@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
@@ -26,7 +26,7 @@ use crate::options::PostgresBuilder;
 use crate::partition::Rotation;
 use crate::pool;
 use crate::session::{Naming, Session};
-use crate::statement::Statements;
+use crate::statement::{Statements, sql};
 use crate::sweep::Swept;
 use crate::url;
 
@@ -76,6 +76,8 @@ pub(crate) struct Inner {
     pub(crate) shortest_lease_ms: AtomicU64,
     /// The schema was found to have this library's version.
     has_schema: AtomicBool,
+    /// Which store it was, by `life.sql`.
+    life: Mutex<Option<String>>,
     work: Pool,
     control: Pool,
     reads: Pool,
@@ -142,6 +144,7 @@ impl Postgres {
                 clock_offset_ms: AtomicI64::new(0),
                 shortest_lease_ms: AtomicU64::new(u64::MAX),
                 has_schema: AtomicBool::new(false),
+                life: Mutex::default(),
                 work: pools.work,
                 control: pools.control,
                 reads: pools.reads,
@@ -181,13 +184,40 @@ impl Inner {
         let mut session = self.connect(pool).await?;
         if !self.has_schema.load(Ordering::Relaxed) {
             migrate::check(&mut session).await?;
+            let life = session.query_one(sql!("life"), &[]).await?;
+            self.is_same_life(life.try_get(0)?);
             self.has_schema.store(true, Ordering::Relaxed);
         }
         Ok(session)
     }
 
+    /// Forgets all that is known of the store: it may have been dropped, restored or replaced under this process.
+    pub(crate) fn forget(&self) {
+        self.has_schema.store(false, Ordering::Relaxed);
+        *self.life.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.names.forget();
+        self.cursors.forget();
+        self.swept.forget();
+        self.rotation.forget();
+    }
+
+    /// Whether the store is the one that was known, if one was; otherwise all that was known of that is forgotten.
+    pub(crate) fn is_same_life(&self, life: &str) -> bool {
+        let known = self.life.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_same = known.as_deref().is_none_or(|known| known == life);
+        if !is_same {
+            self.forget();
+        }
+        *self.life.lock().unwrap_or_else(PoisonError::into_inner) = Some(life.to_owned());
+        is_same
+    }
+
     async fn connect(&self, pool: &Pool) -> Answer<Session> {
         let object = pool.get().await.map_err(pool::of_pool)?;
+        if deadpool_postgres::Object::metrics(&object).recycle_count == 0 {
+            // It may lead to another server than the last one: a standby that lacks the latest queues.
+            self.names.forget();
+        }
         let lease = Duration::from_millis(self.shortest_lease_ms.load(Ordering::Relaxed));
         Ok(Session::new(object, Arc::clone(&self.statements), Arc::clone(&self.cursors), self.naming, lease))
     }

@@ -77,6 +77,10 @@ pub(crate) async fn renew(inner: &Inner, call: Call, request: &RenewRequest) -> 
         .await?;
     let renewed = renewed.first().ok_or_else(|| BackendError::worker_gone(request.worker))?;
     learn_clock(inner, call, row::timestamp(renewed, 0)?);
+    if !inner.is_same_life(renewed.try_get(3)?) {
+        tracing::warn!("the store was exchanged under a worker, which starts afresh");
+        return Err(BackendError::worker_gone(request.worker).into());
+    }
     let claims = claims.iter().map(OwnClaim::read).collect::<Answer<Vec<_>>>()?;
 
     let mut reply = RenewReply::default();

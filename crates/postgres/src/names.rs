@@ -1,5 +1,6 @@
 //! Queues by number: rows hold the number, requests the name.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gristmill_core::Name;
@@ -9,6 +10,9 @@ use crate::error::{Answer, undecodable};
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
+
+/// How often a queue is made whose number is taken by chance.
+const TRIES: usize = 4;
 
 /// The queues and kinds a process has met.
 #[derive(Debug, Default)]
@@ -27,20 +31,38 @@ impl Names {
             return Ok(known);
         }
         let names: Vec<&str> = queues.iter().map(Name::as_str).collect();
-        session.execute(sql!("insert_queues"), &[&names]).await?;
-        self.learn(session, &names).await?;
-        self.known_numbers(queues).ok_or_else(|| undecodable("queue").into())
+        for _ in 0..TRIES {
+            session.execute(sql!("insert_queues"), &[&names]).await?;
+            let found = self.look_up(session, queues).await?;
+            if let Some(numbers) = found.into_iter().collect() {
+                return Ok(numbers);
+            }
+        }
+        Err(undecodable("queue").into())
     }
 
-    /// The numbers of the queues that are there.
+    /// The numbers of the queues that are there, as far as the process knows: for workers, which notice at their next
+    /// heartbeat that the store was exchanged.
     pub(crate) async fn find(&self, session: &mut Session, queues: &[Name]) -> Answer<Vec<Option<i32>>> {
         if let Some(known) = self.known_numbers(queues) {
             return Ok(known.into_iter().map(Some).collect());
         }
+        self.look_up(session, queues).await
+    }
+
+    /// The numbers of the queues that are there, whatever the process knows.
+    pub(crate) async fn look_up(&self, session: &mut Session, queues: &[Name]) -> Answer<Vec<Option<i32>>> {
         let names: Vec<&str> = queues.iter().map(Name::as_str).collect();
-        self.learn(session, &names).await?;
-        let known = self.lock();
-        Ok(queues.iter().map(|queue| known.queues.number(queue)).collect())
+        let mut numbers = HashMap::with_capacity(names.len());
+        for row in session.query(sql!("queue_numbers"), &[&names]).await? {
+            // It was asked for by a name, so it has one.
+            if let Ok(name) = Name::new(row::get::<String>(&row, 1)?) {
+                let number: i32 = row.try_get(0)?;
+                self.lock().queues.remember(number, name.clone());
+                numbers.insert(name, number);
+            }
+        }
+        Ok(queues.iter().map(|queue| numbers.get(queue).copied()).collect())
     }
 
     /// The name of a queue by its number; the stand-in where none can be read. Nothing refers to a queue by that.
@@ -70,19 +92,9 @@ impl Names {
         self.lock().kinds.name(text).ok()
     }
 
-    /// What was read in a transaction that was rolled back is not true.
+    /// What was read in a transaction that was rolled back is not true, nor what was read of another store.
     pub(crate) fn forget(&self) {
         self.lock().queues.forget();
-    }
-
-    async fn learn(&self, session: &mut Session, names: &[&str]) -> Answer<()> {
-        for row in session.query(sql!("queue_numbers"), &[&names]).await? {
-            // It was asked for by a name, so it has one.
-            if let Ok(name) = Name::new(row::get::<String>(&row, 1)?) {
-                self.lock().queues.remember(row.try_get(0)?, name);
-            }
-        }
-        Ok(())
     }
 
     /// The numbers of queues, in their order, if the process has met all of them.

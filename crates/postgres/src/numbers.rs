@@ -79,7 +79,7 @@ async fn count_by_place(
 ) -> Answer<u64> {
     let queues = match filter.queues.as_slice() {
         [] => None,
-        names => Some(inner.names.find(session, names).await?.into_iter().flatten().collect()),
+        names => Some(inner.names.look_up(session, names).await?.into_iter().flatten().collect()),
     };
     let states = if filter.states.is_empty() { &JobState::ALL } else { filter.states.as_slice() };
     let amounts = amounts(session, states, queues, (cap, cap)).await?;

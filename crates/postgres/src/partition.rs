@@ -50,6 +50,11 @@ impl Rotation {
         waiting.contains_key(&from_ms)
     }
 
+    /// No drop waits any more.
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn wait(&self, from_ms: i64, until: Timestamp) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(from_ms, until);
     }

@@ -28,6 +28,11 @@ const MOST: usize = 50_000;
 pub(crate) struct Swept(Mutex<Uuid>);
 
 impl Swept {
+    /// It sweeps from the start again.
+    pub(crate) fn forget(&self) {
+        self.set(Uuid::nil());
+    }
+
     fn get(&self) -> Uuid {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,6 +14,7 @@ use crate::error::{Answer, closed};
 use crate::group::Group;
 use crate::inbox::{Inbox, Urgency};
 use crate::open::SqliteBuilder;
+use crate::opened::Opened;
 use crate::readers::{self, Read};
 use crate::task::{Request, Task, Waiting};
 
@@ -30,6 +31,7 @@ use crate::task::{Request, Task, Waiting};
 /// # Ok::<(), gristmill_core::BackendError>(())
 /// ```
 pub struct Sqlite {
+    pub(crate) opened: Arc<Opened>,
     pub(crate) path: PathBuf,
     pub(crate) synchronous: Synchronous,
     pub(crate) busy_timeout: Duration,
@@ -88,7 +90,11 @@ impl Sqlite {
         call: Call,
         question: impl FnOnce(&Connection, Timestamp) -> Answer<T> + Send + 'static,
     ) -> Reply<'_, T> {
-        let (read, waiting) = readers::read(call, Arc::clone(&self.clock), question);
+        let opened = Arc::clone(&self.opened);
+        let (read, waiting) = readers::read(call, Arc::clone(&self.clock), move |connection, now| {
+            opened.check()?;
+            question(connection, now)
+        });
         Box::pin(async move {
             self.reads.push(read, Urgency::InTurn).await.map_err(|_| closed())?;
             answer(waiting).await

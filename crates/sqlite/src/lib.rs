@@ -27,6 +27,7 @@ mod names;
 mod notify;
 mod numbers;
 mod open;
+mod opened;
 mod operate;
 mod pause;
 mod place;

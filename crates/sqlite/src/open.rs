@@ -17,6 +17,7 @@ use crate::group::{Memory, Settings};
 use crate::handle::Sqlite;
 use crate::inbox::Inbox;
 use crate::migrate::{self, Neighbours};
+use crate::opened::Opened;
 use crate::readers;
 use crate::writer::{self, Others, Writer};
 
@@ -176,7 +177,9 @@ impl SqliteBuilder {
             watch_ends: false,
             neighbours: self.neighbours,
         };
+        let opened = Arc::new(Opened::new(path));
         let writer = Writer {
+            opened: Arc::clone(&opened),
             connection,
             inbox: Arc::clone(&writes),
             clock: Arc::clone(&self.clock),
@@ -187,6 +190,7 @@ impl SqliteBuilder {
             commit: writer::commit,
         };
         let mut backend = Sqlite {
+            opened,
             path: path.to_owned(),
             synchronous: self.synchronous,
             busy_timeout: self.busy_timeout,

@@ -17,6 +17,7 @@ use crate::error::{is_busy, of_sqlite, timed_out};
 use crate::group::{Company, Group, Memory, Settings};
 use crate::inbox::{Inbox, Taken};
 use crate::notify;
+use crate::opened::Opened;
 use crate::task::{Due, Spoil, Task};
 
 /// How long a group may work before it commits: other processes wait for the file, and callers for their answer.
@@ -45,6 +46,7 @@ pub(crate) struct Writer {
     pub(crate) others: Others,
     /// Commits the transaction. A test puts a disk that fails in its place.
     pub(crate) commit: fn(&Connection) -> rusqlite::Result<()>,
+    pub(crate) opened: Arc<Opened>,
 }
 
 /// What is known of other processes on the file.
@@ -92,6 +94,10 @@ impl Writer {
     }
 
     fn group(&mut self, waiting: &mut VecDeque<Box<dyn Task>>, company: Company) {
+        while let Err(error) = self.opened.check() {
+            let Some(task) = waiting.pop_front() else { return };
+            task.fail(error);
+        }
         if let Err(error) = self.begin() {
             for task in waiting.drain(..) {
                 task.fail(of_sqlite(&error));
@@ -104,7 +110,10 @@ impl Writer {
         let spoiled = self.work(waiting, &mut tasks, started, company).err();
         self.others.worked += started.elapsed();
         match spoiled {
-            None => tasks.into_iter().for_each(|task: Box<dyn Task>| task.answer()),
+            None => tasks.into_iter().for_each(|task: Box<dyn Task>| match self.opened.check() {
+                Ok(()) => task.answer(),
+                Err(error) => task.fail(error.maybe_stored()),
+            }),
             Some(spoiled) => self.redo(tasks, spoiled, company),
         }
         self.let_others();
@@ -206,6 +215,8 @@ impl Writer {
         let known = self.others.version.replace(version);
         if known.is_some_and(|known| known != version) {
             self.others.seen = Some(Instant::now());
+            // It may have put an older copy in place, in which other queues have these numbers.
+            self.memory.queues.forget();
             if !self.listeners.is_empty() {
                 self.listeners.tell(&notify::hints_of_others(&self.connection, &mut self.memory));
             }

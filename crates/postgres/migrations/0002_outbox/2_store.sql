@@ -19,7 +19,7 @@ BEGIN
             SELECT wanted.name FROM (SELECT DISTINCT unnest(names) COLLATE "C" AS name) AS wanted
             WHERE NOT EXISTS (SELECT FROM gristmill.queues AS known WHERE known.name = wanted.name)
             ORDER BY wanted.name
-            ON CONFLICT (name) DO NOTHING;
+            ON CONFLICT DO NOTHING;
     END LOOP;
     RAISE serialization_failure USING MESSAGE = 'a queue was made by another transaction that this one cannot see';
 END

@@ -4,7 +4,7 @@ use gristmill_core::{Timestamp, When};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::Item;
+use super::{Check, Item};
 use crate::row::{self, Options};
 
 /// One array a column. Those of things that no job has are empty, which costs nothing: the statement pads them with NULL.
@@ -19,10 +19,12 @@ pub(super) struct Columns<'j> {
     delays: Vec<Option<i64>>,
     instants: Vec<Option<i64>>,
     held: Vec<Option<bool>>,
+    /// The queues that have to be there.
+    checked: Vec<i32>,
 }
 
 impl<'j> Columns<'j> {
-    pub(super) fn of(items: &[Item<'j>]) -> Self {
+    pub(super) fn of(items: &[Item<'j>], check: Check) -> Self {
         let jobs = || items.iter().map(|(job, _)| *job);
         Self {
             ids: jobs().map(|job| row::uuid(job.id)).collect(),
@@ -35,12 +37,16 @@ impl<'j> Columns<'j> {
             delays: unless_all_none(jobs().map(|job| delay(job.when))),
             instants: unless_all_none(jobs().map(|job| instant(job.when))),
             held: unless_all_none(jobs().map(|job| is_held(job.when).then_some(true))),
+            checked: match check {
+                Check::Queues => super::different_queues(items),
+                Check::Nothing => Vec::new(),
+            },
         }
     }
 
     /// In the order of `store_jobs.sql`.
     #[expect(clippy::ref_option, reason = "a parameter of a statement is a reference to the whole value")]
-    pub(super) fn params<'p>(&'p self, now: &'p Option<i64>) -> [&'p (dyn ToSql + Sync); 11] {
+    pub(super) fn params<'p>(&'p self, now: &'p Option<i64>) -> [&'p (dyn ToSql + Sync); 12] {
         [
             now,
             &self.ids,
@@ -53,6 +59,7 @@ impl<'j> Columns<'j> {
             &self.delays,
             &self.instants,
             &self.held,
+            &self.checked,
         ]
     }
 }

@@ -204,11 +204,7 @@ async fn store_effects(
     if effects.is_empty() {
         return Ok(());
     }
-    let queues = enqueue::queues(inner, &effects).await?;
-    let effects = enqueue::items(&effects, &queues);
-    let stored = enqueue::store_jobs(session, now, &effects).await?;
-    enqueue::tell_stored(told, now, &effects, &stored);
-    Ok(())
+    enqueue::store_jobs(inner, session, now, &effects, told).await.map(drop)
 }
 
 /// As a finish that came too late, whatever the store knows of its run.

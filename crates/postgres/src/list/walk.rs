@@ -58,7 +58,7 @@ impl<'f> Walk<'f> {
     ) -> Answer<Option<Self>> {
         let mut queues = None;
         if !filter.queues.is_empty() {
-            let known = inner.names.find(session, &filter.queues).await?;
+            let known = inner.names.look_up(session, &filter.queues).await?;
             queues = Some(known.into_iter().flatten().collect::<Vec<_>>()).filter(|known| !known.is_empty());
             if queues.is_none() {
                 return Ok(None);

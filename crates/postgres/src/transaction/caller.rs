@@ -172,13 +172,10 @@ impl Inner {
 async fn store(inner: &Inner, session: &mut Session, jobs: &[NewJob]) -> Answer<Vec<Enqueued>> {
     let jobs: Vec<&NewJob> = jobs.iter().collect();
     enqueue::check_ids(inner, Call::new(), &jobs)?;
-    let queues = enqueue::queues(inner, &jobs).await?;
-    let items = enqueue::items(&jobs, &queues);
     let now = session.query_one(sql!("now"), &[&None::<i64>]).await?;
     let now = row::timestamp(&now, 0)?;
-    let stored = enqueue::store_jobs(session, now, &items).await?;
     let mut told = Told::default();
-    enqueue::tell_stored(&mut told, now, &items, &stored);
+    let stored = enqueue::store_jobs(inner, session, now, &jobs, &mut told).await?;
     notify(session, &told).await?;
     Ok(stored)
 }

@@ -26,7 +26,7 @@ fn past_partition(schema: &Schema) -> i64 {
     let now: i64 = schema.psql("SELECT {schema}.now_ms(NULL)").parse().expect("a number");
     let begin = (now / width - 6) * width;
     let made = schema.psql(&format!(
-        "INSERT INTO {{schema}}.queues (name) VALUES ('line'); \
+        "INSERT INTO {{schema}}.queues (queue, name) VALUES (1, 'line'); \
          SELECT {{schema}}.make_partition(part, {begin}, {begin} + {width}, 0) \
          FROM unnest(ARRAY['jobs', 'attempts', 'records', 'logs']) AS part"
     ));
@@ -252,7 +252,7 @@ fn jobs_in_the_default_partition_move_to_the_one_that_is_made_for_them() {
 fn completed_jobs_in_the_default_partition_go_one_by_one() {
     let schema = Schema::new();
     let backend = schema.open();
-    schema.psql("INSERT INTO {schema}.queues (name) VALUES ('line')");
+    schema.psql("INSERT INTO {schema}.queues (queue, name) VALUES (1, 'line')");
     let now: i64 = schema.psql("SELECT {schema}.now_ms(NULL)").parse().expect("a number");
     let begin = now - 30 * 3_600_000;
     completed(&schema, begin, 2_500);

@@ -30,6 +30,7 @@ fn writer(commit: fn(&Connection) -> rusqlite::Result<()>) -> Writer {
         settings,
         memory: Memory::default(),
         others: Others::default(),
+        opened: Arc::new(Opened::new(std::path::Path::new(""))),
         commit,
     }
 }

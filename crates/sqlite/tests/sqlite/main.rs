@@ -2,6 +2,7 @@
 
 mod crash;
 mod erase;
+mod exchanged;
 mod file;
 mod fixture;
 mod outbox;

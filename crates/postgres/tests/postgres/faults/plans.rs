@@ -29,7 +29,7 @@ const WHOLE: [(&str, &[&str], &str); 9] = [
         "it counts what is there, up to a bound, where the numbers of waiting jobs are asked for",
     ),
     (
-        "bar_quick_finishes",
+        "strike_jobs",
         &["claims"],
         "an operator erases jobs that have run; which claims list them is not known",
     ),
@@ -141,7 +141,7 @@ fn fill(raw: &Raw, jobs: usize) {
         "SET synchronous_commit = off;
          SELECT {{schema}}.make_partition(part, 1700000000000 + {jobs} * 25 * n, 1700000000000 + {jobs} * 25 * (n + 1), 0)
              FROM unnest(ARRAY['jobs', 'attempts', 'records', 'logs']) AS part, generate_series(0, 2) AS n;
-         INSERT INTO {{schema}}.queues (name) VALUES ('line'), ('other'), ('third');
+         INSERT INTO {{schema}}.queues (queue, name) VALUES (1, 'line'), (2, 'other'), (3, 'third');
          CREATE TEMP TABLE new AS
              SELECT (lpad(to_hex(1700000000000 + n * 100), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid AS id,
                  1700000000000 + n * 100 AS at, (n % 3 + 1)::int AS queue, n

@@ -15,7 +15,7 @@ const TABLES: [&str; 4] = ["jobs", "attempts", "records", "logs"];
 fn a_partition_of_which_default_holds_too_much_is_not_made_and_its_jobs_go_one_by_one() {
     let schema = Schema::new();
     let backend = schema.open();
-    schema.psql("INSERT INTO {schema}.queues (name) VALUES ('line')");
+    schema.psql("INSERT INTO {schema}.queues (queue, name) VALUES (1, 'line')");
     let tomorrow: i64 =
         schema.psql("SELECT max(from_ms) FROM {schema}.partitions()").parse().expect("a number");
     for table in TABLES {
