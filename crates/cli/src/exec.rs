@@ -1,37 +1,51 @@
 //! Programs as handlers.
 //!
-//! Each attempt is one process in a process group of its own. Args are its standard input, what it needs to know stands
-//! in `GRISTMILL_…` variables, the last line of its standard output is the output if it is JSON, its standard error is
-//! the job's log, its exit code the outcome (see [`verdict`]).
+//! Each attempt is one program in a process group of its own, started by a [guard]. Args are its standard input, what
+//! it needs to know stands in `GRISTMILL_…` variables, the last line of its standard output is the output if it is JSON,
+//! its standard error is the job's log, its exit code the outcome (see [`verdict`]).
 //!
-//! On a cancel, a timeout or a shutdown the group gets SIGTERM, and SIGKILL after the grace. When the leader has ended,
-//! what is left of its group is killed, and so is the whole group when the attempt's future is dropped: nothing outlives
-//! an attempt. One thing it cannot do is outlive itself: programs of a worker that is SIGKILLed run on until they end,
-//! and their jobs are run again when the lease has expired.
+//! On a cancel, a timeout or a shutdown the group gets SIGTERM, and SIGKILL after the grace. When the program has ended,
+//! its guard kills everything it has started and that still runs, in whatever group or session, and waits for it: nothing
+//! outlives an attempt. The same happens when the attempt's future is dropped, and when the worker dies, by whatever
+//! signal.
 
-mod group;
+mod guard;
+mod guards;
 mod heard;
+mod kin;
+mod pipes;
+mod starts;
 mod verdict;
 mod words;
 
-use std::process::{ExitStatus, Stdio};
+use std::io;
+use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill::{Attempted, Ending, JobContext, Outcome, RunError, format_duration};
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::net::unix::pipe::Sender;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 
-pub(crate) use group::kill_all;
+pub(crate) use guard::{WORD as GUARD_WORD, main as be_a_guard};
 pub(crate) use words::{find, split};
 
-use group::Group;
+use guard::{Ended, Guard, Unstarted};
+use guards::Guards;
 use heard::Heard;
+use pipes::{Pipes, pipes};
+use starts::{Stage, Starts};
 
-/// How long the pipes of an ended program are read on: a process that left the group may hold them open.
+/// How long the pipes of an ended program are read on: a process that cannot be killed may hold them open.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long an attempt waits, at most, for what ended programs set free, and how often it looks.
+const SCARCITY: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A program that runs one kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Program {
     /// The program and its arguments; never empty.
     pub(crate) words: Vec<String>,
@@ -39,6 +53,8 @@ pub(crate) struct Program {
     pub(crate) timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL.
     pub(crate) grace: Duration,
+    /// Variables of the worker's environment that the program does not get.
+    pub(crate) without: Vec<String>,
 }
 
 /// Why a program was told to stop.
@@ -50,30 +66,106 @@ enum Stopped {
     TimedOut(Duration),
 }
 
-impl Program {
+/// Runs programs, with what they share.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    guards: Arc<Guards>,
+    starts: Arc<Starts>,
+    /// An attempt has ended, so something is free again.
+    freed: Notify,
+}
+
+impl Runner {
+    /// Takes care of every child of this process from now on.
+    pub(crate) fn start() -> crate::failure::Result<Self> {
+        Ok(Self { guards: Guards::start()?, starts: Arc::default(), freed: Notify::new() })
+    }
+
+    /// Kills every program and what it started, and waits for their end.
+    pub(crate) async fn leave(&self) {
+        self.guards.leave().await;
+        self.starts.leave();
+    }
+
     /// Runs one attempt.
     ///
     /// # Cancel safety
-    /// Dropped, it kills the whole process group.
-    pub(crate) async fn run(&self, context: JobContext) -> Attempted {
-        match self.attempt(&context).await {
-            Ok(attempted) => attempted,
+    /// Dropped, it kills the program and all that it started.
+    pub(crate) async fn run(&self, program: &Program, context: JobContext) -> Attempted {
+        let attempted = match self.start_program(program, &context).await {
+            Ok((guard, pipes)) => self.attend(program, guard, pipes, &context).await,
             Err(error) => {
-                let error = RunError::new(format!("cannot run `{}`: {error}", self.words[0]));
-                Outcome::Failed { error, after: None }.into()
+                let why = plain(&error);
+                self.give_back(program, Stage::of(&error), &why, &context).await
+            }
+        };
+        self.freed.notify_one();
+        attempted
+    }
+
+    /// The program cannot be started, for which the job is not to blame.
+    async fn give_back(&self, program: &Program, stage: Stage, why: &str, context: &JobContext) -> Attempted {
+        let name = &program.words[0];
+        let pauses = self.starts.failed(context.kind().as_str(), name, stage, why);
+        let _ = timeout(pauses.hold, context.cancellation().cancelled()).await;
+        Outcome::Deferred { after: pauses.job, reason: format!("cannot start `{name}`: {why}") }.into()
+    }
+
+    /// Starts the program; where ended programs set free what it lacks, this waits for a while.
+    async fn start_program(&self, program: &Program, context: &JobContext) -> io::Result<(Guard, Pipes)> {
+        let patience = context.time_left().map_or(SCARCITY, |left| SCARCITY.min(left / 2));
+        let until = Instant::now() + patience;
+        let stop = context.cancellation();
+        loop {
+            let error = match self.try_start(program, context).await {
+                Ok(started) => {
+                    self.starts.started(context.kind().as_str());
+                    return Ok(started);
+                }
+                Err(error) => error,
+            };
+            let stage = Stage::of(&error);
+            if stage != Stage::Scarcity || Instant::now() >= until || stop.is_cancelled() {
+                return Err(error);
+            }
+            self.starts.failed(context.kind().as_str(), &program.words[0], stage, &plain(&error));
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.freed.notified() => {}
+                () = tokio::time::sleep(LOOK.mul_f64(0.5 + fastrand::f64())) => {}
             }
         }
     }
 
-    async fn attempt(&self, context: &JobContext) -> std::io::Result<Attempted> {
-        let mut child = self.command(context).spawn()?;
-        let group = Group::of(&child);
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    async fn try_start(&self, program: &Program, context: &JobContext) -> io::Result<(Guard, Pipes)> {
+        let (pipes, files) = pipes()?;
+        let mut guard = self.guards.take()?;
+        match guard.start(&program.words, program.variables(context), files).await {
+            Ok(()) => Ok((guard, pipes)),
+            Err(Unstarted::Program(error)) => {
+                self.guards.put_back(guard);
+                Err(error)
+            }
+            Err(Unstarted::Guard(error)) => {
+                let message = format!("the process that starts programs has ended: {}", plain(&error));
+                Err(io::Error::other(message))
+            }
+        }
+    }
+
+    /// Feeds a program and listens to it until it has ended, with all it started.
+    async fn attend(
+        &self,
+        program: &Program,
+        mut guard: Guard,
+        pipes: Pipes,
+        context: &JobContext,
+    ) -> Attempted {
         let mut heard = Heard::default();
-        let (status, stopped) = {
-            let mut feeding = std::pin::pin!(feed(stdin, context));
-            let mut listening = std::pin::pin!(heard.listen(stdout, stderr, context));
-            let mut ending = std::pin::pin!(self.end_of(&mut child, &group, context));
+        let (ended, stopped) = {
+            let mut feeding = std::pin::pin!(feed(pipes.stdin, context));
+            let mut listening = std::pin::pin!(heard.listen(pipes.stdout, pipes.stderr, context));
+            let mut ending = std::pin::pin!(program.end_of(&mut guard, context));
             let (mut fed, mut listened) = (false, false);
             let ended = loop {
                 tokio::select! {
@@ -82,22 +174,53 @@ impl Program {
                     () = &mut listening, if !listened => listened = true,
                 }
             };
-            group.kill_rest();
             if !listened {
                 // What comes after that is not waited for.
-                let _ = tokio::time::timeout(LINGER, listening).await;
+                let _ = timeout(LINGER, listening).await;
             }
             ended
         };
-        Ok(attempted(status?, stopped, heard))
+        let status = match ended {
+            Ok(Ended { status, left: 0 }) => {
+                self.guards.put_back(guard);
+                status
+            }
+            Ok(Ended { status, left }) => {
+                tracing::warn!(
+                    name: "processes_left", target: "gristmill::exec", job = %context.id(), left,
+                    "processes that a program has started cannot be killed, such as those of another user"
+                );
+                status
+            }
+            Err(_) => {
+                // Whoever killed it may have been the program.
+                let error = RunError::new(heard.told("the process that guards the program was killed"));
+                return Outcome::Failed { error, after: None }.into();
+            }
+        };
+        if let (Some(code), None) = (verdict::not_started(status), stopped) {
+            let why = heard.told(&format!("exit code {code}"));
+            return self.give_back(program, Stage::Shell, &why, context).await;
+        }
+        self.starts.ran(context.kind().as_str());
+        attempted(status, stopped, heard)
     }
+}
 
-    fn command(&self, context: &JobContext) -> Command {
-        let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]).process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+/// An error without the system's number behind it.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error ").map_or(text.clone(), |(words, _)| words.to_owned())
+}
+
+impl Program {
+    /// What the program gets in its environment, and what it does not.
+    fn variables(&self, context: &JobContext) -> Vec<(String, Option<String>)> {
         let trace = context.metadata().get("traceparent").and_then(|value| value.as_str());
-        for (name, value) in [
+        // A longer one is none, and a variable that the system refuses would keep the job from ever starting.
+        let trace = trace.filter(|text| text.len() <= MAX_TRACE && !text.contains(char::is_control));
+        let removed = self.without.iter().map(|name| (name.clone(), None));
+        let given = [
             ("GRISTMILL_JOB_ID", Some(context.id().to_string())),
             ("GRISTMILL_KIND", Some(context.kind().to_string())),
             ("GRISTMILL_QUEUE", Some(context.queue().to_string())),
@@ -107,14 +230,8 @@ impl Program {
             ("GRISTMILL_IDEMPOTENCY_KEY", Some(context.idempotency_key())),
             ("GRISTMILL_DEADLINE", self.deadline(context)),
             ("GRISTMILL_TRACEPARENT", trace.map(str::to_owned)),
-        ] {
-            match value {
-                // The system's own limit: a variable cannot hold NUL, and metadata may not either.
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command
+        ];
+        removed.chain(given.map(|(name, value)| (name.to_owned(), value))).collect()
     }
 
     fn deadline(&self, context: &JobContext) -> Option<String> {
@@ -122,34 +239,36 @@ impl Program {
         context.deadline().or_else(own).map(|at| at.to_string())
     }
 
-    /// Waits for the end of the leader, and brings it about when it is to stop.
+    /// Waits for the end of the program, and brings it about when it is to stop.
     async fn end_of(
         &self,
-        child: &mut Child,
-        group: &Group,
+        guard: &mut Guard,
         context: &JobContext,
-    ) -> (std::io::Result<ExitStatus>, Option<Stopped>) {
-        let timeout = self.timeout.filter(|_| context.time_left().is_none());
+    ) -> (io::Result<Ended>, Option<Stopped>) {
+        let longest = self.timeout.filter(|_| context.time_left().is_none());
         let told = context.cancellation();
         let too_long = async {
-            match timeout {
-                Some(timeout) => tokio::time::sleep(timeout).await,
+            match longest {
+                Some(longest) => tokio::time::sleep(longest).await,
                 None => std::future::pending().await,
             }
         };
         let stopped = tokio::select! {
-            status = child.wait() => return (status, None),
+            ended = guard.ended() => return (ended, None),
             () = told.cancelled() => Stopped::Told,
-            () = too_long => Stopped::TimedOut(timeout.unwrap_or_default()),
+            () = too_long => Stopped::TimedOut(longest.unwrap_or_default()),
         };
-        group.terminate();
-        if let Ok(status) = tokio::time::timeout(self.grace, child.wait()).await {
-            return (status, Some(stopped));
+        guard.terminate().await;
+        if let Ok(ended) = timeout(self.grace, guard.ended()).await {
+            return (ended, Some(stopped));
         }
-        group.kill();
-        (child.wait().await, Some(stopped))
+        guard.kill().await;
+        (guard.ended().await, Some(stopped))
     }
 }
+
+/// The longest `traceparent` that is passed on.
+const MAX_TRACE: usize = 512;
 
 /// What an end comes to.
 fn attempted(status: ExitStatus, stopped: Option<Stopped>, heard: Heard) -> Attempted {
@@ -164,9 +283,6 @@ fn attempted(status: ExitStatus, stopped: Option<Stopped>, heard: Heard) -> Atte
 }
 
 /// Writes the args. A program that does not read them is no error.
-async fn feed(stdin: Option<ChildStdin>, context: &JobContext) {
-    if let Some(mut stdin) = stdin {
-        let _ = stdin.write_all(context.args().as_bytes()).await;
-        let _ = stdin.shutdown().await;
-    }
+async fn feed(mut stdin: Sender, context: &JobContext) {
+    let _ = stdin.write_all(context.args().as_bytes()).await;
 }

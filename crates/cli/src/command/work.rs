@@ -9,7 +9,7 @@ use gristmill::{JobContext, Worker, WorkerStats, parse_duration};
 
 use crate::config::{CommandLine, WorkConfig};
 use crate::connect::Absent;
-use crate::exec::{self, Program};
+use crate::exec::{self, Program, Runner};
 use crate::failure::{Failure, Result};
 use crate::output::say;
 use crate::setup::Setup;
@@ -25,7 +25,13 @@ use crate::stop::Stop;
 /// without spending an attempt; any other one fails the attempt. On a cancel or a timeout the process group gets
 /// SIGTERM, and SIGKILL after the grace.
 ///
-/// SIGTERM and SIGINT stop gently: nothing new is fetched, what runs has the grace to end. A second one stops at once.
+/// Exit codes 126 and 127, with which shells report a program that cannot be started, give the job back without an
+/// attempt spent, as does a program that the system cannot start: the job runs again some seconds later.
+///
+/// Whatever a program has started ends with it, and everything ends with the worker, by whatever signal that dies.
+///
+/// SIGTERM, SIGINT and SIGHUP stop gently: nothing new is fetched, what runs has the grace to end. A second one stops at
+/// once.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Work {
@@ -103,11 +109,12 @@ impl Work {
             builder = builder.drain();
         }
         let kinds: Vec<String> = programs.keys().cloned().collect();
+        let runner = Arc::new(Runner::start()?);
         for (kind, program) in programs {
-            let program = Arc::new(program);
+            let (program, runner) = (Arc::new(program), runner.clone());
             builder = builder.handle_raw(kind, move |context: JobContext| {
-                let program = program.clone();
-                async move { program.run(context).await }
+                let (program, runner) = (program.clone(), runner.clone());
+                async move { runner.run(&program, context).await }
             });
         }
         let worker = builder.build()?;
@@ -119,7 +126,7 @@ impl Work {
             () = stop.at_once.cancelled() => Err(Failure::failed("stopped at once")
                 .hint("jobs that were running come back when the lease of this worker has expired")),
         };
-        exec::kill_all();
+        runner.leave().await;
         ended
     }
 
@@ -144,11 +151,11 @@ impl Work {
                 }
                 CommandLine::Words(words) => words.clone(),
             };
-            programs.insert(kind.clone(), Program { words, timeout: handler.timeout, grace });
+            programs.insert(kind.clone(), Program { words, timeout: handler.timeout, grace, without: Vec::new() });
         }
         let mut flagged = BTreeMap::new();
         for (kind, command) in &self.exec {
-            let program = Program { words: exec::split(command)?, timeout: None, grace };
+            let program = Program { words: exec::split(command)?, timeout: None, grace, without: Vec::new() };
             if flagged.insert(kind.clone(), program).is_some() {
                 return Err(Failure::usage(format!("kind `{kind}` is given twice")));
             }

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use gristmill::{JobContext, MAX_OUTPUT_BYTES, Output};
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{ChildStderr, ChildStdout};
 
 /// A longer line of standard error is cut into several.
 const MAX_ERROR_LINE: usize = 4 * 1024;
@@ -34,8 +33,8 @@ impl Heard {
     /// What was heard before stays heard.
     pub(super) async fn listen(
         &mut self,
-        stdout: Option<ChildStdout>,
-        stderr: Option<ChildStderr>,
+        stdout: impl AsyncRead + Unpin,
+        stderr: impl AsyncRead + Unpin,
         context: &JobContext,
     ) {
         let Self { last_line, tail } = self;
@@ -99,8 +98,7 @@ impl Pieces {
     }
 }
 
-async fn read(input: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])) {
-    let Some(mut input) = input else { return };
+async fn read(mut input: impl AsyncRead + Unpin, mut take: impl FnMut(&[u8])) {
     let mut buffer = vec![0; 8 * 1024];
     // A stream that cannot be read has ended.
     while let Ok(length @ 1..) = input.read(&mut buffer).await {
@@ -108,7 +106,7 @@ async fn read(input: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])
     }
 }
 
-async fn read_lines(input: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(String)) {
+async fn read_lines(input: impl AsyncRead + Unpin, mut take: impl FnMut(String)) {
     let mut line = Vec::new();
     read(input, |bytes| {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {

@@ -1,7 +1,8 @@
 //! What an exit code means for the job. The codes are those of `sysexits.h` where it has one.
 //!
 //! 0 completed · 75 (EX_TEMPFAIL) retry · 65 (EX_DATAERR) discard · 77 (EX_NOPERM) cancelled · 69 (EX_UNAVAILABLE)
-//! snooze · anything else, and a signal, failed.
+//! snooze · anything else, and a signal, failed. 126 and 127 are no outcome: with them shells and `env` report that they
+//! could not start a program.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -29,6 +30,11 @@ pub(super) fn of(status: ExitStatus, mut heard: Heard) -> Outcome {
             failed(&heard.told(&format!("killed by {signal}")))
         }
     }
+}
+
+/// The code with which a shell reports that it could not start a program: it may not be executed, or is not there.
+pub(super) fn not_started(status: ExitStatus) -> Option<i32> {
+    status.code().filter(|code| matches!(code, 126 | 127))
 }
 
 fn failed(message: &str) -> Outcome {
