@@ -1,6 +1,8 @@
 //! `gristmill.toml`: found upwards from the working directory, or named by `--config`.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use gristmill::parse_duration;
 use serde::{Deserialize, Deserializer};
 
 use crate::failure::{Failure, Result};
+use crate::trust::distrust;
 
 /// The name that is looked for.
 pub(crate) const FILE_NAME: &str = "gristmill.toml";
@@ -29,7 +32,7 @@ pub(crate) const FILE_NAME: &str = "gristmill.toml";
 /// mail = 2
 ///
 /// [work.handlers.checksum]
-/// exec = ["sha256sum"]           # or one text, split into words as a shell would
+/// exec = ["./sum.sh"]            # relative to this file; or one text, split into words as a shell would
 /// timeout = "30s"
 /// ```
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -52,6 +55,9 @@ pub(crate) struct WorkConfig {
     pub(crate) grace: Option<Duration>,
     #[serde(default, deserialize_with = "duration")]
     pub(crate) poll_interval: Option<Duration>,
+    /// Variables that programs do not get.
+    #[serde(default)]
+    pub(crate) without_env: Vec<String>,
     #[serde(default)]
     pub(crate) queues: BTreeMap<String, usize>,
     #[serde(default)]
@@ -88,9 +94,11 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<O
 pub(crate) struct Found {
     pub(crate) config: Config,
     pub(crate) folder: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
 }
 
-/// Reads the named file, or the nearest one upwards from `from`; none is no error.
+/// Reads the named file, or the nearest one upwards from `from`; none is no error. One that was found must be
+/// trustworthy: it names programs to run.
 pub(crate) fn load(named: Option<&Path>, from: &Path) -> Result<Found> {
     let path = match named {
         Some(path) => path.to_owned(),
@@ -99,13 +107,25 @@ pub(crate) fn load(named: Option<&Path>, from: &Path) -> Result<Found> {
             None => return Ok(Found::default()),
         },
     };
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    let unreadable =
+        |error: std::io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    let mut file = File::open(&path).map_err(unreadable)?;
+    if named.is_none()
+        && let Some(why) = distrust(&path, &file)
+    {
+        let message = format!("{} was found, but is not used: {why}", path.display());
+        return Err(Failure::refused(message).hint(format!(
+            "name it if you trust it: --config {}; --config /dev/null uses none",
+            path.display()
+        )));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(unreadable)?;
     let config = toml::from_str(&text).map_err(|error| {
         Failure::usage(format!("{} is not valid: {}", path.display(), describe(&text, &error)))
             .hint("`gristmill help work` shows what it may hold")
     })?;
-    Ok(Found { config, folder: path.parent().map(Path::to_owned) })
+    Ok(Found { config, folder: path.parent().map(Path::to_owned), file: Some(path) })
 }
 
 /// toml shows the line at fault by default; a line may hold a password.

@@ -15,8 +15,8 @@ use crate::failure::{Failure, Result};
 use file::File;
 use server::Server;
 
-/// The store a command uses when none is named.
-pub(crate) const DEFAULT_URL: &str = "sqlite:jobs.db";
+/// The file of the store that a command uses when none is named.
+pub(crate) const DEFAULT_FILE: &str = "jobs.db";
 
 /// What a command does to a store that is not there, or has an older schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

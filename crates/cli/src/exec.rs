@@ -240,11 +240,7 @@ impl Program {
     }
 
     /// Waits for the end of the program, and brings it about when it is to stop.
-    async fn end_of(
-        &self,
-        guard: &mut Guard,
-        context: &JobContext,
-    ) -> (io::Result<Ended>, Option<Stopped>) {
+    async fn end_of(&self, guard: &mut Guard, context: &JobContext) -> (io::Result<Ended>, Option<Stopped>) {
         let longest = self.timeout.filter(|_| context.time_left().is_none());
         let told = context.cancellation();
         let too_long = async {

@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod setup;
 mod stop;
+mod trust;
 mod wire;
 
 use std::process::ExitCode;

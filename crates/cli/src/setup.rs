@@ -1,14 +1,15 @@
 //! What every command starts from: flags over environment over file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gristmill::{Client, did_you_mean};
 
 use crate::config::{self, WorkConfig};
-use crate::connect::{Absent, DEFAULT_URL, Url};
+use crate::connect::{Absent, DEFAULT_FILE, Url};
 use crate::failure::{Failure, Result};
 use crate::log;
+use crate::trust::distrust;
 
 /// The options of every command.
 #[derive(Debug, Args)]
@@ -46,6 +47,9 @@ pub(crate) struct Setup {
     /// The store was named on the command line: neither the default, nor the one that is worked with every day.
     pub(crate) named: bool,
     pub(crate) work: WorkConfig,
+    /// The file that was read, and its folder.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Setup {
@@ -64,14 +68,27 @@ impl Setup {
             (Some(url), _) => Url::parse(url, None)?,
             // A path in the file means the same wherever below it the command is started.
             (None, Some(url)) => Url::parse(url, found.folder.as_deref())?,
-            (None, None) => Url::parse(DEFAULT_URL, None)?,
+            (None, None) => default_url()?,
         };
-        Ok(Self { url, named: flagged, work: found.config.work })
+        let config::Found { config, folder, file } = found;
+        Ok(Self { url, named: flagged, work: config.work, file, folder })
     }
 
     /// A client of the store.
     pub(crate) async fn connect(&self, absent: Absent) -> Result<Client> {
         Ok(Client::new(self.url.open(absent).await?))
+    }
+}
+
+/// The store of a command that names none: a file that is found in the working directory like a configuration file.
+fn default_url() -> Result<Url> {
+    let path = Path::new(DEFAULT_FILE);
+    // One that is not there, or cannot be opened, is the store's to report.
+    let distrusted = std::fs::File::open(path).ok().and_then(|file| distrust(path, &file));
+    match distrusted {
+        None => Url::parse(&format!("sqlite:{DEFAULT_FILE}"), None),
+        Some(why) => Err(Failure::refused(format!("{DEFAULT_FILE} was found, but is not used: {why}"))
+            .hint(format!("if you trust it, name it: --db sqlite:{DEFAULT_FILE}"))),
     }
 }
 

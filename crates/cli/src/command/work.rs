@@ -1,15 +1,18 @@
 //! `work`: runs jobs with programs as handlers.
 
+mod programs;
+mod summary;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use gristmill::{JobContext, Worker, WorkerStats, parse_duration};
+use gristmill::{JobContext, Worker, parse_duration};
 
-use crate::config::{CommandLine, WorkConfig};
+use crate::config::WorkConfig;
 use crate::connect::Absent;
-use crate::exec::{self, Program, Runner};
+use crate::exec::Runner;
 use crate::failure::{Failure, Result};
 use crate::output::say;
 use crate::setup::Setup;
@@ -27,6 +30,9 @@ use crate::stop::Stop;
 ///
 /// Exit codes 126 and 127, with which shells report a program that cannot be started, give the job back without an
 /// attempt spent, as does a program that the system cannot start: the job runs again some seconds later.
+///
+/// Programs inherit the environment of the worker, GRISTMILL_DB with its password included, so that they can enqueue;
+/// --without-env keeps a variable from them.
 ///
 /// Whatever a program has started ends with it, and everything ends with the worker, by whatever signal that dies.
 ///
@@ -53,6 +59,9 @@ pub(crate) struct Work {
     /// How often an idle worker looks for jobs that no notification announced [default: 5s, or 1s where none arrive]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     poll_interval: Option<Duration>,
+    /// Keep this variable of the environment from the programs
+    #[arg(long, value_name = "NAME")]
+    without_env: Vec<String>,
     /// End with code 0 when nothing is left to run in the queues; jobs that are due later are waited for
     #[arg(long)]
     drain: bool,
@@ -72,8 +81,13 @@ Kinds, queues and numbers may stand in gristmill.toml, or the file of --config, 
   [work.queues]
   mail = 4
   [work.handlers.checksum]
-  exec = \"./checksum.sh --fast\"      # or a list of words
-  timeout = \"30s\"";
+  exec = \"./checksum.sh --fast\"      # relative to the file; or a list of words
+  timeout = \"30s\"
+
+A gristmill.toml that is found, and not named by --config, must belong to this user or to root, and others may not
+write to it.
+
+Exit code 1 says that the end of a run could not be stored, or came too late: such jobs run again.";
 
 /// What the killing of a program takes at most.
 const KILL: Duration = Duration::from_millis(500);
@@ -83,7 +97,7 @@ const GRACE: Duration = Duration::from_secs(30);
 impl Work {
     pub(crate) async fn run(self, mut setup: Setup) -> Result<()> {
         let stop = Stop::listen()?;
-        let programs = self.programs(&setup.work)?;
+        let programs = self.programs(&setup)?;
         let lease = self.lease.or(setup.work.lease);
         if let Some(lease) = lease {
             setup.url = setup.url.for_lease(lease);
@@ -118,10 +132,16 @@ impl Work {
             });
         }
         let worker = builder.build()?;
-        say(format_args!("working on {} for {}", setup.url.shown(), kinds.join(", ")));
+        let from = match &setup.file {
+            Some(file) if self.runs_programs_of(&setup.work) => {
+                format!(", with programs of {}", file.display())
+            }
+            _ => String::new(),
+        };
+        say(format_args!("working on {} for {}{from}", setup.url.shown(), kinds.join(", ")));
         let ended = tokio::select! {
             ended = worker.run_until(stop.gently.cancelled()) => {
-                ended.map(|report| say(summary(&report.stats))).map_err(Failure::from)
+                ended.map_err(Failure::from).and_then(|report| summary::conclude(&report))
             }
             () = stop.at_once.cancelled() => Err(Failure::failed("stopped at once")
                 .hint("jobs that were running come back when the lease of this worker has expired")),
@@ -138,56 +158,6 @@ impl Work {
     fn grace(&self, file: &WorkConfig) -> Duration {
         self.grace.or(file.grace).unwrap_or(GRACE)
     }
-
-    /// Flags win over the file, kind by kind.
-    fn programs(&self, file: &WorkConfig) -> Result<BTreeMap<String, Program>> {
-        let grace = self.grace(file);
-        let mut programs = BTreeMap::new();
-        for (kind, handler) in &file.handlers {
-            let words = match &handler.exec {
-                CommandLine::Text(text) => exec::split(text)?,
-                CommandLine::Words(words) if words.is_empty() => {
-                    return Err(Failure::usage(format!("the command of kind `{kind}` is empty")));
-                }
-                CommandLine::Words(words) => words.clone(),
-            };
-            programs.insert(kind.clone(), Program { words, timeout: handler.timeout, grace, without: Vec::new() });
-        }
-        let mut flagged = BTreeMap::new();
-        for (kind, command) in &self.exec {
-            let program = Program { words: exec::split(command)?, timeout: None, grace, without: Vec::new() };
-            if flagged.insert(kind.clone(), program).is_some() {
-                return Err(Failure::usage(format!("kind `{kind}` is given twice")));
-            }
-        }
-        programs.extend(flagged);
-        if programs.is_empty() {
-            return Err(Failure::usage("no kind is given to work on")
-                .hint("add --exec KIND=CMD, or [work.handlers.KIND] in gristmill.toml"));
-        }
-        for program in programs.values() {
-            exec::find(&program.words[0])?;
-        }
-        Ok(programs)
-    }
-}
-
-/// What the worker did, leaving out what did not happen.
-fn summary(stats: &WorkerStats) -> String {
-    let counts = [
-        (stats.completed, "completed"),
-        (stats.failed, "to be tried again"),
-        (stats.snoozed, "snoozed"),
-        (stats.cancelled, "cancelled"),
-        (stats.discarded, "discarded"),
-        (stats.released, "given back"),
-    ];
-    let told: Vec<String> = counts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    if told.is_empty() { "ended: nothing was run".to_owned() } else { format!("ended: {}", told.join(", ")) }
 }
 
 fn kind_command(text: &str) -> std::result::Result<(String, String), String> {

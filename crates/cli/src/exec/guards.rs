@@ -138,6 +138,7 @@ fn own_pid() -> i32 {
 fn is_of_an_attempt(pid: i32) -> bool {
     let is_first = own_pid() == 1;
     !is_first
-        || std::fs::read(format!("/proc/{pid}/environ"))
-            .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|word| word.starts_with(b"GRISTMILL_TOKEN=")))
+        || std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
+            environ.split(|byte| *byte == 0).any(|word| word.starts_with(b"GRISTMILL_TOKEN="))
+        })
 }

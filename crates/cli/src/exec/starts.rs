@@ -138,7 +138,9 @@ impl Starts {
     /// The worker ends; what was over is reported.
     pub(super) fn leave(&self) {
         let kinds: Vec<String> = self.failing().keys().cloned().collect();
-        kinds.iter().for_each(|kind| self.end_if(kind, |entry| entry.worked));
+        for kind in kinds {
+            self.end_if(&kind, |entry| entry.worked);
+        }
     }
 
     fn end_if(&self, kind: &str, is_over: impl FnOnce(&mut Failing) -> bool) {

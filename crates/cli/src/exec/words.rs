@@ -1,5 +1,7 @@
 //! A command line into words, and a program to its file.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -22,11 +24,16 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>> {
 pub(crate) fn find(program: &str) -> Result<PathBuf> {
     let path = Path::new(program);
     if program.contains('/') && path.is_file() {
-        return if may_run(path) {
-            Ok(path.to_owned())
-        } else {
-            Err(Failure::usage(format!("`{program}` may not be executed"))
-                .hint(format!("run `chmod +x {program}`, or name its interpreter, as in `sh {program}`")))
+        if !may_run(path) {
+            return Err(Failure::usage(format!("`{program}` may not be executed"))
+                .hint(format!("run `chmod +x {program}`, or name its interpreter, as in `sh {program}`")));
+        }
+        return match missing_interpreter(path) {
+            None => Ok(path.to_owned()),
+            Some(interpreter) => {
+                let message = format!("`{program}` is a script for `{interpreter}`, which is not there");
+                Err(Failure::usage(message).hint("install it, or correct the first line of the script"))
+            }
         };
     }
     let folders = std::env::var_os("PATH").filter(|_| !program.contains('/')).unwrap_or_default();
@@ -43,6 +50,19 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
 fn may_run(file: &Path) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
 }
+
+/// The interpreter that the first line of a script names, if there is none at that path.
+fn missing_interpreter(script: &Path) -> Option<String> {
+    let mut start = Vec::new();
+    // What cannot be read may still be run.
+    File::open(script).ok()?.take(LONGEST_LINE).read_to_end(&mut start).ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let interpreter = String::from_utf8_lossy(line).split_whitespace().next()?.to_owned();
+    (interpreter.starts_with('/') && !Path::new(&interpreter).exists()).then_some(interpreter)
+}
+
+/// The system reads no more of a first line.
+const LONGEST_LINE: u64 = 256;
 
 #[cfg(test)]
 mod tests {

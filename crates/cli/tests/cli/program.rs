@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use gristmill_testserver::Postgres;
 use serde_json::Value;
@@ -132,5 +133,20 @@ impl From<Output> for Ran {
             stdout: String::from_utf8(output.stdout).expect("it prints UTF-8"),
             stderr: String::from_utf8(output.stderr).expect("it says UTF-8"),
         }
+    }
+}
+
+/// Whether a process runs. A zombie that its parent has not waited for yet runs nothing any more.
+pub(crate) fn runs(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    !status.is_empty() && !status.contains("State:\tZ")
+}
+
+/// Waits for a fact, looking often: it lies in another process, which can only be examined again.
+pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain");
+        std::thread::park_timeout(Duration::from_millis(10));
     }
 }

@@ -65,8 +65,7 @@ impl Channel {
                 return Ok(Some(message));
             }
             let Self { socket, read, files } = self;
-            let received =
-                socket.async_io(Interest::READABLE, || receive_some(socket, read, files)).await?;
+            let received = socket.async_io(Interest::READABLE, || receive_some(socket, read, files)).await?;
             if received == 0 {
                 return Ok(None);
             }
@@ -100,11 +99,7 @@ fn send_some(socket: &UnixStream, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io:
     Ok(sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::empty())?)
 }
 
-fn receive_some(
-    socket: &UnixStream,
-    read: &mut Vec<u8>,
-    files: &mut VecDeque<OwnedFd>,
-) -> io::Result<usize> {
+fn receive_some(socket: &UnixStream, read: &mut Vec<u8>, files: &mut VecDeque<OwnedFd>) -> io::Result<usize> {
     let mut bytes = [0; 4 * 1024];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
