@@ -25,6 +25,7 @@ mod outcome;
 mod query;
 mod retry;
 mod settle;
+mod size;
 mod suggest;
 mod time;
 mod worker;
@@ -72,6 +73,7 @@ pub use outcome::{Decision, Ending, JobError, Outcome, ResultExt, RunError, clas
 pub use query::{Cursor, JobFilter, ListRequest, Order, Page};
 pub use retry::{Backoff, Jitter, RetryPolicy};
 pub use settle::{DISCARD_AFTER_CRASHES, Reason, RunFacts, Settlement, settle, settle_crash};
+pub use size::{MAX_BATCH_BYTES, batch_len, time_for_bytes};
 pub use suggest::did_you_mean;
 pub use time::Timestamp;
 pub use worker::{WorkerId, WorkerRecord};

@@ -12,7 +12,7 @@ mod transaction;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use gristmill_core::{Args, FetchedJob, JobId, Lease, Metadata, Name, NewJob, Priority, Timestamp};
+use gristmill_core::{Args, FetchedJob, JobId, Lease, Metadata, Name, Priority, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ pub(crate) use cancel::{Cancel, StopWhy};
 
 use crate::Client;
 use crate::worker::apart::{AtWork, Working};
+use follow_up::Effects;
 use log::Log;
 pub(crate) use transaction::Left;
 use transaction::Slot;
@@ -49,7 +50,7 @@ pub(crate) struct Attempt {
 #[derive(Debug, Default)]
 struct Notes {
     /// Follow-up jobs, stored if and only if the finish is accepted.
-    effects: Mutex<Vec<NewJob>>,
+    effects: Mutex<Effects>,
     /// Lines that have not been stored yet.
     log: Mutex<Log>,
     transaction: Mutex<Slot>,

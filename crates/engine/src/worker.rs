@@ -27,6 +27,7 @@ mod forecast;
 mod heartbeat;
 mod hints;
 mod incarnation;
+mod lessen;
 pub(crate) mod options;
 mod pace;
 mod plan;

@@ -6,7 +6,7 @@ pub use gristmill_core::{
     AuditReply, Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, ClaimId, Decision,
     EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem,
     FinishReply, FinishRequest, Hint, IdContext, IdSource, Lease, LeaseToken, Listener, Listeners,
-    Maintained, PauseRequest, Place, QueueWant, RecordRequest, Recorded, RegisterWorker, RenewReply,
-    RenewRequest, Reply, RescueReply, Rescued, RunFacts, Settlement, Subscription, VerbRequest, settle,
-    settle_crash,
+    MAX_BATCH_BYTES, Maintained, PauseRequest, Place, QueueWant, RecordRequest, Recorded, RegisterWorker,
+    RenewReply, RenewRequest, Reply, RescueReply, Rescued, RunFacts, Settlement, Subscription, VerbRequest,
+    settle, settle_crash,
 };

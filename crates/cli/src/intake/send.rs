@@ -1,4 +1,4 @@
-//! Lines into the store: a thousand a call, two calls in flight, answers in the order of the lines.
+//! Lines into the store: a thousand or 8 MiB a call, two calls in flight, answers in the order of the lines.
 //!
 //! A thread reads and checks; this task sends. Between them wait at most two batches, so memory is bounded whatever the
 //! length of the stream.
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
+use gristmill::backend::MAX_BATCH_BYTES;
 use gristmill::{Client, Enqueued, Error, ExistingBy, JobId, NewJob, Receipt};
 use tokio::sync::mpsc;
 
@@ -32,11 +33,13 @@ pub(crate) struct Sent {
     pub(crate) invalid: u64,
 }
 
-/// Up to a thousand lines.
+/// Up to a thousand lines, or as many as make a call's worth of bytes.
+#[derive(Default)]
 struct Batch {
     /// Every line in order: a job, or why it is none.
     lines: Vec<(u64, Option<LineError>)>,
     jobs: Vec<NewJob>,
+    bytes: usize,
 }
 
 /// Sends a stream: one that was checked, or one whose invalid lines are left out. Every answer goes to `answered`.
@@ -80,18 +83,18 @@ fn read_all(
     defaults: &Defaults,
     batches: &mpsc::Sender<Batch>,
 ) -> Result<()> {
-    let mut batch = Batch { lines: Vec::new(), jobs: Vec::new() };
+    let mut batch = Batch::default();
     while let Some((number, line)) = lines.next().map_err(|error| interrupted(&error))? {
         match read(line).and_then(|line| defaults.job(client, line)) {
             Ok(job) => {
                 batch.lines.push((number, None));
+                batch.bytes += job.bytes();
                 batch.jobs.push(job);
             }
             Err(error) => batch.lines.push((number, Some(error))),
         }
-        if batch.lines.len() >= BATCH {
-            let full = std::mem::replace(&mut batch, Batch { lines: Vec::new(), jobs: Vec::new() });
-            if batches.blocking_send(full).is_err() {
+        if batch.lines.len() >= BATCH || batch.bytes >= MAX_BATCH_BYTES {
+            if batches.blocking_send(std::mem::take(&mut batch)).is_err() {
                 return Ok(());
             }
         }

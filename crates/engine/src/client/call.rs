@@ -1,5 +1,7 @@
 //! Every call of the backend has a deadline.
 
+use std::time::Duration;
+
 use gristmill_core::{Backend, BackendTx, Call, Error, Lease, RecordRequest, Recorded, Reply};
 
 use super::Client;
@@ -15,7 +17,17 @@ impl Client {
         operation: &'static str,
         start: impl FnOnce(&'a dyn Backend, Call) -> Reply<'a, T>,
     ) -> Result<T, Error> {
-        let deadline = self.0.call_deadline;
+        self.call_for(Duration::ZERO, operation, start).await
+    }
+
+    /// The same, with so much more time for what the call carries.
+    pub(super) async fn call_for<'a, T>(
+        &'a self,
+        more: Duration,
+        operation: &'static str,
+        start: impl FnOnce(&'a dyn Backend, Call) -> Reply<'a, T>,
+    ) -> Result<T, Error> {
+        let deadline = self.0.call_deadline.saturating_add(more);
         let reply = start(&*self.0.backend, Call::new().within(deadline));
         answer(deadline, operation, reply).await.map_err(Error::from)
     }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use gristmill_core::{
-    Args, Enqueue, EnqueueRequest, Enqueued, Error, ErrorKind, Event, EventKind, Job, JobOptions, NewJob,
+    Args, BackendError, BackendErrorKind, Enqueue, EnqueueRequest, Enqueued, Error, ErrorKind, Event,
+    EventKind, Job, JobOptions, NewJob, time_for_bytes,
 };
 
 use super::{Client, Receipt};
@@ -105,8 +106,13 @@ impl Client {
     pub(super) async fn send(&self, jobs: Vec<NewJob>) -> Result<Vec<Receipt>, Error> {
         let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
         let events = self.events_of(&jobs);
+        let time = time_for_bytes(jobs.iter().map(NewJob::bytes).sum());
         let request = EnqueueRequest::new(jobs);
-        let reply = self.call("enqueue", |backend, call| backend.enqueue(call, request)).await?;
+        let reply = self.call_for(time, "enqueue", |backend, call| backend.enqueue(call, request)).await?;
+        if reply.jobs.len() != ids.len() {
+            let message = format!("`enqueue` answered {} of {} jobs", reply.jobs.len(), ids.len());
+            return Err(BackendError::new(BackendErrorKind::Internal, message).maybe_stored().into());
+        }
         let receipts: Vec<_> =
             ids.into_iter().zip(reply.jobs).map(|(id, enqueued)| Receipt::new(id, enqueued)).collect();
         for (event, receipt) in events.iter().zip(&receipts) {

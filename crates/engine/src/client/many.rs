@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use gristmill_core::{Enqueue, Error, Job, NewJob};
+use gristmill_core::{Enqueue, Error, Job, NewJob, batch_len};
 
 use super::{Client, Receipt};
 
@@ -24,7 +24,7 @@ pub struct PartlyEnqueued {
 }
 
 impl Client {
-    /// Stores many jobs, a thousand a call, in their order. All are checked before the first one is sent.
+    /// Stores many jobs, a thousand or 8 MiB a call, in their order. All are checked before the first one is sent.
     ///
     /// One answer a job; a job that the store does not take is answered
     /// [`Refused`](gristmill_core::Enqueued::Refused) and does not affect its neighbours. Each call is stored
@@ -55,7 +55,7 @@ impl Client {
         }
     }
 
-    /// Stores jobs that were [prepared](Self::prepare), a thousand a call. Repeating it with the same jobs is harmless:
+    /// Stores jobs that were [prepared](Self::prepare), a thousand or 8 MiB a call. Repeating it with the same jobs is harmless:
     /// those that are there answer [`Existing`](gristmill_core::Enqueued::Existing) by their id.
     ///
     /// # Errors
@@ -72,7 +72,8 @@ impl Client {
         }
         let mut receipts = Vec::with_capacity(jobs.len());
         while !jobs.is_empty() {
-            let later = jobs.split_off(jobs.len().min(CHUNK));
+            let count = batch_len(jobs.iter().map(NewJob::bytes), CHUNK);
+            let later = jobs.split_off(count);
             // A copy stays, so that the caller can send the same ids again after a failure.
             match self.send(jobs.clone()).await {
                 Ok(answers) => receipts.extend(answers),

@@ -9,6 +9,7 @@ use gristmill_core::{
     BoxFuture, Decision, Ending, FetchedJob, FinishItem, JobSpec, Outcome, RunError, format_duration,
 };
 
+use super::lessen::Kept;
 use crate::context::StopWhy;
 use crate::handler::panicked::panicked;
 use crate::handler::route::{RetryDelay, Start};
@@ -31,8 +32,10 @@ pub(crate) struct Ended {
     pub(crate) item: FinishItem,
     pub(crate) spec: Arc<JobSpec>,
     pub(crate) attempt: u16,
-    /// The store refused what it was; it is a plain failure now.
-    pub(crate) plain: bool,
+    /// How much of it is left to be stored.
+    pub(crate) kept: Kept,
+    /// How often it failed alone.
+    pub(crate) tries: u32,
 }
 
 /// The running code of a handler.
@@ -111,7 +114,14 @@ impl Ended {
         let attempt = context.attempt_state();
         let mut item = FinishItem::new(attempt.job.lease.clone(), decision, ending);
         item.started_at = Some(attempt.started_at);
-        Self { lane, item, spec: attempt.job.spec.clone(), attempt: attempt.job.attempt, plain: false }
+        Self {
+            lane,
+            item,
+            spec: attempt.job.spec.clone(),
+            attempt: attempt.job.attempt,
+            kept: Kept::All,
+            tries: 0,
+        }
     }
 
     /// The end of an attempt whose code was dropped.
@@ -160,7 +170,8 @@ impl Ended {
             attempt: job.attempt,
             spec: job.spec,
             item: FinishItem::new(job.lease, decision, ending),
-            plain: false,
+            kept: Kept::All,
+            tries: 0,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use gristmill_core::{BackendErrorKind, FetchReply, FetchRequest};
+use gristmill_core::{BackendErrorKind, FetchReply, FetchRequest, FetchedJob, MAX_BATCH_BYTES};
 use tokio::time::Instant;
 
 use super::call::{Trouble, answer};
@@ -24,6 +24,8 @@ use super::shared::Shared;
 
 /// Waiting for more slots never takes longer than this.
 const LONGEST_GATHERING: Duration = Duration::from_millis(2);
+/// The args that a fetch brings at most, by those of the fetch before.
+const FETCHED_BYTES: usize = 4 * MAX_BATCH_BYTES;
 /// A store that answers faster than this need not be spared.
 const CHEAP_FETCH: Duration = Duration::from_micros(500);
 
@@ -41,6 +43,25 @@ struct Fetcher {
     forecast: Forecast,
     /// How many fetches the backend serves side by side with profit.
     abreast: usize,
+    size: JobSize,
+}
+
+/// How large the jobs of the latest fetch were: a fetch ends at bytes as well as at a number of jobs.
+#[derive(Debug, Default)]
+struct JobSize(usize);
+
+impl JobSize {
+    fn learn(&mut self, jobs: &[FetchedJob]) {
+        // A few say enough of all.
+        let few = jobs.iter().step_by(jobs.len().div_ceil(16).max(1));
+        if let Some(size) = few.map(|job| job.spec.args.as_bytes().len()).max() {
+            self.0 = size;
+        }
+    }
+
+    fn batch(&self) -> usize {
+        (FETCHED_BYTES / self.0.max(1)).max(1)
+    }
 }
 
 /// An answer, the plan it is for, and how long it took.
@@ -82,7 +103,8 @@ impl Fetcher {
         let forecast = Forecast::new(&shared.slots, lanes);
         let abreast = shared.backend().fetches_abreast().max(1);
         let (is_deep, last_took) = (vec![false; lanes], Duration::ZERO);
-        Self { shared, incarnation, look_at, first: 0, last_took, is_deep, forecast, abreast }
+        let size = JobSize::default();
+        Self { shared, incarnation, look_at, first: 0, last_took, is_deep, forecast, abreast, size }
     }
 
     /// How many fetches may be in flight.
@@ -104,6 +126,7 @@ impl Fetcher {
         self.last_took = took;
         self.forecast.fetched(took);
         self.note(&reply);
+        self.size.learn(&reply.jobs);
         let jobs = plan.assign(reply.jobs);
         let is_over = self.shared.control.stopping.is_cancelled() || self.incarnation.gone.is_cancelled();
         if is_over || self.incarnation.is_fenced() {
@@ -134,7 +157,7 @@ impl Fetcher {
                 if self.shared.slots.used() < capacity {
                     self.gather(capacity).await;
                     self.first = self.first.wrapping_add(1);
-                    if let Some(plan) = Plan::make(&self.shared, self.first, &ahead) {
+                    if let Some(plan) = Plan::make(&self.shared, self.first, &ahead, self.size.batch()) {
                         return plan;
                     }
                 }
@@ -231,11 +254,13 @@ async fn send(
 ) -> Option<Fetched> {
     let lock = || trouble.lock().unwrap_or_else(PoisonError::into_inner);
     let claim = InFlight::begin(shared).await;
+    // What one claim holds may be too much for the usual deadline, and a repeat gets the same jobs.
+    let mut deadline = shared.call_deadline();
     loop {
         let sent = Instant::now();
         let request = FetchRequest::new(incarnation.id, claim.id, plan.wants());
-        let call = shared.backend().fetch(shared.call(), request);
-        let error = match answer(shared.call_deadline(), "fetch", call).await {
+        let call = shared.backend().fetch(shared.call().within(deadline), request);
+        let error = match answer(deadline, "fetch", call).await {
             Ok(reply) => {
                 lock().over();
                 claim.granted(reply.jobs.len());
@@ -247,6 +272,9 @@ async fn send(
         if error.kind() == BackendErrorKind::WorkerGone {
             incarnation.gone.cancel();
             return None;
+        }
+        if error.kind() == BackendErrorKind::TimedOut {
+            deadline = (deadline * 2).min(shared.options.lease.max(shared.call_deadline()));
         }
         let delay = lock().failed(&error);
         tokio::select! {

@@ -1,10 +1,9 @@
 //! Ends on their way to the store: those that wait for a call, and those of the calls in flight.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use gristmill_core::{Decision, FinishItem, Finished, RetryPolicy, RunError};
+use gristmill_core::{FinishItem, Finished, JobId, MAX_BATCH_BYTES, batch_len};
 use tokio::sync::Notify;
 
 use super::attempt::Ended;
@@ -13,8 +12,8 @@ use super::attempt::Ended;
 const BATCH: usize = 4_000;
 /// What is handed over, or was too much for the store, goes in calls of at most so many.
 pub(super) const SMALL_BATCH: usize = 1_000;
-/// The most bytes of outputs for which hand-overs share a call.
-const OUTPUT_BYTES: usize = 16 * 1024 * 1024;
+/// A call the store finds fault with is repeated as it is this often before its items are tried one by one.
+const TRIES_BEFORE_ISOLATION: u32 = 2;
 /// Busy ends beyond this many hold up fetches: else a worker whose every job meets the lock would collect them without
 /// bound.
 const MOST_BUSY: usize = 4_000;
@@ -26,29 +25,50 @@ pub(super) enum Line {
     New,
     /// Ends that answered [`Finished::Busy`].
     Busy,
+    /// Ends that failed alone while the store answered other calls: each goes by itself.
+    Apart,
+}
+
+/// The ends of one call.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) items: Vec<FinishItem>,
+    pub(super) bytes: usize,
+    /// How often these failed alone before.
+    pub(super) tries: u32,
 }
 
 /// Ends on their way to the store.
 #[derive(Debug, Default)]
 pub(crate) struct Finishes {
     inside: Mutex<Inside>,
-    bells: [Notify; 2],
+    bells: [Notify; 3],
     emptied: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Inside([Ends; 2]);
+struct Inside([Ends; 3]);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ends {
-    /// As they were handed over, each at most a call's worth.
-    waiting: VecDeque<Vec<Ended>>,
+    /// As they were handed over, each at most a call's worth, and how many bytes they are.
+    waiting: VecDeque<(Vec<Ended>, usize)>,
     in_flight: Vec<Ended>,
+    /// How many a call has at most: fewer after one that failed, and more again after each that did not.
+    most: usize,
+    /// Calls in a row that failed.
+    failures: u32,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), in_flight: Vec::new(), most: BATCH, failures: 0 }
+    }
 }
 
 impl Ends {
     fn waiting(&self) -> usize {
-        self.waiting.iter().map(Vec::len).sum()
+        self.waiting.iter().map(|(ended, _)| ended.len()).sum()
     }
 
     fn len(&self) -> usize {
@@ -57,12 +77,43 @@ impl Ends {
 
     fn push_all(&mut self, ended: Vec<Ended>) {
         let mut rest = ended;
-        while rest.len() > SMALL_BATCH {
-            let later = rest.split_off(SMALL_BATCH);
-            self.waiting.push_back(std::mem::replace(&mut rest, later));
+        while !rest.is_empty() {
+            let count = batch_len(rest.iter().map(|ended| ended.item.bytes()), SMALL_BATCH);
+            let later = rest.split_off(count);
+            let part = std::mem::replace(&mut rest, later);
+            let bytes = bytes_of(&part);
+            self.waiting.push_back((part, bytes));
         }
-        self.waiting.push_back(rest);
     }
+
+    /// The next call's worth.
+    fn take(&mut self, most: usize) -> Vec<Ended> {
+        let Some((mut batch, mut bytes)) = self.waiting.pop_front() else { return Vec::new() };
+        if batch.len() > most {
+            self.put_back(batch.split_off(most));
+            return batch;
+        }
+        batch.reserve(self.waiting().min(most - batch.len()));
+        while let Some((next, more)) = self.waiting.front()
+            && batch.len() + next.len() <= most
+            && bytes + more <= MAX_BATCH_BYTES
+        {
+            bytes += more;
+            batch.extend(self.waiting.pop_front().unwrap_or_default().0);
+        }
+        batch
+    }
+
+    fn put_back(&mut self, ended: Vec<Ended>) {
+        if !ended.is_empty() {
+            let bytes = bytes_of(&ended);
+            self.waiting.push_front((ended, bytes));
+        }
+    }
+}
+
+fn bytes_of(ended: &[Ended]) -> usize {
+    ended.iter().map(|ended| ended.item.bytes()).sum()
 }
 
 impl Inside {
@@ -120,45 +171,64 @@ impl Finishes {
         let mut inside = self.inside();
         let ends = inside.of(line);
         if ends.in_flight.is_empty() {
-            let mut batch = ends.waiting.pop_front().unwrap_or_default();
-            let room = ends.waiting().min(BATCH - batch.len());
-            batch.reserve(room);
-            let mut bytes = output_bytes(&batch);
-            while let Some(next) = ends.waiting.front()
-                && batch.len() + next.len() <= BATCH
-            {
-                bytes += output_bytes(next);
-                if bytes > OUTPUT_BYTES {
-                    break;
-                }
-                batch.extend(ends.waiting.pop_front().unwrap_or_default());
-            }
-            ends.in_flight = batch;
+            let most = if line == Line::Apart { 1 } else { ends.most };
+            ends.in_flight = ends.take(most);
         }
         ends.in_flight.len()
     }
 
-    pub(super) fn items(&self, line: Line, range: Range<usize>) -> Vec<FinishItem> {
-        self.inside().of(line).in_flight[range].iter().map(|ended| ended.item.clone()).collect()
+    /// The batch in flight.
+    pub(super) fn batch(&self, line: Line) -> Batch {
+        let mut inside = self.inside();
+        let ended = &inside.of(line).in_flight;
+        Batch {
+            items: ended.iter().map(|ended| ended.item.clone()).collect(),
+            bytes: bytes_of(ended),
+            tries: ended.iter().map(|ended| ended.tries).max().unwrap_or(0),
+        }
     }
 
-    /// Puts a plain failure in the place of an end the store refuses; says whether that was done before.
-    pub(super) fn make_plain(&self, line: Line, at: usize, message: &str) -> bool {
+    /// The call succeeded.
+    pub(super) fn succeeded(&self, line: Line) {
         let mut inside = self.inside();
-        let ended = &mut inside.of(line).in_flight[at];
-        if ended.plain {
-            return true;
-        }
-        ended.plain = true;
-        let old = &ended.item;
-        let delay = match old.decision {
-            Decision::RetryAfter(delay) => delay,
-            _ => RetryPolicy::default().delay(ended.attempt, 0.5),
-        };
-        let mut item = FinishItem::fail(old.lease.clone(), delay, RunError::new(message));
-        item.started_at = old.started_at;
-        ended.item = item;
-        false
+        let ends = inside.of(line);
+        ends.failures = 0;
+        ends.most = (ends.most * 2).min(BATCH);
+    }
+
+    /// The call failed: how often in a row, and whether it is worth a repeat as it is.
+    pub(super) fn failed(&self, line: Line) -> (u32, bool) {
+        let mut inside = self.inside();
+        let ends = inside.of(line);
+        ends.failures += 1;
+        (ends.failures, ends.failures <= TRIES_BEFORE_ISOLATION && ends.most == BATCH)
+    }
+
+    /// The next calls have half as many items as this one.
+    pub(super) fn halve(&self, line: Line) {
+        let mut inside = self.inside();
+        let ends = inside.of(line);
+        ends.most = (ends.in_flight.len() / 2).max(1);
+        let later = ends.in_flight.split_off(ends.most);
+        ends.put_back(later);
+    }
+
+    /// The one end in flight failed alone: from now on it goes apart from all others.
+    pub(super) fn set_apart(&self, line: Line) {
+        let mut inside = self.inside();
+        let mut ended = std::mem::take(&mut inside.of(line).in_flight);
+        inside.of(line).failures = 0;
+        ended.iter_mut().for_each(|ended| ended.tries += 1);
+        inside.of(Line::Apart).push_all(ended);
+        drop(inside);
+        self.bells[Line::Apart as usize].notify_one();
+    }
+
+    /// Leaves out a part of the one end in flight; says which, and of which job. `None` when nothing is left to leave out.
+    pub(super) fn lessen(&self, line: Line, why: &str) -> Option<(&'static str, JobId)> {
+        let mut inside = self.inside();
+        let ended = inside.of(line).in_flight.first_mut()?;
+        ended.lessen(why).map(|left_out| (left_out, ended.item.lease.job))
     }
 
     /// Takes the batch in flight off its line: the ends with their answers. Those that are busy go to the end of their line.
@@ -187,11 +257,6 @@ impl Finishes {
     }
 }
 
-fn output_bytes(batch: &[Ended]) -> usize {
-    let outputs = batch.iter().filter_map(|ended| ended.item.output.as_ref());
-    outputs.map(|output| output.as_bytes().len()).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -201,6 +266,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::worker::lessen::Kept;
 
     /// Ends that are handed over together, with outputs of so many bytes.
     fn hand_over(count: usize, bytes: usize) -> Vec<Ended> {
@@ -212,7 +278,7 @@ mod tests {
             let lease = Lease { job, run, claim: ClaimId(1), token: LeaseToken(1), place: Place::default() };
             let mut item = FinishItem::complete(lease);
             item.output.clone_from(&output);
-            Ended { lane: 0, item, spec: spec.clone(), attempt: 1, plain: false }
+            Ended { lane: 0, item, spec: spec.clone(), attempt: 1, kept: Kept::All, tries: 0 }
         };
         (0..count).map(|place| end(u32::try_from(place).unwrap() + 1)).collect()
     }
@@ -238,13 +304,30 @@ mod tests {
     }
 
     #[test]
-    fn hand_overs_share_calls_of_less_than_16_mib_of_outputs() {
+    fn calls_end_at_their_bytes() {
         let finishes = Finishes::default();
         for _ in 0..5 {
-            finishes.push_all(hand_over(8, 1024 * 1024));
+            finishes.push_all(hand_over(3, 1024 * 1024));
         }
         finishes.push_all(hand_over(20, 1024 * 1024));
-        assert_eq!(calls(&finishes), [16, 16, 8, 20], "what is handed over together stays together");
+        let calls = calls(&finishes);
+        assert!(calls.iter().all(|count| *count < 8), "{calls:?}");
+        assert_eq!(calls.iter().sum::<usize>(), 35);
+    }
+
+    #[test]
+    fn a_call_that_fails_is_halved_down_to_one_end() {
+        let finishes = Finishes::default();
+        finishes.push_all(hand_over(8, 0));
+        let mut sizes = Vec::new();
+        for _ in 0..4 {
+            sizes.push(finishes.begin(Line::New));
+            finishes.halve(Line::New);
+        }
+        assert_eq!(sizes, [8, 4, 2, 1]);
+        finishes.set_apart(Line::New);
+        finishes.succeeded(Line::New);
+        assert_eq!((finishes.begin(Line::New), finishes.begin(Line::Apart), finishes.len()), (1, 1, 8));
     }
 
     #[test]

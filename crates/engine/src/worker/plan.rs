@@ -17,10 +17,10 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Takes units for the hungry lanes, beginning with lane `first`: as many as there are free slots, and as many more as
-    /// `ahead` says. `None` when there are none.
-    pub(crate) fn make(shared: &Arc<Shared>, first: usize, ahead: &Ahead) -> Option<Self> {
+    /// `ahead` says, at most `most`. `None` when there are none.
+    pub(crate) fn make(shared: &Arc<Shared>, first: usize, ahead: &Ahead, most: usize) -> Option<Self> {
         let count = shared.options.queues.len();
-        let mut left = shared.options.fetch_batch;
+        let mut left = shared.options.fetch_batch.min(most);
         let mut lanes = Vec::with_capacity(count);
         for lane in (0..count).map(|lane| (lane + first) % count) {
             if left == 0 || !shared.appetite.is_hungry(lane) {

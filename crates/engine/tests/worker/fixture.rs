@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{Clock, JobId, JobOptions, JobRecord, JobState, Timestamp};
+use gristmill_core::{
+    BackendErrorKind, Clock, FinishItem, JobId, JobOptions, JobRecord, JobState, Timestamp,
+};
 use gristmill_engine::{Client, Worker, WorkerBuilder, WorkerHandle, WorkerReport};
 use gristmill_memory::Memory;
 use gristmill_testkit::FaultyBackend;
@@ -53,6 +55,18 @@ impl Fixture {
     /// A store that does not end more runs than this in one call.
     pub(crate) fn bearing(bears: usize) -> Self {
         Self::of_ledger(|ledger| ledger.bearing(bears))
+    }
+
+    /// A store that refuses ends by what they hold.
+    pub(crate) fn objecting(
+        objects: impl Fn(&[FinishItem]) -> Option<BackendErrorKind> + Send + Sync + 'static,
+    ) -> Self {
+        Self::of_ledger(|ledger| ledger.objecting(Box::new(objects)))
+    }
+
+    /// A store that takes so long for ends.
+    pub(crate) fn slow(takes: impl Fn(&[FinishItem]) -> Duration + Send + Sync + 'static) -> Self {
+        Self::of_ledger(|ledger| ledger.slow(Box::new(takes)))
     }
 
     fn of_ledger(shape: impl FnOnce(Ledger) -> Ledger) -> Self {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use gristmill_core::{
     AuditReply, Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, Capabilities,
@@ -15,13 +16,25 @@ use gristmill_core::{
 /// What was committed.
 pub(crate) type Lines = Arc<Mutex<Vec<String>>>;
 
+/// What a store objects to in the ends of a call.
+pub(crate) type Objection = dyn Fn(&[FinishItem]) -> Option<BackendErrorKind> + Send + Sync;
+/// How long a store takes for them.
+pub(crate) type Slowness = dyn Fn(&[FinishItem]) -> Duration + Send + Sync;
+
 /// A store with a ledger beside it.
-#[derive(Debug)]
 pub(crate) struct Ledger {
     inner: Arc<dyn Backend>,
     lines: Lines,
     abreast: usize,
     bears: usize,
+    objects: Box<Objection>,
+    takes: Box<Slowness>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Ledger").field(&self.inner).finish()
+    }
 }
 
 /// The lines of one transaction: the driver's type.
@@ -36,7 +49,9 @@ impl Draft {
 
 impl Ledger {
     pub(crate) fn new(inner: Arc<dyn Backend>, lines: Lines) -> Self {
-        Self { inner, lines, abreast: 1, bears: usize::MAX }
+        let (objects, takes) =
+            (Box::new(|_: &[FinishItem]| None), Box::new(|_: &[FinishItem]| Duration::ZERO));
+        Self { inner, lines, abreast: 1, bears: usize::MAX, objects, takes }
     }
 
     /// The same, as a store that gains by this many fetches side by side.
@@ -47,6 +62,16 @@ impl Ledger {
     /// The same, as a store that does not end more runs than this within the time a call has.
     pub(crate) fn bearing(self, bears: usize) -> Self {
         Self { bears, ..self }
+    }
+
+    /// The same, as a store that refuses ends by what they hold.
+    pub(crate) fn objecting(self, objects: Box<Objection>) -> Self {
+        Self { objects, ..self }
+    }
+
+    /// The same, as a store that takes its time.
+    pub(crate) fn slow(self, takes: Box<Slowness>) -> Self {
+        Self { takes, ..self }
     }
 }
 
@@ -128,7 +153,15 @@ impl Backend for Ledger {
             let error = BackendError::new(BackendErrorKind::TimedOut, "the deadline passed");
             return Box::pin(async { Err(error) });
         }
-        self.inner.finish(call, request)
+        if let Some(kind) = (self.objects)(&request.items) {
+            let error = BackendError::new(kind, "the ledger objects").maybe_stored();
+            return Box::pin(async { Err(error) });
+        }
+        let pause = (self.takes)(&request.items);
+        Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            self.inner.finish(call, request).await
+        })
     }
 
     delegate! {

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod apart;
+mod bytes;
 mod faults;
 mod fixture;
 mod idle;

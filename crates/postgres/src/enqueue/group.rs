@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use gristmill_core::{Call, EnqueueReply, Enqueued, NewJob, Timestamp};
+use gristmill_core::{Call, EnqueueReply, Enqueued, MAX_BATCH_BYTES, NewJob, Timestamp};
 use tokio::sync::oneshot;
 
 use super::{Item, Stored, items, learn_clock, store, tell_stored};
@@ -33,6 +33,8 @@ const GATHERING: u32 = 16;
 const LONGEST_GATHERING: Duration = Duration::from_micros(500);
 /// A larger call gains nothing from company.
 const MOST_JOBS_A_CALL: usize = 100;
+/// And of so many bytes.
+const MOST_BYTES_A_CALL: usize = MAX_BATCH_BYTES / 8;
 /// Jobs of one statement at most.
 const MOST_JOBS: usize = 1_000;
 /// Whoever waits longer than this goes alone: the statements under way may be held up by a lock.
@@ -61,6 +63,7 @@ struct Waiting {
     now: Option<Timestamp>,
     jobs: Vec<NewJob>,
     queues: Vec<i32>,
+    bytes: usize,
     caller: oneshot::Sender<Turn>,
 }
 
@@ -96,7 +99,7 @@ impl Groups {
         jobs: Vec<&NewJob>,
         queues: Vec<i32>,
     ) -> Answer<EnqueueReply> {
-        if jobs.len() > MOST_JOBS_A_CALL {
+        if jobs.len() > MOST_JOBS_A_CALL || bytes_of(&jobs) > MOST_BYTES_A_CALL {
             return alone(inner, call, &items(&jobs, &queues), None).await;
         }
         let (number, turn) = match self.enter(inner, call, &jobs, &queues) {
@@ -119,9 +122,10 @@ impl Groups {
         let (caller, turn) = oneshot::channel();
         state.calls += 1;
         let number = state.calls;
+        let bytes = bytes_of(jobs);
         let jobs = jobs.iter().copied().cloned().collect();
         let queues = queues.to_vec();
-        state.waiting.push_back(Waiting { call: number, now: call.now, jobs, queues, caller });
+        state.waiting.push_back(Waiting { call: number, now: call.now, jobs, queues, bytes, caller });
         if state.begins() {
             state.in_flight += 1;
             drop(state);
@@ -154,13 +158,15 @@ impl Groups {
     fn take(&self) -> Vec<Waiting> {
         let mut state = self.lock();
         let mut group: Vec<Waiting> = Vec::new();
-        let mut jobs = 0;
+        let (mut jobs, mut bytes) = (0, 0);
         while let Some(next) = state.waiting.pop_front() {
             if next.caller.is_closed() {
                 continue;
             }
             jobs += next.jobs.len();
-            if jobs > MOST_JOBS || group.first().is_some_and(|first| first.now != next.now) {
+            bytes += next.bytes;
+            let is_full = jobs > MOST_JOBS || bytes > MAX_BATCH_BYTES;
+            if is_full || group.first().is_some_and(|first| first.now != next.now) {
                 state.waiting.push_front(next);
                 break;
             }
@@ -187,6 +193,10 @@ impl Groups {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bytes_of(jobs: &[&NewJob]) -> usize {
+    jobs.iter().map(|job| job.bytes()).sum()
 }
 
 impl State {

@@ -1,0 +1,116 @@
+//! What is kept of an end that the store refuses: the outcome first.
+//!
+//! Words go before anything else, whatever the store's objection is: they are cut, then the output is replaced by a note,
+//! then both are left out. None of that changes what becomes of the job. Follow-up jobs that cannot be stored are a refusal
+//! of the attempt, which then fails; a cancelled or discarded job stays one without them.
+
+use std::time::Duration;
+
+use gristmill_core::{Decision, Ending, FinishItem, Output, RetryPolicy, RunError};
+
+use super::attempt::Ended;
+
+/// How long texts are that any store takes.
+const SHORT_BYTES: usize = 200;
+
+/// How much of an end is left to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Kept {
+    /// What the attempt came to, in full.
+    #[default]
+    All,
+    ShortWords,
+    NoOutput,
+    NoWords,
+    NoEffects,
+    /// The least: nothing is left to leave out.
+    Least,
+}
+
+impl Ended {
+    /// Leaves the next part out, and says which; `None` when there is none. `why` is the store's objection.
+    pub(crate) fn lessen(&mut self, why: &str) -> Option<&'static str> {
+        let why = short(why);
+        loop {
+            let (next, left_out) = match self.kept {
+                Kept::All => (Kept::ShortWords, shorten_words(&mut self.item).then_some("long words")),
+                Kept::ShortWords => {
+                    (Kept::NoOutput, replace_output(&mut self.item, &why).then_some("output"))
+                }
+                Kept::NoOutput => (Kept::NoWords, leave_words(&mut self.item).then_some("all words")),
+                Kept::NoWords => (Kept::NoEffects, self.leave_effects(&why).then_some("follow-up jobs")),
+                Kept::NoEffects => (Kept::Least, self.fail_instead(&why).then_some("success")),
+                Kept::Least => return None,
+            };
+            self.kept = next;
+            if left_out.is_some() {
+                return left_out;
+            }
+        }
+    }
+
+    fn leave_effects(&mut self, why: &str) -> bool {
+        let count = std::mem::take(&mut self.item.effects).len();
+        if count == 0 {
+            return false;
+        }
+        let message = format!("the store refused the {count} follow-up jobs: {why}");
+        match self.item.decision {
+            Decision::Complete => self.fail(&message),
+            _ => self.item.reason = Some(message),
+        }
+        true
+    }
+
+    /// A success that cannot be stored even without words is tried again.
+    fn fail_instead(&mut self, why: &str) -> bool {
+        let completes = self.item.decision == Decision::Complete;
+        if completes {
+            self.fail(&format!("the store refused the end of the run: {why}"));
+        }
+        completes
+    }
+
+    fn fail(&mut self, message: &str) {
+        let delay: Duration = RetryPolicy::default().delay(self.attempt, 0.5);
+        self.item.decision = Decision::RetryAfter(delay);
+        self.item.ending = Ending::Failed;
+        self.item.output = None;
+        self.item.error = Some(RunError::new(message));
+    }
+}
+
+fn shorten_words(item: &mut FinishItem) -> bool {
+    let mut changed = false;
+    if let Some(error) = &mut item.error {
+        let shorter = RunError::new(short(&error.message));
+        changed |= shorter != *error;
+        *error = shorter;
+    }
+    if let Some(reason) = &mut item.reason {
+        let shorter = short(reason);
+        changed |= shorter != *reason;
+        *reason = shorter;
+    }
+    changed
+}
+
+fn replace_output(item: &mut FinishItem, why: &str) -> bool {
+    let has_output = item.output.is_some();
+    if has_output {
+        let note = serde_json::json!({ "gristmill_output_error": why });
+        item.output = Some(Output::from_json(note.to_string()));
+    }
+    has_output
+}
+
+fn leave_words(item: &mut FinishItem) -> bool {
+    let had_some = item.error.take().is_some() | item.reason.take().is_some();
+    item.output.take().is_some() | had_some
+}
+
+/// The beginning of a text, in characters that every encoding has.
+fn short(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    text.chars().take(SHORT_BYTES).map(plain).collect()
+}
