@@ -21,6 +21,7 @@ CREATE TABLE gristmill.queues (
     pause_reason text,
     paused_by    text
 );
+CREATE INDEX queues_paused ON gristmill.queues (queue) WHERE paused_at IS NOT NULL;
 
 -- Written once, apart from an operator's update. `options` is what few jobs have, as JSON: unique key, timeout, retry,
 -- retention, tags, metadata; NULL for none. With eight columns the bitmap of NULLs costs no row a byte.

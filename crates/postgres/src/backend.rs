@@ -17,7 +17,7 @@ use crate::call::Effect;
 use crate::handle::Postgres;
 use crate::{
     diagnose, enqueue, fetch, finish, inspect, lease, list, maintain, migrate, numbers, operate, pause,
-    progress, prune, transaction,
+    progress, promote, prune, transaction,
 };
 
 /// Runs an operation of a module, which takes what the process shares, the call and the request; by `run`, or by the method
@@ -129,7 +129,7 @@ impl Backend for Postgres {
     }
 
     fn promote(&self, call: Call, limit: usize) -> Reply<'_, Maintained> {
-        ask!(self, call, Write, limit, maintain::promote)
+        ask!(self, call, Write, limit, promote::promote)
     }
 
     fn rescue(&self, call: Call, limit: usize) -> Reply<'_, RescueReply> {

@@ -30,7 +30,7 @@ use round::{Round, rounds};
 pub(crate) use turn::Turns;
 
 pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<FetchReply> {
-    let _in_flight = inner.renewals.fetch_begins(request.worker, request.claim);
+    let in_flight = inner.renewals.fetch_begins(request.worker, request.claim);
     let (reply, bad) = match attempt(inner, call, request).await {
         // Another call with this number came first; now its claim can be seen.
         Err(fail) if fail.is_unique_violation() => attempt(inner, call, request).await?,
@@ -39,6 +39,7 @@ pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> 
     if !bad.is_empty() {
         set_aside(inner, call, &bad).await;
     }
+    in_flight.answered();
     Ok(reply)
 }
 
@@ -84,6 +85,10 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
             Naming::Prepared => inner.near.least(),
             // Behind a pooler plans are not bound to an index: one might sort the whole range first.
             Naming::Unnamed => i64::MAX,
+        },
+        head_ms: match call.now {
+            Some(_) => i64::MIN,
+            None => inner.promotions.head_ms(inner.server_now()),
         },
         queues: wishes.iter().map(|wish| wish.queue).collect(),
         nonces: wishes.iter().map(|wish| wish.nonce).collect(),
@@ -191,6 +196,8 @@ struct Ask {
     lock: i64,
     /// Of how many jobs on their rows are read as a range of ids.
     range_from: i64,
+    /// From when on waiting jobs are looked at.
+    head_ms: i64,
     queues: Vec<i32>,
     nonces: Vec<Uuid>,
 }
@@ -203,7 +210,8 @@ impl Ask {
         rounds: &[Round<'_>],
         turn: Option<T>,
     ) -> Answer<(Vec<Haul>, Head)> {
-        let about: &Params<'_> = &[&self.now, &self.worker, &self.claim, &self.queues, &self.nonces];
+        let about: &Params<'_> =
+            &[&self.now, &self.worker, &self.claim, &self.queues, &self.nonces, &self.head_ms];
         let (mut hauls, mut claimed) = (Vec::new(), Vec::new());
         if let [only] = rounds {
             let fetch = only.params(self, &claimed);

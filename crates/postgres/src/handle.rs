@@ -25,6 +25,7 @@ use crate::notify::Outbox;
 use crate::options::PostgresBuilder;
 use crate::partition::Rotation;
 use crate::pool;
+use crate::promote::Promotions;
 use crate::session::{Naming, Session};
 use crate::statement::{Statements, sql};
 use crate::sweep::Swept;
@@ -52,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) listeners: Listeners,
     /// Where fetches go on.
     pub(crate) cursors: Arc<Cursors>,
+    /// Up to where waiting jobs were promoted.
+    pub(crate) promotions: Promotions,
     /// Whether the jobs of fetches lie close together.
     pub(crate) near: Near,
     /// Whose turn it is to fetch.
@@ -131,6 +134,7 @@ impl Postgres {
                 names: Names::default(),
                 listeners: Listeners::default(),
                 cursors: Arc::default(),
+                promotions: Promotions::default(),
                 near: Near::default(),
                 turns: Turns::default(),
                 renewals: InFlight::default(),

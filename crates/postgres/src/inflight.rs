@@ -4,14 +4,20 @@
 //! A fetch whose claim the worker names in its renewal is known. One that began after the worker had written that list is
 //! not: a renewal keeps every claim whose fetch was in flight at any moment of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use gristmill_core::{ClaimId, WorkerId};
 
+use crate::claimed::{Claimed, Reading};
+
 /// The fetches and renewals of a process in flight.
 #[derive(Debug, Default)]
-pub(crate) struct InFlight(Mutex<HashMap<WorkerId, Calls>>);
+pub(crate) struct InFlight {
+    calls: Mutex<HashMap<WorkerId, Calls>>,
+    claimed: Claimed,
+}
 
 #[derive(Debug, Default)]
 struct Calls {
@@ -29,6 +35,7 @@ pub(crate) struct Fetching<'f> {
     calls: &'f InFlight,
     worker: WorkerId,
     claim: ClaimId,
+    is_answered: bool,
 }
 
 /// A renewal in flight, until it is dropped.
@@ -41,13 +48,14 @@ pub(crate) struct Renewing<'r> {
 impl InFlight {
     /// A fetch begins; it is in flight until the guard is dropped, after its answer is known.
     pub(crate) fn fetch_begins(&self, worker: WorkerId, claim: ClaimId) -> Fetching<'_> {
+        self.claimed.begins(worker, claim);
         let mut workers = self.lock();
         let calls = workers.entry(worker).or_default();
         *calls.fetching.entry(claim).or_default() += 1;
         if calls.renewals > 0 {
             calls.kept.insert(claim);
         }
-        Fetching { calls: self, worker, claim }
+        Fetching { calls: self, worker, claim, is_answered: false }
     }
 
     /// A renewal begins; it is in flight until the guard is dropped.
@@ -57,6 +65,11 @@ impl InFlight {
         calls.renewals += 1;
         calls.kept.extend(calls.fetching.keys());
         Renewing { calls: self, worker }
+    }
+
+    /// Nothing more is to be known of a worker.
+    pub(crate) fn forget(&self, worker: WorkerId) {
+        self.claimed.forget(worker);
     }
 
     /// Changes what is known of a worker, and forgets it when nothing of it is in flight any more.
@@ -74,11 +87,25 @@ impl InFlight {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<WorkerId, Calls>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Renewing<'_> {
+    /// The claims to read, where the worker lists these.
+    pub(crate) fn reading(&self, listed: &[ClaimId]) -> Reading {
+        let fetching: Vec<ClaimId> = match self.calls.lock().get(&self.worker) {
+            Some(calls) => calls.fetching.keys().copied().collect(),
+            None => Vec::new(),
+        };
+        self.calls.claimed.reading(self.worker, listed, &fetching)
+    }
+
+    /// These claims were read.
+    pub(crate) fn read(&self, reading: &Reading, began: Instant, found: &BTreeSet<u64>) {
+        self.calls.claimed.read(self.worker, reading, began, found);
+    }
+
     /// The claims this renewal must not give back, as far as their fetches have begun by now. To be asked once the claims
     /// of the worker are read: a fetch that begins later is not among those.
     pub(crate) fn kept(&self) -> Vec<ClaimId> {
@@ -90,8 +117,18 @@ impl Renewing<'_> {
     }
 }
 
+impl Fetching<'_> {
+    /// What it was granted is known.
+    pub(crate) fn answered(mut self) {
+        self.is_answered = true;
+    }
+}
+
 impl Drop for Fetching<'_> {
     fn drop(&mut self) {
+        if !self.is_answered {
+            self.calls.claimed.is_uncertain(self.worker, self.claim);
+        }
         self.calls.change(self.worker, |calls| {
             if let Some(count) = calls.fetching.get_mut(&self.claim) {
                 *count -= 1;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gristmill_core::{
     BackendError, Call, ClaimId, Decision, Ending, Name, Reason, RegisterWorker, RenewReply, RenewRequest,
@@ -72,16 +72,19 @@ pub(crate) async fn renew(inner: &Inner, call: Call, request: &RenewRequest) -> 
     let given = call.now.map(Timestamp::as_millis);
     let worker = row::worker_uuid(request.worker);
     let mut session = inner.control().await?;
-    let (renewed, claims) = session
-        .query_both((sql!("renew"), &[&given, &worker]), (sql!("claims_of_worker"), &[&worker]))
-        .await?;
-    let renewed = renewed.first().ok_or_else(|| BackendError::worker_gone(request.worker))?;
+    let (reading, began) = (renewing.reading(&request.known_claims), Instant::now());
+    let rows = session.query(sql!("renew"), &[&given, &worker, &reading.behind, &reading.exact]).await?;
+    let Some(renewed) = rows.first() else {
+        inner.renewals.forget(request.worker);
+        return Err(BackendError::worker_gone(request.worker).into());
+    };
     learn_clock(inner, call, row::timestamp(renewed, 0)?);
     if !inner.is_same_life(renewed.try_get(3)?) {
         tracing::warn!("the store was exchanged under a worker, which starts afresh");
         return Err(BackendError::worker_gone(request.worker).into());
     }
-    let claims = claims.iter().map(OwnClaim::read).collect::<Answer<Vec<_>>>()?;
+    let claims = rows.iter().filter_map(|row| OwnClaim::read(row, 4).transpose());
+    let claims = claims.collect::<Answer<Vec<_>>>()?;
 
     let mut reply = RenewReply::default();
     reply.expires_in = row::duration(renewed.try_get(1)?);
@@ -90,11 +93,14 @@ pub(crate) async fn renew(inner: &Inner, call: Call, request: &RenewRequest) -> 
         reply.paused.extend(Name::new(name).ok());
     }
     let granted: BTreeSet<u64> = claims.iter().map(|claim| claim.number.0).collect();
+    renewing.read(&reading, began, &granted);
     reply.lost = request.known_claims.iter().copied().filter(|claim| !granted.contains(&claim.0)).collect();
     let unknown = unknown(&claims, &request.known_claims, &renewing);
     reply.given_back = give_back_unknown(inner, &mut session, call, &unknown).await?;
-    if claims.iter().any(|claim| claim.may_be_cancelled) {
-        for row in session.query(sql!("cancels_of_worker"), &[&worker]).await? {
+    let cancelled = claims.iter().filter(|claim| claim.may_be_cancelled);
+    let cancelled: Vec<Uuid> = cancelled.map(|claim| claim.nonce).collect();
+    if !cancelled.is_empty() {
+        for row in session.query(sql!("cancels_of_claims"), &[&cancelled]).await? {
             reply.cancels.push((row::job_id(row.try_get(0)?), row::count32(row.try_get(1)?)));
         }
     }
@@ -110,13 +116,11 @@ struct OwnClaim {
 }
 
 impl OwnClaim {
-    fn read(row: &Row) -> Answer<Self> {
-        let number: i64 = row.try_get(1)?;
-        Ok(Self {
-            nonce: row.try_get(0)?,
-            number: ClaimId(number.cast_unsigned()),
-            may_be_cancelled: row.try_get(2)?,
-        })
+    /// From three columns of a row, the first of which is NULL where there is none.
+    fn read(row: &Row, column: usize) -> Answer<Option<Self>> {
+        let Some(nonce) = row.try_get(column)? else { return Ok(None) };
+        let number = ClaimId(row.try_get::<_, i64>(column + 1)?.cast_unsigned());
+        Ok(Some(Self { nonce, number, may_be_cancelled: row.try_get(column + 2)? }))
     }
 }
 
@@ -166,10 +170,12 @@ pub(crate) async fn retire_worker(inner: &Inner, call: Call, request: &WorkerId)
     let mut session = inner.control().await?;
     session.begin().await?;
     let claims = session.query(sql!("claims_of_worker"), &[&worker]).await?;
-    let claims = claims.iter().map(OwnClaim::read).collect::<Answer<Vec<_>>>()?;
+    let claims = claims.iter().filter_map(|row| OwnClaim::read(row, 0).transpose());
+    let claims = claims.collect::<Answer<Vec<_>>>()?;
     let given_back = give_back(&mut session, call, &sorted(&claims), IfLocked::Wait).await?;
     session.execute(sql!("forget_worker"), &[&worker]).await?;
     session.commit().await?;
+    inner.renewals.forget(*request);
     tell(inner, &given_back.puts);
     Ok(())
 }

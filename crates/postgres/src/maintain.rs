@@ -1,10 +1,10 @@
-//! Promote, rescue, audit: bounded rounds that any worker may run.
+//! Rescue, audit: bounded rounds that any worker may run.
 //!
 //! Locks are taken in the order of all operations: rows of `jobs`, then claims, each ascending. A rescue takes one claim a
 //! transaction, so that one it cannot read does not keep it from the others; two rescuers pass by the claim that the other
 //! one holds.
 
-use gristmill_core::{AuditReply, Call, Cursor, JobState, Maintained, RescueReply, Timestamp};
+use gristmill_core::{AuditReply, Call, Cursor, JobState, RescueReply, Timestamp};
 use uuid::Uuid;
 
 use crate::error::Answer;
@@ -17,39 +17,17 @@ use crate::session::Session;
 use crate::statement::sql;
 use crate::told::{Position, Told};
 
-pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answer<Maintained> {
-    let limit = *request;
-    let given = call.now.map(Timestamp::as_millis);
-    let mut session = inner.work().await?;
-    let (due, next) = session
-        .query_both((sql!("promote"), &[&given, &row::size(limit)]), (sql!("next_waiting"), &[&given]))
-        .await?;
-    let (mut told, mut done) = (Told::default(), 0);
-    for row in &due {
-        let (queue, priority): (i32, i16) = (row.try_get(0)?, row.try_get(1)?);
-        let (run_at_ms, id): (i64, Uuid) = (row.try_get(2)?, row.try_get(3)?);
-        inner.cursors.lower(queue, priority, run_at_ms, id);
-        told.available(queue, Position { priority, run_at_ms, id });
-        done += usize::try_from(row.try_get::<_, i64>(4)?).unwrap_or(0);
-    }
-    inner.tell(told);
-    let Some(next) = next.first() else { return Ok(Maintained::default()) };
-    let now = row::timestamp(next, 0)?;
-    if call.now.is_none() {
-        inner.learn_clock(now);
-    }
-    let mut round = Maintained::round(done, row::optional_timestamp(next, 1)?, now);
-    // What is due and was left behind below the limit is in the hands of another promoter.
-    round.more &= done >= limit;
-    Ok(round)
-}
-
 pub(crate) async fn rescue(inner: &Inner, call: Call, request: &usize) -> Answer<RescueReply> {
     let given = call.now.map(Timestamp::as_millis);
     let mut session = inner.work().await?;
+    let mut reply = RescueReply::default();
+    let look = session.query_one(sql!("look_for_dead"), &[&given]).await?;
+    if !look.try_get::<_, bool>(1)? {
+        reply.next_due = row::optional_timestamp(&look, 0)?;
+        return Ok(reply);
+    }
     // A worker is dead before its claims are taken: from here on it can neither fetch nor renew.
     session.execute(sql!("mark_dead"), &[&given]).await?;
-    let mut reply = RescueReply::default();
     rescue::orphans(inner, &mut session, call, *request, &mut reply).await?;
     let next = session.query_one(sql!("next_lease_end"), &[&given]).await?;
     reply.next_due = row::optional_timestamp(&next, 0)?;

@@ -115,18 +115,7 @@ impl Session {
     }
 
     /// Two statements one after the other, each a transaction of its own outside of one that was begun, in one round trip.
-    pub(crate) async fn query_both(
-        &mut self,
-        first: (Sql, &Params<'_>),
-        second: (Sql, &Params<'_>),
-    ) -> Answer<(Vec<Row>, Vec<Row>)> {
-        let mut rows = Vec::new();
-        let others = self.query_each_and(first, keep(&mut rows), second).await?;
-        Ok((rows, others))
-    }
-
-    /// Two statements as of [`query_both`](Self::query_both). Each row of the first is told when it comes, which may be long
-    /// before the statement is committed.
+    /// Each row of the first is told when it comes, which may be long before the statement is committed.
     pub(crate) async fn query_each_and(
         &mut self,
         first: (Sql, &Params<'_>),

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::mem::ManuallyDrop;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -212,7 +213,7 @@ fn a_call_that_returns_has_told_other_processes() {
     let id = schema.enqueue(&backend, 1).remove(0);
     // As a program does that exits at once: no task of it runs any more.
     runtime.shutdown_background();
-    std::mem::forget(backend);
+    let _backend = ManuallyDrop::new(backend);
 
     assert_told(&told, &id.to_string().replace('-', ""));
 }

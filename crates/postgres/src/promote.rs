@@ -1,0 +1,150 @@
+//! Makes due jobs available, and remembers up to which instant none is left.
+//!
+//! A promoted job leaves a dead entry at the head of the index of waiting jobs. While an old snapshot is open none of them
+//! can be removed, and every look from the start would step over all of them. So a round begins where the one before ended:
+//!
+//! ```text
+//!  dead entries of promoted jobs        due now           due later
+//! ──────────────┬───────────────┬───────────────────┬──────────────────▶ run_at
+//!            late: 5 s        until                now
+//! ```
+//!
+//! A job that a slow transaction stores with a time that has passed lies before `until`. Rounds from a few seconds before it
+//! and from the start find such jobs; each kind comes as often as takes a bounded share of the time, and where it is cheap
+//! every round is one from the start.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use gristmill_core::{Call, Maintained, Timestamp};
+use uuid::Uuid;
+
+use crate::error::{Answer, undecodable};
+use crate::handle::Inner;
+use crate::pace::Pace;
+use crate::row;
+use crate::statement::sql;
+use crate::told::{Position, Told};
+
+/// How far before `until` a round looks for jobs that were stored late, in milliseconds.
+const LATE_MS: i64 = 5_000;
+/// Where this process does not promote, it leaves to others what has been due for longer than this, in milliseconds.
+const OTHERS_MS: i64 = 60_000;
+
+/// Up to where jobs were promoted.
+#[derive(Debug, Default)]
+pub(crate) struct Promotions(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    until_ms: Option<i64>,
+    from_start: Pace,
+    from_late: Pace,
+}
+
+/// Where a round begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Start,
+    Late,
+    Until,
+}
+
+impl Promotions {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From when on a look at the head of the waiting jobs has to see them.
+    pub(crate) fn head_ms(&self, now: Timestamp) -> i64 {
+        self.known().until_ms.unwrap_or(now.as_millis() - OTHERS_MS)
+    }
+
+    fn begin(&self, now: Instant) -> (Reach, i64) {
+        let known = self.known();
+        match known.until_ms {
+            Some(until) if !known.from_start.is_due(now) => {
+                if known.from_late.is_due(now) {
+                    (Reach::Late, until - LATE_MS)
+                } else {
+                    (Reach::Until, until)
+                }
+            }
+            _ => (Reach::Start, i64::MIN),
+        }
+    }
+
+    /// A round ended. None that can be had is left before `until`, where it says so.
+    fn end(&self, reach: Reach, began: Instant, until_ms: Option<i64>) {
+        let (mut known, now) = (self.known(), Instant::now());
+        let took = now.duration_since(began);
+        match reach {
+            Reach::Start => known.from_start.took(now, took),
+            Reach::Late => known.from_late.took(now, took),
+            Reach::Until => {}
+        }
+        known.until_ms = known.until_ms.max(until_ms);
+    }
+}
+
+pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answer<Maintained> {
+    let limit = *request;
+    let given = call.now.map(Timestamp::as_millis);
+    let mut session = inner.work().await?;
+    let began = Instant::now();
+    // A test's clock goes back and forth.
+    let (reach, from_ms) =
+        if given.is_none() { inner.promotions.begin(began) } else { (Reach::Start, i64::MIN) };
+    let rows = session.query(sql!("promote"), &[&given, &row::size(limit), &from_ms]).await?;
+    drop(session);
+    let (mut told, mut done, mut last_ms, mut head) = (Told::default(), 0, None, None);
+    for row in &rows {
+        let Some(queue) = row.try_get::<_, Option<i32>>(0)? else {
+            head = Some(row);
+            continue;
+        };
+        let (priority, run_at_ms, id): (i16, i64, Uuid) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        inner.cursors.lower(queue, priority, run_at_ms, id);
+        told.available(queue, Position { priority, run_at_ms, id });
+        done += row.try_get::<_, i64>(4)?;
+        last_ms = last_ms.max(row.try_get::<_, Option<i64>>(5)?);
+    }
+    inner.tell(told);
+    let head = head.ok_or_else(|| undecodable("answer"))?;
+    let (now, due, next) =
+        (row::timestamp(head, 2)?, head.try_get::<_, i64>(4)?, row::optional_timestamp(head, 5)?);
+    let is_whole = done >= row::size(limit);
+    let mut round = Maintained::round(usize::try_from(done).unwrap_or(0), None, now);
+    round.more = due > done && is_whole;
+    round.blocked = due > done && !is_whole;
+    round.next_due = next.filter(|_| !round.more);
+    if call.now.is_none() {
+        inner.learn_clock(now);
+        let until = if round.more { last_ms } else { (!round.blocked).then(|| now.as_millis()) };
+        inner.promotions.end(reach, began, until);
+    }
+    Ok(round)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn rounds_begin_at_the_start_until_that_is_dear() {
+        let promotions = Promotions::default();
+        let now = Instant::now();
+        assert_eq!(promotions.begin(now), (Reach::Start, i64::MIN));
+        promotions.end(Reach::Start, now, Some(9_000));
+        assert_eq!(promotions.begin(Instant::now()).0, Reach::Start, "it was cheap");
+        let long_ago = now.checked_sub(Duration::from_secs(1)).expect("the clock is older");
+        promotions.end(Reach::Start, long_ago, Some(9_000));
+        assert_eq!(promotions.begin(now), (Reach::Late, 9_000 - LATE_MS));
+        promotions.end(Reach::Late, long_ago, Some(8_000));
+        assert_eq!(promotions.begin(now), (Reach::Until, 9_000), "it never goes back");
+        let later = now + Duration::from_secs(120);
+        assert_eq!(promotions.begin(later).0, Reach::Start);
+    }
+}
