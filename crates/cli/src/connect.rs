@@ -27,6 +27,8 @@ pub(crate) enum Absent {
     Migrate,
     /// Says so.
     Refuse,
+    /// Says so, and only reads.
+    Read,
 }
 
 /// A URL, taken apart. Its text is never printed: other backends' URLs hold passwords.

@@ -39,10 +39,14 @@ impl Backend for Sqlite {
 
     fn diagnose(&self, call: Call) -> Reply<'_, Vec<Diagnosis>> {
         let (path, synchronous) = (self.path.clone(), self.synchronous);
-        self.read(call, move |connection, now| diagnose::diagnose(connection, &path, synchronous, now))
+        self.read(call, move |connection, now| Ok(diagnose::diagnose(connection, &path, synchronous, now)))
     }
 
     fn migrate(&self, call: Call, mode: MigrateMode) -> Reply<'_, MigrationReport> {
+        if mode == MigrateMode::Status {
+            let neighbours = self.neighbours;
+            return self.read(call, move |connection, _| migrate::migrate(connection, neighbours, mode));
+        }
         self.write(call, mode, |group, mode, _| {
             migrate::migrate(group.connection, group.settings.neighbours, *mode)
         })

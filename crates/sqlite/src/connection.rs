@@ -1,5 +1,6 @@
 //! Connections and their settings.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -92,9 +93,37 @@ pub(crate) fn bound(connection: &Connection, max_bytes: u64) -> rusqlite::Result
 
 /// A connection that only reads.
 pub(crate) fn open_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(path, READ)?;
     connection.busy_timeout(busy_timeout)?;
+    keep_statements(&connection)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    Ok(connection)
+}
+
+/// A connection that only reads, of a process that may write: the last one to close removes the log and its index, which
+/// one without the right to write would leave behind.
+pub(crate) fn open_tidy_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let connection = open(path, busy_timeout)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+const READ: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// A connection that reads a file which nothing writes meanwhile, without a lock and without the files beside it.
+pub(crate) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let mut url = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        // Writing to a `String` cannot fail.
+        let _ = match byte {
+            b'/' | b'.' | b'-' | b'_' => write!(url, "{}", char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => write!(url, "{}", char::from(*byte)),
+            byte => write!(url, "%{byte:02x}"),
+        };
+    }
+    url.push_str("?immutable=1");
+    let connection = Connection::open_with_flags(url, READ | OpenFlags::SQLITE_OPEN_URI)?;
     keep_statements(&connection)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)

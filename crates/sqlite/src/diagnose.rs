@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gristmill_core::{Diagnosis, Ping, Timestamp, format_duration};
+use gristmill_core::{BackendError, Diagnosis, Ping, Timestamp, format_duration};
 use rusqlite::Connection;
 
 use crate::connection::Synchronous;
@@ -48,18 +48,27 @@ pub(crate) fn diagnose(
     path: &Path,
     synchronous: Synchronous,
     now: Timestamp,
-) -> Answer<Vec<Diagnosis>> {
-    Ok(vec![
+) -> Vec<Diagnosis> {
+    vec![
         Diagnosis::fine("file", path.display().to_string()),
-        schema(connection)?,
-        journal(connection)?,
+        or_trouble("schema", schema(connection)),
+        or_trouble("journal mode", journal(connection, path)),
         durability(synchronous),
-        integrity(connection)?,
+        or_trouble("integrity", integrity(connection)),
         room(path),
         log(path),
         permissions(path),
         Diagnosis::fine("clock", now.to_string()),
-    ])
+    ]
+}
+
+/// A check that fails is a finding of its own: the others are answered all the same.
+fn or_trouble(check: &str, found: Answer<Diagnosis>) -> Diagnosis {
+    found.unwrap_or_else(|fail| {
+        let error = BackendError::from(fail);
+        let remedy = error.hint().unwrap_or("look at the file with the sqlite3 shell").to_owned();
+        Diagnosis::trouble(check, error.to_string(), remedy)
+    })
 }
 
 fn schema(connection: &Connection) -> Answer<Diagnosis> {
@@ -72,8 +81,12 @@ fn schema(connection: &Connection) -> Answer<Diagnosis> {
     })
 }
 
-fn journal(connection: &Connection) -> Answer<Diagnosis> {
-    let mode = journal_mode(connection)?;
+fn journal(connection: &Connection, path: &Path) -> Answer<Diagnosis> {
+    let mut mode = journal_mode(connection)?;
+    // A file that is read as it is, without its log, looks like one that never had any; its header knows.
+    if filesystem::says_wal(path) {
+        "wal".clone_into(&mut mode);
+    }
     Ok(if mode.eq_ignore_ascii_case("wal") {
         Diagnosis::fine("journal mode", mode)
     } else {
@@ -122,10 +135,8 @@ fn room(path: &Path) -> Diagnosis {
 }
 
 fn log(path: &Path) -> Diagnosis {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
     // Its size is read without opening it.
-    let bytes = std::fs::metadata(log).map_or(0, |file| file.len());
+    let bytes = std::fs::metadata(filesystem::log(path)).map_or(0, |file| file.len());
     let finding = format!("{} MiB", bytes / MIB);
     if bytes > LOG_BYTES {
         let remedy = "a program keeps a read transaction open, so the log cannot be merged; end it";

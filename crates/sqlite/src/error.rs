@@ -47,6 +47,11 @@ pub(crate) fn undecodable(what: &str) -> BackendError {
         .with_hint("check the file with `PRAGMA integrity_check`, or upgrade to the version that wrote it")
 }
 
+/// The call would write, and the file was opened for reading.
+pub(crate) fn opened_for_reading() -> BackendError {
+    BackendError::new(BackendErrorKind::ReadOnly, "the file was opened for reading only")
+}
+
 /// The backend was closed, or its writer has ended.
 pub(crate) fn closed() -> BackendError {
     BackendError::new(BackendErrorKind::Closed, "the database was closed")

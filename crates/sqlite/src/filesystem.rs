@@ -1,8 +1,8 @@
 //! What the file system under the database says.
 
-use std::fs::OpenOptions;
-use std::io::{Error, ErrorKind};
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::{Error, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
 
 use gristmill_core::{BackendError, BackendErrorKind};
 
@@ -51,6 +51,37 @@ fn cannot_create(path: &Path, error: Error) -> BackendError {
     BackendError::new(kind, format!("the database file `{}` cannot be made", path.display()))
         .with_hint("check that its folder exists and that this user may write there")
         .with_source(error)
+}
+
+/// Where the write-ahead log of a database lies.
+pub(crate) fn log(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+/// Whether the header of a file says that it has a write-ahead log. Only for a process that may not write the file: closing
+/// it drops the locks of all its connections.
+pub(crate) fn says_wal(path: &Path) -> bool {
+    // The read version of the format: <https://www.sqlite.org/fileformat.html#file_format_version_numbers>.
+    const READ_VERSION: usize = 19;
+    let mut header = [0; READ_VERSION + 1];
+    !is_writable(path)
+        && File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok()
+        && header[READ_VERSION] == 2
+}
+
+/// Whether this process may write a file, and make others beside it.
+#[cfg(unix)]
+pub(crate) fn is_writable(path: &Path) -> bool {
+    let may_write = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+    may_write(path) && path.parent().is_none_or(may_write)
+}
+
+/// Whether this process may write a file.
+#[cfg(not(unix))]
+pub(crate) fn is_writable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| !file.permissions().readonly())
 }
 
 /// The file's permission bits, where the system has them.

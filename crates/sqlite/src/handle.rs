@@ -10,9 +10,10 @@ use gristmill_core::{BackendError, BackendErrorKind, Call, Clock, Listeners, Rep
 use rusqlite::Connection;
 
 use crate::connection::Synchronous;
-use crate::error::{Answer, closed};
+use crate::error::{Answer, closed, opened_for_reading};
 use crate::group::Group;
 use crate::inbox::{Inbox, Urgency};
+use crate::migrate::Neighbours;
 use crate::open::SqliteBuilder;
 use crate::opened::Opened;
 use crate::readers::{self, Read};
@@ -35,12 +36,21 @@ pub struct Sqlite {
     pub(crate) path: PathBuf,
     pub(crate) synchronous: Synchronous,
     pub(crate) busy_timeout: Duration,
+    pub(crate) neighbours: Neighbours,
+    pub(crate) access: Access,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) listeners: Listeners,
     pub(crate) writes: Arc<Inbox<Box<dyn Task>>>,
     pub(crate) reads: Arc<Inbox<Read>>,
     pub(crate) writer: Option<JoinHandle<()>>,
     pub(crate) readers: Vec<JoinHandle<()>>,
+}
+
+/// What the file was opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
 }
 
 type Operation<Q, T> = fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>;
@@ -78,6 +88,9 @@ impl Sqlite {
         Q: Send + 'static,
         T: Send + 'static,
     {
+        if self.access == Access::Read {
+            return Box::pin(async { Err(opened_for_reading()) });
+        }
         let (task, waiting) = Request::task(call, request, operation);
         Box::pin(async move {
             self.writes.push(task, urgency).await.map_err(|_| closed())?;

@@ -34,6 +34,7 @@ mod place;
 mod progress;
 mod prune;
 mod readers;
+mod reading;
 mod row;
 mod run;
 mod task;

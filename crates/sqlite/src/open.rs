@@ -14,11 +14,12 @@ use crate::connection::{self, Synchronous};
 use crate::error::{Answer, Fail, is_busy, of_sqlite};
 use crate::filesystem;
 use crate::group::{Memory, Settings};
-use crate::handle::Sqlite;
+use crate::handle::{Access, Sqlite};
 use crate::inbox::Inbox;
 use crate::migrate::{self, Neighbours};
 use crate::opened::Opened;
 use crate::readers;
+use crate::reading::{self, Quiet};
 use crate::writer::{self, Others, Writer};
 
 /// A step of the wait for others that make the file.
@@ -42,6 +43,7 @@ pub struct SqliteBuilder {
     migrate: MigrateMode,
     max_bytes: Option<u64>,
     neighbours: Neighbours,
+    access: Access,
 }
 
 impl SqliteBuilder {
@@ -57,6 +59,7 @@ impl SqliteBuilder {
             migrate: MigrateMode::Up,
             max_bytes: None,
             neighbours: Neighbours::Refused,
+            access: Access::Write,
         }
     }
 
@@ -97,6 +100,16 @@ impl SqliteBuilder {
         self
     }
 
+    /// Whether the file is opened for reading only: it is neither made nor changed, no lock of another program is waited
+    /// for, and a user without the right to write it may look. Whatever would write is refused with
+    /// [`ReadOnly`](BackendErrorKind::ReadOnly). Default: `false`.
+    ///
+    /// A user without that right reads the log of a file that is in use only if `FILE-wal` and `FILE-shm` may be read, too.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.access = if read_only { Access::Read } else { Access::Write };
+        self
+    }
+
     /// Whether the schema is brought up to date at once, which is the default, or left as it is
     /// ([`MigrateMode::Status`]): then [`Backend::migrate`](gristmill_core::Backend::migrate) does it.
     pub fn migrate(mut self, mode: MigrateMode) -> Self {
@@ -129,9 +142,23 @@ impl SqliteBuilder {
             return Err(unusable(&path).with_hint("it is a folder; name a file in it"));
         }
         filesystem::refuse_network(&path)?;
+        if self.access == Access::Read {
+            return self.start_reading(&path);
+        }
         filesystem::create(&path)?;
         let writer = self.connect(&path)?;
         self.start(&path, writer)
+    }
+
+    /// Readers alone, of a file that is ours.
+    fn start_reading(self, path: &Path) -> Result<Sqlite, BackendError> {
+        let (connection, quiet) = reading::open(path, self.busy_timeout)?;
+        migrate::version(&connection, self.neighbours)?;
+        let mut backend = self.handle(path);
+        backend.access = Access::Read;
+        backend.writes.close();
+        backend.start_reader(connection, quiet)?;
+        Ok(backend)
     }
 
     /// The writer's connection, to a file that is ours and has its schema.
@@ -169,48 +196,59 @@ impl SqliteBuilder {
     }
 
     fn start(self, path: &Path, connection: Connection) -> Result<Sqlite, BackendError> {
-        let (writes, reads) = (Arc::new(Inbox::new()), Arc::new(Inbox::new()));
-        let listeners = Listeners::default();
+        let mut backend = self.handle(path);
         let settings = Settings {
             durability: self.synchronous.durability(),
             busy_timeout: self.busy_timeout,
             watch_ends: false,
             neighbours: self.neighbours,
         };
-        let opened = Arc::new(Opened::new(path));
         let writer = Writer {
-            opened: Arc::clone(&opened),
+            opened: Arc::clone(&backend.opened),
             connection,
-            inbox: Arc::clone(&writes),
+            inbox: Arc::clone(&backend.writes),
             clock: Arc::clone(&self.clock),
-            listeners: listeners.clone(),
+            listeners: backend.listeners.clone(),
             settings,
             memory: Memory::default(),
             others: Others::default(),
             commit: writer::commit,
-        };
-        let mut backend = Sqlite {
-            opened,
-            path: path.to_owned(),
-            synchronous: self.synchronous,
-            busy_timeout: self.busy_timeout,
-            clock: self.clock,
-            listeners,
-            writes,
-            reads,
-            writer: None,
-            readers: Vec::new(),
         };
         // From here on a failure drops the backend, which ends the threads that have started.
         backend.writer = Some(spawn("gristmill-sqlite-writer", move || writer.run())?);
         for _ in 0..readers::READERS {
             let connection =
                 connection::open_reader(path, self.busy_timeout).map_err(|error| of_sqlite(&error))?;
-            let inbox = Arc::clone(&backend.reads);
-            let reader = spawn("gristmill-sqlite-reader", move || readers::run(&connection, &inbox))?;
-            backend.readers.push(reader);
+            backend.start_reader(connection, None)?;
         }
         Ok(backend)
+    }
+
+    /// A handle without threads.
+    fn handle(&self, path: &Path) -> Sqlite {
+        Sqlite {
+            opened: Arc::new(Opened::new(path)),
+            path: path.to_owned(),
+            synchronous: self.synchronous,
+            busy_timeout: self.busy_timeout,
+            neighbours: self.neighbours,
+            access: self.access,
+            clock: Arc::clone(&self.clock),
+            listeners: Listeners::default(),
+            writes: Arc::new(Inbox::new()),
+            reads: Arc::new(Inbox::new()),
+            writer: None,
+            readers: Vec::new(),
+        }
+    }
+}
+
+impl Sqlite {
+    fn start_reader(&mut self, connection: Connection, quiet: Option<Quiet>) -> Result<(), BackendError> {
+        let inbox = Arc::clone(&self.reads);
+        let run = move || readers::run(&connection, quiet.as_ref(), &inbox);
+        self.readers.push(spawn("gristmill-sqlite-reader", run)?);
+        Ok(())
     }
 }
 

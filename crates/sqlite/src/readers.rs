@@ -9,13 +9,14 @@ use rusqlite::Connection;
 
 use crate::error::{Answer, timed_out};
 use crate::inbox::Inbox;
+use crate::reading::Quiet;
 use crate::task::{Patience, Waiting};
 
 /// Threads that read.
 pub(crate) const READERS: usize = 2;
 
 /// A read that waits for a thread.
-pub(crate) type Read = Box<dyn FnOnce(&Connection) + Send>;
+pub(crate) type Read = Box<dyn FnOnce(&Connection, Option<&Quiet>) + Send>;
 
 /// A read, and what its caller waits on. It sees one state of the store.
 pub(crate) fn read<T: Send + 'static>(
@@ -25,7 +26,7 @@ pub(crate) fn read<T: Send + 'static>(
 ) -> (Read, Waiting<T>) {
     let (caller, waiting) = oneshot::channel();
     let patience = Patience::of(call);
-    let read = move |connection: &Connection| {
+    let read = move |connection: &Connection, quiet: Option<&Quiet>| {
         if caller.is_canceled() {
             return;
         }
@@ -33,7 +34,8 @@ pub(crate) fn read<T: Send + 'static>(
             Err(timed_out())
         } else {
             let now = call.now.unwrap_or_else(|| clock.now());
-            in_one_state(connection, |connection| question(connection, now))
+            let answer = in_one_state(connection, |connection| question(connection, now));
+            quiet.map_or(Ok(()), Quiet::check).and(answer)
         };
         // A caller that has gone has no use for the answer.
         let _ = caller.send(answer);
@@ -60,9 +62,9 @@ fn end(connection: &Connection) {
 }
 
 /// Works until the inbox is closed and empty.
-pub(crate) fn run(connection: &Connection, inbox: &Inbox<Read>) {
+pub(crate) fn run(connection: &Connection, quiet: Option<&Quiet>, inbox: &Inbox<Read>) {
     while let Some(read) = inbox.take_one() {
-        if catch_unwind(AssertUnwindSafe(|| read(connection))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| read(connection, quiet))).is_err() {
             // The caller sees its answer's channel end.
             end(connection);
         }

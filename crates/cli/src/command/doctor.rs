@@ -22,7 +22,15 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
-        let client = setup.connect(Absent::Refuse).await?;
+        let client = match setup.connect(Absent::Read).await {
+            Ok(client) => client,
+            Err(failure) => {
+                // What keeps it from looking any further is a finding, too.
+                let remedy = failure.remedy().unwrap_or("see `gristmill doctor --help`");
+                self.show(&[Diagnosis::trouble("store", failure.to_string(), remedy)])?;
+                return Err(failure);
+            }
+        };
         let mut findings = client.diagnose().await?;
         match client.ping().await {
             Ok(ping) => {
@@ -33,8 +41,17 @@ impl Doctor {
             Err(_) if findings.iter().any(|finding| !finding.ok) => {}
             Err(error) => return Err(error.into()),
         }
+        self.show(&findings)?;
+        match findings.iter().filter(|finding| !finding.ok).count() {
+            0 => Ok(()),
+            1 => Err(Failure::failed("1 finding needs care")),
+            more => Err(Failure::failed(format!("{more} findings need care"))),
+        }
+    }
+
+    fn show(&self, findings: &[Diagnosis]) -> Result<()> {
         let mut output = Output::stdout();
-        for finding in &findings {
+        for finding in findings {
             if self.json {
                 output.json(&DiagnosisShape::from(finding));
             } else {
@@ -45,11 +62,6 @@ impl Doctor {
                 }
             }
         }
-        output.finish()?;
-        match findings.iter().filter(|finding| !finding.ok).count() {
-            0 => Ok(()),
-            1 => Err(Failure::failed("1 finding needs care")),
-            more => Err(Failure::failed(format!("{more} findings need care"))),
-        }
+        output.finish()
     }
 }

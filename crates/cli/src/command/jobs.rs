@@ -48,7 +48,11 @@ enum Act {
 
 impl Jobs {
     pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
-        let client = setup.connect(Absent::Refuse).await?;
+        let reads = match &self.command {
+            Act::List(_) | Act::Show(_) => true,
+            Act::Retry(act) | Act::Cancel(act) | Act::Delete(act) => act.only_looks(),
+        };
+        let client = setup.connect(if reads { Absent::Read } else { Absent::Refuse }).await?;
         match self.command {
             Act::List(list) => list.run(&client).await,
             Act::Show(show) => show.run(&client).await,

@@ -49,7 +49,7 @@ impl Migrate {
                 Ok(())
             }
             Act::Status { json } => {
-                let client = setup.connect(Absent::Refuse).await?;
+                let client = setup.connect(Absent::Read).await?;
                 show(&client.migrate(MigrateMode::Status).await?, json)
             }
             Act::Sql => {

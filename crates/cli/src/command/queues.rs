@@ -44,7 +44,8 @@ enum Act {
 
 impl Queues {
     pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
-        let client = setup.connect(Absent::Refuse).await?;
+        let reads = matches!(self.command, Act::List { .. });
+        let client = setup.connect(if reads { Absent::Read } else { Absent::Refuse }).await?;
         match self.command {
             Act::List { json } => show(&client.queues().list().await?, json),
             Act::Pause { queue, reason } => {

@@ -23,7 +23,7 @@ pub(crate) struct Stats {
 
 impl Stats {
     pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
-        let client = setup.connect(Absent::Refuse).await?;
+        let client = setup.connect(Absent::Read).await?;
         let cap = (!self.exact).then_some(StatsRequest::DEFAULT_CAP);
         let reply = client.stats_with(StatsRequest::new(cap)).await?;
         let mut output = Output::stdout();

@@ -30,7 +30,7 @@ enum Act {
 impl Workers {
     pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
         let Act::List { json } = self.command;
-        let client = setup.connect(Absent::Refuse).await?;
+        let client = setup.connect(Absent::Read).await?;
         let workers = client.workers().await?;
         let mut output = Output::stdout();
         if json {

@@ -23,12 +23,12 @@ pub(crate) struct File {
 
 impl File {
     pub(super) fn open(&self, absent: Absent) -> Result<Sqlite> {
-        if absent == Absent::Refuse && !self.path.exists() {
+        if matches!(absent, Absent::Refuse | Absent::Read) && !self.path.exists() {
             let message = format!("there is no store at {}", self.path.display());
             return Err(Failure::new(Code::Unreachable, message)
                 .hint("name another with --db or GRISTMILL_DB, or make one with `gristmill migrate`"));
         }
-        let mut builder = Sqlite::builder(&self.path).share(self.share);
+        let mut builder = Sqlite::builder(&self.path).share(self.share).read_only(absent == Absent::Read);
         if let Some(synchronous) = self.synchronous {
             builder = builder.synchronous(synchronous);
         }

@@ -45,7 +45,9 @@ impl Server {
         match absent {
             Absent::Create => drop(store.migrate(Call::new(), MigrateMode::Up).await.map_err(about)?),
             Absent::Migrate => {}
-            Absent::Refuse => drop(store.migrate(Call::new(), MigrateMode::Status).await.map_err(about)?),
+            Absent::Refuse | Absent::Read => {
+                drop(store.migrate(Call::new(), MigrateMode::Status).await.map_err(about)?)
+            }
         }
         Ok(store)
     }

@@ -7,5 +7,6 @@ mod file;
 mod fixture;
 mod outbox;
 mod plan;
+mod reading;
 mod refused;
 mod shared;

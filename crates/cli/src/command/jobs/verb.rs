@@ -36,6 +36,11 @@ pub(super) struct Act {
 }
 
 impl Act {
+    /// Whether nothing is changed.
+    pub(super) const fn only_looks(&self) -> bool {
+        self.confirm.dry_run
+    }
+
     pub(super) async fn run(self, client: &Client, verb: Verb) -> Result<()> {
         let mut report = Report { output: Output::stdout(), json: self.json, tally: Tally::default() };
         if self.ids.is_empty() {

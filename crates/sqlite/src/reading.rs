@@ -1,0 +1,70 @@
+//! A file that is opened for reading only.
+//!
+//! In WAL mode a reader needs the log `FILE-wal` and its index `FILE-shm`, too. They are there as long as a program has the
+//! file open; where none has, SQLite makes them, which takes the right to write. A user without it reads such a file as it
+//! is (`immutable`), and each read looks after itself: when a log has appeared meanwhile, what was read is not answered.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gristmill_core::{BackendError, BackendErrorKind};
+use rusqlite::Connection;
+
+use crate::error::of_sqlite;
+use crate::{connection, filesystem};
+
+/// A file without a log, of which a reader relies on nobody writing it.
+#[derive(Debug)]
+pub(crate) struct Quiet {
+    log: PathBuf,
+}
+
+impl Quiet {
+    /// Whether the file has had no writer since it was opened.
+    pub(crate) fn check(&self) -> Result<(), BackendError> {
+        if !self.log.exists() {
+            return Ok(());
+        }
+        let message = "another program began to write the file while it was read";
+        Err(BackendError::new(BackendErrorKind::Busy, message).with_hint("try again"))
+    }
+}
+
+/// A connection for reading; where it reads a file that has no log, what to look at after each read.
+pub(crate) fn open(path: &Path, busy_timeout: Duration) -> Result<(Connection, Option<Quiet>), BackendError> {
+    if !path.exists() {
+        let message = format!("there is no database file at `{}`", path.display());
+        return Err(BackendError::new(BackendErrorKind::Unavailable, message));
+    }
+    let quiet = Quiet { log: filesystem::log(path) };
+    let opened = if filesystem::is_writable(path) {
+        connection::open_tidy_reader(path, busy_timeout).map(|connection| (connection, None))
+    } else if quiet.log.exists() {
+        connection::open_reader(path, busy_timeout).map(|connection| (connection, None))
+    } else {
+        connection::open_immutable(path).map(|connection| (connection, Some(quiet)))
+    };
+    opened.map_err(|error| of_sqlite(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_log_is_read_as_it_is_until_one_appears() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("two words?%.db");
+        let make = |sql: &str| Connection::open(&path)?.execute_batch(sql);
+        make("PRAGMA journal_mode = WAL; CREATE TABLE meta (value); INSERT INTO meta VALUES (7)")
+            .expect("made");
+        let reader = connection::open_immutable(&path).expect("it opens");
+        let quiet = Quiet { log: filesystem::log(&path) };
+        let value: i64 = reader.query_row("SELECT value FROM meta", [], |row| row.get(0)).expect("a value");
+        assert_eq!(value, 7);
+        assert!(quiet.check().is_ok());
+        let writer = Connection::open(&path).expect("it opens");
+        writer.execute_batch("INSERT INTO meta VALUES (8)").expect("it writes");
+        assert_eq!(quiet.check().expect_err("there is a log").kind(), BackendErrorKind::Busy);
+    }
+}
