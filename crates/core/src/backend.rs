@@ -163,8 +163,14 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// same claim number answers the jobs of that claim that have not been finished. *Errors:*
     /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) when the worker is unknown or its lease has expired.
     ///
-    /// A fetch renews nothing: its leases end with the worker's. It says a queue is exhausted exactly when it gave fewer
-    /// jobs than were wanted of one that is not paused, those that it set aside counted as given; a `next_due` is never later than the true one. What another
+    /// *Kinds:* a worker that registered kinds gets jobs of these alone. A job of another kind that stands before them is
+    /// parked: it becomes `scheduled` with the reason `no handler`, is due at no time and keeps its place, without a
+    /// lease, an attempt, a run or an event, and a hint lets the other workers of the queue look. Parked jobs of the
+    /// worker's kinds and priorities are leased before available ones, in the same order.
+    ///
+    /// A fetch renews nothing: its leases end with the worker's. It says a queue is exhausted only when it left nothing
+    /// that it may lease; of a queue that is not paused and gave fewer jobs than were wanted, those that it set aside counted
+    /// as given, it says so unless the fetch parked jobs or leased parked ones. A `next_due` is never later than the true one. What another
     /// process made available may be seen a moment later, a minute at most, where looking for it at once is dear. A repeat
     /// ignores pauses, and is defined as long as its claim has an unfinished job. One that comes while the first call is
     /// under way may take jobs of queues of which the first took none; then it gives those of both.
@@ -208,9 +214,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// Keeps progress, checkpoint and log lines of a running attempt if its token holds.
     fn record(&self, call: Call, request: RecordRequest) -> Reply<'_, Recorded>;
 
-    /// Makes a worker known, its lease starting now, and makes available at once the jobs that wait with `no handler`
-    /// for one of its kinds. *Twice:* renews while its lease holds; *errors:*
-    /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) after, since an expired lease is never revived.
+    /// Makes a worker known, its lease starting now, and the kinds it has handlers for. *Twice:* renews while its lease
+    /// holds; *errors:* [`WorkerGone`](crate::BackendErrorKind::WorkerGone) after, since an expired lease is never revived.
     fn register_worker(&self, call: Call, request: RegisterWorker) -> Reply<'_, ()>;
 
     /// Forgets a worker that has stopped; jobs it still holds are given back, refunded. Unknown ones are no error.

@@ -39,8 +39,8 @@ pub use backend::reply::{
     MigrationReport, Ping, Recorded, RenewReply,
 };
 pub use backend::report::{
-    AuditReply, Count, Diagnosis, Maintained, QueueStats, RescueReply, Rescued, StatsReply, Verb, VerbReply,
-    Verdict,
+    AuditReply, Count, Diagnosis, Maintained, ParkedKind, QueueStats, RescueReply, Rescued, StatsReply, Verb,
+    VerbReply, Verdict,
 };
 pub use backend::request::{
     EnqueueRequest, FetchRequest, FinishItem, FinishRequest, JobPatch, MigrateMode, PauseRequest, QueueWant,
@@ -68,7 +68,7 @@ pub use job::state::{JobState, UnknownState};
 pub use job::unique::{InvalidUniqueKey, MAX_UNIQUE_KEY_BYTES, UniqueKey};
 pub use lease::{ClaimId, Lease, LeaseToken, Place};
 pub use name::{InvalidName, MAX_NAME_BYTES, Name};
-pub use operate::{Act, operate};
+pub use operate::{Act, Standing, operate};
 pub use outcome::{Decision, Ending, JobError, Outcome, ResultExt, RunError, classify};
 pub use query::{Cursor, JobFilter, ListRequest, Order, Page};
 pub use retry::{Backoff, Jitter, RetryPolicy};
@@ -76,4 +76,4 @@ pub use settle::{DISCARD_AFTER_CRASHES, Reason, RunFacts, Settlement, settle, se
 pub use size::{MAX_BATCH_BYTES, batch_len, time_for_bytes};
 pub use suggest::did_you_mean;
 pub use time::Timestamp;
-pub use worker::{WorkerId, WorkerRecord};
+pub use worker::{KindSet, WorkerId, WorkerRecord};

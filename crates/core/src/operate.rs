@@ -18,8 +18,8 @@ pub enum Act {
         /// is done and the verdict is [`Verdict::Conflict`].
         takes_unique_key: bool,
     },
-    /// Puts the job, its attempts, crashes and reason as they are, into the place of this state. An update does so even
-    /// where neither differs, since the priority it sets may be part of the place.
+    /// Puts the job, its attempts, crashes and reason as they are, into the place of this state; a parked job loses its
+    /// reason. An update does so even where neither differs, since the priority it sets may be part of the place.
     Move {
         /// Where it goes: neither running nor terminal.
         state: JobState,
@@ -41,22 +41,44 @@ impl Act {
     }
 }
 
-/// What an operator's act does to a job that is in `state` and due at `run_at`, in the transaction that read both.
+/// Where a job stands when an operator's act meets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The state it is in.
+    pub state: JobState,
+    /// When it is, or was last, due.
+    pub run_at: Timestamp,
+    /// It is scheduled because no worker that met it has a handler for its kind.
+    pub is_parked: bool,
+}
+
+impl Standing {
+    /// Creates the standing of a job that is not parked.
+    pub const fn new(state: JobState, run_at: Timestamp) -> Self {
+        Self { state, run_at, is_parked: false }
+    }
+}
+
+/// What an operator's act does to a job, in the transaction that read where it stands.
+///
+/// An update puts a parked job back in line, at its old place unless it gets a new time: whatever is changed may be what
+/// it waits for.
 ///
 /// `when` is the new time that an update asks for; no other act looks at it. [`When::Suspended`] leaves the time as it
 /// is, and so does any time asked for a suspended job, which only a release makes due.
 ///
 /// ```
-/// use gristmill_core::{Act, JobState, Timestamp, Verb, Verdict, operate};
+/// use gristmill_core::{Act, JobState, Standing, Timestamp, Verb, Verdict, operate};
 ///
 /// let now = Timestamp::from_millis(5_000);
-/// let of = |verb, state| operate(verb, state, Timestamp::EPOCH, None, now);
+/// let of = |verb, state| operate(verb, Standing::new(state, Timestamp::EPOCH), None, now);
 /// assert_eq!(of(Verb::Cancel, JobState::Running), Act::RequestCancel);
 /// assert_eq!(of(Verb::Retry, JobState::Discarded), Act::Restart { takes_unique_key: true });
 /// assert_eq!(of(Verb::Delete, JobState::Running).verdict(), Verdict::Refused(JobState::Running));
 /// ```
-pub fn operate(verb: Verb, state: JobState, run_at: Timestamp, when: Option<When>, now: Timestamp) -> Act {
+pub fn operate(verb: Verb, standing: Standing, when: Option<When>, now: Timestamp) -> Act {
     use JobState::{Available, Cancelled, Completed, Discarded, Retryable, Running, Scheduled, Suspended};
+    let Standing { state, run_at, is_parked } = standing;
     let refused = Act::Nothing(Verdict::Refused(state));
     match verb {
         Verb::Cancel => match state {
@@ -75,6 +97,7 @@ pub fn operate(verb: Verb, state: JobState, run_at: Timestamp, when: Option<When
         Verb::Update => match state {
             Scheduled | Available | Retryable => {
                 let asked = when.filter(|when| *when != When::Suspended);
+                let state = if is_parked { Available } else { state };
                 let (state, run_at) = asked.map_or((state, run_at), |when| when.resolve(now));
                 Act::Move { state, run_at }
             }
@@ -108,7 +131,7 @@ mod tests {
     ];
 
     fn done_by(verb: Verb) -> [Act; 8] {
-        JobState::ALL.map(|state| operate(verb, state, DUE, None, NOW))
+        JobState::ALL.map(|state| operate(verb, Standing::new(state, DUE), None, NOW))
     }
 
     fn moved(state: JobState, run_at: Timestamp) -> Act {
@@ -185,7 +208,7 @@ mod tests {
     #[test]
     fn update_moves_to_the_time_it_is_given_but_never_holds_or_releases() {
         for state in [Scheduled, Available, Retryable] {
-            let to = |when| operate(Verb::Update, state, DUE, Some(when), NOW);
+            let to = |when| operate(Verb::Update, Standing::new(state, DUE), Some(when), NOW);
             assert_eq!(to(When::Now), moved(Available, NOW), "{state}");
             assert_eq!(to(When::At(DUE)), moved(Available, DUE), "{state}");
             assert_eq!(to(When::At(LATER)), moved(Scheduled, LATER), "{state}");
@@ -193,7 +216,24 @@ mod tests {
             assert_eq!(to(When::Suspended), moved(state, DUE), "{state}");
         }
         for when in WHENS {
-            assert_eq!(operate(Verb::Update, Suspended, DUE, when, NOW), moved(Suspended, DUE), "{when:?}");
+            assert_eq!(
+                operate(Verb::Update, Standing::new(Suspended, DUE), when, NOW),
+                moved(Suspended, DUE),
+                "{when:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn update_puts_a_parked_job_back_in_line() {
+        let parked = Standing { is_parked: true, ..Standing::new(Scheduled, DUE) };
+        let to = |when| operate(Verb::Update, parked, when, NOW);
+        assert_eq!(to(None), moved(Available, DUE));
+        assert_eq!(to(Some(When::Suspended)), moved(Available, DUE));
+        assert_eq!(to(Some(When::At(LATER))), moved(Scheduled, LATER));
+        for verb in VERBS.into_iter().filter(|verb| *verb != Verb::Update) {
+            let plain = Standing::new(Scheduled, DUE);
+            assert_eq!(operate(verb, parked, None, NOW), operate(verb, plain, None, NOW), "{verb:?}");
         }
     }
 
@@ -211,7 +251,7 @@ mod tests {
         for verb in VERBS {
             for state in JobState::ALL {
                 for when in WHENS {
-                    let next = match operate(verb, state, DUE, when, NOW) {
+                    let next = match operate(verb, Standing::new(state, DUE), when, NOW) {
                         Act::Cancel => Cancelled,
                         Act::Restart { .. } => Available,
                         Act::Move { state, .. } => state,
@@ -229,8 +269,12 @@ mod tests {
         for verb in VERBS.into_iter().filter(|verb| *verb != Verb::Update) {
             for state in JobState::ALL {
                 for when in WHENS {
-                    let act = operate(verb, state, DUE, when, NOW);
-                    assert_eq!(act, operate(verb, state, DUE, None, NOW), "{verb:?} {state} {when:?}");
+                    let act = operate(verb, Standing::new(state, DUE), when, NOW);
+                    assert_eq!(
+                        act,
+                        operate(verb, Standing::new(state, DUE), None, NOW),
+                        "{verb:?} {state} {when:?}"
+                    );
                 }
             }
         }

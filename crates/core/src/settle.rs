@@ -15,7 +15,7 @@ pub enum Reason {
     Exhausted,
     /// It crashed [`DISCARD_AFTER_CRASHES`] times in a row.
     Poison,
-    /// No worker that fetched it has a handler for its kind.
+    /// No worker that met it has a handler for its kind.
     NoHandler,
     /// A cancel was asked for while it ran.
     CancelRequested,
@@ -64,6 +64,11 @@ pub struct Settlement {
 }
 
 impl Settlement {
+    /// Whether the job is parked: it is due at no time, and waits for a worker that has a handler for its kind.
+    pub fn is_parked(&self) -> bool {
+        self.reason == Some(Reason::NoHandler)
+    }
+
     /// When the job is due from now on. A job that is given back or rescued at once keeps its place in the line, and an
     /// ended one the time it was last due.
     pub fn due(&self, now: Timestamp, was_due: Timestamp) -> Timestamp {
@@ -75,7 +80,8 @@ impl Settlement {
 /// Settles a run that its worker finished.
 ///
 /// A requested cancel wins over every outcome, a success included. A snooze and a give-back return the attempt. A
-/// failure without attempts left discards. Anything but a give-back ends a row of crashes.
+/// failure without attempts left discards. Anything but a give-back ends a row of crashes. A job given back because its
+/// kind is unknown is [parked](Settlement::is_parked), whatever the delay, and keeps its place in the line.
 ///
 /// ```
 /// use gristmill_core::{Decision, Ending, JobState, RunFacts, settle};
@@ -107,9 +113,13 @@ pub fn settle(decision: Decision, ending: Ending, facts: RunFacts) -> Settlement
         }
         Decision::RetryAfter(after) => Settlement { after, ..ended(JobState::Retryable, None) },
         Decision::SnoozeAfter(after) => Settlement { attempt: refunded, after, ..ended(later(after), None) },
+        Decision::GiveBackAfter(_) if ending == Ending::UnknownKind => Settlement {
+            attempt: refunded,
+            crashes: facts.crashes,
+            ..ended(JobState::Scheduled, Some(Reason::NoHandler))
+        },
         Decision::GiveBackAfter(after) => {
-            let reason = (ending == Ending::UnknownKind).then_some(Reason::NoHandler);
-            Settlement { attempt: refunded, crashes: facts.crashes, after, ..ended(later(after), reason) }
+            Settlement { attempt: refunded, crashes: facts.crashes, after, ..ended(later(after), None) }
         }
     }
 }
@@ -205,6 +215,19 @@ mod tests {
         for decision in [Decision::SnoozeAfter(SECOND), Decision::GiveBackAfter(SECOND)] {
             assert_eq!(settle(decision, Ending::Released, FACTS).attempt, FACTS.attempt - 1);
         }
+    }
+
+    #[test]
+    fn a_job_of_an_unknown_kind_is_parked_at_its_place_in_the_line() {
+        let (was_due, now) = (Timestamp::from_millis(7), Timestamp::from_millis(9_000));
+        for after in [Duration::ZERO, SECOND] {
+            let settled = settle(Decision::GiveBackAfter(after), Ending::UnknownKind, FACTS);
+            assert!(settled.is_parked());
+            assert_eq!((settled.state, settled.due(now, was_due)), (JobState::Scheduled, was_due));
+            assert_eq!((settled.attempt, settled.crashes), (FACTS.attempt - 1, FACTS.crashes));
+        }
+        let released = settle(Decision::GiveBackAfter(SECOND), Ending::Released, FACTS);
+        assert!(!released.is_parked());
     }
 
     #[test]

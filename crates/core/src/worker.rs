@@ -48,6 +48,47 @@ impl std::str::FromStr for WorkerId {
     }
 }
 
+/// The kinds a worker has handlers for. An empty set stands for every kind: a client that fetches by hand registers none.
+///
+/// ```
+/// use gristmill_core::{KindSet, Name};
+///
+/// let kinds = KindSet::new(&[Name::new("email")?]);
+/// assert!(kinds.handles("email") && !kinds.handles("report"));
+/// assert!(KindSet::default().handles("report"));
+/// # Ok::<(), gristmill_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KindSet {
+    /// In ascending order.
+    kinds: Vec<Name>,
+}
+
+impl KindSet {
+    /// Creates the set of these kinds.
+    pub fn new(kinds: &[Name]) -> Self {
+        let mut kinds = kinds.to_vec();
+        kinds.sort_unstable();
+        kinds.dedup();
+        Self { kinds }
+    }
+
+    /// Whether jobs of this kind may be leased to the worker.
+    pub fn handles(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.binary_search_by(|known| known.as_str().cmp(kind)).is_ok()
+    }
+
+    /// Whether it stands for every kind.
+    pub fn is_every(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// The kinds in ascending order; none where it stands for every kind.
+    pub fn iter(&self) -> impl Iterator<Item = &Name> {
+        self.kinds.iter()
+    }
+}
+
 /// A worker as the inspection shows it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

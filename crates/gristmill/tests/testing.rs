@@ -63,10 +63,12 @@ async fn a_drain_runs_what_is_due_by_the_moved_clock() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_job_without_a_handler_waits() -> anyhow::Result<()> {
-    let queue = TestQueue::new();
-    queue.client().enqueue(Count { to: 1 }).await?;
-    let performed = queue.drain().await?;
-    assert_eq!((performed[0].ending, performed[0].state), (Ending::UnknownKind, Some(JobState::Scheduled)));
+    let nothing = async |_: JobContext| anyhow::Ok(());
+    let queue = TestQueue::new().with_handlers(|worker| worker.handle_raw("other", nothing));
+    let id = queue.client().enqueue(Count { to: 1 }).await?.id;
+    assert!(queue.drain().await?.is_empty());
+    let job = queue.client().job(id).await?.expect("it is there");
+    assert_eq!((job.state, job.reason.as_deref()), (JobState::Scheduled, Some("no handler")));
     Ok(())
 }
 

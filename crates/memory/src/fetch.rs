@@ -1,14 +1,17 @@
 //! Leases available jobs to a worker.
 
 use gristmill_core::{
-    BackendError, ClaimId, FetchReply, FetchRequest, FetchedJob, FetchedQueue, JobState, Lease, LeaseToken,
-    Place, QueueWant, Timestamp, WorkerId,
+    BackendError, ClaimId, FetchReply, FetchRequest, FetchedJob, FetchedQueue, JobState, KindSet, Lease,
+    LeaseToken, Place, Priority, QueueWant, Reason, Timestamp, WorkerId,
 };
 
 use std::sync::Arc;
 
 use crate::job::{Held, Job};
-use crate::store::{Claim, ReadyKey, Store, Worker};
+use crate::store::{Claim, ReadyKey, Store, Worker, keys_of};
+
+/// A fetch parks no more jobs of a queue than this: its caller asks again.
+const PARKED_AT_ONCE: usize = 10_000;
 
 impl Store {
     pub(crate) fn fetch(
@@ -17,7 +20,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<FetchReply, BackendError> {
         let FetchRequest { worker, claim, queues, .. } = request;
-        let lease = self.alive(worker, now)?.record.lease_expires_at.since(now);
+        let known = self.alive(worker, now)?;
+        let (lease, kinds) = (known.record.lease_expires_at.since(now), Arc::clone(&known.kinds));
         if let Some(reply) = self.repeat(worker, claim, &queues, lease) {
             return Ok(reply);
         }
@@ -26,8 +30,8 @@ impl Store {
         let (mut jobs, mut states, mut members) = (Vec::new(), Vec::with_capacity(queues.len()), Vec::new());
         let next_due = self.waiting.keys().next().map(|(due, _)| *due);
         for want in queues {
-            let slots = self.take_first(&want);
-            let mut state = self.look(&want, slots.len() < want.max);
+            let (slots, is_exhausted) = self.take_first(&want, &kinds);
+            let mut state = self.look(&want, is_exhausted);
             state.next_due = next_due;
             states.push(state);
             jobs.reserve(slots.len());
@@ -84,21 +88,58 @@ impl Store {
         state
     }
 
-    /// Takes the first available jobs of a queue that is not paused out of its line.
-    fn take_first(&mut self, want: &QueueWant) -> Vec<usize> {
+    /// Takes the first jobs that the worker may have out of the lines of a queue that is not paused, and says whether it
+    /// left none. Those of kinds without a handler that stand before them are parked.
+    fn take_first(&mut self, want: &QueueWant, kinds: &KindSet) -> (Vec<usize>, bool) {
         let index = self.queues_by_name.get(&want.queue).copied();
-        let Some(queue) =
-            index.map(|index| &mut self.queues[index]).filter(|queue| !queue.record.is_paused())
-        else {
-            return Vec::new();
+        let Some(index) = index.filter(|index| !self.queues[*index].record.is_paused()) else {
+            return (Vec::new(), want.max > 0);
         };
-        let ready = &mut queue.ready;
-        let Some((first, last)) = want.priorities else {
-            return std::iter::from_fn(|| ready.pop_first()).take(want.max).map(|(_, slot)| slot).collect();
-        };
-        let wanted = |(priority, ..): &ReadyKey| (first..=last).contains(priority);
-        let keys: Vec<ReadyKey> = ready.keys().filter(|key| wanted(key)).take(want.max).copied().collect();
-        keys.iter().filter_map(|key| ready.remove(key)).collect()
+        let (first, last) = want.priorities.unwrap_or((Priority::FIRST, Priority::LAST));
+        let mut slots = self.first_parked(index, want.max, (first, last), kinds);
+        let mut parked = 0;
+        while slots.len() < want.max {
+            if parked == PARKED_AT_ONCE {
+                return (slots, false);
+            }
+            let ready = &mut self.queues[index].ready;
+            let next = if want.priorities.is_none() {
+                ready.pop_first().map(|(_, slot)| slot)
+            } else {
+                let key = ready.range(keys_of(first, last)).next().map(|(key, _)| *key);
+                key.and_then(|key| ready.remove(&key))
+            };
+            let Some(slot) = next else { return (slots, true) };
+            if kinds.handles(self.job(slot).spec.kind.as_str()) {
+                slots.push(slot);
+            } else {
+                self.park(slot);
+                parked += 1;
+            }
+        }
+        (slots, false)
+    }
+
+    /// The first parked jobs of a queue that the worker has a handler for. They stay where they are until they are leased.
+    fn first_parked(
+        &self,
+        queue: usize,
+        max: usize,
+        (first, last): (Priority, Priority),
+        kinds: &KindSet,
+    ) -> Vec<usize> {
+        let lines = self.queues[queue].parked.iter().filter(|(kind, _)| kinds.handles(kind.as_str()));
+        let mut jobs: Vec<(&ReadyKey, &usize)> =
+            lines.flat_map(|(_, line)| line.range(keys_of(first, last)).take(max)).collect();
+        jobs.sort_unstable();
+        jobs.into_iter().take(max).map(|(_, slot)| *slot).collect()
+    }
+
+    fn park(&mut self, slot: usize) {
+        self.move_to(slot, JobState::Scheduled, |job| {
+            job.is_parked = true;
+            job.reason = Some(Reason::NoHandler.as_str().into());
+        });
     }
 
     fn lease(&mut self, slot: usize, held: Arc<Held>) {

@@ -121,6 +121,7 @@ impl Store {
             job.attempt = settled.attempt;
             job.crashes = settled.crashes;
             job.cancel_requested = false;
+            job.is_parked = settled.is_parked();
             job.run_at = settled.due(now, job.run_at);
             job.reason = reason.map(String::into_boxed_str);
             job.output = output.filter(|_| settled.ending == Ending::Completed).map(Box::new);

@@ -5,8 +5,8 @@ use std::ops::Bound;
 use bytes::Bytes;
 use gristmill_core::{
     Count, Cursor, Diagnosis, JobEvent, JobFilter, JobId, JobRecord, JobSpec, JobState, ListRequest, Order,
-    Page, Priority, QueueRecord, QueueStats, RunFailure, RunRecord, StatsReply, StatsRequest, Timestamp,
-    WorkerRecord,
+    Page, ParkedKind, Priority, QueueRecord, QueueStats, RunFailure, RunRecord, StatsReply, StatsRequest,
+    Timestamp, WorkerRecord,
 };
 
 use crate::job::{EndedRun, Job};
@@ -120,8 +120,17 @@ impl Store {
         for queue in self.queues_by_name() {
             let mut stats = QueueStats::new(queue.record.clone());
             stats.counts = queue.counts.map(|count| Count::up_to(request.cap, count));
-            let oldest = Priority::all().filter_map(|priority| queue.first_due(priority)).min();
-            stats.oldest_available = oldest.map(|run_at| now.since(run_at));
+            let oldest = |line| Priority::all().filter_map(|priority| Queue::first_due(line, priority)).min();
+            stats.oldest_available = oldest(&queue.ready).map(|run_at| now.since(run_at));
+            stats.parked = queue
+                .parked
+                .iter()
+                .map(|(kind, line)| ParkedKind {
+                    kind: kind.clone(),
+                    count: Count::up_to(request.cap, line.len() as u64),
+                    oldest: oldest(line).map(|run_at| now.since(run_at)).unwrap_or_default(),
+                })
+                .collect();
             reply.queues.push(stats);
         }
         reply

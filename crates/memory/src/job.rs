@@ -27,6 +27,8 @@ pub(crate) struct Job {
     pub(crate) finished_at: Option<Timestamp>,
     pub(crate) lease: Option<Arc<Held>>,
     pub(crate) cancel_requested: bool,
+    /// It is scheduled, due at no time: no worker that met it has a handler for its kind.
+    pub(crate) is_parked: bool,
     pub(crate) reason: Option<Box<str>>,
     pub(crate) output: Option<Box<Output>>,
     /// Most jobs run once.
@@ -106,6 +108,7 @@ impl Job {
             finished_at: None,
             lease: None,
             cancel_requested: false,
+            is_parked: false,
             reason: None,
             output: None,
             runs: SmallVec::new(),

@@ -1,11 +1,12 @@
 //! Workers: they register, renew all their leases at once, and retire.
 
 use gristmill_core::{
-    BackendError, ClaimId, Decision, Ending, JobId, JobState, Name, Reason, RegisterWorker, RenewReply,
+    BackendError, ClaimId, Decision, Ending, JobId, JobState, KindSet, Name, RegisterWorker, RenewReply,
     RenewRequest, Timestamp, WorkerId, WorkerRecord, settle,
 };
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::finish::Said;
 use crate::job::EndedBy;
@@ -24,7 +25,7 @@ impl Store {
         record.slots = request.slots;
         record.queues = request.queues;
         record.kinds = request.kinds;
-        self.await_no_longer(&record.kinds, now);
+        let kinds = Arc::new(KindSet::new(&record.kinds));
         let claims = match self.workers.remove(&record.id) {
             Some(worker) => {
                 record.started_at = worker.record.started_at;
@@ -32,20 +33,8 @@ impl Store {
             }
             None => BTreeMap::new(),
         };
-        self.workers.insert(record.id, Worker { record, dead: false, claims });
+        self.workers.insert(record.id, Worker { record, kinds, dead: false, claims });
         Ok(())
-    }
-
-    /// Jobs that wait for a handler of one of these kinds wait no longer.
-    fn await_no_longer(&mut self, kinds: &[Name], now: Timestamp) {
-        let waits = |slot: &usize| {
-            let job = self.job(*slot);
-            job.reason.as_deref() == Some(Reason::NoHandler.as_str()) && kinds.contains(&job.spec.kind)
-        };
-        let slots: Vec<usize> = self.waiting.values().copied().filter(waits).collect();
-        for slot in slots {
-            self.make_available(slot, now);
-        }
     }
 
     /// A waiting job becomes available, due no later than now.

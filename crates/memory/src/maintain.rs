@@ -100,6 +100,10 @@ impl Store {
         let job = self.job(slot);
         match job.state {
             JobState::Available => self.queues[job.queue].ready.contains_key(&job.ready_key()),
+            JobState::Scheduled if job.is_parked => {
+                let line = self.queues[job.queue].parked.get(&job.spec.kind);
+                line.is_some_and(|line| line.contains_key(&job.ready_key()))
+            }
             JobState::Scheduled | JobState::Retryable => self.waiting.contains_key(&(job.run_at, job.id)),
             JobState::Running => job.lease.as_ref().is_some_and(|held| {
                 let worker = self.workers.get(&held.worker);

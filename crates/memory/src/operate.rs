@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gristmill_core::{
-    Act, Cursor, Hint, JobEvent, JobId, JobPatch, JobState, Order, Select, Timestamp, Verb, VerbReply,
-    VerbRequest, Verdict, operate,
+    Act, Cursor, Hint, JobEvent, JobId, JobPatch, JobState, Order, Select, Standing, Timestamp, Verb,
+    VerbReply, VerbRequest, Verdict, operate,
 };
 
 use crate::store::Store;
@@ -48,7 +48,9 @@ impl Store {
                 continue;
             };
             let job = self.job(slot);
-            let act = operate(verb, job.state, job.run_at, when, now);
+            let is_parked = job.is_parked;
+            let standing = Standing { is_parked, ..Standing::new(job.state, job.run_at) };
+            let act = operate(verb, standing, when, now);
             let verdict = self.apply(slot, &act, patch, now);
             if let (true, Some(&slot)) = (verdict.leaves_event(), self.by_id.get(&id)) {
                 let event = JobEvent::new(now, verb.as_str(), request.actor.clone(), None);
@@ -77,15 +79,21 @@ impl Store {
                 }
                 self.restart(slot, now);
             }
-            Act::Move { state, run_at } => self.move_to(slot, state, |job| {
-                job.run_at = run_at;
-                if let Some(patch) = patch {
-                    let spec = Arc::make_mut(&mut job.spec);
-                    spec.args = patch.args.clone().unwrap_or_else(|| spec.args.clone());
-                    spec.priority = patch.priority.unwrap_or(spec.priority);
-                    spec.max_attempts = patch.max_attempts.unwrap_or(spec.max_attempts);
-                }
-            }),
+            Act::Move { state, run_at } => {
+                let was_parked = self.job(slot).is_parked;
+                self.move_to(slot, state, |job| {
+                    job.run_at = run_at;
+                    if was_parked {
+                        job.reason = None;
+                    }
+                    if let Some(patch) = patch {
+                        let spec = Arc::make_mut(&mut job.spec);
+                        spec.args = patch.args.clone().unwrap_or_else(|| spec.args.clone());
+                        spec.priority = patch.priority.unwrap_or(spec.priority);
+                        spec.max_attempts = patch.max_attempts.unwrap_or(spec.max_attempts);
+                    }
+                });
+            }
             Act::Remove => self.remove(slot),
         }
         act.verdict()

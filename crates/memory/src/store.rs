@@ -1,17 +1,20 @@
 //! What the store holds, and the one way a job moves from place to place.
 //!
-//! A job is in exactly one place, told by its state: `waiting` (scheduled, retryable), its queue's `ready` (available),
-//! a claim of a worker (running), or nowhere else (suspended, or ended). Every move goes through [`Store::move_to`],
+//! A job is in exactly one place, told by its state: `waiting` (scheduled, retryable), its queue's `parked` (scheduled, for
+//! want of a handler), its queue's `ready` (available), a claim of a worker (running), or nowhere else (suspended, or
+//! ended). Every move goes through [`Store::move_to`],
 //! which keeps places and counts in step.
 //!
 //! Jobs and queues are found by their index in a vector: the hot path compares no text and searches no tree by id.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use gristmill_core::{
-    ClaimId, Hint, JobId, JobState, LeaseToken, Name, Priority, QueueRecord, Timestamp, UniqueKey, WorkerId,
-    WorkerRecord,
+    ClaimId, Hint, JobId, JobState, KindSet, LeaseToken, Name, Priority, QueueRecord, Timestamp, UniqueKey,
+    WorkerId, WorkerRecord,
 };
 
 use crate::job::Job;
@@ -42,8 +45,10 @@ pub(crate) struct Store {
 pub(crate) struct Queue {
     pub(crate) record: QueueRecord,
     pub(crate) ready: BTreeMap<ReadyKey, usize>,
+    /// The parked jobs of each kind, in the order of fetching. No kind is empty.
+    pub(crate) parked: BTreeMap<Name, BTreeMap<ReadyKey, usize>>,
     pub(crate) counts: [u64; 8],
-    /// A job became available since the hints were last told.
+    /// A job became available, or was parked, since the hints were last told.
     hinted: bool,
 }
 
@@ -51,17 +56,23 @@ pub(crate) struct Queue {
 pub(crate) type ReadyKey = (Priority, Timestamp, JobId);
 
 impl Queue {
-    /// When the first available job of a priority became due.
-    pub(crate) fn first_due(&self, priority: Priority) -> Option<Timestamp> {
-        let first = (priority, Timestamp::EPOCH, JobId::from_bytes([0; 16]));
-        let last = (priority, Timestamp::MAX, JobId::from_bytes([0xff; 16]));
-        self.ready.range(first..=last).next().map(|((_, run_at, _), _)| *run_at)
+    /// When the first of these jobs that has a priority became due.
+    pub(crate) fn first_due(line: &BTreeMap<ReadyKey, usize>, priority: Priority) -> Option<Timestamp> {
+        line.range(keys_of(priority, priority)).next().map(|((_, run_at, _), _)| *run_at)
     }
+}
+
+/// All keys of the priorities from the first to the last.
+pub(crate) fn keys_of(first: Priority, last: Priority) -> RangeInclusive<ReadyKey> {
+    let lowest = (first, Timestamp::EPOCH, JobId::from_bytes([0; 16]));
+    lowest..=(last, Timestamp::MAX, JobId::from_bytes([0xff; 16]))
 }
 
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) record: WorkerRecord,
+    /// The kinds of the record.
+    pub(crate) kinds: Arc<KindSet>,
     /// A rescue has found its lease expired. Nothing revives it, not even a clock that goes back; it stays only as long
     /// as its claims do.
     pub(crate) dead: bool,
@@ -84,7 +95,8 @@ impl Store {
             return index;
         }
         let record = QueueRecord::new(name.clone());
-        self.queues.push(Queue { record, ready: BTreeMap::new(), counts: [0; 8], hinted: false });
+        let (ready, parked) = (BTreeMap::new(), BTreeMap::new());
+        self.queues.push(Queue { record, ready, parked, counts: [0; 8], hinted: false });
         self.queues_by_name.insert(name.clone(), self.queues.len() - 1);
         self.queues.len() - 1
     }
@@ -126,13 +138,18 @@ impl Store {
 
     /// Moves a job to another state: out of the old place, `change`, into the new one.
     pub(crate) fn move_to(&mut self, slot: usize, state: JobState, change: impl FnOnce(&mut Job)) {
+        let job = self.job(slot);
         debug_assert!(
-            self.job(slot).state == state || self.job(slot).state.can_become(state),
+            // A parked job is leased where it is, as if it were available.
+            job.state == state
+                || job.state.can_become(state)
+                || (job.is_parked && state == JobState::Running),
             "{} cannot become {state}",
-            self.job(slot).state
+            job.state
         );
         self.take_out(slot);
         let job = self.job_mut(slot);
+        job.is_parked = false;
         change(job);
         job.state = state;
         self.settle_in(slot);
@@ -146,6 +163,14 @@ impl Store {
         match job.state {
             JobState::Available => {
                 queue.ready.remove(&job.ready_key());
+            }
+            JobState::Scheduled if job.is_parked => {
+                if let Some(line) = queue.parked.get_mut(&job.spec.kind) {
+                    line.remove(&job.ready_key());
+                    if line.is_empty() {
+                        queue.parked.remove(&job.spec.kind);
+                    }
+                }
             }
             JobState::Scheduled | JobState::Retryable => {
                 self.waiting.remove(&(job.run_at, job.id));
@@ -166,6 +191,13 @@ impl Store {
         match job.state {
             JobState::Available => {
                 queue.ready.insert(job.ready_key(), slot);
+                if !std::mem::replace(&mut queue.hinted, true) {
+                    self.hints.push(Hint::Available(queue.record.name.clone()));
+                }
+            }
+            JobState::Scheduled if job.is_parked => {
+                queue.parked.entry(job.spec.kind.clone()).or_default().insert(job.ready_key(), slot);
+                // Another worker may have a handler.
                 if !std::mem::replace(&mut queue.hinted, true) {
                     self.hints.push(Hint::Available(queue.record.name.clone()));
                 }

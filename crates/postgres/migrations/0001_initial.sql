@@ -53,6 +53,7 @@ CREATE TABLE gristmill.ready (
 -- is read for each. The condition, which is always true, is why it serves only what asks for a queue.
 CREATE INDEX ready_order ON gristmill.ready (queue, priority, run_at, id) WHERE queue IS NOT NULL;
 
+-- A job is parked when a worker met it that has no handler for its kind: `kind` is set, and NULL in other rows.
 CREATE TABLE gristmill.waiting (
     id       uuid     NOT NULL PRIMARY KEY,
     run_at   bigint   NOT NULL,
@@ -62,12 +63,13 @@ CREATE TABLE gristmill.waiting (
     priority smallint NOT NULL,
     crashes  smallint NOT NULL,
     state    smallint NOT NULL,
-    reason   text
+    reason   text,
+    kind     text COLLATE "C"
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
--- 1 is scheduled, 4 retryable: suspended jobs are due at no time.
-CREATE INDEX waiting_due ON gristmill.waiting (run_at, id) WHERE state IN (1, 4);
--- Jobs without a handler: found by workers that start.
-CREATE INDEX waiting_reason ON gristmill.waiting (reason) WHERE reason IS NOT NULL;
+-- 1 is scheduled, 4 retryable: suspended and parked jobs are due at no time.
+CREATE INDEX waiting_due ON gristmill.waiting (run_at, id) WHERE state IN (1, 4) AND kind IS NULL;
+-- The order in which parked jobs of a kind are fetched.
+CREATE INDEX waiting_parked ON gristmill.waiting (queue, kind, priority, run_at, id) WHERE kind IS NOT NULL;
 
 -- One row for each queue of a fetched batch, until each of its runs has ended. `nonce` is the secret part of the leases;
 -- `number` the worker's own number of the fetch. `open` counts the members whose run has not ended. The arrays list the

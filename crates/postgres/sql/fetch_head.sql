@@ -8,6 +8,7 @@
 SELECT
     gristmill.now_ms($1::int8),
     (SELECT gristmill.lease_ends(lease_expires_at, lease_ms, $1) FROM gristmill.workers WHERE worker = $2::uuid),
-    (SELECT run_at FROM gristmill.waiting WHERE state IN (1, 4) AND run_at >= $6::int8 ORDER BY run_at, id LIMIT 1),
+    (SELECT run_at FROM gristmill.waiting
+    WHERE state IN (1, 4) AND kind IS NULL AND run_at >= $6::int8 ORDER BY run_at, id LIMIT 1),
     ARRAY(SELECT queue FROM gristmill.queues WHERE queue = ANY ($4::int4[]) AND paused_at IS NOT NULL),
     EXISTS (SELECT FROM gristmill.claims WHERE worker = $2 AND number = $3::int8 AND nonce <> ALL ($5::uuid[]))

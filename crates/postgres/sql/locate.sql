@@ -4,8 +4,8 @@
 -- Rows: place in $1, from 1, or NULL for a claim's member; id; run, attempt, crashes, run_at (ms), worker, fetched_at (ms):
 --   of a job's row worker and fetched_at are those of its latest run that ended, or NULL. Of jobs alone: state, 3 for one
 --   in no other place; queue, priority, max_attempts, created_at (ms), options, finished_at (ms), reason, the latest ended
---   run and its ending, kind, args. Of members alone: nonce, whether the cancel was asked for. Of jobs
---   alone: whether it was cancelled or discarded.
+--   run and its ending, kind, args. Of members alone: nonce, whether the cancel was asked for. Of jobs alone: whether it was
+--   cancelled or discarded, whether it is parked.
 --   A member counts whose run is later than the latest ended one; an older claim may still list a run that has ended.
 -- Index: the primary keys, asked for each id, so that a plan made while a table was empty holds when it is full; a
 --   partitioned table finds the one partition of each. Claims are read only when a job is in no other place, then all of them: no fetch keeps an index by job. `IS TRUE` makes a hash of
@@ -34,7 +34,8 @@ job AS MATERIALIZED (
             WHEN ended.id IS NOT NULL THEN ended.reason
             ELSE latest.reason
         END AS reason,
-        latest.worker, latest.fetched_at, latest.run AS latest_run, latest.ending, ended.id IS NOT NULL AS is_ended
+        latest.worker, latest.fetched_at, latest.run AS latest_run, latest.ending, ended.id IS NOT NULL AS is_ended,
+        waiting.kind IS NOT NULL AS is_parked
     FROM wanted
         CROSS JOIN LATERAL (SELECT * FROM gristmill.jobs WHERE jobs.id = wanted.id LIMIT 1) AS jobs
         LEFT JOIN LATERAL (SELECT * FROM gristmill.ready WHERE ready.id = wanted.id LIMIT 1) AS ready ON true
@@ -51,12 +52,12 @@ job AS MATERIALIZED (
 )
 SELECT job.place, job.id, job.run, job.attempt, job.crashes, job.run_at, job.worker, job.fetched_at, job.state, job.queue,
     job.priority, job.max_attempts, job.created_at, job.options, job.finished_at, job.reason, job.latest_run, job.ending,
-    job.kind, job.args, NULL::uuid AS nonce, NULL::bool AS is_cancelled, job.is_ended
+    job.kind, job.args, NULL::uuid AS nonce, NULL::bool AS is_cancelled, job.is_ended, job.is_parked
 FROM job
 UNION ALL
 SELECT NULL, member.id, member.run, member.attempt, member.crashes, member.run_at, claims.worker, claims.fetched_at, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, claims.nonce,
-    coalesce(member.id = ANY (claims.cancels), false), NULL
+    coalesce(member.id = ANY (claims.cancels), false), NULL, NULL
 FROM gristmill.claims CROSS JOIN LATERAL
     unnest(claims.ids, claims.runs, claims.attempts, claims.crashes, claims.run_ats)
     AS member (id, run, attempt, crashes, run_at)

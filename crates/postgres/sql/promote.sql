@@ -10,7 +10,7 @@ WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
 due AS (
     DELETE FROM gristmill.waiting WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM gristmill.waiting
-        WHERE state IN (1, 4) AND run_at <= (SELECT now FROM moment) AND run_at >= $3::int8
+        WHERE state IN (1, 4) AND kind IS NULL AND run_at <= (SELECT now FROM moment) AND run_at >= $3::int8
         ORDER BY run_at, id LIMIT $2::int8 FOR UPDATE SKIP LOCKED))
     RETURNING id, run_at, queue, run, attempt, priority, crashes
 ),
@@ -24,10 +24,10 @@ UNION ALL
 SELECT NULL, NULL, moment.now, NULL, (
         SELECT count(*) FROM (
             SELECT FROM gristmill.waiting
-            WHERE state IN (1, 4) AND run_at <= moment.now AND run_at >= $3 ORDER BY run_at, id LIMIT $2 + 1
+            WHERE state IN (1, 4) AND kind IS NULL AND run_at <= moment.now AND run_at >= $3 ORDER BY run_at, id LIMIT $2 + 1
         ) AS counted
     ), (
         SELECT run_at FROM gristmill.waiting
-        WHERE state IN (1, 4) AND run_at > moment.now ORDER BY run_at, id LIMIT 1
+        WHERE state IN (1, 4) AND kind IS NULL AND run_at > moment.now ORDER BY run_at, id LIMIT 1
     )
 FROM moment

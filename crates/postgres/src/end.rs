@@ -89,6 +89,7 @@ impl EndedRun<'_> {
             attempt: self.settled.attempt,
             crashes: self.settled.crashes,
             state: self.settled.state,
+            is_parked: self.settled.is_parked() && self.settled.state == JobState::Scheduled,
             run_at: self.settled.due(now, self.member.run_at),
             after: None,
             reason: self.reason().map(Cow::into_owned),
@@ -146,6 +147,10 @@ async fn append(session: &mut Session, now: Timestamp, ended: &[EndedRun<'_>]) -
 /// What moved, for whoever listens; to be called after the commit.
 pub(crate) fn tell(told: &mut Told, puts: &[Put], wants_ends: bool) {
     for put in puts {
+        if put.is_parked {
+            told.parked(put.queue);
+            continue;
+        }
         let position = Position { priority: put.priority, run_at_ms: put.run_at.as_millis(), id: put.id };
         told.moved(put.state, put.queue, position, wants_ends);
     }

@@ -1,19 +1,18 @@
 //! Leases available jobs to a worker.
 //!
 //! One statement takes the jobs of all queues and makes their claims; a second one, behind it in the same round trip, tells
-//! the rest of the reply. Rows of jobs that the first did not find cost a further round trip. Where a request names
-//! priorities of a queue twice, the later wish is served from what the earlier one left, in further rounds of one
-//! transaction.
+//! the rest of the reply. Rows of jobs that the first did not find cost a further round trip. [Parked](crate::parked) jobs
+//! come before all of that, where a look at them is due. Where a request names priorities of a queue twice, the later wish
+//! is served from what the earlier one left, in further rounds of one transaction.
 
+mod ask;
 mod jobs;
 mod near;
+mod parked;
 mod round;
 mod turn;
 
-use gristmill_core::{
-    BackendError, Call, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem, Name, QueueWant,
-    Timestamp,
-};
+use gristmill_core::{Call, FetchReply, FetchRequest, FinishItem, Name, QueueWant};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -21,9 +20,10 @@ use crate::error::Answer;
 use crate::finish::finish_items;
 use crate::handle::Inner;
 use crate::row;
-use crate::session::{Naming, Params, Session};
+use crate::session::Session;
 use crate::statement::sql;
 
+use ask::{Ask, Head};
 use jobs::{Batch, Haul, Rows, Taken};
 pub(crate) use near::Near;
 use round::{Round, rounds};
@@ -76,22 +76,17 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
     let names: Vec<Name> = request.queues.iter().map(|want| want.queue.clone()).collect();
     let numbers = inner.names.find(&mut session, &names).await?;
     let wishes = wishes(request, &numbers);
-    let ask = Ask {
-        now: call.now.map(Timestamp::as_millis),
-        worker: row::worker_uuid(request.worker),
-        claim: claim_number(request),
-        lock: lock_of(request),
-        range_from: match inner.naming {
-            Naming::Prepared => inner.near.least(),
-            // Behind a pooler plans are not bound to an index: one might sort the whole range first.
-            Naming::Unnamed => i64::MAX,
-        },
-        head_ms: match call.now {
-            Some(_) => i64::MIN,
-            None => inner.promotions.head_ms(inner.server_now()),
-        },
-        queues: wishes.iter().map(|wish| wish.queue).collect(),
-        nonces: wishes.iter().map(|wish| wish.nonce).collect(),
+    let ask = Ask::new(inner, call, request, &wishes);
+    let kinds = inner.parked.kinds_of(&mut session, request.worker).await?;
+    let looks = match parked::take(inner, &mut session, request, &ask, (&wishes, &kinds)).await? {
+        parked::Look::Nothing(looks) => looks,
+        parked::Look::Leased(batch, head) => {
+            let lease = head.lease(inner, call, request)?;
+            let looked = request.queues.iter().zip(&numbers);
+            let queues = looked.map(|(want, number)| head.state(want, *number, false));
+            let (jobs, bad) = batch.into_jobs();
+            return Ok((FetchReply::new(jobs, queues.collect(), lease), bad));
+        }
     };
     let turn = match ask.queues.iter().min() {
         Some(queue) => inner.turns.wait(*queue).await,
@@ -99,16 +94,20 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
     };
     let mut rounds = rounds(&inner.cursors, wishes);
     let (hauls, head) = ask.run(&mut session, &rounds, turn).await?;
-    if call.now.is_none() {
-        inner.learn_clock(head.now);
-    }
-    let expires_at = head.lease_expires_at.filter(|at| *at > head.now);
-    let lease = expires_at.ok_or_else(|| BackendError::worker_gone(request.worker))?.since(head.now);
+    let lease = head.lease(inner, call, request)?;
     if head.is_repeat {
         rounds.into_iter().for_each(Round::leave);
-        let (jobs, bad) = repeat(inner, &mut session, request, &ask, &numbers).await?;
+        let rows = session.query(sql!("fetch_again"), &[&ask.worker, &ask.claim]).await?;
+        let mut batch = Batch::new(&inner.names, &kinds, request.claim, rows.len());
+        add_rows(inner, &mut session, request, &numbers, &rows, &mut batch).await?;
+        // Whatever is of a kind without a handler may have been handed out before, so the worker is left to give it back.
         let queues = request.queues.iter().zip(&numbers).map(|(want, number)| head.look(want, *number));
+        let (jobs, bad) = batch.into_jobs();
         return Ok((FetchReply::new(jobs, queues.collect(), lease), bad));
+    }
+    // What is parked in a queue that is paused has not been looked at.
+    for look in looks.into_iter().filter(|look| !head.paused.contains(&look.line.queue)) {
+        inner.parked.looked(request.worker, look);
     }
     let jobs = hauls.iter().map(|haul| haul.taken.len()).sum();
     let is_short = hauls.iter().any(Haul::is_short);
@@ -119,18 +118,15 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
         Vec::new()
     };
     drop(session);
-    let mut batch = Batch::new(&inner.names, request.claim, jobs);
+    let mut batch = Batch::new(&inner.names, &kinds, request.claim, jobs);
     let mut given = vec![0; request.queues.len()];
     for (round, haul) in rounds.drain(..).zip(&hauls) {
         let rows = Rows::of(haul, &again)?;
         round.hand_out(&haul.taken, rows, &head.paused, &mut given, &mut batch)?;
     }
-    let queues = request.queues.iter().zip(&numbers).zip(given).map(|((want, number), given)| {
-        let mut state = head.look(want, *number);
-        state.exhausted = given < want.max && !state.paused;
-        state.next_due = head.next_due;
-        state
-    });
+    parked::park(inner, call, &kinds, &mut batch).await?;
+    let queues = request.queues.iter().zip(&numbers).zip(given);
+    let queues = queues.map(|((want, number), given)| head.state(want, *number, given < want.max));
     let queues = queues.collect();
     let (jobs, bad) = batch.into_jobs();
     Ok((FetchReply::new(jobs, queues, lease), bad))
@@ -149,24 +145,23 @@ fn wishes<'r>(request: &'r FetchRequest, numbers: &[Option<i32>]) -> Vec<Wish<'r
     wishes
 }
 
-/// The jobs of the claims that are there already. A repeat that began while the first call was under way may have made some
-/// of them itself, for queues of which the first took nothing.
-async fn repeat(
+/// Adds jobs by rows as `fetch_again.sql` gives them, in the order of the request. Those of a repeat that began while the
+/// first call was under way may be of queues of which the first took nothing.
+async fn add_rows(
     inner: &Inner,
     session: &mut Session,
     request: &FetchRequest,
-    ask: &Ask,
     numbers: &[Option<i32>],
-) -> Answer<(Vec<FetchedJob>, Vec<FinishItem>)> {
-    let rows = session.query(sql!("fetch_again"), &[&ask.worker, &ask.claim]).await?;
+    rows: &[Row],
+    batch: &mut Batch<'_>,
+) -> Answer<()> {
     let place = |queue: i32| numbers.iter().position(|number| *number == Some(queue));
     let mut order = Vec::with_capacity(rows.len());
-    for row in &rows {
+    for row in rows {
         let job = Taken::of(row)?;
         order.push((place(job.key.queue).unwrap_or(numbers.len()), job, row));
     }
     order.sort_unstable_by_key(|(place, job, _)| (*place, job.key));
-    let mut batch = Batch::new(&inner.names, request.claim, rows.len());
     for (place, job, row) in order {
         let name = match request.queues.get(place) {
             Some(want) => want.queue.clone(),
@@ -174,108 +169,5 @@ async fn repeat(
         };
         batch.add(&name, row.try_get(11)?, &job, row)?;
     }
-    Ok(batch.into_jobs())
-}
-
-fn claim_number(request: &FetchRequest) -> i64 {
-    request.claim.0.cast_signed()
-}
-
-/// The key of the advisory lock of a fetch's number. That two numbers share one costs a wait, no more.
-fn lock_of(request: &FetchRequest) -> i64 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let (_, low) = row::worker_uuid(request.worker).as_u64_pair();
-    (low ^ request.claim.0.wrapping_mul(ODD)).cast_signed()
-}
-
-/// The parameters that all statements of a fetch share.
-struct Ask {
-    now: Option<i64>,
-    worker: Uuid,
-    claim: i64,
-    lock: i64,
-    /// Of how many jobs on their rows are read as a range of ids.
-    range_from: i64,
-    /// From when on waiting jobs are looked at.
-    head_ms: i64,
-    queues: Vec<i32>,
-    nonces: Vec<Uuid>,
-}
-
-impl Ask {
-    /// What each round took, and the rest of the reply.
-    async fn run<T>(
-        &self,
-        session: &mut Session,
-        rounds: &[Round<'_>],
-        turn: Option<T>,
-    ) -> Answer<(Vec<Haul>, Head)> {
-        let about: &Params<'_> =
-            &[&self.now, &self.worker, &self.claim, &self.queues, &self.nonces, &self.head_ms];
-        let (mut hauls, mut claimed) = (Vec::new(), Vec::new());
-        if let [only] = rounds {
-            let fetch = only.params(self, &claimed);
-            let (mut haul, mut turn) = (Haul::default(), turn);
-            let each = |row| {
-                let taken = haul.add(row)?;
-                if !taken.is_empty() {
-                    only.reached(taken);
-                    turn = None;
-                }
-                Ok(())
-            };
-            let head =
-                session.query_each_and((sql!("fetch"), &fetch), each, (sql!("fetch_head"), about)).await?;
-            return Ok((vec![haul], Head::of(&head)?));
-        }
-        if rounds.is_empty() {
-            return Ok((hauls, Head::of(&session.query(sql!("fetch_head"), about).await?)?));
-        }
-        session.begin().await?;
-        for round in rounds {
-            let rows = session.query(sql!("fetch"), &round.params(self, &claimed)).await?;
-            let mut haul = Haul::default();
-            for row in rows {
-                haul.add(row)?;
-            }
-            for job in &haul.taken {
-                if !claimed.contains(&job.key.queue) {
-                    claimed.push(job.key.queue);
-                }
-            }
-            hauls.push(haul);
-        }
-        let head = session.query(sql!("fetch_head"), about).await?;
-        session.commit().await?;
-        Ok((hauls, Head::of(&head)?))
-    }
-}
-
-/// What a fetch tells beside the jobs.
-struct Head {
-    now: Timestamp,
-    lease_expires_at: Option<Timestamp>,
-    next_due: Option<Timestamp>,
-    paused: Vec<i32>,
-    /// The number has a claim of another call.
-    is_repeat: bool,
-}
-
-impl Head {
-    fn of(rows: &[Row]) -> Answer<Self> {
-        let row = rows.first().ok_or_else(|| crate::error::undecodable("answer"))?;
-        Ok(Self {
-            now: row::timestamp(row, 0)?,
-            lease_expires_at: row::optional_timestamp(row, 1)?,
-            next_due: row::optional_timestamp(row, 2)?,
-            paused: row.try_get(3)?,
-            is_repeat: row.try_get(4)?,
-        })
-    }
-
-    fn look(&self, want: &QueueWant, number: Option<i32>) -> FetchedQueue {
-        let mut state = FetchedQueue::new(want.queue.clone());
-        state.paused = number.is_some_and(|number| self.paused.contains(&number));
-        state
-    }
+    Ok(())
 }

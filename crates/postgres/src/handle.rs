@@ -23,6 +23,7 @@ use crate::migrate;
 use crate::names::Names;
 use crate::notify::Outbox;
 use crate::options::PostgresBuilder;
+use crate::parked::Parked;
 use crate::partition::Rotation;
 use crate::pool;
 use crate::promote::Promotions;
@@ -59,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) near: Near,
     /// Whose turn it is to fetch.
     pub(crate) turns: Turns,
+    /// Where fetches look for parked jobs, and the kinds of the workers.
+    pub(crate) parked: Parked,
     /// Fetches and renewals in flight.
     pub(crate) renewals: InFlight,
     pub(crate) outbox: Outbox,
@@ -137,6 +140,7 @@ impl Postgres {
                 promotions: Promotions::default(),
                 near: Near::default(),
                 turns: Turns::default(),
+                parked: Parked::default(),
                 renewals: InFlight::default(),
                 outbox: Outbox::default(),
                 listening: Listening::default(),

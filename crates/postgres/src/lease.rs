@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gristmill_core::{
-    BackendError, Call, ClaimId, Decision, Ending, Name, Reason, RegisterWorker, RenewReply, RenewRequest,
-    Timestamp, WorkerId, settle,
+    BackendError, Call, ClaimId, Decision, Ending, Name, RegisterWorker, RenewReply, RenewRequest, Timestamp,
+    WorkerId, settle,
 };
 use gristmill_sql::EndedBy;
 use tokio_postgres::Row;
@@ -22,10 +22,7 @@ use crate::place::Put;
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::{Position, Told};
-
-/// Waiting jobs that are woken by one statement.
-const WOKEN: usize = 1_000;
+use crate::told::Told;
 
 pub(crate) async fn register_worker(inner: &Inner, call: Call, request: &RegisterWorker) -> Answer<()> {
     let given = call.now.map(Timestamp::as_millis);
@@ -40,31 +37,8 @@ pub(crate) async fn register_worker(inner: &Inner, call: Call, request: &Registe
         .await?;
     let registered = registered.ok_or_else(|| BackendError::worker_gone(request.worker))?;
     learn_clock(inner, call, row::timestamp(&registered, 0)?);
-    wake(inner, &mut session, given, &request.kinds).await
-}
-
-/// Jobs that wait for a handler of one of these kinds wait no longer.
-async fn wake(inner: &Inner, session: &mut Session, given: Option<i64>, kinds: &[Name]) -> Answer<()> {
-    let kinds: Vec<&str> = kinds.iter().map(Name::as_str).collect();
-    if kinds.is_empty() {
-        return Ok(());
-    }
-    loop {
-        let (reason, limit) = (Reason::NoHandler.as_str(), row::size(WOKEN));
-        let woken = session.query(sql!("wake_kinds"), &[&given, &kinds, &reason, &limit]).await?;
-        let (mut told, mut count) = (Told::default(), 0);
-        for row in &woken {
-            let (queue, priority): (i32, i16) = (row.try_get(0)?, row.try_get(1)?);
-            let (run_at_ms, id): (i64, Uuid) = (row.try_get(2)?, row.try_get(3)?);
-            inner.cursors.lower(queue, priority, run_at_ms, id);
-            told.available(queue, Position { priority, run_at_ms, id });
-            count += row.try_get::<_, i64>(4)?;
-        }
-        inner.tell(told);
-        if count < limit {
-            return Ok(());
-        }
-    }
+    inner.parked.registers(request.worker, &request.kinds);
+    Ok(())
 }
 
 pub(crate) async fn renew(inner: &Inner, call: Call, request: &RenewRequest) -> Answer<RenewReply> {
@@ -176,6 +150,7 @@ pub(crate) async fn retire_worker(inner: &Inner, call: Call, request: &WorkerId)
     session.execute(sql!("forget_worker"), &[&worker]).await?;
     session.commit().await?;
     inner.renewals.forget(*request);
+    inner.parked.retires(*request);
     tell(inner, &given_back.puts);
     Ok(())
 }

@@ -35,6 +35,7 @@ mod numbers;
 mod operate;
 mod options;
 mod pace;
+mod parked;
 mod partition;
 mod pause;
 mod place;

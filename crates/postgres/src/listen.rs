@@ -112,7 +112,7 @@ impl Inner {
         if notice.watches {
             self.outbox.others_watch();
         }
-        self.lower_cursors(&notice.told);
+        self.note(&notice.told);
         self.tell_here(&notice.told);
         false
     }
@@ -121,6 +121,7 @@ impl Inner {
     fn look_around(&self) {
         let queues = self.names.known();
         for (queue, _) in &queues {
+            self.parked.add(*queue);
             for priority in Priority::FIRST.get()..=Priority::LAST.get() {
                 self.cursors.lower(*queue, priority.into(), i64::MIN, Uuid::nil());
             }

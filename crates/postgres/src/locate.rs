@@ -31,6 +31,8 @@ pub(crate) struct Located {
     pub(crate) created_at: Timestamp,
     pub(crate) options: Options,
     pub(crate) state: JobState,
+    /// It is scheduled, due at no time: no worker that met it has a handler for its kind.
+    pub(crate) is_parked: bool,
     /// Its latest run: the one in progress, if it runs.
     pub(crate) run: u32,
     pub(crate) attempt: u16,
@@ -149,6 +151,7 @@ fn read(row: &Row, detail: Detail) -> Answer<Located> {
         created_at: row::timestamp(row, 12)?,
         options: Options::parse(row.try_get(13)?),
         state,
+        is_parked: row::get(row, 23)?,
         run: row::count32(row::get(row, 2)?),
         attempt: row::count16(row::get(row, 3)?),
         crashes: row::count16(row::get::<i16>(row, 4)?.into()),

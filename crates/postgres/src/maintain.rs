@@ -99,6 +99,7 @@ fn available(job: &Located, now: Timestamp) -> Put {
         attempt: job.attempt,
         crashes: job.crashes,
         state: JobState::Available,
+        is_parked: false,
         run_at: now,
         after: None,
         reason: None,

@@ -1,7 +1,7 @@
 //! What a NOTIFY carries: `PROCESS ITEM ITEM …`, for example `9f3c a7:0:1700000000000:0190…ef d1700000060000`.
 //!
 //! An item is a letter and what it is about: `a` a queue's number with the priority, due time (ms) and id of its first new
-//! job; `d` an instant at which a waiting job is due (ms); `c` a running job whose cancel is asked for; `q` the name of a
+//! job; `k` the number of a queue in which jobs were parked; `d` an instant at which a waiting job is due (ms); `c` a running job whose cancel is asked for; `q` the name of a
 //! queue that was paused or resumed; `e` a job that ended; `w` the sender watches ends; `p` a ping to itself. What a reader
 //! does not know, it passes over.
 
@@ -44,6 +44,9 @@ pub(crate) fn write(process: u64, told: &Told) -> Vec<String> {
     let mut texts = Texts { process, done: Vec::new() };
     for (queue, Position { priority, run_at_ms, id }) in &told.available {
         texts.add(&format!("a{queue}:{priority}:{run_at_ms}:{}", id.simple()));
+    }
+    for queue in &told.parked {
+        texts.add(&format!("k{queue}"));
     }
     if let Some(due) = told.due {
         texts.add(&format!("d{}", due.as_millis()));
@@ -110,6 +113,7 @@ fn read_item(word: &str, told: &mut Told) -> Option<()> {
             let run_at_ms = parts.next()?.parse().ok()?;
             told.available(queue, Position { priority, run_at_ms, id: parts.next()?.parse().ok()? });
         }
+        "k" => told.parked(rest.parse().ok()?),
         "d" => told.due(Timestamp::from_millis(rest.parse().ok()?)),
         "c" => told.cancel_requested(id(rest)?),
         "q" => told.queue_changed(Name::new(rest).ok()?),
@@ -134,6 +138,7 @@ mod tests {
             let id = Uuid::from_u128(u128::from(queue.unsigned_abs()) << 64);
             told.available(queue, Position { priority: -10, run_at_ms: 253_402_207_200_000, id });
             told.ended(row::job_id(id));
+            told.parked(queue);
         }
         told.due(Timestamp::from_millis(7));
         told.cancel_requested(JobId::from_bytes([9; 16]));

@@ -141,7 +141,7 @@ impl Inner {
         if told.is_empty() {
             return;
         }
-        self.lower_cursors(&told);
+        self.note(&told);
         self.tell_here(&told);
         if self.outbox.add(told)
             && let Some(inner) = self.me.upgrade()
@@ -162,8 +162,9 @@ impl Inner {
         }
     }
 
-    /// Lets fetches begin before the jobs that became available.
-    pub(crate) fn lower_cursors(&self, told: &Told) {
+    /// Lets fetches begin before the jobs that became available, and look at those that were parked.
+    pub(crate) fn note(&self, told: &Told) {
+        told.parked.iter().for_each(|queue| self.parked.add(*queue));
         for (queue, Position { priority, run_at_ms, id }) in &told.available {
             self.cursors.lower(*queue, *priority, *run_at_ms, *id);
         }
@@ -173,8 +174,10 @@ impl Inner {
     pub(crate) fn tell_here(&self, told: &Told) {
         let mut unnamed = Vec::new();
         let mut hints = Vec::with_capacity(told.available.len() + 1);
-        for (place, (queue, _)) in told.available.iter().enumerate() {
-            if told.available[..place].iter().any(|(earlier, _)| earlier == queue) {
+        let mut queues: Vec<i32> = told.available.iter().map(|(queue, _)| *queue).collect();
+        queues.extend(&told.parked);
+        for (place, queue) in queues.iter().enumerate() {
+            if queues[..place].contains(queue) {
                 continue;
             }
             match self.names.known_name(*queue) {

@@ -12,6 +12,7 @@ use tokio_postgres::Row;
 use crate::error::{Answer, undecodable};
 use crate::handle::Inner;
 use crate::list::count_matches;
+use crate::parked;
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
@@ -114,6 +115,7 @@ pub(crate) async fn stats(inner: &Inner, call: Call, request: &StatsRequest) -> 
     let amounts = amounts(&mut session, &JobState::ALL, None, (request.cap, None)).await?;
     let amounts: HashMap<(i32, JobState), u64> = amounts.into_iter().collect();
     let Due { now, oldest, stale } = due(&mut session, call).await?;
+    let mut parked = parked::kinds(&mut session, None, request.cap).await?;
     session.commit().await?;
 
     let mut reply = StatsReply::default();
@@ -125,6 +127,8 @@ pub(crate) async fn stats(inner: &Inner, call: Call, request: &StatsRequest) -> 
             stats.counts[state.index()] = Count::up_to(request.cap, amount);
         }
         stats.oldest_available = oldest.get(&number).map(|run_at| now.since(*run_at));
+        let mine = parked.remove(&number).unwrap_or_default();
+        stats.parked = mine.into_iter().map(|known| known.report(request.cap, now)).collect();
         reply.queues.push(stats);
     }
     Ok(reply)

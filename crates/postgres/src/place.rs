@@ -29,6 +29,8 @@ pub(crate) struct Put {
     pub(crate) attempt: u16,
     pub(crate) crashes: u16,
     pub(crate) state: JobState,
+    /// It is scheduled, due at no time: no worker that met it has a handler for its kind.
+    pub(crate) is_parked: bool,
     /// When it is, or was, due.
     pub(crate) run_at: Timestamp,
     /// Due this much after now instead.
@@ -110,6 +112,7 @@ async fn insert(session: &mut Session, now: Timestamp, jobs: &[&Put]) -> Answer<
         .collect();
     let deletions: Vec<i64> =
         jobs.iter().map(|job| (now + job.kept().unwrap_or_default()).as_millis()).collect();
+    let are_parked: Vec<bool> = jobs.iter().map(|job| job.is_parked).collect();
     let now = now.as_millis();
     for (job, due) in jobs.iter().zip(&dues).filter(|(job, _)| job.state == JobState::Available) {
         session.makes_available(job.queue, job.priority, *due, job.id);
@@ -129,6 +132,7 @@ async fn insert(session: &mut Session, now: Timestamp, jobs: &[&Put]) -> Answer<
                 &dues,
                 &reasons,
                 &deletions,
+                &are_parked,
             ],
         )
         .await

@@ -15,6 +15,8 @@ pub(crate) struct Position {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Told {
     pub(crate) available: Vec<(i32, Position)>,
+    /// Queues in which jobs were parked.
+    pub(crate) parked: Vec<i32>,
     pub(crate) due: Option<Timestamp>,
     pub(crate) cancels: Vec<JobId>,
     pub(crate) changed: Vec<Name>,
@@ -30,6 +32,13 @@ impl Told {
         match self.available.iter_mut().find(same) {
             Some((_, first)) => *first = (*first).min(position),
             None => self.available.push((queue, position)),
+        }
+    }
+
+    /// A job of the queue was parked: other workers may have a handler for it.
+    pub(crate) fn parked(&mut self, queue: i32) {
+        if !self.parked.contains(&queue) {
+            self.parked.push(queue);
         }
     }
 
@@ -74,6 +83,7 @@ impl Told {
         for (queue, position) in other.available {
             self.available(queue, position);
         }
+        other.parked.into_iter().for_each(|queue| self.parked(queue));
         if let Some(due) = other.due {
             self.due(due);
         }
@@ -84,6 +94,7 @@ impl Told {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.available.is_empty()
+            && self.parked.is_empty()
             && self.due.is_none()
             && self.cancels.is_empty()
             && self.changed.is_empty()

@@ -57,19 +57,24 @@ CREATE TABLE ready (
     PRIMARY KEY (queue, priority, run_at, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- A job is parked when a worker met it that has no handler for its kind. Then `kind` is set, and `queue` and `priority`
+-- are those of the job; of other rows all three are NULL.
 CREATE TABLE waiting (
-    seq     INTEGER PRIMARY KEY,
-    state   INTEGER NOT NULL,
-    run_at  INTEGER NOT NULL,
-    run     INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
-    crashes INTEGER NOT NULL,
-    reason  TEXT
+    seq      INTEGER PRIMARY KEY,
+    state    INTEGER NOT NULL,
+    run_at   INTEGER NOT NULL,
+    run      INTEGER NOT NULL,
+    attempt  INTEGER NOT NULL,
+    crashes  INTEGER NOT NULL,
+    reason   TEXT,
+    queue    INTEGER,
+    kind     TEXT,
+    priority INTEGER
 ) STRICT;
--- 1 is scheduled, 4 retryable: suspended jobs are due at no time.
-CREATE INDEX waiting_due ON waiting (run_at) WHERE state IN (1, 4);
--- Jobs without a handler and suspended ones: found by workers that start and by lists.
-CREATE INDEX waiting_reason ON waiting (reason) WHERE reason IS NOT NULL;
+-- 1 is scheduled, 4 retryable: suspended and parked jobs are due at no time.
+CREATE INDEX waiting_due ON waiting (run_at) WHERE state IN (1, 4) AND kind IS NULL;
+-- The order in which parked jobs of a kind are fetched; the seq stands behind it by itself.
+CREATE INDEX waiting_parked ON waiting (queue, kind, priority, run_at) WHERE kind IS NOT NULL;
 CREATE INDEX waiting_state ON waiting (state);
 
 -- One row a fetched batch, until each of its runs has ended. `members` holds 16 bytes a job, little-endian: seq (8),

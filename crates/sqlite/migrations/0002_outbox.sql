@@ -392,7 +392,7 @@ END;
 -- Jobs with their state, as `sql/job.sql` tells it.
 CREATE VIEW outbox_located (
     seq, id, uuid, queue, priority, run_at, unique_key, retention,
-    state, run, attempt, crashes, reason, finished_at, needle
+    state, run, attempt, crashes, reason, finished_at, needle, is_parked
 ) AS
 SELECT
     jobs.seq, jobs.id,
@@ -417,7 +417,8 @@ SELECT
     unhex(printf(
         '%02x%02x%02x%02x%02x%02x%02x%02x', jobs.seq & 255, jobs.seq >> 8 & 255, jobs.seq >> 16 & 255,
         jobs.seq >> 24 & 255, jobs.seq >> 32 & 255, jobs.seq >> 40 & 255, jobs.seq >> 48 & 255, jobs.seq >> 56 & 255
-    ))
+    )),
+    waiting.kind IS NOT NULL
 FROM jobs
     LEFT JOIN ready ON ready.queue = jobs.queue AND ready.priority = jobs.priority
         AND ready.run_at = jobs.run_at AND ready.seq = jobs.seq
@@ -540,11 +541,11 @@ BEGIN
     SELECT '{"verdict":"not_found"}' WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = NEW.id);
     INSERT INTO outbox_act (
         verb, seq, queue, priority, run_at, unique_key, retention, state, run, attempt, crashes, reason, needle,
-        actor, now_ms, new_priority, new_max_attempts, new_args, due
+        is_parked, actor, now_ms, new_priority, new_max_attempts, new_args, due
     )
     SELECT
         NEW.verb, seq, queue, priority, run_at, unique_key, retention, state, run, attempt, crashes, reason, needle,
-        NEW.actor, NEW.now_ms, NEW.priority, NEW.max_attempts, NEW.args, NEW.due
+        is_parked, NEW.actor, NEW.now_ms, NEW.priority, NEW.max_attempts, NEW.args, NEW.due
     FROM outbox_located
     WHERE id = NEW.id;
 END;
@@ -552,9 +553,10 @@ END;
 -- A job as it is, and what is to be done to it; `operate` of the core is the rule.
 CREATE VIEW outbox_act (
     verb, seq, queue, priority, run_at, unique_key, retention, state, run, attempt, crashes, reason, needle,
-    actor, now_ms, new_priority, new_max_attempts, new_args, due
+    is_parked, actor, now_ms, new_priority, new_max_attempts, new_args, due
 ) AS SELECT
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL
 WHERE FALSE;
 
 CREATE TRIGGER outbox_act_nothing INSTEAD OF INSERT ON outbox_act
@@ -637,8 +639,13 @@ BEGIN
     INSERT INTO outbox_place (queue, priority, run_at, seq, state, run, attempt, crashes, reason)
     SELECT
         queue, priority, run_at, seq,
-        CASE WHEN NEW.state = 0 OR NEW.due IS NULL THEN NEW.state WHEN NEW.due > NEW.now_ms THEN 1 ELSE 2 END,
-        NEW.run, NEW.attempt, NEW.crashes, NEW.reason
+        CASE
+            WHEN NEW.due IS NULL AND NEW.is_parked THEN 2
+            WHEN NEW.state = 0 OR NEW.due IS NULL THEN NEW.state
+            WHEN NEW.due > NEW.now_ms THEN 1
+            ELSE 2
+        END,
+        NEW.run, NEW.attempt, NEW.crashes, iif(NEW.is_parked, NULL, NEW.reason)
     FROM jobs WHERE seq = NEW.seq;
     INSERT INTO outbox_event (seq, at, what, actor) VALUES (NEW.seq, NEW.now_ms, NEW.verb, NEW.actor);
     INSERT INTO outbox_answers (answer) VALUES ('{"verdict":"done"}');

@@ -3,4 +3,4 @@
 -- Rows: seq.
 -- Index: waiting_due, whose order it is; by name, since the planner would take waiting_state and sort. The states are
 --   literals, since a partial index is not used with parameters.
-SELECT seq FROM waiting INDEXED BY waiting_due WHERE state IN (1, 4) AND run_at <= ?1 ORDER BY run_at, seq LIMIT ?2
+SELECT seq FROM waiting INDEXED BY waiting_due WHERE state IN (1, 4) AND kind IS NULL AND run_at <= ?1 ORDER BY run_at, seq LIMIT ?2

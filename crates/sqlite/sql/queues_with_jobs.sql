@@ -1,5 +1,8 @@
 -- Purpose: the queues that have something to fetch.
 -- Parameters: none.
 -- Rows: queue.
--- Index: none; `counts` has a few rows a queue.
-SELECT queue FROM counts WHERE state = 2 AND amount > 0
+-- Index: waiting_parked; `counts` has a few rows a queue.
+SELECT queue FROM counts
+WHERE amount > 0
+    AND (state = 2 OR (state = 1 AND EXISTS (
+        SELECT 1 FROM waiting WHERE waiting.queue = counts.queue AND waiting.kind IS NOT NULL)))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gristmill_core::{
     Args, BackendError, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem, FinishRequest,
-    JobSpec, JobState, Name, QueueWant, Timestamp, WorkerId,
+    JobSpec, JobState, KindSet, Name, QueueWant, Timestamp, WorkerId,
 };
 use gristmill_sql::{ArgsBlocks, Unread};
 use rusqlite::{OptionalExtension, Row, params};
@@ -15,29 +15,32 @@ use crate::error::Answer;
 use crate::finish::finish;
 use crate::group::Group;
 use crate::notify::next_due;
+use crate::place::Parking;
 use crate::row;
+
+/// A fetch parks no more jobs of a queue than this: its caller asks again.
+const PARKED_AT_ONCE: usize = 10_000;
 
 pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestamp) -> Answer<FetchReply> {
     let lease = group.alive(request.worker, now)?.expires_in;
     if let Some(key) = group.claim_key(request.worker, request.claim)? {
         return group.repeat(key, request, lease, now);
     }
+    let fetching = group.fetching(request.worker)?;
     let next_due = group.next_due()?;
     let mut batch = group.memory.batches.begin();
     let mut queues = Vec::with_capacity(request.queues.len());
     for want in &request.queues {
         let mut state = group.look(want)?;
-        let before = batch.members.len();
+        batch.given = 0;
+        state.answer.exhausted = want.max > 0;
         if let Some(queue) = state.number.filter(|_| !state.answer.paused) {
-            group.take_ready(want, queue, &mut batch)?;
+            if fetching.is_any_parked {
+                group.take_parked(want, queue, &fetching.kinds, &mut batch)?;
+            }
+            state.answer.exhausted = group.take_ready(want, queue, &fetching.kinds, &mut batch)?;
         }
-        let taken = batch.members.len() - before;
-        state.answer.exhausted = taken < want.max;
         state.answer.next_due = next_due;
-        if let Some(queue) = state.number.filter(|_| taken > 0) {
-            group.count(queue, JobState::Available, -row::size(taken));
-            group.count(queue, JobState::Running, row::size(taken));
-        }
         queues.push(state.answer);
     }
     let jobs = group.grant(request, now, batch)?;
@@ -56,6 +59,8 @@ struct Batch {
     members: Vec<Member>,
     /// The places of those that do not decode, in ascending order, and what of each.
     bad: Vec<(usize, String)>,
+    /// How many jobs the present want has been given.
+    given: usize,
 }
 
 /// What a fetch leaves to the next one.
@@ -69,7 +74,7 @@ pub(crate) struct Batches {
 impl Batches {
     fn begin(&self) -> Batch {
         let room = self.latest;
-        Batch { jobs: Vec::with_capacity(room), members: Vec::with_capacity(room), bad: Vec::new() }
+        Batch { jobs: Vec::with_capacity(room), members: Vec::with_capacity(room), bad: Vec::new(), given: 0 }
     }
 }
 
@@ -105,19 +110,68 @@ impl Group<'_> {
         Ok(Look { number, answer })
     }
 
-    /// Takes the first available jobs of a queue. The writer is alone and the priorities wanted are a range, so what was
-    /// selected is everything from the range's start to the last row selected. That is three ranges of the key, each
-    /// deleted without a test a row; as one comparison of rows it took half as long again.
-    fn take_ready(&mut self, want: &QueueWant, queue: i64, batch: &mut Batch) -> Answer<()> {
+    /// Takes the first parked jobs of a queue that the worker has handlers for.
+    fn take_parked(
+        &mut self,
+        want: &QueueWant,
+        queue: i64,
+        kinds: &KindSet,
+        batch: &mut Batch,
+    ) -> Answer<()> {
+        let seqs = self.first_parked(want, queue, kinds)?;
+        let mut select = self.prepare(include_str!("../sql/parked_job.sql"))?;
+        let mut delete = self.prepare("DELETE FROM waiting WHERE seq = ?1")?;
+        for seq in &seqs {
+            let mut rows = select.query([seq])?;
+            let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            self.take_row(row, &want.queue, queue, batch)?;
+            delete.execute([seq])?;
+        }
+        batch.given += seqs.len();
+        if !seqs.is_empty() {
+            self.count(queue, JobState::Scheduled, -row::size(seqs.len()));
+            self.count(queue, JobState::Running, row::size(seqs.len()));
+        }
+        Ok(())
+    }
+
+    /// Takes the first available jobs of a queue that the worker has handlers for, parks those of other kinds that stand
+    /// before them, and says whether nothing is left.
+    ///
+    /// The writer is alone and the priorities wanted are a range, so what was selected is everything from the range's start
+    /// to the last row selected. That is three ranges of the key, each deleted without a test a row; as one comparison of
+    /// rows it took half as long again.
+    fn take_ready(
+        &mut self,
+        want: &QueueWant,
+        queue: i64,
+        kinds: &KindSet,
+        batch: &mut Batch,
+    ) -> Answer<bool> {
         let range = want.priorities.map(|(first, last)| (i64::from(first.get()), i64::from(last.get())));
         // All of them includes a priority that cannot be.
         let (first, last) = range.unwrap_or((i64::MIN, i64::MAX));
         let mut select = self.prepare(include_str!("../sql/fetch.sql"))?;
-        let mut rows = select.query(params![queue, first, last, row::size(want.max)])?;
-        let mut end = None;
-        while let Some(row) = rows.next()? {
+        // The rows are read one by one, so the limit costs nothing.
+        let limit = row::size(want.max.saturating_add(PARKED_AT_ONCE));
+        let mut rows = select.query(params![queue, first, last, limit])?;
+        let (mut end, mut unknown) = (None, Vec::new());
+        let before = batch.members.len();
+        let mut is_exhausted = false;
+        while batch.given < want.max && unknown.len() < PARKED_AT_ONCE {
+            let Some(row) = rows.next()? else {
+                is_exhausted = true;
+                break;
+            };
+            if !self.handles(row, kinds) {
+                let (job, tally) = parking(row, queue);
+                end = Some((job.priority, job.run_at, job.seq));
+                unknown.push((job, tally));
+                continue;
+            }
             let facts = self.take_row(row, &want.queue, queue, batch)?;
             end = Some((facts.priority, facts.run_at.as_millis(), facts.seq));
+            batch.given += 1;
         }
         drop(rows);
         if let Some((priority, run_at, seq)) = end {
@@ -127,8 +181,20 @@ impl Group<'_> {
                 .execute(params![queue, priority, run_at])?;
             self.prepare(include_str!("../sql/delete_fetched_last.sql"))?
                 .execute(params![queue, priority, run_at, seq])?;
+            let taken = batch.members.len() - before;
+            self.count(queue, JobState::Available, -row::size(taken + unknown.len()));
+            self.count(queue, JobState::Running, row::size(taken));
         }
-        Ok(())
+        for (job, tally) in unknown {
+            self.park(job, tally)?;
+        }
+        Ok(is_exhausted)
+    }
+
+    /// Whether the job in a row of `fetch.sql` is for the worker. One whose kind does not decode is set aside by any worker.
+    fn handles(&mut self, row: &Row<'_>, kinds: &KindSet) -> bool {
+        let text = row.get_ref(7).ok().and_then(|kind| kind.as_str().ok()).unwrap_or_default();
+        kinds.handles(text) || self.memory.kinds.name(text).is_err()
     }
 
     fn take_row<'b>(
@@ -180,7 +246,7 @@ impl Group<'_> {
 
     /// Makes the claim of a batch; none for an empty one.
     fn grant(&mut self, request: &FetchRequest, now: Timestamp, batch: Batch) -> Answer<Vec<FetchedJob>> {
-        let Batch { jobs, members, bad } = batch;
+        let Batch { jobs, members, bad, .. } = batch;
         if members.is_empty() {
             return Ok(Vec::new());
         }
@@ -272,4 +338,13 @@ impl Group<'_> {
 fn fetched(claim: &Claim, place: usize, facts: &Facts, tally: Tally, spec: Arc<JobSpec>) -> FetchedJob {
     let lease = claim.lease(place, facts.id, tally.run);
     FetchedJob::new(lease, tally.attempt, tally.crashes, facts.run_at, spec)
+}
+
+/// The place of a job that a row of `fetch.sql` shows, and how often it has run.
+fn parking(row: &Row<'_>, queue: i64) -> (Parking, Tally) {
+    let (priority, run_at) = (row::integer(row, 0), row::integer(row, 1));
+    let job = Parking { seq: row::integer(row, 2), queue, priority, run_at };
+    let tally =
+        Tally { run: row::count32(row, 3), attempt: row::count16(row, 4), crashes: row::count16(row, 5) };
+    (job, tally)
 }

@@ -140,7 +140,9 @@ impl Group<'_> {
             self.cancels_changed();
         }
         let tally = Tally { run: tally.run, attempt: settled.attempt, crashes: settled.crashes };
-        if !settled.state.is_terminal() {
+        if settled.is_parked() && settled.state == JobState::Scheduled {
+            self.park(job.into(), tally)?;
+        } else if !settled.state.is_terminal() {
             self.put(job, tally, settled.state, settled.due(now, job.run_at), reason)?;
         } else if !self.end(job, tally, settled.state, now, reason)? {
             self.erase(job)?;

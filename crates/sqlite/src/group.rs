@@ -12,6 +12,7 @@ use crate::error::{Answer, Fail};
 use crate::fetch::Batches;
 use crate::migrate::Neighbours;
 use crate::names::Queues;
+use crate::parked::LatestKinds;
 use crate::run::{Ends, LAST_SEQ};
 
 /// What the writer remembers from group to group; all of it can be read again.
@@ -21,6 +22,7 @@ pub(crate) struct Memory {
     pub(crate) kinds: Interner,
     pub(crate) claims: Claims,
     pub(crate) batches: Batches,
+    pub(crate) latest_kinds: LatestKinds,
 }
 
 impl Memory {

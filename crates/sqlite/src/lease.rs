@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gristmill_core::{
-    BackendError, BackendErrorKind, Decision, Ending, JobId, JobState, Name, Reason, RegisterWorker,
-    RenewReply, RenewRequest, Timestamp, WorkerId, format_duration, settle,
+    BackendError, BackendErrorKind, Decision, Ending, JobId, JobState, Name, RegisterWorker, RenewReply,
+    RenewRequest, Timestamp, WorkerId, format_duration, settle,
 };
 use gristmill_sql::EndedBy;
 use rusqlite::params;
@@ -34,7 +34,7 @@ pub(crate) fn register_worker(group: &mut Group<'_>, request: &RegisterWorker, n
         row::write_names(&request.queues),
         row::write_names(&request.kinds),
     ])?;
-    group.await_no_longer(&request.kinds, now)
+    Ok(())
 }
 
 fn check_lease(lease: Duration, busy_timeout: Duration) -> Result<(), BackendError> {
@@ -79,21 +79,6 @@ pub(crate) fn retire_worker(group: &mut Group<'_>, worker: &WorkerId, now: Times
 }
 
 impl Group<'_> {
-    /// Jobs that wait for a handler of one of these kinds wait no longer.
-    fn await_no_longer(&mut self, kinds: &[Name], now: Timestamp) -> Answer<()> {
-        let reason = Reason::NoHandler.as_str();
-        let mut select = self.prepare(include_str!("../sql/waiting_for_kind.sql"))?;
-        for kind in kinds {
-            let waiting = select
-                .query_map(params![reason, kind.as_str()], |row| row.get(0))?
-                .collect::<rusqlite::Result<Vec<i64>>>()?;
-            for seq in waiting {
-                self.make_available(seq, now)?;
-            }
-        }
-        Ok(())
-    }
-
     /// A waiting job becomes available, due no later than now.
     pub(crate) fn make_available(&mut self, seq: i64, now: Timestamp) -> Answer<()> {
         let mut select = self.prepare(include_str!("../sql/waiting.sql"))?;

@@ -29,6 +29,7 @@ mod numbers;
 mod open;
 mod opened;
 mod operate;
+mod parked;
 mod pause;
 mod place;
 mod progress;

@@ -13,6 +13,8 @@ use crate::row;
 pub(crate) struct Located {
     pub(crate) facts: Facts,
     pub(crate) state: JobState,
+    /// It is scheduled, due at no time: no worker that met it has a handler for its kind.
+    pub(crate) is_parked: bool,
     pub(crate) tally: Tally,
     pub(crate) finished_at: Option<Timestamp>,
     pub(crate) reason: Option<String>,
@@ -88,6 +90,7 @@ pub(crate) fn read(row: &Row<'_>) -> Located {
     Located {
         facts,
         state,
+        is_parked: row::integer(row, 27) != 0,
         tally,
         finished_at: row::optional_timestamp(row, 20).filter(|_| state.is_terminal()),
         reason: row::string(row, 21).filter(|_| state != JobState::Running),

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Answer;
 use crate::list::count_matches;
+use crate::parked;
 use crate::row;
 
 pub(crate) fn list_queues(connection: &Connection) -> Answer<Vec<QueueRecord>> {
@@ -95,6 +96,9 @@ pub(crate) fn stats(connection: &Connection, request: StatsRequest, now: Timesta
         }
         if stats.count(JobState::Available).value > 0 {
             stats.oldest_available = oldest(connection, number)?.map(|run_at| now.since(run_at));
+        }
+        if stats.count(JobState::Scheduled).value > 0 {
+            stats.parked = parked::numbers(connection, number, request.cap, now)?;
         }
         reply.queues.push(stats);
     }

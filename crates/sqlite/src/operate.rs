@@ -1,8 +1,8 @@
 //! The operator's acts: cancel, retry, delete, update, release.
 
 use gristmill_core::{
-    Act, Cursor, Hint, JobId, JobPatch, JobState, Order, Select, Timestamp, Verb, VerbReply, VerbRequest,
-    Verdict, operate,
+    Act, Cursor, Hint, JobId, JobPatch, JobState, Order, Select, Standing, Timestamp, Verb, VerbReply,
+    VerbRequest, Verdict, operate,
 };
 use rusqlite::params;
 
@@ -60,7 +60,9 @@ impl Group<'_> {
                 reply.jobs.push((id, Verdict::NotFound));
                 continue;
             };
-            let act = operate(verb, job.state, job.facts.run_at, when, now);
+            let is_parked = job.is_parked;
+            let standing = Standing { is_parked, ..Standing::new(job.state, job.facts.run_at) };
+            let act = operate(verb, standing, when, now);
             let verdict = self.apply(&job, &act, patch, now)?;
             if verdict.leaves_event() && self.seq_of(id)?.is_some() {
                 self.add_event(job.facts.seq, now, verb.as_str(), request.actor.as_deref(), None)?;
@@ -102,7 +104,8 @@ impl Group<'_> {
                     let priority = patch.priority.map(|priority| i64::from(priority.get()));
                     facts.priority = priority.unwrap_or(facts.priority);
                 }
-                self.put(&facts, job.tally, state, run_at, job.reason.as_deref())?;
+                let reason = job.reason.as_deref().filter(|_| !job.is_parked);
+                self.put(&facts, job.tally, state, run_at, reason)?;
             }
             Act::Remove => {
                 self.take_out(&job.facts, job.state)?;

@@ -1,6 +1,6 @@
 //! The one way a job moves: out of its place, into another, its queue's numbers kept in step.
 
-use gristmill_core::{JobEvent, JobId, JobState, Retention, Timestamp};
+use gristmill_core::{JobEvent, JobId, JobState, Reason, Retention, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use crate::claim::{Facts, Tally, members};
@@ -8,6 +8,23 @@ use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
 use crate::run::run_keys;
+
+/// A job that is parked, by its place in the line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parking {
+    pub(crate) seq: i64,
+    pub(crate) queue: i64,
+    pub(crate) priority: i64,
+    /// In milliseconds.
+    pub(crate) run_at: i64,
+}
+
+impl From<&Facts> for Parking {
+    fn from(job: &Facts) -> Self {
+        let Facts { seq, queue, priority, run_at, .. } = *job;
+        Self { seq, queue, priority, run_at: run_at.as_millis() }
+    }
+}
 
 impl Group<'_> {
     /// Puts a job that is nowhere into the place of a state that is not terminal and not running.
@@ -54,6 +71,23 @@ impl Group<'_> {
         }
         self.count(job.queue, state, 1);
         Ok(())
+    }
+
+    /// Parks a job that is nowhere: it is scheduled, due at no time, and keeps its place in the line.
+    pub(crate) fn park(&mut self, job: Parking, tally: Tally) -> Answer<()> {
+        self.prepare(include_str!("../sql/park.sql"))?.execute(params![
+            job.seq,
+            job.run_at,
+            tally.run,
+            tally.attempt,
+            tally.crashes,
+            Reason::NoHandler.as_str(),
+            job.queue,
+            job.priority,
+        ])?;
+        self.count(job.queue, JobState::Scheduled, 1);
+        // Another worker may have a handler.
+        self.hint_available(job.queue)
     }
 
     /// Takes a job out of the place of its state. A running one is in its claim and a completed one nowhere: there only

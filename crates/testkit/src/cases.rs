@@ -15,9 +15,11 @@ mod fetch;
 mod finish;
 mod hold;
 mod inspect;
+mod kinds;
 mod lease;
 mod load;
 mod notify;
+mod parked;
 mod pause;
 mod poison;
 mod priority;
@@ -51,6 +53,8 @@ const AREAS: &[&[Case]] = &[
     prune::CASES,
     pause::CASES,
     inspect::CASES,
+    kinds::CASES,
+    parked::CASES,
     record::CASES,
     hold::CASES,
     update::CASES,

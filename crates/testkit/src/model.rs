@@ -4,6 +4,7 @@ mod compare;
 mod drive;
 mod finish;
 mod op;
+mod parked;
 mod run;
 mod shape;
 mod state;

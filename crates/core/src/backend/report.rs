@@ -162,12 +162,26 @@ pub struct QueueStats {
     pub counts: [Count; 8],
     /// For how long its oldest available job has been due.
     pub oldest_available: Option<Duration>,
+    /// Its parked jobs, kind by kind in the order of the names: no worker that met them has a handler for them. They are
+    /// counted as scheduled, too.
+    pub parked: Vec<ParkedKind>,
+}
+
+/// The parked jobs of one kind in a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedKind {
+    /// The kind.
+    pub kind: Name,
+    /// How many there are.
+    pub count: Count,
+    /// For how long the oldest has been due.
+    pub oldest: Duration,
 }
 
 impl QueueStats {
     /// A queue without jobs.
     pub fn new(queue: QueueRecord) -> Self {
-        Self { queue, counts: [Count::default(); 8], oldest_available: None }
+        Self { queue, counts: [Count::default(); 8], oldest_available: None, parked: Vec::new() }
     }
 
     /// The count of one state.

@@ -201,7 +201,8 @@ pub struct RegisterWorker {
     pub slots: u32,
     /// From which queues it fetches.
     pub queues: Vec<Name>,
-    /// For which kinds it has handlers; jobs that wait for one of them with no handler become available at once.
+    /// The kinds it has handlers for. Its fetches lease no job of another kind, and park those they meet. Empty: it takes
+    /// jobs of every kind.
     pub kinds: Vec<Name>,
 }
 

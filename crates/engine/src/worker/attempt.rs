@@ -15,9 +15,6 @@ use crate::handler::panicked::panicked;
 use crate::handler::route::{RetryDelay, Start};
 use crate::{Attempted, JobContext};
 
-/// A job's longest wait for a worker that has a handler for its kind.
-const LONGEST_NO_HANDLER: Duration = Duration::from_secs(300);
-
 /// A fetched job that has not started, and the lane whose slot it holds.
 #[derive(Debug)]
 pub(crate) struct Ready {
@@ -156,12 +153,10 @@ impl Ended {
         Self::unrun(ready, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
     }
 
-    /// A job this worker has no handler for. It waits longer the more often it was fetched in vain.
+    /// A job of a kind that this worker has no handler for. The store leases none of these, except where a claim cannot be
+    /// changed at that moment; given back, the job is parked.
     pub(crate) fn no_handler(ready: Ready) -> Self {
-        let full =
-            Duration::from_secs(1 << ready.job.lease.run.saturating_sub(1).min(9)).min(LONGEST_NO_HANDLER);
-        let delay = full.mul_f64(0.9 + fastrand::f64() / 10.0);
-        Self::unrun(ready, Decision::GiveBackAfter(delay), Ending::UnknownKind)
+        Self::unrun(ready, Decision::GiveBackAfter(Duration::ZERO), Ending::UnknownKind)
     }
 
     fn unrun(Ready { lane, job }: Ready, decision: Decision, ending: Ending) -> Self {

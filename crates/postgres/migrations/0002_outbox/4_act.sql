@@ -5,7 +5,7 @@ CREATE FUNCTION gristmill.outbox_locate(ids uuid[])
     RETURNS TABLE (
         place bigint, id uuid, state smallint, queue integer, priority smallint, max_attempts integer, created_at bigint,
         options text, kind text, args bytea, run integer, attempt integer, crashes smallint, run_at bigint,
-        finished_at bigint, reason text, nonce uuid)
+        finished_at bigint, reason text, nonce uuid, is_parked boolean)
     LANGUAGE plpgsql ROWS 1
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
     AS $gristmill_function$
@@ -35,6 +35,7 @@ BEGIN
                 WHEN waiting.id IS NOT NULL THEN waiting.reason
                 WHEN ended.id IS NOT NULL THEN ended.reason
             END AS reason,
+            waiting.kind IS NOT NULL AS is_parked,
             coalesce(latest.run, 0) AS latest_run
         FROM wanted
             CROSS JOIN LATERAL (SELECT * FROM gristmill.jobs WHERE jobs.id = wanted.id LIMIT 1) AS jobs
@@ -59,7 +60,8 @@ BEGIN
     )
     SELECT job.place, job.id, job.state, job.queue, job.priority, job.max_attempts, job.created_at, job.options, job.kind,
         job.args, coalesce(member.run, job.run), coalesce(member.attempt, job.attempt), coalesce(member.crashes, job.crashes),
-        coalesce(member.run_at, job.run_at), CASE WHEN job.state >= 5 THEN job.finished_at END, job.reason, member.nonce
+        coalesce(member.run_at, job.run_at), CASE WHEN job.state >= 5 THEN job.finished_at END, job.reason, member.nonce,
+        job.is_parked
     FROM job LEFT JOIN member ON member.id = job.id AND member.run > job.latest_run AND job.state = 3;
 END
 $gristmill_function$;
@@ -186,6 +188,10 @@ BEGIN
                     END IF;
                 ELSE
                     job.priority := coalesce((patch ->> 'priority')::smallint, job.priority);
+                    IF job.is_parked THEN
+                        job.state := 2;
+                        job.reason := NULL;
+                    END IF;
                     -- Only a release makes a suspended job due.
                     IF job.state <> 0 AND due IS NOT NULL THEN
                         job.state := CASE WHEN due > now THEN 1 ELSE 2 END;

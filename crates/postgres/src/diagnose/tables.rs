@@ -14,7 +14,7 @@ const INDEXES: [&str; 20] = [
     "ready_order",
     "waiting_pkey",
     "waiting_due",
-    "waiting_reason",
+    "waiting_parked",
     "claims_pkey",
     "claims_worker_number_queue_key",
     "ended_pkey",

@@ -1,6 +1,8 @@
 //! From the rows of a fetch to leased jobs.
 
-use gristmill_core::{ClaimId, FetchedJob, FinishItem, Name, Timestamp};
+use std::collections::HashSet;
+
+use gristmill_core::{ClaimId, FetchedJob, FinishItem, KindSet, Name, Timestamp};
 use gristmill_sql::{ArgsBlocks, Unread};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -137,20 +139,30 @@ impl<'r> Rows<'r> {
 /// Jobs of a claim.
 pub(super) struct Batch<'n> {
     names: &'n Names,
+    /// The kinds of the worker.
+    handled: &'n KindSet,
     claim: ClaimId,
     jobs: Vec<FetchedJob>,
     args: ArgsBlocks,
-    /// The kind of the job before: mostly that of the next one, too.
-    kind: Option<Name>,
+    /// The kind of the job before, and whether it is the worker's: mostly that of the next one, too.
+    kind: Option<(Name, bool)>,
+    unknown: Vec<UnknownJob>,
     /// The ends of those that do not decode.
     bad: Vec<FinishItem>,
 }
 
+/// A leased job of a kind that the worker has no handler for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UnknownJob {
+    pub(super) key: Key,
+    pub(super) nonce: Uuid,
+}
+
 impl<'n> Batch<'n> {
     /// Room for so many jobs of a claim.
-    pub(super) fn new(names: &'n Names, claim: ClaimId, jobs: usize) -> Self {
-        let args = ArgsBlocks::default();
-        Self { names, claim, jobs: Vec::with_capacity(jobs), args, kind: None, bad: Vec::new() }
+    pub(super) fn new(names: &'n Names, handled: &'n KindSet, claim: ClaimId, jobs: usize) -> Self {
+        let (jobs, args) = (Vec::with_capacity(jobs), ArgsBlocks::default());
+        Self { names, handled, claim, jobs, args, kind: None, unknown: Vec::new(), bad: Vec::new() }
     }
 
     /// Adds a job whose row it is, or its end if it does not decode.
@@ -163,7 +175,12 @@ impl<'n> Batch<'n> {
         let left = self.jobs.capacity() - self.jobs.len();
         let args = self.args.keep(row::get(row, ID + 3)?, left.max(1));
         let (kind, bad) = match kind {
-            Ok(kind) => (kind, None),
+            Ok((kind, is_handled)) => {
+                if !is_handled {
+                    self.unknown.push(UnknownJob { key, nonce });
+                }
+                (kind, None)
+            }
             Err(what) => (Name::unreadable(), Some(what)),
         };
         let mut spec = row::spec(kind, queue.clone(), key.priority, row::get(row, ID + 2)?, args);
@@ -197,17 +214,32 @@ impl<'n> Batch<'n> {
         (self.jobs, self.bad)
     }
 
-    /// The kind with this text, or what is there instead of one.
-    fn kind(&mut self, text: &str) -> Result<Name, String> {
-        if let Some(kind) = self.kind.as_ref().filter(|kind| kind.as_str() == text) {
-            return Ok(kind.clone());
+    /// Those of its jobs that the worker has no handler for.
+    pub(super) fn unknown(&self) -> &[UnknownJob] {
+        &self.unknown
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Leaves out jobs that are parked now.
+    pub(super) fn leave_out(&mut self, parked: &HashSet<Uuid>) {
+        self.jobs.retain(|job| !parked.contains(&row::uuid(job.lease.job)));
+    }
+
+    /// The kind with this text and whether it is the worker's, or what is there instead of one.
+    fn kind(&mut self, text: &str) -> Result<(Name, bool), String> {
+        if let Some(known) = self.kind.as_ref().filter(|(kind, _)| kind.as_str() == text) {
+            return Ok(known.clone());
         }
         let kind = self.names.kind(text).ok_or_else(|| {
             let mut unread = Unread::default();
             unread.note("kind", text);
             unread.into_text().unwrap_or_default()
         })?;
-        self.kind = Some(kind.clone());
-        Ok(kind)
+        let known = (kind, self.handled.handles(text));
+        self.kind = Some(known.clone());
+        Ok(known)
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn rounds<'r>(cursors: &'r Cursors, wishes: Vec<Wish<'r>>) -> Vec<Rou
 }
 
 impl Wish<'_> {
-    fn range(&self) -> (Priority, Priority) {
+    pub(super) fn range(&self) -> (Priority, Priority) {
         self.want.priorities.unwrap_or((Priority::FIRST, Priority::LAST))
     }
 

@@ -1,6 +1,6 @@
 //! Core's decisions, applied to many jobs at once.
 
-use gristmill_core::{Act, Args, JobFilter, JobPatch, JobState, Verb, Verdict, operate};
+use gristmill_core::{Act, Args, JobFilter, JobPatch, JobState, Standing, Verb, Verdict, operate};
 use uuid::Uuid;
 
 use super::Acting;
@@ -84,7 +84,8 @@ pub(super) async fn apply(
 
 fn decide(acting: &Acting<'_>, job: &Located) -> Act {
     let when = acting.patch.and_then(|patch| patch.when);
-    match operate(acting.verb, job.state, job.run_at, when, acting.now) {
+    let standing = Standing { is_parked: job.is_parked, ..Standing::new(job.state, job.run_at) };
+    match operate(acting.verb, standing, when, acting.now) {
         // There is no number left for another run.
         Act::Restart { .. } if job.run >= row::LAST_RUN => Act::Nothing(Verdict::Refused(job.state)),
         act => act,
@@ -118,7 +119,8 @@ impl Writes {
                 self.moves(job, Put { state, run_at, attempt: 0, crashes: 0, reason: None, ..stays(job) });
             }
             Act::Move { state, run_at } => {
-                let mut put = Put { state, run_at, ..stays(job) };
+                let reason = job.reason.clone().filter(|_| !job.is_parked);
+                let mut put = Put { state, run_at, reason, ..stays(job) };
                 if let Some(patch) = acting.patch {
                     put.priority = patch.priority.map_or(put.priority, |priority| priority.get().into());
                     self.patched.push(job.id);
@@ -203,6 +205,7 @@ fn stays(job: &Located) -> Put {
         attempt: job.attempt,
         crashes: job.crashes,
         state: job.state,
+        is_parked: false,
         run_at: job.run_at,
         after: None,
         reason: job.reason.clone(),

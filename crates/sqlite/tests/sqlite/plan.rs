@@ -79,7 +79,21 @@ fn a_list_walks_the_ids() {
 fn rare_states_are_found_by_their_place() {
     assert_plan(include_str!("../../sql/ids_waiting.sql"), &["waiting_state"]);
     assert_plan(include_str!("../../sql/ids_ended.sql"), &["ended_state"]);
-    assert_plan(include_str!("../../sql/waiting_for_kind.sql"), &["waiting_reason"]);
+}
+
+#[test]
+fn parked_jobs_are_found_by_their_kind() {
+    let line = "SEARCH waiting USING COVERING INDEX waiting_parked (queue=? AND kind=?";
+    assert_plan(include_str!("../../sql/parked_of_kind.sql"), &[line]);
+    for sql in [
+        include_str!("../../sql/next_parked_kind.sql"),
+        include_str!("../../sql/parked_number.sql"),
+        include_str!("../../sql/first_parked_of_priority.sql"),
+        include_str!("../../sql/kinds_of_worker.sql"),
+        include_str!("../../sql/queues_with_jobs.sql"),
+    ] {
+        assert!(plan(sql).contains("waiting_parked"), "{}", plan(sql));
+    }
 }
 
 #[test]

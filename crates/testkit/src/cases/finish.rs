@@ -242,9 +242,11 @@ fn finish_with_a_give_back_for_later_is_scheduled_and_refunded(t: &Fixture) {
 }
 
 fn finish_given_back_for_want_of_a_handler_says_so(t: &Fixture) {
+    let put_at = t.now();
     let job = t.look(end(t, Decision::GiveBackAfter(MINUTE), Ending::UnknownKind));
 
     assert_eq!((job.state, job.reason.as_deref()), (JobState::Scheduled, Some("no handler")));
+    assert_eq!((job.run_at, job.attempt), (put_at, 0));
 }
 
 /// Ends a run with one effect and gives the answer and the effect's id.

@@ -17,6 +17,7 @@ cases! { "notify":
     notify_tells_of_a_promoted_job needs Notifications,
     notify_tells_of_a_rescued_job needs Notifications,
     notify_tells_of_a_job_given_back needs Notifications,
+    notify_tells_of_a_parked_job needs Notifications,
     notify_tells_of_a_retry_by_hand needs Notifications,
     notify_tells_of_a_released_hold needs Notifications,
     notify_tells_of_a_cancel_of_a_running_job needs Notifications,
@@ -123,6 +124,20 @@ fn notify_tells_of_a_job_given_back(t: &Fixture) {
     let (heard, _subscription) = listen(t, false);
 
     t.give_back(&lease);
+
+    assert_heard(&heard, &available());
+}
+
+/// The worker that has a handler may be idle: it heard of the job before, and found it gone.
+fn notify_tells_of_a_parked_job(t: &Fixture) {
+    t.put(t.job().kind("late"));
+    let mut registration = t.registration(gristmill_core::WorkerId::random());
+    registration.kinds = vec![name("other")];
+    let worker = registration.worker;
+    t.register(registration);
+    let (heard, _subscription) = listen(t, false);
+
+    t.fetch(worker, 1);
 
     assert_heard(&heard, &available());
 }

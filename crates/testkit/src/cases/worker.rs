@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use gristmill_core::{
-    BackendErrorKind, Decision, Ending, FinishItem, Finished, JobState, RegisterWorker, WorkerId,
-};
+use gristmill_core::{BackendErrorKind, Ending, JobState, RegisterWorker, WorkerId};
 
+use crate::Fixture;
 use crate::case::cases;
 use crate::fixture::name;
-use crate::{Fixture, Shape};
 
 cases! { "worker":
     worker_that_registers_is_seen,
@@ -21,16 +19,9 @@ cases! { "worker":
     worker_that_retires_gives_its_jobs_back_refunded,
     worker_that_retires_leaves_finished_jobs_alone,
     worker_that_is_unknown_may_retire,
-    worker_that_registers_wakes_the_jobs_that_wait_for_its_kinds,
-    worker_that_registers_again_wakes_the_jobs_of_a_new_kind,
-    worker_that_registers_leaves_jobs_of_other_kinds_waiting,
-    worker_without_a_handler_uses_up_no_attempt,
-    worker_that_registers_leaves_other_waiting_jobs_alone,
     worker_lease_length_is_its_own,
     worker_survives_reopening needs Durable,
 }
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 fn worker_that_registers_is_seen(t: &Fixture) {
     let worker = WorkerId::random();
@@ -142,81 +133,6 @@ fn worker_that_retires_leaves_finished_jobs_alone(t: &Fixture) {
 
 fn worker_that_is_unknown_may_retire(t: &Fixture) {
     t.retire(WorkerId::random());
-}
-
-/// Puts a job of this kind that waits an hour for a worker with a handler for it.
-fn unhandled(t: &Fixture, kind: &str) -> gristmill_core::JobId {
-    let worker = t.worker();
-    let id = t.put(t.job().kind(kind));
-    let lease = t.take(worker).lease;
-    t.finish(FinishItem::new(lease, Decision::GiveBackAfter(HOUR), Ending::UnknownKind));
-    id
-}
-
-/// During a rolling deploy old workers meet a kind they do not know. One source design dropped such jobs.
-fn worker_that_registers_wakes_the_jobs_that_wait_for_its_kinds(t: &Fixture) {
-    let id = unhandled(t, "new-kind");
-    let mut registration = t.registration(WorkerId::random());
-    registration.kinds = vec![name("other"), name("new-kind")];
-
-    t.register(registration);
-
-    let job = t.look(id);
-    assert_eq!((job.state, job.attempt), (JobState::Available, 0));
-    assert!(job.run_at <= t.now());
-    assert_eq!(t.take(t.worker()).lease.job, id);
-}
-
-fn worker_that_registers_again_wakes_the_jobs_of_a_new_kind(t: &Fixture) {
-    let worker = t.worker();
-    let id = unhandled(t, "new-kind");
-    let mut registration = t.registration(worker);
-    registration.kinds.push(name("new-kind"));
-
-    t.register(registration);
-
-    assert_eq!((t.state(id), t.look(id).reason), (JobState::Available, None));
-}
-
-/// A deploy that takes all night must not bury the jobs of the new version.
-fn worker_without_a_handler_uses_up_no_attempt(t: &Fixture) {
-    let old = t.worker();
-    let id = t.put(t.job().kind("new-kind").attempts(1));
-    for _ in 0..10 {
-        let lease = t.take(old).lease;
-        t.finish(FinishItem::new(
-            lease,
-            Decision::GiveBackAfter(Duration::from_secs(1)),
-            Ending::UnknownKind,
-        ));
-        t.advance(Duration::from_secs(1));
-        t.promote();
-        t.renew(old, &[]);
-    }
-
-    let job = t.take(t.worker());
-
-    assert_eq!((job.lease.job, job.attempt, job.lease.run), (id, 1, 11));
-    assert_eq!(t.complete(&job.lease), Finished::Accepted { state: JobState::Completed });
-}
-
-fn worker_that_registers_leaves_jobs_of_other_kinds_waiting(t: &Fixture) {
-    let id = unhandled(t, "new-kind");
-
-    t.worker();
-
-    assert_eq!(t.state(id), JobState::Scheduled);
-}
-
-fn worker_that_registers_leaves_other_waiting_jobs_alone(t: &Fixture) {
-    let retryable = t.put(t.job());
-    t.fail(&t.take(t.worker()).lease, HOUR);
-    let ids = [retryable, t.put(t.job().due_in(HOUR)), t.put(t.job().suspended())];
-    let before = t.find_all(&ids);
-
-    t.worker();
-
-    assert_eq!(t.find_all(&ids), before);
 }
 
 fn worker_lease_length_is_its_own(t: &Fixture) {

@@ -1,6 +1,9 @@
 //! What can be seen of the store must be what the model says.
 
-use gristmill_core::{JobEvent, JobId, JobRecord, JobState, RunFailure};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gristmill_core::{JobEvent, JobId, JobRecord, JobState, Name, RunFailure};
 
 use super::shape::QUEUES;
 use super::state::{Due, Job, Model, Why};
@@ -90,5 +93,13 @@ fn compare_stats(t: &Fixture, model: &Model, stale_finishes: u64) {
         let available = jobs().filter(|job| job.state == JobState::Available);
         let oldest = available.map(Job::run_at).min().map(|run_at| t.now().since(run_at));
         assert_eq!(found.oldest_available, oldest, "the oldest available job of queue {queue}");
+        let mut parked: BTreeMap<&Name, (u64, Duration)> = BTreeMap::new();
+        for job in jobs().filter(|job| job.is_parked) {
+            let (count, oldest) = parked.entry(&job.spec.kind).or_default();
+            *count += 1;
+            *oldest = t.now().since(job.run_at()).max(*oldest);
+        }
+        let found: Vec<_> = found.parked.iter().map(|it| (&it.kind, (it.count.value, it.oldest))).collect();
+        assert_eq!(found, parked.into_iter().collect::<Vec<_>>(), "the parked jobs of queue {queue}");
     }
 }

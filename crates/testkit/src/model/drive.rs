@@ -13,7 +13,7 @@ use gristmill_core::{
 
 use super::compare::{compare, compare_histories};
 use super::op::{Op, SLOTS};
-use super::shape::{FilterShape, JobShape, Pick, kind, queue};
+use super::shape::{FilterShape, JobShape, KindsShape, Pick, queue};
 use super::state::{ACTOR, Job, Model};
 use crate::Fixture;
 use crate::fixture::act::ALL;
@@ -48,7 +48,7 @@ impl<'a> Drive<'a> {
             slots: [None; SLOTS],
             stale_finishes,
         };
-        drive.register(0, false);
+        drive.register(0, KindsShape::Every);
         drive
     }
 
@@ -56,7 +56,7 @@ impl<'a> Drive<'a> {
     pub(super) fn step(&mut self, op: &Op) {
         match op {
             Op::Enqueue(shapes) => self.enqueue(shapes),
-            Op::Register { slot, second_kind } => self.register(*slot, *second_kind),
+            Op::Register { slot, kinds } => self.register(*slot, *kinds),
             Op::Fetch(shape) => self.fetch(shape),
             Op::FetchAgain(pick) => self.fetch_again(*pick),
             Op::Finish { items, then_fetch } => self.finish(items, then_fetch.as_ref()),
@@ -123,14 +123,14 @@ impl<'a> Drive<'a> {
         assert_eq!(self.t.enqueue(jobs), expected);
     }
 
-    fn register(&mut self, slot: usize, second_kind: bool) {
+    fn register(&mut self, slot: usize, kinds: KindsShape) {
         let now = self.t.now();
         let alive = self.slots[slot].filter(|worker| self.model.is_alive(*worker, now));
         let worker = alive.unwrap_or_else(WorkerId::random);
         let mut registration = self.t.registration(worker);
         registration.lease = LEASE;
         registration.queues = vec![queue(false), queue(true)];
-        registration.kinds = vec![kind(second_kind)];
+        registration.kinds = kinds.names();
         self.model.register(worker, registration.kinds.clone(), LEASE, now);
         self.slots[slot] = Some(worker);
         self.t.register(registration);

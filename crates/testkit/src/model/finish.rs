@@ -89,7 +89,7 @@ impl Model {
         record.started_at = said.started_at;
         record.log = std::mem::take(&mut job.log);
         job.runs.push(Run { record, token: held.lease.token, by });
-        job.no_handler = settled.ending == Ending::UnknownKind;
+        job.is_parked = settled.is_parked();
         job.state = settled.state;
         job.attempt = settled.attempt;
         job.crashes = settled.crashes;

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::{option, prop_oneof};
 
-use super::shape::{FilterShape, JobShape, Pick, priority, when};
+use super::shape::{FilterShape, JobShape, KindsShape, Pick, priority, when};
 use crate::fixture::act::ALL;
 
 /// How many workers a history has at most at once.
@@ -18,7 +18,7 @@ pub(super) const SLOTS: usize = 2;
 #[derive(Debug, Clone)]
 pub(super) enum Op {
     Enqueue(Vec<JobShape>),
-    Register { slot: usize, second_kind: bool },
+    Register { slot: usize, kinds: KindsShape },
     Fetch(FetchShape),
     FetchAgain(Pick),
     Finish { items: Vec<FinishShape>, then_fetch: Option<FetchShape> },
@@ -86,7 +86,7 @@ pub(super) fn any_op() -> impl Strategy<Value = Op> + Clone {
     let picks = vec(Pick::any(), 1..3);
     prop_oneof![
         8 => vec(JobShape::any(), 1..4).prop_map(Op::Enqueue),
-        6 => (slot.clone(), any::<bool>()).prop_map(|(slot, second_kind)| Op::Register { slot, second_kind }),
+        6 => (slot.clone(), KindsShape::any()).prop_map(|(slot, kinds)| Op::Register { slot, kinds }),
         12 => any_fetch().prop_map(Op::Fetch),
         2 => Pick::any().prop_map(Op::FetchAgain),
         12 => (vec(any_finish(), 1..4), option::weighted(0.3, any_fetch()))

@@ -40,6 +40,31 @@ impl fmt::Debug for Pick {
     }
 }
 
+/// The kinds a worker has handlers for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum KindsShape {
+    /// It says nothing of kinds.
+    Every,
+    Both,
+    First,
+    Second,
+}
+
+impl KindsShape {
+    pub(super) fn any() -> impl Strategy<Value = Self> + Clone {
+        prop_oneof![2 => Just(Self::Every), 2 => Just(Self::Both), 3 => Just(Self::First), 2 => Just(Self::Second)]
+    }
+
+    pub(super) fn names(self) -> Vec<Name> {
+        match self {
+            Self::Every => Vec::new(),
+            Self::Both => vec![kind(true), kind(false)],
+            Self::First => vec![kind(false)],
+            Self::Second => vec![kind(true)],
+        }
+    }
+}
+
 /// A random job.
 #[derive(Clone)]
 pub(super) struct JobShape {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gristmill_core::{
     ClaimId, Enqueued, ExistingBy, JobId, JobPatch, JobSpec, JobState, Lease, LeaseToken, LogLine, Name,
-    NewJob, Output, QueueWant, RunFacts, RunRecord, Timestamp, Verb, Verdict, When, WorkerId, settle_crash,
+    NewJob, Output, Priority, RunFacts, RunRecord, Timestamp, Verb, Verdict, When, WorkerId, settle_crash,
 };
 
 /// Who does the operator's acts of a history.
@@ -52,7 +52,8 @@ pub(super) struct Job {
     pub(super) finished_at: Option<Timestamp>,
     pub(super) held: Option<Held>,
     pub(super) cancel_requested: bool,
-    pub(super) no_handler: bool,
+    /// It is scheduled for want of a handler, and due at no time.
+    pub(super) is_parked: bool,
     pub(super) reason: Why,
     pub(super) output: Option<Output>,
     pub(super) progress: Option<u8>,
@@ -113,6 +114,11 @@ impl Job {
         }
     }
 
+    /// Where it stands in the order of fetching.
+    pub(super) fn position(&self) -> (Priority, Timestamp, JobId) {
+        (self.spec.priority, self.run_at(), self.id)
+    }
+
     pub(super) fn facts(&self) -> RunFacts {
         RunFacts {
             attempt: self.attempt,
@@ -125,7 +131,7 @@ impl Job {
     fn make_available(&mut self, run_at: Timestamp) {
         self.state = JobState::Available;
         self.due = Due::At(run_at);
-        self.no_handler = false;
+        self.is_parked = false;
         self.reason = Why::Open;
     }
 }
@@ -151,7 +157,7 @@ impl Model {
             finished_at: None,
             held: None,
             cancel_requested: false,
-            no_handler: false,
+            is_parked: false,
             reason: Why::Said(None),
             output: None,
             progress: None,
@@ -180,29 +186,8 @@ impl Model {
     }
 
     pub(super) fn register(&mut self, worker: WorkerId, kinds: Vec<Name>, lease: Duration, now: Timestamp) {
-        for job in self.jobs.values_mut().filter(|job| job.no_handler && kinds.contains(&job.spec.kind)) {
-            if job.state == JobState::Scheduled {
-                job.make_available(job.run_at().min(now));
-            }
-        }
         let started_at = self.workers.get(&worker).map_or(now, |known| known.started_at);
         self.workers.insert(worker, Worker { started_at, heartbeat_at: now, lease, kinds });
-    }
-
-    /// The jobs a fetch must give of one queue, in order.
-    pub(super) fn fetchable(&self, want: &QueueWant) -> Vec<JobId> {
-        if self.paused.contains(&want.queue) {
-            return Vec::new();
-        }
-        let wanted = |job: &&Job| {
-            let (priority, range) = (job.spec.priority, want.priorities);
-            job.state == JobState::Available
-                && job.spec.queue == want.queue
-                && range.is_none_or(|(first, last)| (first..=last).contains(&priority))
-        };
-        let mut jobs: Vec<&Job> = self.jobs.values().filter(wanted).collect();
-        jobs.sort_by_key(|job| (job.spec.priority, job.run_at(), job.id));
-        jobs.iter().map(|job| job.id).collect()
     }
 
     /// The lease of a job that was just fetched.
@@ -213,7 +198,7 @@ impl Model {
         job.run += 1;
         job.progress = None;
         job.reason = Why::Open;
-        job.no_handler = false;
+        job.is_parked = false;
         job.held = Some(Held { lease, worker, fetched_at: now });
     }
 
@@ -234,14 +219,17 @@ impl Model {
     /// Waiting jobs whose time has come.
     pub(super) fn due(&self, now: Timestamp) -> Vec<JobId> {
         let due = |job: &&Job| {
-            matches!(job.state, JobState::Scheduled | JobState::Retryable) && job.run_at() <= now
+            matches!(job.state, JobState::Scheduled | JobState::Retryable)
+                && !job.is_parked
+                && job.run_at() <= now
         };
         self.jobs.values().filter(due).map(|job| job.id).collect()
     }
 
     /// When the next waiting job is due.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
-        let waiting = |job: &&Job| matches!(job.state, JobState::Scheduled | JobState::Retryable);
+        let waiting =
+            |job: &&Job| matches!(job.state, JobState::Scheduled | JobState::Retryable) && !job.is_parked;
         self.jobs.values().filter(waiting).map(Job::run_at).min()
     }
 
@@ -317,6 +305,7 @@ impl Model {
             return Verdict::Requested;
         }
         job.state = JobState::Cancelled;
+        job.is_parked = false;
         job.finished_at = Some(now);
         job.reason = Why::Open;
         self.forget_unless_kept(id);
@@ -344,6 +333,9 @@ impl Model {
         let Some(job) = self.jobs.get_mut(&id) else { return Verdict::NotFound };
         if job.state == JobState::Running || job.state.is_terminal() {
             return Verdict::Refused(job.state);
+        }
+        if job.is_parked {
+            job.make_available(job.run_at());
         }
         let when = patch.when.filter(|when| *when != When::Suspended && job.state != JobState::Suspended);
         if let Some(when) = when {

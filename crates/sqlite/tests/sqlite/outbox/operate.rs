@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gristmill_core::{
     Args, Backend, Call, Decision, Ending, FinishItem, Finished, JobId, JobPatch, JobState, NewJob, Priority,
-    Retention, RunError, Timestamp, UniqueKey, Verb, Verdict, When, operate,
+    Retention, RunError, Standing, Timestamp, UniqueKey, Verb, Verdict, When, operate,
 };
 use gristmill_testkit::block_on;
 
@@ -58,7 +58,8 @@ impl Everywhere {
 
     /// What the core says that an act does to the job of each state.
     fn decided(&self, verb: Verb, when: Option<When>) -> Vec<Verdict> {
-        let decide = |state| operate(verb, state, Timestamp::EPOCH, when, self.twins.now).verdict();
+        let standing = |state| Standing::new(state, Timestamp::EPOCH);
+        let decide = |state| operate(verb, standing(state), when, self.twins.now).verdict();
         JobState::ALL.into_iter().map(decide).collect()
     }
 }

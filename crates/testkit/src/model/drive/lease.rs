@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use gristmill_core::{
-    BackendError, BackendErrorKind, ClaimId, Ending, FetchReply, FetchRequest, FetchedJob, FinishItem,
-    FinishRequest, Finished, JobId, Lease, LeaseToken, LogLine, Output, QueueWant, RecordRequest, Recorded,
-    RenewRequest, RunError, WorkerId,
+    BackendError, BackendErrorKind, ClaimId, Ending, FetchReply, FetchRequest, FetchedJob, FetchedQueue,
+    FinishItem, FinishRequest, Finished, JobId, JobRecord, JobState, KindSet, Lease, LeaseToken, LogLine,
+    Output, QueueWant, RecordRequest, Recorded, RenewRequest, RunError, WorkerId,
 };
 
 use super::{Drive, LEASE};
 use crate::model::op::{FetchShape, FinishShape, RecordShape, Target};
+use crate::model::parked::Met;
 use crate::model::shape::{Pick, priority, queue};
 
 impl Drive<'_> {
@@ -56,18 +57,28 @@ impl Drive<'_> {
         assert_eq!(reply.lease_expires_in, left, "how long the leases hold");
         let queues: Vec<_> = reply.queues.iter().map(|state| &state.queue).collect();
         assert_eq!(queues, wants.iter().map(|want| &want.queue).collect::<Vec<_>>());
+        let kinds = KindSet::new(&self.model.workers[&worker].kinds);
+        let met: Vec<(Met, Vec<JobId>)> = wants
+            .iter()
+            .map(|want| {
+                let met = self.model.met(want, &kinds);
+                let parks = self.parked_now(&met);
+                (met, parks)
+            })
+            .collect();
+        let leases_parked = reply.jobs.iter().any(|job| self.model.jobs[&job.lease.job].is_parked);
+        let may_be_short = leases_parked || met.iter().any(|(_, parks)| !parks.is_empty());
         let mut given = Vec::new();
-        for (want, state) in wants.iter().zip(&reply.queues) {
-            let fetchable = self.model.fetchable(want);
-            let expected: Vec<JobId> = fetchable.iter().copied().take(want.max).collect();
+        for ((want, state), (met, parks)) in wants.iter().zip(&reply.queues).zip(met) {
             let jobs: Vec<_> = reply.jobs.iter().filter(|job| job.spec.queue == want.queue).collect();
             let ids: Vec<JobId> = jobs.iter().map(|job| job.lease.job).collect();
-            assert_eq!(ids, expected, "what queue {} gives", want.queue);
             assert_eq!(state.paused, self.model.paused.contains(&want.queue));
-            let drained = fetchable.len() == expected.len();
-            assert!(drained || !state.exhausted, "queue {} has more", want.queue);
-            let short = ids.len() < want.max && !state.paused;
-            assert!(state.exhausted || !short, "queue {} has nothing more", want.queue);
+            let is_short = ids.len() < want.max && !state.paused;
+            assert!(state.exhausted || !is_short || may_be_short, "queue {} has nothing more", want.queue);
+            self.given(want, state, &met, &parks, &ids);
+            for id in parks {
+                self.model.park(id);
+            }
             given.extend(jobs);
         }
         assert_eq!(given.len(), reply.jobs.len(), "a job of a queue that was not asked for");
@@ -76,6 +87,31 @@ impl Drive<'_> {
             self.model.lease(job.lease.clone(), worker, self.t.now());
             self.assert_fetched(job);
             self.leases.push(job.lease.clone());
+        }
+    }
+
+    /// Which of the available jobs that a fetch met, and that its worker has no handler for, are parked now.
+    fn parked_now(&self, met: &Met) -> Vec<JobId> {
+        let found = self.t.find_all(&met.unknown);
+        let is_parked =
+            |job: &Option<JobRecord>| job.as_ref().is_some_and(|job| job.state == JobState::Scheduled);
+        let parked = met.unknown.iter().zip(found).filter(|(_, job)| is_parked(job));
+        parked.map(|(id, _)| *id).collect()
+    }
+
+    /// Checks what a fetch gave of one queue. How many jobs it parks beyond those it had to is left open, and where it
+    /// parked some, or gave parked ones, it may give fewer than there are.
+    fn given(&self, want: &QueueWant, state: &FetchedQueue, met: &Met, parks: &[JobId], ids: &[JobId]) {
+        let expected: Vec<JobId> = met.parked.iter().chain(&met.available).copied().collect();
+        let is_left = ids.len() < expected.len();
+        assert_eq!(ids, &expected[..ids.len().min(expected.len())], "what queue {} gives", want.queue);
+        assert!(ids.len() <= want.max, "queue {} gives more than was wanted", want.queue);
+        assert!(!is_left || !state.exhausted, "queue {} has more", want.queue);
+        let last =
+            ids.last().filter(|id| met.available.contains(id)).map(|id| self.model.jobs[id].position());
+        for id in &met.unknown {
+            let is_before = last.is_some_and(|last| self.model.jobs[id].position() < last);
+            assert!(!is_before || parks.contains(id), "job {id} still stands before others");
         }
     }
 

@@ -8,7 +8,7 @@ use super::LARGE;
 /// What has taken all rows below it before it gives the first.
 const TAKES_ALL: [&str; 5] = ["Sort", "Aggregate", "Materialize", "Hash", "WindowAgg"];
 /// The condition of `waiting_due`, which a plan repeats where it locks rows.
-const REPEATED: &str = "Filter: (state = ANY ('{1,4}'::integer[]))";
+const REPEATED: &str = "Filter: ((kind IS NULL) AND (state = ANY ('{1,4}'::integer[])))";
 /// Plans that stand beside the one they are shown in: no end of that one ends them.
 const BESIDE: [&str; 3] = ["CTE ", "InitPlan ", "SubPlan "];
 
