@@ -65,6 +65,11 @@ impl Url {
             .hint(
                 "it has `postgres://…`, `sqlite:PATH` and `memory:`; MySQL and Redis come in later versions",
             )),
+            // Without `//` it may be a piece of anything.
+            _ if !rest.starts_with("//") || !scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+                Err(Failure::usage("the store's URL begins with no scheme of a backend")
+                    .hint("use `postgres://user@host/database`, `sqlite:PATH` or `memory:`"))
+            }
             _ => Err(Failure::usage(format!("`{}:` names no backend", scheme.escape_debug()))
                 .hint("use `postgres://user@host/database`, `sqlite:PATH` or `memory:`")),
         }
@@ -160,6 +165,14 @@ mod tests {
     fn what_is_refused_never_shows_a_password() {
         for text in [
             "mysql://me:secret@host/x",
+            "secret@host:5432/x",
+            "me:secret@host/x",
+            "secret:x",
+            "sqlite://me:secret@host/x",
+            "postgres://me:sec@secret/x@host/x",
+            "postgres://me:@secret@host/x",
+            "postgres://me:secret@secret@host/x",
+            "postgres://host/x?passwort=secret",
             "postgres://me:secret@host:x/",
             "ftp://me:secret@host",
             "jobs.db",

@@ -1,11 +1,13 @@
 //! stdout is data, stderr is talk. Nothing else in this crate writes to either.
 
 mod escape;
+mod secrets;
 mod table;
 
 use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _};
 
 pub(crate) use escape::{escape, escape_json};
+pub(crate) use secrets::without_secrets;
 pub(crate) use table::Table;
 
 use crate::failure::{Failure, Result};
@@ -78,7 +80,7 @@ pub(crate) fn say(text: impl std::fmt::Display) {
 
 /// Tells a failure: `error: …`, then `hint: …` where there is a remedy.
 pub(crate) fn say_failure(failure: &Failure) {
-    say(format_args!("{} {}", paint("error:", "31;1"), escape(&failure.to_string())));
+    say(format_args!("{} {}", paint("error:", "31;1"), escape(&without_secrets(&failure.to_string()))));
     if let Some(hint) = failure.remedy() {
         say(format_args!("{} {}", paint("hint:", "36;1"), escape(hint)));
     }

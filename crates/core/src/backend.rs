@@ -127,6 +127,11 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// What ids are to be made with. Cheap.
     fn id_context(&self) -> IdContext;
 
+    /// The shortest lease that a worker may take, so that a renewal that waits for the store is in time. Default: any.
+    fn shortest_lease(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// How many fetches of one worker it serves side by side with profit, as long as its queues have more than one fetch
     /// takes. Cheap; 1 for a store that does one thing at a time.
     fn fetches_abreast(&self) -> usize {

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 /// A text that is no duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a duration; expected one like \"500ms\", \"30s\", \"5m\", \"2h\" or \"1d\"")]
-pub struct InvalidDuration(String);
+#[error("`{}` is not a duration: {why}; expected one like \"500ms\", \"30s\", \"5m\", \"2h\", \"1d\" or \"1h30m\"", .text.escape_debug())]
+pub struct InvalidDuration {
+    text: String,
+    why: String,
+}
 
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
@@ -21,19 +24,34 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 /// # Errors
 /// [`InvalidDuration`] names the text and shows the form.
 pub fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
-    let invalid = || InvalidDuration(text.to_owned());
+    let invalid = |why: &str| InvalidDuration { text: text.chars().take(64).collect(), why: why.to_owned() };
+    if text.is_empty() {
+        return Err(invalid("it is empty"));
+    } else if text.starts_with('-') {
+        return Err(invalid("it is negative"));
+    }
     let mut rest = text;
     let mut total: u64 = 0;
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number: u64 = rest[..digits].parse().map_err(|_| invalid())?;
+        if digits == 0 {
+            return Err(invalid("each part begins with a number"));
+        }
+        let number: u64 = rest[..digits].parse().map_err(|_| invalid("it is too long"))?;
         rest = &rest[digits..];
-        let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let (_, factor) = UNITS.iter().find(|(unit, _)| *unit == &rest[..letters]).ok_or_else(invalid)?;
-        rest = &rest[letters..];
-        total = number.checked_mul(*factor).and_then(|part| total.checked_add(part)).ok_or_else(invalid)?;
+        let unit = rest.split(|character: char| character.is_ascii_digit()).next().unwrap_or_default();
+        let Some((_, factor)) = UNITS.iter().find(|(known, _)| *known == unit) else {
+            return Err(match unit.trim().chars().next() {
+                None => invalid("a number has no unit: d, h, m, s or ms"),
+                Some('.' | ',') => invalid("numbers are whole; take a smaller unit"),
+                Some(_) => invalid(&format!("`{}` is no unit: d, h, m, s and ms are", unit.escape_debug())),
+            });
+        };
+        rest = &rest[unit.len()..];
+        let part = number.checked_mul(*factor).and_then(|part| total.checked_add(part));
+        total = part.ok_or_else(|| invalid("it is too long"))?;
     }
-    if text.is_empty() { Err(invalid()) } else { Ok(Duration::from_millis(total)) }
+    Ok(Duration::from_millis(total))
 }
 
 /// Writes a duration the way [`parse_duration`] reads it, to the millisecond.
@@ -64,6 +82,22 @@ mod tests {
     fn malformed_durations_are_refused() {
         for text in ["", "30", "s", "30 seconds", "-1s", "1.5h", "5x", "99999999999999999999d", "1d2"] {
             assert!(parse_duration(text).is_err(), "{text:?} must be refused");
+        }
+        for (text, why) in [
+            ("", "it is empty"),
+            ("-5s", "it is negative"),
+            ("5", "has no unit"),
+            ("5 s", "`"),
+            ("1h30", "has no unit"),
+            ("1.5h", "numbers are whole"),
+            ("5 seconds", "` seconds` is no unit"),
+            ("5\u{b5}s", "is no unit"),
+            ("soon", "begins with a number"),
+            ("99999999999999999999d", "too long"),
+            ("9999999999999999d", "too long"),
+        ] {
+            let error = parse_duration(text).expect_err(text).to_string();
+            assert!(error.contains(why) && error.contains("1h30m"), "{text:?}: {error}");
         }
     }
 

@@ -100,14 +100,32 @@ impl FromStr for Timestamp {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the text is no RFC 3339 instant.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<jiff::Timestamp>()
-            .map(|timestamp| Self::from_millis(timestamp.as_millisecond()))
-            .map_err(|source| {
-                crate::Error::invalid(format!(
-                    "`{text}` is not a time; write it as 2026-11-22T10:00:00Z (RFC 3339)"
-                ))
-                .with_source(source)
-            })
+        match text.parse::<jiff::Timestamp>() {
+            Ok(timestamp) => Ok(Self::from_millis(timestamp.as_millisecond())),
+            Err(_) => Err(crate::Error::invalid(format!(
+                "`{}` is not a time: {}; write it as 2026-11-22T10:00:00Z (RFC 3339)",
+                text.chars().take(64).collect::<String>().escape_debug(),
+                fault(text)
+            ))),
+        }
+    }
+}
+
+/// What is wrong with a text that is no instant.
+fn fault(text: &str) -> String {
+    let Ok(pieces) = jiff::fmt::temporal::Pieces::parse(text) else {
+        return if text.is_empty() {
+            "it is empty".to_owned()
+        } else {
+            "its form or a part of it is wrong".to_owned()
+        };
+    };
+    if pieces.time().is_none() {
+        "it has a date alone".to_owned()
+    } else if pieces.offset().is_none() {
+        "it has no zone, such as `Z` or `+02:00`".to_owned()
+    } else {
+        format!("the last one that is kept is {}", Timestamp::MAX)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gristmill_core::{
     AuditReply, Backend, BackendError, BackendTx, BoxFuture, Call, Capabilities, Count, Cursor, Diagnosis,
@@ -117,6 +117,10 @@ impl Backend for Instrumented {
 
     fn id_context(&self) -> IdContext {
         self.0.id_context()
+    }
+
+    fn shortest_lease(&self) -> Duration {
+        self.0.shortest_lease()
     }
 
     fn fetches_abreast(&self) -> usize {

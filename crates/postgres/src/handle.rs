@@ -93,7 +93,8 @@ pub(crate) struct Inner {
 impl Postgres {
     /// Settings for the server that a URL names, as libpq reads it:
     /// `postgres://user:password@host:5432/database?sslmode=verify-full`. Three options are ours: `schema=NAME`,
-    /// `connections=N` and `pooler=transaction`; see the methods of the builder.
+    /// `connections=N` and `pooler=transaction`; see the methods of the builder. The variables of libpq (`PGHOST`, `PGPASSWORD`
+    /// and others) and its files are not read.
     ///
     /// # Errors
     /// [`Refused`](gristmill_core::BackendErrorKind::Refused) when the text does not say where a server is. It is not

@@ -1,5 +1,6 @@
 //! How a backend is set up.
 
+use std::fmt;
 use std::time::Duration;
 
 use gristmill_core::{BackendError, BackendErrorKind};
@@ -13,7 +14,7 @@ use crate::url;
 pub(crate) const DEFAULT_SCHEMA: &str = "gristmill";
 
 /// Settings of a PostgreSQL backend; see [`Postgres::builder`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use]
 pub struct PostgresBuilder {
     pub(crate) config: Config,
@@ -23,6 +24,20 @@ pub struct PostgresBuilder {
     pub(crate) naming: Naming,
     pub(crate) verifies: bool,
     pub(crate) connect_timeout: Duration,
+}
+
+/// Without user, password and options of the driver.
+impl fmt::Debug for PostgresBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresBuilder")
+            .field("server", &self.shown())
+            .field("connections", &self.connections)
+            .field("handler_connections", &self.handler_connections)
+            .field("naming", &self.naming)
+            .field("verifies", &self.verifies)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl PostgresBuilder {
@@ -95,6 +110,10 @@ impl PostgresBuilder {
         let mut wrong = Vec::new();
         if self.schema.is_empty() || self.schema.len() > 63 || self.schema.contains('\0') {
             wrong.push("a schema's name has 1 to 63 bytes and no NUL");
+        }
+        // Whatever is made in a temporary schema is gone with its connection.
+        if self.schema.starts_with("pg_") || self.schema == "information_schema" {
+            wrong.push("a schema whose name begins with `pg_`, or is `information_schema`, is the server's own: name another");
         }
         if self.connections == 0 {
             wrong.push("`connections` is at least 1");

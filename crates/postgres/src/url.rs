@@ -1,27 +1,41 @@
 //! The URL of a server, with the settings of a backend among its options.
 
-use gristmill_core::{BackendError, BackendErrorKind, did_you_mean};
+use gristmill_core::{BackendError, BackendErrorKind};
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
+mod examine;
+
+use self::examine::{Parts, examine};
 use crate::options::PostgresBuilder;
 
 /// Options of a URL that are ours; all others are the driver's.
 const OURS: [&str; 4] = ["schema", "connections", "pooler", "sslmode"];
-/// Options the driver knows, for the hint after a misspelt one.
-const THEIRS: [&str; 7] = [
+/// Options of the driver.
+const THEIRS: [&str; 18] = [
     "application_name",
+    "channel_binding",
     "connect_timeout",
+    "dbname",
     "host",
+    "hostaddr",
     "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "load_balance_hosts",
     "options",
+    "password",
+    "port",
+    "sslnegotiation",
     "target_session_attrs",
     "tcp_user_timeout",
+    "user",
 ];
 
 /// Settings for the server a URL names. A URL may hold a password, so no error repeats it.
 pub(crate) fn parse(url: &str) -> Result<PostgresBuilder, BackendError> {
-    let (place, options) = url.split_once('?').unwrap_or((url, ""));
+    let Parts { place, options } = examine(url)?;
     let (ours, theirs): (Vec<&str>, Vec<&str>) = options
         .split('&')
         .filter(|option| !option.is_empty())
@@ -39,11 +53,7 @@ pub(crate) fn parse(url: &str) -> Result<PostgresBuilder, BackendError> {
         }
     }
     let rest = if passed.is_empty() { place.to_owned() } else { format!("{place}?{}", passed.join("&")) };
-    let config: Config = rest.parse().map_err(|error| unreadable(&theirs, error))?;
-    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        return Err(refused("the URL of the PostgreSQL server names no host")
-            .with_hint("write `postgres://user:password@host:5432/database`"));
-    }
+    let config: Config = rest.parse().map_err(|_| unreadable(&passed))?;
     let mut builder = PostgresBuilder::new(config);
     builder.verifies = verifies;
     for option in ours {
@@ -67,16 +77,33 @@ fn set(builder: PostgresBuilder, name: &str, value: &str) -> Result<PostgresBuil
     }
 }
 
-fn unreadable(options: &[&str], error: tokio_postgres::Error) -> BackendError {
-    let names = || options.iter().map(|option| option.split('=').next().unwrap_or_default());
-    let unknown = names().find(|name| !THEIRS.contains(name));
-    let known = || OURS.into_iter().chain(THEIRS);
-    let hint = match unknown.and_then(|name| did_you_mean(name, known())) {
-        Some(meant) => format!("did you mean the option `{meant}`?"),
-        None => "write `postgres://user:password@host:5432/database`, with `?schema=…` for another schema"
-            .to_owned(),
-    };
-    refused("the URL of the PostgreSQL server does not parse").with_hint(hint).with_source(error)
+/// What the driver cannot read. It repeats what it read, which may be a piece of a password, so its error is not passed on.
+fn unreadable(options: &[String]) -> BackendError {
+    for option in options {
+        let name = option.split('=').next().unwrap_or_default();
+        let alone: Result<Config, _> = format!("postgres://localhost/?{option}").parse();
+        if alone.is_err() {
+            let message = format!("the option `{name}` of the URL has a value that cannot be");
+            return refused(&message).with_hint(values_of(name));
+        }
+    }
+    refused("the URL of the PostgreSQL server does not parse")
+        .with_hint("write `postgres://user:password@host:5432/database`, with `?schema=…` for another schema")
+}
+
+/// What an option of the driver takes.
+fn values_of(name: &str) -> &'static str {
+    match name {
+        "connect_timeout" | "keepalives_idle" | "keepalives_interval" | "tcp_user_timeout" => {
+            "give it a whole number of seconds"
+        }
+        "keepalives" => "give it 1 or 0",
+        "sslmode" => "give it disable, prefer, require, verify-ca or verify-full",
+        "target_session_attrs" => "give it any, read-write or read-only",
+        "channel_binding" => "give it disable, prefer or require",
+        "port" => "give it a number from 1 to 65535",
+        _ => "percent-encode what is not a letter or a digit in it",
+    }
 }
 
 fn refused(message: &str) -> BackendError {
@@ -101,17 +128,25 @@ fn decoded(value: &str) -> String {
     String::from_utf8_lossy(&plain).into_owned()
 }
 
-/// Where the server is, without user and password.
+/// Where the server is, without user and password. A part that is not plain is left out: it may be what a parser took a
+/// piece of a password for.
 pub(crate) fn shown(config: &Config, schema: &str) -> String {
     let host = match config.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
+        Some(Host::Tcp(host)) if host.contains(':') => format!("[{}]", plain(host, ":.%")),
+        Some(Host::Tcp(host)) => plain(host, ".-_").to_owned(),
         #[cfg(unix)]
-        Some(Host::Unix(folder)) => folder.display().to_string(),
-        None => "localhost".to_owned(),
+        Some(Host::Unix(folder)) => format!("[{}]", folder.display()),
+        None => config.get_hostaddrs().first().map_or_else(|| "localhost".to_owned(), ToString::to_string),
     };
     let port = config.get_ports().first().copied().unwrap_or(5432);
-    let database = config.get_dbname().or_else(|| config.get_user()).unwrap_or_default();
+    let database = plain(config.get_dbname().or_else(|| config.get_user()).unwrap_or_default(), ".-_ ");
     format!("postgres://{host}:{port}/{database}?schema={schema}")
+}
+
+/// A text of letters, digits and some other characters; else a sign that something stands there.
+fn plain<'t>(text: &'t str, others: &str) -> &'t str {
+    let is_plain = |character: char| character.is_alphanumeric() || others.contains(character);
+    if text.chars().all(is_plain) { text } else { "…" }
 }
 
 #[cfg(test)]
@@ -141,5 +176,75 @@ mod tests {
         assert!(parse("postgres://").is_err_and(|error| error.to_string().contains("names no host")));
         let error = parse("postgres://h/x?shema=a").expect_err("it is misspelt");
         assert_eq!(error.hint(), Some("did you mean the option `schema`?"));
+    }
+
+    /// Nor anything else of the user info.
+    #[test]
+    fn no_piece_of_a_password_is_shown() {
+        let rests = ["h/x", "h:1/x", "h", "[::1]:5432/x", "h/x?schema=a", "h1,h2/x"];
+        let passwords = [
+            "tok@en", "tok/en", "tok?en", "tok:en", "tok%en", "tok en", "@token", "token@", "tok#en",
+            "to?k=e@n", "tok&en",
+        ];
+        let mut urls: Vec<String> = Vec::new();
+        for password in passwords {
+            urls.extend(rests.iter().map(|rest| format!("postgres://me:{password}@{rest}")));
+            urls.push(format!("postgres://me@h/x?password={password}"));
+            urls.push(format!("postgres://h/x?user=me&password={password}&schema=b"));
+            urls.push(format!("postgresql:me:{password}@h/x"));
+            urls.push(format!("postgres://h/x?options={password}"));
+            urls.push(format!("postgres://h/x;password={password}"));
+            urls.push(format!("host=h password={password}"));
+        }
+        for url in urls {
+            let all = match parse(&url) {
+                Ok(builder) => format!("{} {builder:?}", builder.shown()),
+                Err(error) => format!("{error} {error:?} {:?}", error.hint()),
+            };
+            let pieces = ["tok", "en@", "\"en", "/en", "`en"];
+            assert!(!pieces.iter().any(|piece| all.contains(piece)), "{url}: {all}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_to_write_instead() {
+        for (url, wrong, remedy) in [
+            ("postgres://me:p@ss@127.0.0.1:1/x", "`@`", "%40"),
+            ("postgres://me:a:b@h/x", "`:`", "%3A"),
+            ("postgres://me:50%@h/x", "`%`", "%25"),
+            ("postgres:///x", "no host", "?host=/"),
+            ("postgres://::1:1/x", "more than one `:`", "[::1]"),
+            ("postgres://[::1/x", "without `]`", "[::1]"),
+            ("postgres://h:x/x", "port", "5432"),
+            ("postgres://h:0/x", "port", "5432"),
+            ("postgres://h:65536/x", "port", "5432"),
+            ("postgres://h/x\n", "`\\n`", "line break"),
+            ("postgres://h/x y", "` `", "%20"),
+            ("postgres://h/x?schema", "`schema`", "schema=VALUE"),
+            ("postgres://h/x?shema=a", "option 1", "`schema`"),
+            ("postgres://h/x?schema=a&nosuchthing=1", "option 2", "the options are"),
+            ("postgres://h/x?connect_timeout=soon", "`connect_timeout`", "seconds"),
+            ("postgres://h/x?sslmode=on", "`sslmode`", "require"),
+            ("postgres://h/x?pooler=session", "`pooler`", "`transaction`"),
+            ("h/x", "postgres://", "postgres://"),
+        ] {
+            let error = parse(url).expect_err(url);
+            let hint = error.hint().unwrap_or_default();
+            assert!(error.to_string().contains(wrong), "{url:?}: {error}");
+            assert!(hint.contains(remedy) || error.to_string().contains(remedy), "{url:?}: {error} {hint}");
+            assert!(std::error::Error::source(&error).is_none(), "{url:?}");
+        }
+        for url in [
+            "postgres://[::1]:5432/x",
+            "postgres://me@/x?host=/tmp",
+            "postgres://a:p%40ss@h1:1,h2:2/x",
+            "postgres://h",
+        ] {
+            parse(url).expect(url);
+        }
+        assert_eq!(
+            parse("postgres://[::1]:1/x").expect("it parses").shown(),
+            "postgres://[::1]:1/x?schema=gristmill"
+        );
     }
 }

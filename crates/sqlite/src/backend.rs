@@ -1,6 +1,7 @@
 //! Each operation goes to the writer or to a reader, and its answer comes back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gristmill_core::{
@@ -30,6 +31,10 @@ impl Backend for Sqlite {
 
     fn id_context(&self) -> IdContext {
         IdContext::default()
+    }
+
+    fn shortest_lease(&self) -> Duration {
+        lease::shortest(self.busy_timeout)
     }
 
     fn ping(&self, call: Call) -> Reply<'_, Ping> {

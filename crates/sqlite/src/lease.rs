@@ -37,8 +37,13 @@ pub(crate) fn register_worker(group: &mut Group<'_>, request: &RegisterWorker, n
     Ok(())
 }
 
+/// The shortest lease of a worker of a file with this busy timeout.
+pub(crate) fn shortest(busy_timeout: Duration) -> Duration {
+    busy_timeout * BUSY_TIMEOUTS
+}
+
 fn check_lease(lease: Duration, busy_timeout: Duration) -> Result<(), BackendError> {
-    let shortest = busy_timeout * BUSY_TIMEOUTS;
+    let shortest = shortest(busy_timeout);
     if lease >= shortest {
         return Ok(());
     }

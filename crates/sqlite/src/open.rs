@@ -71,7 +71,7 @@ impl SqliteBuilder {
 
     /// How long a call waits for another process that holds the file. Default
     /// [`DEFAULT_BUSY_TIMEOUT`](Self::DEFAULT_BUSY_TIMEOUT), at most one minute. A worker's lease has to be twice as long
-    /// at least, so that a heartbeat that waits is in time: a shorter one is refused when the worker registers.
+    /// at least, so that a heartbeat that waits is in time: a shorter one is refused when the worker is built.
     pub fn busy_timeout(mut self, busy_timeout: Duration) -> Self {
         self.busy_timeout = busy_timeout;
         self

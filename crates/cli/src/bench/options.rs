@@ -85,7 +85,7 @@ pub(crate) struct Options {
     pub(crate) apart: bool,
     /// Run `drain` in processes of which one is killed every so often, as in 500ms
     #[arg(long, value_name = "EVERY", num_args = 0..=1, default_missing_value = "500ms",
-        value_parser = parse_duration, conflicts_with_all = ["delete_on_finish", "backlog", "history"])]
+        value_parser = parse_duration, allow_hyphen_values = true, conflicts_with_all = ["delete_on_finish", "backlog", "history"])]
     pub(crate) kill_workers: Option<Duration>,
 }
 

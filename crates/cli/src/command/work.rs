@@ -51,13 +51,13 @@ pub(crate) struct Work {
     #[arg(long, value_name = "N")]
     slots: Option<usize>,
     /// How long a lease holds without a heartbeat: after a crash jobs come back this much later [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     lease: Option<Duration>,
     /// How long running programs may go on after a stop, and from SIGTERM to SIGKILL [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     grace: Option<Duration>,
     /// How often an idle worker looks for jobs that no notification announced [default: 5s, or 1s where none arrive]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     poll_interval: Option<Duration>,
     /// Keep this variable of the environment from the programs
     #[arg(long, value_name = "NAME")]

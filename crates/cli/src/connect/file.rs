@@ -102,6 +102,11 @@ impl File {
 /// Reads what stands behind `sqlite:`; a relative path lies below `base`.
 pub(super) fn parse(rest: &str, base: Option<&Path>) -> Result<File> {
     let (path, options) = rest.rsplit_once('?').unwrap_or((rest, ""));
+    // `///` begins an absolute path.
+    if rest.strip_prefix("//").is_some_and(|place| !place.starts_with('/') && place.contains('@')) {
+        return Err(Failure::usage("`sqlite:` names a file, not a server")
+            .hint("write `sqlite:PATH`, or `postgres://user@host/database` for a server"));
+    }
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() {
         return Err(Failure::usage("`sqlite:` names no file").hint("write `sqlite:jobs.db`"));

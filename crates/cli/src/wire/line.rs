@@ -120,11 +120,30 @@ impl Members<'_> {
     }
 }
 
+/// What keeps bytes from being text in UTF-8.
+fn encoding_fault(text: &[u8]) -> Option<String> {
+    let what = if text.starts_with(b"\xef\xbb\xbf") {
+        "begins with a byte order mark; store the file as UTF-8 without one"
+    } else if text.starts_with(b"\x1f\x8b") || text.starts_with(b"\x28\xb5\x2f\xfd") {
+        "is compressed; unpack the file first, as `zcat` or `zstdcat` does"
+    } else if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") || text.contains(&0) {
+        "is UTF-16, or no text; store the file as UTF-8, as `iconv -f UTF-16 -t UTF-8` does"
+    } else if let Err(error) = std::str::from_utf8(text) {
+        return Some(format!("its byte {} is not UTF-8; store the file as UTF-8", error.valid_up_to() + 1));
+    } else {
+        return None;
+    };
+    Some(format!("it {what}"))
+}
+
 fn members(text: &[u8]) -> Result<Members<'_>, LineError> {
+    if let Some(fault) = encoding_fault(text) {
+        return Err(LineError(fault));
+    }
     let Unique(members) = serde_json::from_slice(text).map_err(|error| {
         LineError(match error.classify() {
-            _ if text.starts_with(b"\xef\xbb\xbf") => {
-                "it begins with a byte order mark; store the file as UTF-8 without one".to_owned()
+            _ if text.first() == Some(&b'[') => {
+                "it is an array; give one object a line, as `jq -c '.[]'` makes them".to_owned()
             }
             serde_json::error::Category::Data if text.first() == Some(&b'{') => without_position(&error),
             serde_json::error::Category::Data => "not a JSON object".to_owned(),
@@ -251,7 +270,7 @@ mod tests {
     fn a_bad_line_is_told_why() {
         for (text, why) in [
             ("", "not valid JSON"),
-            ("[]", "not a JSON object"),
+            ("[]", "it is an array"),
             ("{}", "`kind` is missing"),
             (r#"{"kind":"k","priorty":1}"#, "did you mean `priority`?"),
             (r#"{"kind":"k","colour":1}"#, "known are kind, args"),

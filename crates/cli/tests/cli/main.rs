@@ -8,6 +8,7 @@ mod enqueue;
 mod errors;
 mod exec;
 mod help;
+mod input;
 mod jobs;
 mod kin;
 mod postgres;

@@ -67,6 +67,11 @@ impl Faults {
         result.map_err(|error| self.0.push(format!("{what}: {error}"))).ok()
     }
 
+    /// A fault that names what it is about.
+    pub(super) fn take_whole<T, E: std::fmt::Display>(&mut self, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.0.push(error.to_string())).ok()
+    }
+
     pub(super) fn check(&mut self, holds: bool, fault: impl FnOnce() -> String) {
         if !holds {
             self.0.push(fault());
@@ -87,6 +92,6 @@ impl Faults {
         if let Some(fault) = retry.and_then(RetryPolicy::fault) {
             self.0.push(format!("retry: {fault}"));
         }
-        self.take("metadata", metadata.check());
+        self.take_whole(metadata.check());
     }
 }

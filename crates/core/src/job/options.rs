@@ -170,7 +170,7 @@ impl JobOptions {
         let queue = faults.take("queue", Name::new(&self.queue));
         let priority = faults.take("priority", Priority::new(self.priority));
         let tags: Vec<_> = self.tags.iter().filter_map(|tag| faults.take("tag", Name::new(tag))).collect();
-        let unique_key = self.unique_key.map(|key| faults.take("unique key", UniqueKey::new(key)));
+        let unique_key = self.unique_key.map(|key| faults.take_whole(UniqueKey::new(key)));
         let max_attempts = NonZeroU16::new(self.max_attempts);
         faults.check(max_attempts.is_some(), || {
             "max_attempts is 0; the smallest is 1, the first run".to_owned()

@@ -14,7 +14,7 @@ pub struct UniqueKey(Arc<str>);
 
 /// Why a text cannot be a unique key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unique key is not valid: {0}; use 1 to {MAX_UNIQUE_KEY_BYTES} bytes of text without NUL")]
+#[error("the unique key {0}; use 1 to {MAX_UNIQUE_KEY_BYTES} bytes of text without NUL")]
 pub struct InvalidUniqueKey(&'static str);
 
 impl UniqueKey {
@@ -25,11 +25,11 @@ impl UniqueKey {
     pub fn new(key: impl AsRef<str>) -> Result<Self, InvalidUniqueKey> {
         let key = key.as_ref();
         if key.is_empty() {
-            Err(InvalidUniqueKey("it is empty"))
+            Err(InvalidUniqueKey("is empty"))
         } else if key.len() > MAX_UNIQUE_KEY_BYTES {
-            Err(InvalidUniqueKey("it is too long"))
+            Err(InvalidUniqueKey("is too long"))
         } else if key.contains('\0') {
-            Err(InvalidUniqueKey("it holds NUL"))
+            Err(InvalidUniqueKey("holds NUL"))
         } else {
             Ok(Self(Arc::from(key)))
         }

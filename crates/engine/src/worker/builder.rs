@@ -128,7 +128,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         if options.label.is_empty() {
             options.label = default_label();
         }
-        check::options(&options, &mut faults);
+        check::options(&options, self.client.backend().shortest_lease(), &mut faults);
         check::needs(&**self.client.backend(), &self.handlers, &mut faults);
         for slip in
             check::slips(&options.queues, self.handlers.iter().filter_map(|known| known.queue.as_ref()))

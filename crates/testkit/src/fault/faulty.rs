@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gristmill_core::{
     AuditReply, Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, Capabilities, Count,
@@ -227,6 +228,10 @@ impl Backend for FaultyBackend {
 
     fn id_context(&self) -> IdContext {
         self.inner.id_context()
+    }
+
+    fn shortest_lease(&self) -> Duration {
+        self.inner.shortest_lease()
     }
 
     fn fetches_abreast(&self) -> usize {

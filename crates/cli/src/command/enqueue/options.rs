@@ -17,16 +17,16 @@ pub(super) struct Options {
     #[arg(long, help_heading = JOB, value_name = "N", allow_negative_numbers = true)]
     priority: Option<i64>,
     /// Run it this much later, as in 30s or 1h30m
-    #[arg(long, help_heading = JOB, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "at")]
+    #[arg(long, help_heading = JOB, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true, conflicts_with = "at")]
     delay: Option<Duration>,
     /// Run it not before this time, as in 2026-11-22T10:00:00Z
     #[arg(long, help_heading = JOB, value_name = "TIME")]
     at: Option<Timestamp>,
     /// Run it at most so often, the first time included [default: 20]
-    #[arg(long, help_heading = JOB, value_name = "N")]
+    #[arg(long, help_heading = JOB, value_name = "N", allow_negative_numbers = true)]
     max_attempts: Option<u16>,
     /// How long one attempt may take [default: the worker's]
-    #[arg(long, help_heading = JOB, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, help_heading = JOB, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     timeout: Option<Duration>,
     /// Enqueue nothing while a job with this key is not terminal in its queue
     #[arg(long, help_heading = JOB, value_name = "KEY")]

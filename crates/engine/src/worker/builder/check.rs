@@ -69,11 +69,17 @@ fn check_slots(slots: usize, of: &str, faults: &mut Vec<String>) {
     }
 }
 
-pub(super) fn options(options: &WorkerOptions, faults: &mut Vec<String>) {
+pub(super) fn options(options: &WorkerOptions, shortest_lease: Duration, faults: &mut Vec<String>) {
     if let Some(slots) = options.slots {
         check_slots(slots, "the worker", faults);
     }
     between("lease", options.lease, LEASE, faults);
+    if options.lease < shortest_lease {
+        let [lease, shortest] = [options.lease, shortest_lease].map(format_duration);
+        faults.push(format!(
+            "lease is {lease}, and a renewal may wait longer for this store; take {shortest} or more, or shorten its busy timeout"
+        ));
+    }
     if let Some(interval) = options.poll_interval {
         between("poll_interval", interval, POLL, faults);
     }
