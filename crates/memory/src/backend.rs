@@ -119,7 +119,8 @@ impl Backend for Memory {
     }
 
     fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply> {
-        self.run(call, move |store, now| store.finish(request, now))
+        let max_jobs = self.0.max_jobs;
+        self.run(call, move |store, now| store.finish(request, max_jobs, now))
     }
 
     fn record(&self, call: Call, request: RecordRequest) -> Reply<'_, Recorded> {

@@ -21,13 +21,38 @@ impl Store {
     pub(crate) fn finish(
         &mut self,
         request: FinishRequest,
+        max_jobs: usize,
         now: Timestamp,
     ) -> Result<FinishReply, BackendError> {
-        let items = request.items.into_iter().map(|item| self.finish_one(item, now)).collect();
+        let mut items = Vec::with_capacity(request.items.len());
+        let mut full = None;
+        for item in request.items {
+            // One whose follow-ups find no room keeps its lease; the others end.
+            match self.room_for(&item, max_jobs) {
+                Ok(()) => items.push(self.finish_one(item, now)),
+                Err(error) => full = Some(error),
+            }
+        }
+        if let Some(error) = full {
+            return Err(if items.is_empty() { error } else { error.maybe_stored() });
+        }
         let fetched = request.then_fetch.map(|fetch| self.fetch(fetch, now)).transpose();
         // The finishes stand, whatever becomes of the fetch behind them.
         let fetched = fetched.map_err(BackendError::maybe_stored)?;
         Ok(FinishReply::new(items, fetched))
+    }
+
+    /// Whether the jobs that a run's end would store find room, its own place counted if it is not kept.
+    fn room_for(&self, item: &FinishItem, max_jobs: usize) -> Result<(), BackendError> {
+        if item.effects.is_empty() {
+            return Ok(());
+        }
+        let Ok(slot) = self.holding(&item.lease) else { return Ok(()) };
+        let job = self.job(slot);
+        let state = settle(item.decision, item.ending, self.facts(slot)).state;
+        let kept = job.spec.retention.as_deref().copied().unwrap_or_default().of(state);
+        let frees = usize::from(kept.is_some_and(|kept| kept.is_zero()));
+        self.check_room(&item.effects, state.is_terminal().then_some(item.lease.job), frees, max_jobs)
     }
 
     fn finish_one(&mut self, item: FinishItem, now: Timestamp) -> Finished {
@@ -105,6 +130,7 @@ impl Store {
         let reason = settled.reason.map(|reason| reason.as_str().to_owned()).or(reason);
         let job = self.job_mut(slot);
         let log = job.notes.as_mut().map(|notes| std::mem::take(&mut notes.log)).unwrap_or_default();
+        let log = log.into_values().collect();
         let words = Words { reason: reason.clone(), error, log };
         job.runs.push(EndedRun {
             run: job.run,
@@ -144,12 +170,14 @@ impl Store {
         debug_assert_eq!(self.job(slot).state, JobState::Running, "a held lease runs");
         let Notes { progress, checkpoint, log, .. } = self.job_mut(slot).notes();
         *progress = request.progress.map(|percent| percent.min(100)).or(*progress);
+        for (number, line) in request.numbered() {
+            log.entry(number).or_insert_with(|| line.clone());
+        }
+        let newest = log.last_key_value().map_or(0, |(number, _)| *number);
+        *log = log.split_off(RecordRequest::kept_lines(newest).start());
         if let Some(bytes) = request.checkpoint.filter(|it| it.len() <= RecordRequest::MAX_CHECKPOINT_BYTES) {
             *checkpoint = Some(bytes);
         }
-        log.extend(request.log);
-        let surplus = log.len().saturating_sub(RecordRequest::MAX_LOG_LINES);
-        log.drain(..surplus);
         Recorded::Accepted
     }
 }

@@ -1,6 +1,6 @@
 //! A job as the store holds it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -42,7 +42,8 @@ pub(crate) struct Job {
 pub(crate) struct Notes {
     pub(crate) progress: Option<u8>,
     pub(crate) checkpoint: Option<Bytes>,
-    pub(crate) log: Vec<LogLine>,
+    /// The lines of the present run, by their numbers.
+    pub(crate) log: BTreeMap<u32, LogLine>,
     pub(crate) events: VecDeque<JobEvent>,
 }
 

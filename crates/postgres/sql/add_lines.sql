@@ -1,14 +1,19 @@
--- Purpose: adds to a run's log; the oldest lines go.
--- Parameters: $1 id; $2 run; arrays, one entry a line: $3 at (ms), $4 text; $5 how many lines a run keeps.
+-- Purpose: adds to a run's log what it does not have; the oldest lines go.
+-- Parameters: $1 id; $2 run; arrays, one entry a line, in their order: $3 its number, $4 at (ms), $5 text; $6 how many lines
+--   a run keeps.
 -- Rows: none.
--- Index: the primary key of `logs`. The caller holds the lock of the claim, so the numbers are its own.
-WITH latest AS MATERIALIZED (
-    SELECT coalesce(max(line), 0) AS line FROM gristmill.logs WHERE id = $1::uuid AND run = $2::int4
+-- Index: the primary key of `logs`. The caller holds the lock of the claim.
+WITH newest AS MATERIALIZED (
+    SELECT greatest(($3::int4[])[cardinality($3)], (
+        SELECT line FROM gristmill.logs WHERE id = $1::uuid AND run = $2::int4 ORDER BY line DESC LIMIT 1
+    )) AS line
 ),
 added AS (
     INSERT INTO gristmill.logs (id, run, line, at, text)
-    SELECT $1, $2, latest.line + new.place, new.at, new.text
-    FROM latest, unnest($3::int8[], $4::text[]) WITH ORDINALITY AS new (at, text, place)
+    SELECT $1, $2, new.line, new.at, new.text
+    FROM newest, unnest($3, $4::int8[], $5::text[]) AS new (line, at, text)
+    WHERE new.line > newest.line - $6::int8
+    ON CONFLICT DO NOTHING
 )
-DELETE FROM gristmill.logs USING latest
-WHERE logs.id = $1 AND logs.run = $2 AND logs.line <= latest.line + cardinality($3) - $5::int8
+DELETE FROM gristmill.logs USING newest
+WHERE logs.id = $1 AND logs.run = $2 AND logs.line <= newest.line - $6

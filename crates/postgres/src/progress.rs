@@ -1,7 +1,7 @@
 //! What running attempts record.
 
 use bytes::Bytes;
-use gristmill_core::{Call, LogLine, RecordRequest, Recorded};
+use gristmill_core::{Call, RecordRequest, Recorded};
 use uuid::Uuid;
 
 use crate::end::{IfLocked, lock_claims};
@@ -26,7 +26,7 @@ pub(crate) async fn record(inner: &Inner, call: Call, request: &RecordRequest) -
     if progress.is_some() || checkpoint.is_some() {
         session.execute(sql!("record"), &[&id, &run, &progress, &checkpoint]).await?;
     }
-    add_lines(&mut session, id, run, &request.log).await?;
+    add_lines(&mut session, id, run, request).await?;
     session.commit().await?;
     Ok(Recorded::Accepted)
 }
@@ -45,13 +45,13 @@ async fn holds(session: &mut Session, call: Call, request: &RecordRequest) -> An
     Ok(is_there && ended.is_none())
 }
 
-async fn add_lines(session: &mut Session, id: Uuid, run: i32, lines: &[LogLine]) -> Answer<()> {
-    let most = RecordRequest::MAX_LOG_LINES;
-    let kept = &lines[lines.len().saturating_sub(most)..];
-    if kept.is_empty() {
-        return Ok(());
-    }
-    let ats: Vec<i64> = kept.iter().map(|line| line.at.as_millis()).collect();
-    let texts: Vec<_> = kept.iter().map(|line| row::storable(&line.text)).collect();
-    session.execute(sql!("add_lines"), &[&id, &run, &ats, &texts, &row::size(most)]).await
+async fn add_lines(session: &mut Session, id: Uuid, run: i32, request: &RecordRequest) -> Answer<()> {
+    let Some((last, _)) = request.numbered().last() else { return Ok(()) };
+    let kept = RecordRequest::kept_lines(last);
+    let lines: Vec<_> = request.numbered().filter(|(number, _)| kept.contains(number)).collect();
+    let numbers: Vec<i32> = lines.iter().map(|(number, _)| row::run(*number)).collect();
+    let ats: Vec<i64> = lines.iter().map(|(_, line)| line.at.as_millis()).collect();
+    let texts: Vec<_> = lines.iter().map(|(_, line)| row::storable(&line.text)).collect();
+    let most = row::size(RecordRequest::MAX_LOG_LINES);
+    session.execute(sql!("add_lines"), &[&id, &run, &numbers, &ats, &texts, &most]).await
 }

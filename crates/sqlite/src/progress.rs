@@ -1,7 +1,7 @@
 //! What a running attempt wants kept: progress, checkpoint, log.
 
 use bytes::Bytes;
-use gristmill_core::{LogLine, RecordRequest, Recorded, Timestamp};
+use gristmill_core::{RecordRequest, Recorded, Timestamp};
 use rusqlite::params;
 
 use crate::error::Answer;
@@ -25,28 +25,29 @@ pub(crate) fn record(group: &mut Group<'_>, request: &RecordRequest, _: Timestam
     if progress.is_some() || checkpoint.is_some() {
         group.prepare(include_str!("../sql/record.sql"))?.execute(params![seq, run, progress, checkpoint])?;
     }
-    group.add_lines(seq, run, &request.log)?;
+    group.add_lines(seq, run, request)?;
     Ok(Recorded::Accepted)
 }
 
 impl Group<'_> {
-    /// Adds to a run's log; the oldest lines go.
-    fn add_lines(&mut self, seq: i64, run: u32, lines: &[LogLine]) -> Answer<()> {
-        let kept = &lines[lines.len().saturating_sub(RecordRequest::MAX_LOG_LINES)..];
-        if kept.is_empty() {
-            return Ok(());
-        }
-        let latest: i64 = self
+    /// Adds to a run's log what it does not have; the oldest lines go.
+    fn add_lines(&mut self, seq: i64, run: u32, request: &RecordRequest) -> Answer<()> {
+        let Some((last, _)) = request.numbered().last() else { return Ok(()) };
+        let newest = self
             .prepare("SELECT coalesce(max(line), 0) FROM logs WHERE seq = ?1 AND run = ?2")?
-            .query_row(params![seq, run], |row| row.get(0))?;
-        let mut insert =
-            self.prepare("INSERT INTO logs (seq, run, line, at, text) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        for (number, line) in (latest + 1..).zip(kept) {
+            .query_row(params![seq, run], |row| Ok(row::count32(row, 0)))?;
+        let kept = RecordRequest::kept_lines(newest.max(last));
+        let mut insert = self.prepare(
+            "INSERT INTO logs (seq, run, line, at, text) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+        )?;
+        for (number, line) in request.numbered().filter(|(number, _)| kept.contains(number)) {
             insert.execute(params![seq, run, number, line.at.as_millis(), line.text])?;
         }
-        let first_kept = latest + row::size(kept.len()) - row::size(RecordRequest::MAX_LOG_LINES) + 1;
-        self.prepare("DELETE FROM logs WHERE seq = ?1 AND run = ?2 AND line < ?3")?
-            .execute(params![seq, run, first_kept])?;
+        self.prepare("DELETE FROM logs WHERE seq = ?1 AND run = ?2 AND line < ?3")?.execute(params![
+            seq,
+            run,
+            kept.start()
+        ])?;
         Ok(())
     }
 }

@@ -173,6 +173,9 @@ pub struct RecordRequest {
     pub checkpoint: Option<Bytes>,
     /// Lines to add to its log; the newest [`RecordRequest::MAX_LOG_LINES`] of a run are kept.
     pub log: Vec<LogLine>,
+    /// The number of the first of these lines among all of the run, from 1; the others follow. A line whose number is
+    /// stored is not stored again, so a repeated request doubles none.
+    pub first_line: u32,
 }
 
 impl RecordRequest {
@@ -181,9 +184,20 @@ impl RecordRequest {
     /// The most bytes of a checkpoint.
     pub const MAX_CHECKPOINT_BYTES: usize = 1024 * 1024;
 
+    /// The numbers of the lines that a run keeps, given the newest: smaller ones go.
+    pub fn kept_lines(newest: u32) -> std::ops::RangeInclusive<u32> {
+        let most = u32::try_from(Self::MAX_LOG_LINES).unwrap_or(u32::MAX);
+        newest.saturating_sub(most).saturating_add(1)..=newest
+    }
+
+    /// The lines with their numbers.
+    pub fn numbered(&self) -> impl Iterator<Item = (u32, &LogLine)> {
+        (self.first_line..=u32::MAX).zip(&self.log)
+    }
+
     /// A record of nothing yet.
     pub fn new(lease: Lease) -> Self {
-        Self { lease, progress: None, checkpoint: None, log: Vec::new() }
+        Self { lease, progress: None, checkpoint: None, log: Vec::new(), first_line: 1 }
     }
 }
 

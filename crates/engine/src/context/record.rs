@@ -3,12 +3,28 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use gristmill_core::{Error, ErrorKind, RecordRequest, Recorded};
+use gristmill_core::{Error, ErrorKind, LogLine, RecordRequest, Recorded};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::log::Log;
 use super::{JobContext, StopWhy};
+
+/// Lines on their way. Unless they are known to be stored they wait again: the call failed or was dropped, and a line with
+/// the same number is stored once.
+struct Sent<'c> {
+    context: &'c JobContext,
+    first: u32,
+    lines: Vec<LogLine>,
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        if !self.lines.is_empty() {
+            self.context.lines().put_back(self.first, std::mem::take(&mut self.lines));
+        }
+    }
+}
 
 impl JobContext {
     /// Stores how far the attempt is, in per cent; more than 100 counts as 100. Log lines go with it.
@@ -18,7 +34,7 @@ impl JobContext {
     /// the store's error.
     ///
     /// # Cancel safety
-    /// Dropped, the progress may be stored or not; log lines on their way may be lost.
+    /// Dropped, the progress may be stored or not; log lines on their way wait for the next call.
     pub async fn progress(&self, percent: u8) -> Result<(), Error> {
         let mut request = self.record_request();
         request.progress = Some(percent.min(100));
@@ -96,14 +112,13 @@ impl JobContext {
     /// Stores the lines logged so far. A failure is logged, not returned: a lost line must not fail a job.
     ///
     /// # Cancel safety
-    /// Dropped, the lines on their way may be lost.
+    /// Dropped, the lines on their way wait for the next call.
     pub async fn flush_log(&self) {
-        if !self.has_logged() {
+        while self.has_logged() {
+            let request = self.record_request();
+            let Err(error) = self.record(request).await else { continue };
+            gristmill_core::log!(warn, job = %self.id(), error = %format_args!("{error:#}"), "log lines of a job are not stored");
             return;
-        }
-        let request = self.record_request();
-        if let Err(error) = self.record(request).await {
-            gristmill_core::log!(warn, job = %self.id(), error = %format_args!("{error:#}"), "log lines of a job were lost");
         }
     }
 
@@ -121,14 +136,18 @@ impl JobContext {
     fn record_request(&self) -> RecordRequest {
         let mut request = RecordRequest::new(self.lease().clone());
         if self.has_logged() {
-            request.log = self.lines().take();
+            (request.first_line, request.log) = self.lines().take();
         }
         request
     }
 
     async fn record(&self, request: RecordRequest) -> Result<(), Error> {
+        let mut sent = Sent { context: self, first: request.first_line, lines: request.log.clone() };
         match self.client().record(request).await? {
-            Recorded::Accepted => Ok(()),
+            Recorded::Accepted => {
+                sent.lines.clear();
+                Ok(())
+            }
             Recorded::LeaseLost => {
                 self.0.cancel.stop(StopWhy::LeaseLost);
                 let message = format!("the lease of job {} is lost: the job has passed on", self.id());

@@ -18,6 +18,8 @@ cases! { "record":
     record_of_one_thing_leaves_the_others,
     record_keeps_log_lines_in_order_with_their_run,
     record_keeps_the_newest_log_lines,
+    record_repeated_after_a_lost_reply_stores_each_line_once,
+    record_of_lines_that_have_gone_brings_none_back,
     record_keeps_the_log_of_a_run_that_crashed,
     record_with_a_wrong_token_keeps_nothing,
     record_after_the_finish_keeps_nothing,
@@ -44,8 +46,10 @@ fn checkpoint(lease: &Lease, bytes: &[u8]) -> RecordRequest {
     request
 }
 
-fn log(t: &Fixture, lease: &Lease, lines: impl IntoIterator<Item = String>) -> RecordRequest {
+/// Lines of a run's log, the first one with this number.
+fn log(t: &Fixture, lease: &Lease, first: u32, lines: impl IntoIterator<Item = String>) -> RecordRequest {
     let mut request = RecordRequest::new(lease.clone());
+    request.first_line = first;
     request.log = lines.into_iter().map(|text| LogLine { at: t.now(), text }).collect();
     request
 }
@@ -115,19 +119,19 @@ fn record_of_one_thing_leaves_the_others(t: &Fixture) {
     t.record(progress(&lease, 40));
 
     t.record(checkpoint(&lease, b"x"));
-    t.record(log(t, &lease, ["a line".to_owned()]));
+    t.record(log(t, &lease, 1, ["a line".to_owned()]));
 
     assert_eq!((t.look(id).progress, stored(t, id).as_deref()), (Some(40), Some(&b"x"[..])));
 }
 
 fn record_keeps_log_lines_in_order_with_their_run(t: &Fixture) {
     let (id, lease) = running(t);
-    t.record(log(t, &lease, ["one".to_owned(), "two".to_owned()]));
+    t.record(log(t, &lease, 1, ["one".to_owned(), "two".to_owned()]));
     t.advance(Duration::from_secs(1));
-    t.record(log(t, &lease, ["three \u{1f41f}".to_owned()]));
+    t.record(log(t, &lease, 3, ["three \u{1f41f}".to_owned()]));
     t.give_back(&lease);
     let second = t.take(t.worker()).lease;
-    t.record(log(t, &second, ["four".to_owned()]));
+    t.record(log(t, &second, 1, ["four".to_owned()]));
     t.complete(&second);
 
     let runs = t.runs(id);
@@ -142,8 +146,9 @@ fn record_keeps_the_newest_log_lines(t: &Fixture) {
     let (id, lease) = running(t);
     let surplus = 5;
     for part in 0..3 {
-        let lines = (0..RecordRequest::MAX_LOG_LINES / 2 + surplus).map(|line| format!("{part}:{line}"));
-        t.record(log(t, &lease, lines));
+        let count = RecordRequest::MAX_LOG_LINES / 2 + surplus;
+        let lines = (0..count).map(|line| format!("{part}:{line}"));
+        t.record(log(t, &lease, u32::try_from(part * count).expect("a small number") + 1, lines));
     }
     t.complete(&lease);
 
@@ -153,9 +158,36 @@ fn record_keeps_the_newest_log_lines(t: &Fixture) {
     assert_eq!(kept.last().map(|line| line.text.as_str()), Some("2:504"));
 }
 
+fn record_repeated_after_a_lost_reply_stores_each_line_once(t: &Fixture) {
+    let (id, lease) = running(t);
+    let first = log(t, &lease, 1, ["one".to_owned(), "two".to_owned()]);
+    let second = log(t, &lease, 3, ["three".to_owned()]);
+    for request in [&first, &first, &second, &first, &second] {
+        assert_eq!(t.record(request.clone()), Recorded::Accepted);
+    }
+    // A request whose end was lost, repeated with what came since.
+    t.record(log(t, &lease, 2, ["two".to_owned(), "three".to_owned(), "four".to_owned()]));
+    t.complete(&lease);
+    let runs = t.runs(id);
+    let lines: Vec<_> = runs[0].log.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(lines, ["one", "two", "three", "four"]);
+}
+
+fn record_of_lines_that_have_gone_brings_none_back(t: &Fixture) {
+    let (id, lease) = running(t);
+    let first = log(t, &lease, 1, ["one".to_owned(), "two".to_owned()]);
+    t.record(first.clone());
+    let count = RecordRequest::MAX_LOG_LINES;
+    t.record(log(t, &lease, 3, (0..count).map(|line| line.to_string())));
+    t.record(first);
+    t.complete(&lease);
+    let kept = t.runs(id).remove(0).log;
+    assert_eq!((kept.len(), kept[0].text.as_str()), (count, "0"));
+}
+
 fn record_keeps_the_log_of_a_run_that_crashed(t: &Fixture) {
     let (id, lease) = running(t);
-    t.record(log(t, &lease, ["the last words".to_owned()]));
+    t.record(log(t, &lease, 1, ["the last words".to_owned()]));
 
     t.crash();
 
@@ -206,7 +238,7 @@ fn record_survives_reopening(t: &Fixture) {
     let (id, lease) = running(t);
     t.record(progress(&lease, 40));
     t.record(checkpoint(&lease, b"row 7"));
-    t.record(log(t, &lease, ["one".to_owned()]));
+    t.record(log(t, &lease, 1, ["one".to_owned()]));
 
     t.reopen();
 

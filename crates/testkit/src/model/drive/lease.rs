@@ -201,6 +201,7 @@ impl Drive<'_> {
         request.log = (0..shape.lines).map(|line| LogLine { at, text: format!("line {line}") }).collect();
         let expected = if self.model.holds(&lease) {
             let job = self.model.job(lease.job);
+            request.first_line = u32::try_from(job.log.len()).unwrap_or(u32::MAX) + 1;
             job.progress = request.progress.or(job.progress);
             job.checkpoint = request.checkpoint.clone().or(job.checkpoint.take());
             job.log.extend(request.log.iter().cloned());
