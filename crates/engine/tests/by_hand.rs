@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{Ending, Finished, JobError, JobOptions, JobState, Verdict};
+use gristmill_core::{BackendErrorKind, Ending, Finished, JobError, JobOptions, JobState, Verdict};
 use gristmill_engine::{Client, Leased};
 use gristmill_memory::Memory;
 use gristmill_testkit::{Fault, FaultyBackend, Operation};
@@ -48,6 +48,28 @@ async fn every_end_is_stored() -> anyhow::Result<()> {
     ];
     assert_eq!(ends, expected);
     assert_eq!(client.runs(ids[0]).await?[0].log[0].text, "a line");
+    Ok(())
+}
+
+#[tokio::test]
+async fn log_lines_of_a_failed_call_are_stored_by_the_next_each_once() -> anyhow::Result<()> {
+    let kind = BackendErrorKind::Refused;
+    for fault in [Fault::Fail(kind), Fault::LoseReply(kind)] {
+        let backend = Arc::new(FaultyBackend::new(Arc::new(Memory::new())));
+        let client = Client::new(Arc::clone(&backend));
+        client.enqueue_raw("k", "1", JobOptions::new()).await?;
+        let job = one(&client).await?;
+        let id = job.context().id();
+        backend.script(Operation::Record, [fault]);
+        job.context().log("one");
+        job.context().log("two");
+        assert!(job.context().progress(5).await.is_err(), "the store fails");
+        job.context().log("three");
+        job.complete("done").await?;
+        let runs = client.runs(id).await?;
+        let lines: Vec<_> = runs[0].log.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(lines, ["one", "two", "three"]);
+    }
     Ok(())
 }
 
