@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use gristmill::backend::{BackendError, BackendErrorKind};
-use gristmill::{Error, ErrorKind};
+use gristmill::{Certainty, Error, ErrorKind};
 
 /// The exit codes; stable, for scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub(crate) struct Failure {
     code: Code,
     message: String,
     hint: Option<String>,
+    /// What was asked for may have been done all the same.
+    maybe: bool,
 }
 
 /// What a command comes to.
@@ -34,7 +36,7 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self { code, message: message.into(), hint: None, maybe: false }
     }
 
     pub(crate) fn failed(message: impl Into<String>) -> Self {
@@ -57,6 +59,18 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same failure of a change, which says where its effect shows if it may have been made all the same.
+    pub(crate) fn maybe(self, where_to_look: impl fmt::Display) -> Self {
+        match (self.maybe, self.remedy()) {
+            (false, _) => self,
+            (true, None) => self.hint(where_to_look.to_string()),
+            (true, Some(remedy)) => {
+                let hint = format!("{where_to_look}; {remedy}");
+                self.hint(hint)
+            }
+        }
     }
 
     /// The same failure, naming what it is about unless it does already.
@@ -101,7 +115,8 @@ impl From<Error> for Failure {
             ErrorKind::Backend(kind) => remedy_of(kind).or(error.hint()),
             _ => error.hint(),
         };
-        Self { code, message: chain(error.message(), &error), hint: hint.map(str::to_owned) }
+        let maybe = error.certainty() == Certainty::MaybeStored;
+        Self { code, message: chain(error.message(), &error), hint: hint.map(str::to_owned), maybe }
     }
 }
 
@@ -112,6 +127,7 @@ impl From<BackendError> for Failure {
             code: code_of(error.kind()),
             message: chain(error.message(), &error),
             hint: hint.map(str::to_owned),
+            maybe: error.certainty() == Certainty::MaybeStored,
         }
     }
 }

@@ -6,7 +6,7 @@ mod send;
 mod source;
 
 pub(crate) use check::{Checked, check};
-pub(crate) use send::send;
+pub(crate) use send::{Broken, Sent, send};
 pub(crate) use source::Source;
 
 use gristmill::{Client, JobOptions, NewJob};

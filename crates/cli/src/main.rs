@@ -9,6 +9,7 @@ mod demo;
 mod exec;
 mod failure;
 mod intake;
+mod known;
 mod log;
 mod output;
 mod progress;

@@ -28,7 +28,7 @@ pub(crate) struct Global {
     /// The file to read instead of the nearest `gristmill.toml` upwards
     #[arg(long, global = true, display_order = 1_001, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// What is logged to stderr: off, error, warn, info, debug, trace, or `target=level,…` [default: warn]
+    /// What is logged to stderr: off, error, warn, info, debug, trace, or `target=level,…` with libraries [default: warn]
     #[arg(
         long,
         global = true,
@@ -107,6 +107,15 @@ fn check_levels(filter: &str) -> Result<()> {
     Ok(())
 }
 
+/// A level alone is that of this program. Libraries have other readers: each is heard when it is named, as in
+/// `warn,deadpool_postgres=debug`.
+fn own(filter: &str) -> String {
+    let words = filter.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let words =
+        words.map(|word| if word.contains('=') { word.to_owned() } else { format!("gristmill={word}") });
+    ["off".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(",")
+}
+
 const LOG_HINT: &str =
     "write a level such as `info`, or levels of parts such as `warn,gristmill::worker=debug`";
 
@@ -115,7 +124,7 @@ pub(crate) fn start_log(filter: &str) -> Result<()> {
     use tracing_subscriber::EnvFilter;
     check_levels(filter)?;
     let filter = EnvFilter::builder()
-        .parse(filter)
+        .parse(own(filter))
         .map_err(|error| Failure::usage(format!("the log filter is not valid: {error}")).hint(LOG_HINT))?;
     let colours =
         crate::output::talks_to_a_person() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());

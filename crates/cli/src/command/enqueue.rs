@@ -9,10 +9,11 @@ use gristmill::Client;
 
 use crate::connect::{Absent, Url};
 use crate::failure::{Failure, Result};
-use crate::intake::{self, Checked, Defaults, Source};
+use crate::intake::{self, Broken, Checked, Defaults, Sent, Source};
 use crate::output::{Output, escape, say};
 use crate::progress::Progress;
 use crate::setup::Setup;
+use crate::stop::Stop;
 use crate::wire::{LineError, LineResult};
 use options::Options;
 
@@ -79,7 +80,11 @@ impl Enqueue {
             say("the job is valid");
             return Ok(());
         }
-        let receipts = client.enqueue_prepared(vec![job]).await.map_err(|partly| partly.error)?;
+        let id = job.id;
+        let receipts = client.enqueue_prepared(vec![job]).await.map_err(|partly| {
+            let maybe = format!("the job may be stored all the same; `gristmill jobs show {id}` shows it");
+            Failure::from(partly.error).maybe(maybe)
+        })?;
         let receipt = receipts.first().ok_or_else(|| Failure::failed("the store did not answer"))?;
         let result = match &receipt.enqueued {
             gristmill::Enqueued::Refused { why } => return Err(Failure::refused(why.clone())),
@@ -94,11 +99,15 @@ impl Enqueue {
 
     async fn stream(self, client: &Client, defaults: Defaults, source: Source) -> Result<()> {
         defaults.check(client)?;
+        let stop = Stop::listen()?;
         let mut output = Output::stdout();
         let (input, total) = if self.skip_invalid && !self.dry_run {
             (Err(source), None)
         } else {
-            let checked = check(source, client, &defaults).await?;
+            let checked = tokio::select! {
+                checked = check(source, client, &defaults) => checked?,
+                () = stop.gently.cancelled() => return Err(Failure::failed("stopped; nothing was enqueued")),
+            };
             if checked.invalid > 0 || self.dry_run {
                 return report(&checked, self.dry_run, self.json, output);
             }
@@ -107,7 +116,7 @@ impl Enqueue {
         };
         let mut progress = Progress::new("enqueued", total);
         let json = self.json;
-        let sent = intake::send(input, client, defaults, |result| {
+        let sent = intake::send(input, client, defaults, &stop, |result| {
             if let Some(error) = result.error {
                 say_invalid(result.line, error);
             }
@@ -117,14 +126,51 @@ impl Enqueue {
         .await;
         drop(progress);
         let finished = output.finish();
-        let sent = sent?;
-        let existing =
-            if sent.existing > 0 { format!(", {} were there already", sent.existing) } else { String::new() };
-        let invalid =
-            if sent.invalid > 0 { format!(", {} lines are invalid", sent.invalid) } else { String::new() };
-        say(format_args!("enqueued {} jobs{existing}{invalid}", sent.created));
-        finished
+        match sent {
+            Ok(sent) => {
+                say_sent(&sent);
+                finished?;
+                if sent.invalid > 0 && !self.skip_invalid {
+                    let message = format!("the store refused {} jobs; the others are stored", sent.invalid);
+                    return Err(Failure::failed(message));
+                }
+                Ok(())
+            }
+            Err(broken) => Err(unsent(broken, total)),
+        }
     }
+}
+
+fn say_sent(sent: &Sent) {
+    let existing =
+        if sent.existing > 0 { format!(", {} were there already", sent.existing) } else { String::new() };
+    let invalid =
+        if sent.invalid > 0 { format!(", {} lines are invalid", sent.invalid) } else { String::new() };
+    say(format_args!("enqueued {} jobs{existing}{invalid}", sent.created));
+}
+
+/// Reports of a stream that broke how many of its jobs are stored, how many may be, and how many are not.
+fn unsent(broken: Broken, total: Option<u64>) -> Failure {
+    let Broken { sent, why } = broken;
+    let stored = sent.created + sent.existing;
+    let known = stored + sent.maybe + sent.invalid;
+    let not_stored = match total {
+        Some(total) => format!("{} are not", total.saturating_sub(known)),
+        None => "those that follow in the stream are not".to_owned(),
+    };
+    let counts = format!("{stored} jobs are stored, {} may be, {not_stored}", sent.maybe);
+    let again = if sent.maybe > 0 {
+        "; before you send lines again that may be stored, look at `gristmill stats`, or give each a unique_key"
+    } else if stored > 0 {
+        "; the printed ids are those of the first lines, send those behind them again"
+    } else {
+        ""
+    };
+    let hint = match why.remedy() {
+        Some(remedy) => format!("{counts}{again}; {remedy}"),
+        None => format!("{counts}{again}"),
+    };
+    why.hint(hint)
 }
 
 async fn check(source: Source, client: &Client, defaults: &Defaults) -> Result<Checked> {

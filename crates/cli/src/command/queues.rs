@@ -1,10 +1,11 @@
 //! `queues`: list, pause, resume.
 
 use clap::{Args, Subcommand};
-use gristmill::QueueRecord;
+use gristmill::{Name, QueueRecord};
 
 use crate::connect::Absent;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
+use crate::known::check_queue;
 use crate::output::{Output, Table, say};
 use crate::setup::Setup;
 use crate::wire::QueueShape;
@@ -33,6 +34,9 @@ enum Act {
         /// Why, for people
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
+        /// Pause it although it has had no jobs yet, so that its first ones wait
+        #[arg(long)]
+        create: bool,
     },
     /// Let workers fetch from a queue again
     #[command(after_help = "Example:\n  gristmill queues resume mail")]
@@ -48,19 +52,29 @@ impl Queues {
         let client = setup.connect(if reads { Absent::Read } else { Absent::Refuse }).await?;
         match self.command {
             Act::List { json } => show(&client.queues().list().await?, json),
-            Act::Pause { queue, reason } => {
-                client.queues().pause(&queue, &reason).await?;
+            Act::Pause { queue, reason, create } => {
+                let queue = Name::new(&queue).map_err(gristmill::Error::from)?;
+                if !create {
+                    check_queue(&client, &queue).await?;
+                }
+                let paused = client.queues().pause(queue.as_str(), &reason).await;
+                paused.map_err(|error| Failure::from(error).maybe(MAYBE))?;
                 say(format_args!("queue `{queue}` is paused"));
                 Ok(())
             }
             Act::Resume { queue } => {
-                client.queues().resume(&queue).await?;
+                let queue = Name::new(&queue).map_err(gristmill::Error::from)?;
+                check_queue(&client, &queue).await?;
+                let resumed = client.queues().resume(queue.as_str()).await;
+                resumed.map_err(|error| Failure::from(error).maybe(MAYBE))?;
                 say(format_args!("queue `{queue}` is not paused"));
                 Ok(())
             }
         }
     }
 }
+
+const MAYBE: &str = "it may have been done all the same; `gristmill queues list` shows it";
 
 fn show(queues: &[QueueRecord], json: bool) -> Result<()> {
     let mut output = Output::stdout();

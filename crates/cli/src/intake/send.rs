@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use gristmill::backend::MAX_BATCH_BYTES;
-use gristmill::{Client, Enqueued, Error, ExistingBy, JobId, NewJob, Receipt};
+use gristmill::{Certainty, Client, Enqueued, Error, ExistingBy, JobId, NewJob, Receipt};
 use tokio::sync::mpsc;
 
 use super::check::{Checked, read};
@@ -16,6 +16,7 @@ use super::lines::Lines;
 use super::source::interrupted;
 use super::{Defaults, Source};
 use crate::failure::{Failure, Result};
+use crate::stop::Stop;
 use crate::wire::{LineError, LineResult};
 
 /// Jobs a call.
@@ -31,6 +32,14 @@ pub(crate) struct Sent {
     pub(crate) created: u64,
     pub(crate) existing: u64,
     pub(crate) invalid: u64,
+    /// Sent, and not answered: they may be stored.
+    pub(crate) maybe: u64,
+}
+
+/// The end of a stream that did not come to its end.
+pub(crate) struct Broken {
+    pub(crate) sent: Sent,
+    pub(crate) why: Failure,
 }
 
 /// Up to a thousand lines, or as many as make a call's worth of bytes.
@@ -43,38 +52,65 @@ struct Batch {
 }
 
 /// Sends a stream: one that was checked, or one whose invalid lines are left out. Every answer goes to `answered`.
+///
+/// After the first call that fails, and after a stop, nothing more is sent; the calls in flight are waited for, so that as
+/// little as possible stays unknown.
 pub(crate) async fn send(
     input: std::result::Result<Checked, Source>,
     client: &Client,
     defaults: Defaults,
+    stop: &Stop,
     mut answered: impl FnMut(&LineResult<'_>),
-) -> Result<Sent> {
-    let input = match input {
-        Ok(checked) => checked.again.reopen()?,
-        Err(source) => source.open()?,
+) -> std::result::Result<Sent, Broken> {
+    let mut sent = Sent::default();
+    let opened = match input {
+        Ok(checked) => checked.again.reopen(),
+        Err(source) => source.open(),
     };
+    let input = opened.map_err(|why| Broken { sent, why })?;
     let (batches, mut read_batches) = mpsc::channel(IN_FLIGHT);
     let minting = client.clone();
     // Ends with the stream, or when the receiver is gone; a read of a pipe that gives nothing ends with the process.
     let reader =
         tokio::task::spawn_blocking(move || read_all(Lines::new(input), &minting, &defaults, &batches));
-    let mut sent = Sent::default();
     let mut calls = FuturesOrdered::new();
+    let mut in_flight = 0;
+    let mut broken = None;
     let mut more = true;
     while more || !calls.is_empty() {
         tokio::select! {
             batch = read_batches.recv(), if more && calls.len() < IN_FLIGHT => match batch {
-                Some(batch) => calls.push_back(call(client, batch)),
+                Some(batch) => {
+                    in_flight += batch.jobs.len() as u64;
+                    calls.push_back(call(client, batch));
+                }
                 None => more = false,
             },
             Some(done) = calls.next(), if !calls.is_empty() => {
-                let (lines, receipts) = done.map_err(|error| unsent(error, sent))?;
-                tell(&lines, receipts, &mut sent, &mut answered)?;
+                in_flight -= done.jobs;
+                if let Some(error) = tell(done, &mut sent, &mut answered) {
+                    more = false;
+                    broken.get_or_insert(error);
+                }
+            }
+            () = stop.gently.cancelled(), if more => {
+                more = false;
+                broken.get_or_insert(Failure::failed("stopped before the end of the stream"));
+            }
+            () = stop.at_once.cancelled() => {
+                sent.maybe += in_flight;
+                return Err(Broken { sent, why: Failure::failed("stopped at once") });
             }
         }
     }
-    reader.await.map_err(|error| Failure::failed(format!("the reader of the stream ended: {error}")))??;
-    Ok(sent)
+    let why = match broken {
+        Some(why) => Some(why),
+        None => match reader.await {
+            Ok(read) => read.err(),
+            Err(error) => Some(Failure::failed(format!("the reader of the stream ended: {error}"))),
+        },
+    };
+    why.map_or(Ok(sent), |why| Err(Broken { sent, why }))
 }
 
 fn read_all(
@@ -106,45 +142,67 @@ fn read_all(
     Ok(())
 }
 
-type Answered = (Vec<(u64, Option<LineError>)>, Vec<Receipt>);
+/// What became of a batch.
+struct Answered {
+    lines: Vec<(u64, Option<LineError>)>,
+    /// How many of the lines are jobs.
+    jobs: u64,
+    receipts: Vec<Receipt>,
+    /// Why the jobs behind the receipts have no answer.
+    error: Option<Error>,
+    /// A try of theirs may have stored them.
+    maybe: bool,
+}
 
 /// Sends a batch until it is answered, or cannot be.
-async fn call(client: &Client, batch: Batch) -> std::result::Result<Answered, Error> {
-    let mut receipts = Vec::with_capacity(batch.jobs.len());
+async fn call(client: &Client, batch: Batch) -> Answered {
+    let mut answered = Answered {
+        jobs: batch.jobs.len() as u64,
+        receipts: Vec::with_capacity(batch.jobs.len()),
+        lines: batch.lines,
+        error: None,
+        maybe: false,
+    };
     let mut jobs = batch.jobs;
     let mut pause = Duration::from_millis(250);
     for tries_left in (0..TRIES).rev() {
-        match client.enqueue_prepared(jobs).await {
-            Ok(answers) => {
-                receipts.extend(answers);
-                return Ok((batch.lines, receipts));
+        let partly = match client.enqueue_prepared(jobs).await {
+            Ok(receipts) => {
+                answered.receipts.extend(receipts);
+                return answered;
             }
-            Err(partly) if partly.error.is_retryable() && tries_left > 0 => {
-                if tries_left == TRIES - 1 {
-                    tracing::warn!(error = %partly.error, "the enqueue is tried again");
-                }
-                receipts.extend(partly.receipts);
-                jobs = partly.rest;
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-            }
-            Err(partly) => return Err(partly.error),
+            Err(partly) => partly,
+        };
+        answered.receipts.extend(partly.receipts);
+        answered.maybe |= partly.error.certainty() == Certainty::MaybeStored;
+        jobs = partly.rest;
+        if tries_left == 0 || !partly.error.is_retryable() {
+            answered.error = Some(partly.error);
+            return answered;
         }
+        if tries_left == TRIES - 1 {
+            tracing::warn!(error = %partly.error.chain(), hint = partly.error.hint(), "the enqueue is tried again");
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
-    unreachable!("the last try returns")
+    answered
 }
 
-fn tell(
-    lines: &[(u64, Option<LineError>)],
-    receipts: Vec<Receipt>,
-    sent: &mut Sent,
-    answered: &mut impl FnMut(&LineResult<'_>),
-) -> Result<()> {
-    let mut receipts = receipts.into_iter();
-    for (line, invalid) in lines {
+/// Counts and passes on the answers to a batch. Says what went wrong.
+fn tell(done: Answered, sent: &mut Sent, answered: &mut impl FnMut(&LineResult<'_>)) -> Option<Failure> {
+    let mut receipts = done.receipts.into_iter();
+    let mut unanswered = 0;
+    for (line, invalid) in &done.lines {
         let (result, id, error) = match invalid {
             Some(error) => ("invalid", None, Some(error.0.clone())),
-            None => told(receipts.next())?,
+            None => match receipts.next() {
+                Some(receipt) => told(&receipt),
+                None => {
+                    unanswered += 1;
+                    continue;
+                }
+            },
         };
         match result {
             "invalid" => sent.invalid += 1,
@@ -153,17 +211,22 @@ fn tell(
         }
         answered(&LineResult { line: *line, result, id, error: error.as_deref() });
     }
-    Ok(())
+    if unanswered > 0 && (done.maybe || done.error.is_none()) {
+        sent.maybe += unanswered;
+    }
+    match done.error {
+        Some(error) => Some(error.into()),
+        None => (unanswered > 0).then(|| Failure::failed("the store did not answer every job")),
+    }
 }
 
 type Told = (&'static str, Option<JobId>, Option<String>);
 
-fn told(receipt: Option<Receipt>) -> Result<Told> {
-    let receipt = receipt.ok_or_else(|| Failure::failed("the store did not answer every job"))?;
-    Ok(match result_of(&receipt) {
+fn told(receipt: &Receipt) -> Told {
+    match result_of(receipt) {
         Ok(result) => (result, Some(receipt.id), None),
         Err(why) => ("invalid", None, Some(why)),
-    })
+    }
 }
 
 /// The word for what became of a job.
@@ -176,23 +239,4 @@ fn result_of(receipt: &Receipt) -> std::result::Result<&'static str, String> {
         Enqueued::Refused { why } => Err(why.clone()),
         _ => Err("the store gave an answer this version does not know".to_owned()),
     }
-}
-
-/// Those that were answered are stored. Of the calls in flight nobody knows.
-fn unsent(error: Error, sent: Sent) -> Failure {
-    let stored = sent.created + sent.existing;
-    let failure = Failure::from(error);
-    if stored == 0 {
-        return failure;
-    }
-    let rest = format!(
-        "the first {stored} jobs of the stream are stored, up to {} after them may be; \
-         a unique_key on each line makes it safe to send the stream again",
-        IN_FLIGHT * BATCH
-    );
-    let hint = match failure.remedy() {
-        Some(remedy) => format!("{remedy}; {rest}"),
-        None => rest,
-    };
-    failure.hint(hint)
 }

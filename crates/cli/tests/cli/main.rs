@@ -11,6 +11,8 @@ mod help;
 mod input;
 mod jobs;
 mod kin;
+mod known;
+mod last_line;
 mod postgres;
 mod program;
 mod readme;

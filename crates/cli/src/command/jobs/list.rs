@@ -5,6 +5,7 @@ use gristmill::{Client, Cursor, JobId, JobRecord, ListRequest, Order};
 
 use super::filter::Filter;
 use crate::failure::Result;
+use crate::known::check_filter;
 use crate::output::{Output, Table, say};
 use crate::wire::JobShape;
 
@@ -37,10 +38,12 @@ impl List {
         let mut table = table();
         let mut cursor = self.after.map(Cursor);
         let mut left = self.limit;
+        let mut is_empty = true;
         while left > 0 && !output.is_closed() {
             let limit = left.min(ListRequest::MAX_LIMIT);
             let request = ListRequest::new(filter.clone()).limit(limit).after(cursor).order(order);
             let page = client.list(request).await?;
+            is_empty &= page.items.is_empty();
             left -= page.items.len().min(left);
             for job in &page.items {
                 if self.json {
@@ -60,6 +63,9 @@ impl List {
             say("no job matches");
         }
         output.finish()?;
+        if is_empty && cursor.is_none() {
+            check_filter(client, &filter).await?;
+        }
         if let Some(Cursor(id)) = cursor {
             say(format_args!("there may be more: --after {id}"));
         }

@@ -8,6 +8,7 @@ use gristmill::{Client, Cursor, JobFilter, JobId, ListRequest, Order, Select, St
 use super::filter::Filter;
 use crate::confirm::Confirm;
 use crate::failure::{Failure, Result};
+use crate::known::check_filter;
 use crate::output::{Output, say};
 use crate::progress::Progress;
 use crate::wire::VerdictShape;
@@ -85,6 +86,9 @@ async fn matching(
     report: &mut Report,
 ) -> Result<()> {
     let count = client.count(filter.clone(), Some(StatsRequest::DEFAULT_CAP)).await?;
+    if count.value == 0 && !count.capped {
+        check_filter(client, &filter).await?;
+    }
     let number = format!("{}{}", count.value, if count.capped { " or more" } else { "" });
     if confirm.dry_run {
         say(format_args!("would {} {number} jobs", verb.as_str()));
