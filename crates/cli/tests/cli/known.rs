@@ -15,7 +15,7 @@ fn a_misspelt_name_is_reported_with_the_nearest_one() {
         (&["jobs", "cancel", "--kind", "reprot", "--yes"], "did you mean `report`?"),
         (&["jobs", "retry", "--queue", "mial", "--dry-run"], "did you mean `mail`?"),
         (
-            &["jobs", "list", "--worker", "019a9b3e-7c00-7000-8000-000000000000"],
+            &["jobs", "list", "--worker", "00000000000000000000000000000001"],
             "hint: `gristmill workers list` shows the workers",
         ),
     ];
