@@ -129,10 +129,9 @@ fn read_all(
             }
             Err(error) => batch.lines.push((number, Some(error))),
         }
-        if batch.lines.len() >= BATCH || batch.bytes >= MAX_BATCH_BYTES {
-            if batches.blocking_send(std::mem::take(&mut batch)).is_err() {
-                return Ok(());
-            }
+        let is_full = batch.lines.len() >= BATCH || batch.bytes >= MAX_BATCH_BYTES;
+        if is_full && batches.blocking_send(std::mem::take(&mut batch)).is_err() {
+            return Ok(());
         }
     }
     if !batch.lines.is_empty() {
@@ -196,13 +195,13 @@ fn tell(done: Answered, sent: &mut Sent, answered: &mut impl FnMut(&LineResult<'
     for (line, invalid) in &done.lines {
         let (result, id, error) = match invalid {
             Some(error) => ("invalid", None, Some(error.0.clone())),
-            None => match receipts.next() {
-                Some(receipt) => told(&receipt),
-                None => {
+            None => {
+                let Some(receipt) = receipts.next() else {
                     unanswered += 1;
                     continue;
-                }
-            },
+                };
+                told(&receipt)
+            }
         };
         match result {
             "invalid" => sent.invalid += 1,
