@@ -165,7 +165,18 @@ CREATE INDEX uniques_id ON gristmill.uniques (id);
 CREATE TABLE gristmill.tallies (
     completed bigint  NOT NULL,
     stale     bigint  NOT NULL,
-    queue     integer NOT NULL
+    queue     integer NOT NULL,
+    tally     bigint  GENERATED ALWAYS AS IDENTITY PRIMARY KEY
+);
+
+-- When each step of maintenance last succeeded or failed (ms), and why it failed last, NULL since it succeeded again; how long
+-- the tables were locked by the longest drop of a partition (ms).
+CREATE TABLE gristmill.steps (
+    step         text   NOT NULL PRIMARY KEY,
+    succeeded_at bigint,
+    failed_at    bigint,
+    error        text,
+    longest_ms   bigint
 );
 
 -- One narrow row a worker; a renewal changes no indexed column, so the row stays on its page.
@@ -227,6 +238,24 @@ CREATE FUNCTION gristmill.lease_ends(lease_expires_at bigint, lease_ms bigint, g
             floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint + least(lease_ms, 253402207200000))
         ELSE lease_expires_at END';
 
+-- Jobs disappear with all that belongs to them. Their rows in `ready` and `waiting` and their claims are the caller's. The plan
+-- is made for the ids, so only the partitions they lie in are locked.
+CREATE FUNCTION gristmill.erase(gone uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan SET jit = off
+    AS $gristmill_function$
+BEGIN
+    DELETE FROM gristmill.jobs WHERE id = ANY (gone);
+    DELETE FROM gristmill.attempts WHERE id = ANY (gone);
+    DELETE FROM gristmill.ended WHERE id = ANY (gone);
+    DELETE FROM gristmill.uniques WHERE id = ANY (gone);
+    DELETE FROM gristmill.events WHERE id = ANY (gone);
+    DELETE FROM gristmill.records WHERE id = ANY (gone);
+    DELETE FROM gristmill.logs WHERE id = ANY (gone);
+    DELETE FROM gristmill.retried WHERE id = ANY (gone);
+END
+$gristmill_function$;
+
 -- Partitions. `jobs`, `attempts`, `records` and `logs` have the same ones, each of a span of time in which its jobs were
 -- made, and a DEFAULT one for what lies outside of them. The functions below run with the rights of the role that migrated,
 -- so that workers need none to create or drop a table; they drop nothing but what the default retention has passed, by the
@@ -258,8 +287,8 @@ WHERE pg_inherits.inhparent IN (
 GROUP BY 1, 2 HAVING count(*) = 4 ORDER BY 1
 $gristmill_function$;
 
--- Makes the partition of one of the four tables for a span of time (ms), and says `made`, `there`, `full` when DEFAULT holds
--- more than `most` rows of the span, or `locked`. Rows of the span in DEFAULT are moved. DEFAULT is locked meanwhile, and
+-- Makes the partition of one of the four tables for a span of time (ms), and says `made`, `there`, `enough` when there are 16
+-- already, `full` when DEFAULT holds more than `most` rows of the span, or `locked`. Rows of the span in DEFAULT are moved. DEFAULT is locked meanwhile, and
 -- read once.
 CREATE FUNCTION gristmill.make_partition(part text, from_ms bigint, to_ms bigint, most bigint) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -276,6 +305,11 @@ BEGIN
     END IF;
     IF to_regclass(format('%I.%I', home, made)) IS NOT NULL THEN
         RETURN 'there';
+    END IF;
+    -- Each statement that looks for ids locks every partition: the number of partitions bounds how many transactions fit the
+    -- lock table of the server.
+    IF (SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass(format('%I.%I', home, part))) > 16 THEN
+        RETURN 'enough';
     END IF;
     EXECUTE format('CREATE TABLE %I.%I (LIKE %I.%I INCLUDING ALL)', home, made, home, part);
     EXECUTE format('LOCK TABLE %I.%I IN ACCESS EXCLUSIVE MODE', home, part || '_default');
@@ -305,6 +339,7 @@ CREATE TABLE gristmill.changes (
     queue      integer NOT NULL,
     is_deleted boolean NOT NULL
 );
+CREATE INDEX changes_job ON gristmill.changes (id, change);
 
 CREATE FUNCTION gristmill.note_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -350,7 +385,8 @@ $gristmill_function$;
 
 -- Drops the partition that begins at an instant (ms) and is watched, if it has ended one default retention ago (24 h); the
 -- completed jobs whose retention has passed go with it, all others go to DEFAULT. Says `dropped`, `none`, `early`, `many`
--- when more than `most` jobs would stay, `busy` when another one rotates, or `locked`.
+-- when more than `most` jobs would stay, or five times as many rows of theirs, `unwatched` when few would and changes are not
+-- noted yet, `busy` when another one rotates, or `locked`.
 --
 -- Which jobs stay is found out before the exclusive lock is taken; under it only what has changed since is looked at, and
 -- each row is found by its key: the `OFFSET 0` keep the planner from turning the look-ups into a join of its own order.
@@ -378,6 +414,8 @@ DECLARE
     seen bigint[];
     queues integer[];
     numbers bigint[];
+    rows bigint;
+    moved bigint := 0;
     began timestamptz;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('gristmill rotation ' || home, 0)) THEN
@@ -386,8 +424,7 @@ BEGIN
     END IF;
     SELECT gristmill.first_id(spans.to_ms) INTO behind
         FROM gristmill.partitions() AS spans WHERE spans.from_ms = drop_partition.from_ms;
-    IF behind IS NULL OR NOT EXISTS (
-            SELECT FROM pg_trigger WHERE tgrelid = to_regclass(jobs_part) AND tgname = 'watch') THEN
+    IF behind IS NULL THEN
         outcome := 'none';
         RETURN;
     ELSIF gristmill.made_at(behind) > past THEN
@@ -408,13 +445,28 @@ BEGIN
         outcome := 'many';
         RETURN;
     END IF;
+    FOREACH part IN ARRAY parts LOOP
+        EXECUTE format('SELECT count(*) FROM unnest($1) AS stay (id)
+                CROSS JOIN LATERAL (SELECT FROM %I.%I AS kept WHERE kept.id = stay.id OFFSET 0) AS kept',
+                home, part || '_p' || from_ms)
+            INTO rows USING stays;
+        moved := moved + rows;
+    END LOOP;
+    IF moved > 5 * most THEN
+        outcome := 'many';
+        RETURN;
+    ELSIF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass(jobs_part) AND tgname = 'watch') THEN
+        outcome := 'unwatched';
+        RETURN;
+    END IF;
     -- What goes, and, of the same moment, the changes it was counted with.
-    EXECUTE format('SELECT array_agg(queue), array_agg(number), (SELECT array_agg(change) FROM %I.changes) FROM (
+    EXECUTE format('SELECT array_agg(queue), array_agg(number),
+            (SELECT array_agg(change) FROM %I.changes WHERE changes.id >= $2 AND changes.id < $3) FROM (
             SELECT queue, count(*) AS number FROM %s AS job
             WHERE NOT EXISTS (SELECT FROM unnest($1) AS stay (id) WHERE stay.id = job.id)
                 AND NOT EXISTS (SELECT FROM %I.changes WHERE changes.id = job.id AND NOT is_deleted)
             GROUP BY queue) AS counted', home, jobs_part, home)
-        INTO queues, numbers, seen USING stays;
+        INTO queues, numbers, seen USING stays, lowest, behind;
     PERFORM set_config('enable_seqscan', 'off', true);
 
     -- Everybody comes through the parents. The other partitions are left alone: a vacuum of one must not be in the way.
@@ -442,7 +494,7 @@ BEGIN
             UNION ALL
             SELECT changes.queue FROM gristmill.changes
             WHERE changes.id >= lowest AND changes.id < behind AND changes.is_deleted
-                AND NOT changes.change = ANY (coalesce(seen, ARRAY[]::bigint[])) AND NOT changes.id = ANY (stays)
+                AND (changes.change IN (SELECT unnest(seen))) IS NOT TRUE AND (changes.id IN (SELECT unnest(stays))) IS NOT TRUE
         ) AS uncounted;
     stays := stays || coalesce(again, ARRAY[]::uuid[]);
     stayed := cardinality(stays);

@@ -2,6 +2,7 @@
 
 mod ear;
 mod horizon;
+mod maintenance;
 mod settings;
 mod tables;
 
@@ -92,6 +93,8 @@ pub(crate) async fn diagnose(inner: &Inner, call: Call, _request: &()) -> Answer
     findings.extend(horizon::findings(&mut session, horizon::BOUNDS).await?);
     findings.push(tables::indexes(&mut session).await?);
     findings.extend(tables::vacuum(&mut session).await?);
+    findings.extend(maintenance::pruning(&mut session).await?);
+    findings.push(maintenance::partitions(&mut session).await?);
     Ok(findings)
 }
 

@@ -29,6 +29,7 @@ use crate::pool;
 use crate::promote::Promotions;
 use crate::session::{Naming, Session};
 use crate::statement::{Statements, sql};
+use crate::steps::Logged;
 use crate::sweep::Swept;
 use crate::url;
 
@@ -72,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) swept: Swept,
     /// The partitions whose drop waits.
     pub(crate) rotation: Rotation,
+    /// Failing steps of maintenance that were logged.
+    pub(crate) logged: Logged,
     /// Single enqueues that wait for each other's company.
     pub(crate) groups: Groups,
     /// Ids of jobs that are enqueued in a caller's transaction.
@@ -148,6 +151,7 @@ impl Postgres {
                 dial: pools.dial,
                 swept: Swept::default(),
                 rotation: Rotation::default(),
+                logged: Logged::default(),
                 groups: Groups::default(),
                 ids: IdSource::new(),
                 clock_offset_ms: AtomicI64::new(0),

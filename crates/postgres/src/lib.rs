@@ -47,6 +47,7 @@ mod rescue;
 mod row;
 mod session;
 mod statement;
+mod steps;
 mod sweep;
 mod tls;
 mod told;

@@ -5,9 +5,13 @@
 //! partition covers [`WIDTH`], so there are five within a retention of a day, one ahead and DEFAULT: each statement locks
 //! all of them, and up to eight are cheap.
 //!
+//! Jobs with long retentions keep their partitions. The more of those there are, the wider the next one is made: twice as
+//! wide for each that stays, so a retention of a month keeps seven of them and one of ten years fourteen. There are never
+//! more than [`MOST`]. The completed jobs of a wide partition are deleted one by one when it is their time.
+//!
 //! Where partitions cannot be made, because DEFAULT holds too much of their span or the functions are missing, everything
 //! works in DEFAULT, and [`sweep`](crate::sweep) deletes job by job. What keeps a partition from being made or dropped is
-//! logged and tried again; only an outage is an error.
+//! tried again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +21,7 @@ use gristmill_core::{Retention, Timestamp};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::error::{Answer, Fail};
+use crate::error::Answer;
 use crate::handle::Inner;
 use crate::place::LATE;
 use crate::row;
@@ -29,12 +33,17 @@ use crate::sweep::first_id;
 const WIDTH: Duration = Duration::from_secs(6 * 3600);
 /// The tables that are partitioned alike.
 const TABLES: [&str; 4] = ["jobs", "attempts", "records", "logs"];
+/// Partitions of a table at most, DEFAULT apart. A verb that looks for ids locks seven tables and indexes a partition, and the
+/// lock table of a server with default settings has room for 140 locks of each of 100 connections.
+pub(crate) const MOST: usize = 16;
+/// A wider partition does not keep its completed jobs until it goes.
+const WIDEST_ROTATED: Duration = Duration::from_secs(24 * 3600);
 /// A partition with more ended runs than this goes as a whole.
 const MANY: i64 = 10_000;
 /// Rows that move from DEFAULT to a new partition at most, under a lock of DEFAULT.
 const MOVED: i64 = 10_000;
 /// Jobs that move to DEFAULT from a partition that is dropped at most, under a lock of all.
-const STAYING: i64 = 20_000;
+const STAYING: i64 = 10_000;
 /// A drop that waits for jobs to end, or for a lock, is tried again after this.
 const MANY_PAUSE: Duration = Duration::from_secs(15 * 60);
 const LOCK_PAUSE: Duration = Duration::from_secs(2 * 60);
@@ -82,16 +91,32 @@ impl Partition {
         Ok(Self { from: row::timestamp(row, 0)?, to: row::timestamp(row, 1)? })
     }
 
-    /// The one that an instant lies in.
-    fn of(at: Timestamp) -> Self {
-        let width = row::millis(WIDTH);
-        let from = Timestamp::from_millis(at.as_millis() / width * width);
-        Self { from, to: from + WIDTH }
+    /// Whether the default retention of all its jobs has passed.
+    fn is_past(self, now: Timestamp) -> bool {
+        self.to + Retention::default().completed <= now
     }
 
-    fn overlaps(self, other: Self) -> bool {
-        self.from < other.to && other.from < self.to
+    fn contains(self, at: Timestamp) -> bool {
+        self.from <= at && at < self.to
     }
+}
+
+/// The partition to make next, so that the present and the next [`WIDTH`] are covered; `None` when they are, or when there
+/// are enough partitions.
+fn next_ahead(known: &[Partition], now: Timestamp) -> Option<Partition> {
+    let width = row::millis(WIDTH);
+    let mut from = Timestamp::from_millis(now.as_millis() / width * width);
+    while let Some(covering) = known.iter().find(|partition| partition.contains(from)) {
+        from = covering.to;
+    }
+    if from > now + WIDTH || known.len() >= MOST {
+        return None;
+    }
+    let staying = known.iter().filter(|partition| partition.is_past(now)).count();
+    let wide = from + WIDTH * (1_u32 << staying.min(MOST));
+    // One that lies behind is not to be covered twice.
+    let to = known.iter().map(|partition| partition.from).filter(|later| *later > from).fold(wide, Ord::min);
+    Some(Partition { from, to })
 }
 
 async fn partitions(session: &mut Session) -> Answer<Vec<Partition>> {
@@ -112,7 +137,8 @@ pub(crate) async fn spans(session: &mut Session, now: Timestamp, from: Uuid, to:
         }
         // One that could not go when it was time does not keep its jobs for ever.
         let is_overdue = partition.to + (Retention::default().completed + LATE) <= now;
-        let is_rotated = !is_overdue && has_many(session, first, last).await?;
+        let is_narrow = partition.to <= partition.from + WIDEST_ROTATED;
+        let is_rotated = is_narrow && !is_overdue && has_many(session, first, last).await?;
         spans.push(Span { from: first, to: last, is_rotated });
         at = last;
     }
@@ -126,49 +152,77 @@ async fn has_many(session: &mut Session, from: Uuid, to: Uuid) -> Answer<bool> {
     Ok(session.query_one(sql!("has_many_attempts"), &[&from, &to, &MANY]).await?.try_get(0)?)
 }
 
-/// Makes partitions ahead and drops those that are past; how many completed jobs went. By the store's own clock alone.
-pub(crate) async fn rotate(inner: &Inner, session: &mut Session, now: Timestamp) -> Answer<usize> {
-    let known = partitions(session).await?;
-    make_ahead(session, &known, now).await?;
-    let mut dropped = 0;
-    for partition in known {
-        let is_past = partition.to + Retention::default().completed <= now;
-        if is_past && !inner.rotation.waits(partition.from.as_millis(), now) {
-            dropped += drop_one(inner, session, partition, now).await?;
-        }
-    }
-    Ok(dropped)
-}
-
-/// Makes the partition of this instant and the next one, by the server's clock.
+/// Makes the partition of this instant and what is ahead of it, by the server's clock.
 pub(crate) async fn ensure_partitions(session: &mut Session) -> Answer<()> {
     let row = session.query_one(sql!("now"), &[&None::<i64>]).await?;
     let now = row::timestamp(&row, 0)?;
-    let known = partitions(session).await?;
-    make_ahead(session, &known, now).await
+    match make_ahead(session, now).await {
+        Err(fail) if fail.is_of_server() => {
+            gristmill_core::log!(warn, ?fail, "partitions cannot be made; jobs are deleted one by one");
+            session.roll_back().await
+        }
+        answer => answer,
+    }
 }
 
-async fn make_ahead(session: &mut Session, known: &[Partition], now: Timestamp) -> Answer<()> {
-    for wanted in [Partition::of(now), Partition::of(now + WIDTH)] {
-        if known.iter().any(|partition| partition.overlaps(wanted)) {
-            continue;
+/// Makes the partition of this instant and what is ahead of it.
+pub(crate) async fn make_ahead(session: &mut Session, now: Timestamp) -> Answer<()> {
+    if next_ahead(&partitions(session).await?, now).is_none() {
+        return Ok(());
+    }
+    // Two that make partitions at once might make them of different widths.
+    session.begin().await?;
+    let schema = session.schema().to_owned();
+    if session.query_one(sql!("lock_partitions"), &[&schema]).await?.try_get(0)? {
+        let mut known = partitions(session).await?;
+        while let Some(wanted) = next_ahead(&known, now) {
+            make(session, wanted).await?;
+            known.push(wanted);
         }
-        let (from, to) = (wanted.from.as_millis(), wanted.to.as_millis());
-        for table in TABLES {
-            let Some(row) =
-                tried(session.query_opt(sql!("make_partition"), &[&table, &from, &to, &MOVED]).await)?
-            else {
-                return Ok(());
-            };
-            let outcome: &str = row.try_get(0)?;
-            gristmill_core::log!(debug, table, %from, outcome, "a partition is made ahead");
-            // A part of a partition would stay for ever.
-            if outcome == "full" {
-                break;
-            }
+    }
+    session.commit().await
+}
+
+async fn make(session: &mut Session, Partition { from, to }: Partition) -> Answer<()> {
+    let (from, to) = (from.as_millis(), to.as_millis());
+    for table in TABLES {
+        let row = session.query_one(sql!("make_partition"), &[&table, &from, &to, &MOVED]).await?;
+        let outcome: &str = row.try_get(0)?;
+        gristmill_core::log!(debug, table, %from, outcome, "a partition is made ahead");
+        // A part of a partition would stay for ever.
+        if outcome == "full" || outcome == "enough" {
+            break;
         }
     }
     Ok(())
+}
+
+/// What went with partitions.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    /// So many completed jobs.
+    pub(crate) jobs: usize,
+    /// How long the longest drop locked the tables (ms).
+    pub(crate) longest_ms: Option<i64>,
+}
+
+/// Drops the partitions that are past. One that cannot be dropped does not keep the others; its error comes in the end.
+pub(crate) async fn drop_past(inner: &Inner, session: &mut Session, now: Timestamp) -> Answer<Dropped> {
+    let mut dropped = Dropped::default();
+    let mut failed = None;
+    for partition in partitions(session).await? {
+        if !partition.is_past(now) || inner.rotation.waits(partition.from.as_millis(), now) {
+            continue;
+        }
+        match drop_one(inner, session, partition, now, &mut dropped).await {
+            Err(fail) if fail.is_of_server() => {
+                inner.rotation.wait(partition.from.as_millis(), now + LOCK_PAUSE);
+                failed = failed.or(Some(fail));
+            }
+            answer => answer?,
+        }
+    }
+    failed.map_or(Ok(dropped), Err)
 }
 
 async fn drop_one(
@@ -176,35 +230,36 @@ async fn drop_one(
     session: &mut Session,
     partition: Partition,
     now: Timestamp,
-) -> Answer<usize> {
+    dropped: &mut Dropped,
+) -> Answer<()> {
     let from = partition.from.as_millis();
-    if tried(session.query_opt(sql!("watch_partition"), &[&from]).await)?.is_none() {
-        return Ok(0);
+    let mut row = session.query_one(sql!("drop_partition"), &[&from, &STAYING]).await?;
+    if row.try_get::<_, &str>(0)? == "unwatched" {
+        session.query_one(sql!("watch_partition"), &[&from]).await?;
+        let (first, last) = (first_id(partition.from), first_id(partition.to));
+        match session.execute(sql!("strike_span"), &[&first, &last]).await {
+            Err(fail) if fail.is_end_of_turn() => {
+                inner.rotation.wait(from, now + LOCK_PAUSE);
+                return Ok(());
+            }
+            answer => answer?,
+        }
+        row = session.query_one(sql!("drop_partition"), &[&from, &STAYING]).await?;
     }
-    let Some(row) = tried(session.query_opt(sql!("drop_partition"), &[&from, &STAYING]).await)? else {
-        inner.rotation.wait(from, now + LOCK_PAUSE);
-        return Ok(0);
-    };
     match row.try_get::<_, &str>(0)? {
         "dropped" => {
-            let (dropped, stayed): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+            let (jobs, stayed): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
             let locked_ms: f64 = row.try_get(3)?;
-            gristmill_core::log!(debug, %from, dropped, stayed, locked_ms, "a partition past its retention is dropped");
-            return Ok(usize::try_from(dropped).unwrap_or(0));
+            gristmill_core::log!(debug, %from, jobs, stayed, locked_ms, "a partition past its retention is dropped");
+            dropped.jobs += usize::try_from(jobs).unwrap_or(0);
+            let locked_ms = row::millis(Duration::from_secs_f64(locked_ms.max(0.0) / 1_000.0));
+            dropped.longest_ms = dropped.longest_ms.max(Some(locked_ms));
         }
         "many" => inner.rotation.wait(from, now + MANY_PAUSE),
         _ => inner.rotation.wait(from, now + LOCK_PAUSE),
     }
-    Ok(0)
+    Ok(())
 }
 
-/// Takes an error of the server for "not now": pruning goes on row by row.
-fn tried(answer: Answer<Option<Row>>) -> Answer<Option<Row>> {
-    match answer {
-        Err(Fail::Broken(error)) if error.as_db_error().is_some() => {
-            gristmill_core::log!(warn, %error, "a partition cannot be made or dropped; jobs are deleted one by one");
-            Ok(None)
-        }
-        answer => answer,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ use crate::place;
 use crate::row::{self, Options};
 use crate::session::Session;
 use crate::statement::sql;
+use crate::steps::{DROP, Steps};
 use crate::{partition, sweep};
 
 /// Jobs that one transaction deletes at most.
@@ -37,27 +38,50 @@ pub(crate) async fn prune(inner: &Inner, call: Call, request: &usize) -> Answer<
     let mut session = inner.work().await?;
     let row = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
     let now = row::timestamp(&row, 0)?;
-    let mut done = 0;
-    if limit > 0 && call.now.is_none() {
+    let (mut done, logged) = (0, &inner.logged);
+    let mut steps = Steps::default();
+    let is_by_the_servers_clock = limit > 0 && call.now.is_none();
+    if is_by_the_servers_clock {
         inner.learn_clock(now);
-        session.execute(sql!("fold_tallies"), &[&TALLIES, &FOLDED]).await?;
-        done += partition::rotate(inner, &mut session, now).await?;
+        let folded = session.execute(sql!("fold_tallies"), &[&TALLIES, &FOLDED]).await;
+        steps.take(logged, &mut session, "fold numbers", folded).await?;
+        let made = partition::make_ahead(&mut session, now).await;
+        steps.take(logged, &mut session, "make partitions", made).await?;
+        let dropped = partition::drop_past(inner, &mut session, now).await;
+        let dropped = steps.take(logged, &mut session, DROP, dropped).await?;
+        steps.longest_ms = dropped.longest_ms;
+        done += dropped.jobs;
     }
-    done += ended(&mut session, now, limit.saturating_sub(done)).await?;
-    done += noted(&mut session, now, limit.saturating_sub(done)).await?;
-    let swept = sweep::sweep(inner, &mut session, call, now, limit.saturating_sub(done)).await?;
+    let gone = ended(&mut session, now, limit.saturating_sub(done)).await;
+    done += steps.take(logged, &mut session, "delete ended jobs", gone).await?;
+    let gone = noted(&mut session, now, limit.saturating_sub(done)).await;
+    done += steps.take(logged, &mut session, "delete completed jobs by their time", gone).await?;
+    let swept = sweep::sweep(inner, &mut session, call, now, limit.saturating_sub(done)).await;
+    let swept =
+        steps.take(logged, &mut session, "delete completed jobs by their ids", swept.map(Some)).await?;
+    let swept = swept.unwrap_or_else(|| sweep::Sweep::nothing(now));
     done += swept.done;
-    let row = session.query_one(sql!("next_prune"), &[&swept.end]).await?;
-    let noted = row::optional_timestamp(&row, 0)?;
-    // No job is past its retention earlier than that after it was made.
-    let unseen =
-        row.try_get::<_, Option<Uuid>>(1)?.map(|id| row::made_at(id) + Retention::default().completed);
-    let next_due = [noted, swept.next_due, unseen].into_iter().flatten().min();
+    let next = next_prune(&mut session, swept.end).await;
+    let next = steps.take(logged, &mut session, "look for the next deletion", next).await?;
+    if is_by_the_servers_clock {
+        steps.note(&mut session, now).await?;
+    }
+    let next_due = swept.next_due.into_iter().chain(next).min();
     let mut round = Maintained::round(done, next_due, now);
     // Below the limit, what is past its retention waits for its partition.
     round.more &= done >= limit;
     round.more |= swept.is_cut;
     Ok(round)
+}
+
+/// When the next job is past its retention, of those that were noted and those from an id on.
+async fn next_prune(session: &mut Session, from: Uuid) -> Answer<Option<Timestamp>> {
+    let row = session.query_one(sql!("next_prune"), &[&from]).await?;
+    let noted = row::optional_timestamp(&row, 0)?;
+    // No job is past its retention earlier than that after it was made.
+    let unseen =
+        row.try_get::<_, Option<Uuid>>(1)?.map(|id| row::made_at(id) + Retention::default().completed);
+    Ok(noted.into_iter().chain(unseen).min())
 }
 
 /// Deletes cancelled and discarded jobs.

@@ -85,8 +85,7 @@ pub(crate) async fn sweep(
     // A test's clock may be anywhere, and what it says is nothing to remember.
     let remembers = call.now.is_none();
     let (begin, looks) = if remembers { (inner.swept.get(), MOST) } else { (Uuid::nil(), usize::MAX) };
-    let mut sweep =
-        Sweep { done: 0, end: first_id(now - kept), next_due: None, is_cut: false, looks, now, limit };
+    let mut sweep = Sweep { looks, limit, ..Sweep::nothing(now) };
     let mut reached = None;
     for span in partition::spans(session, now, begin, sweep.end).await? {
         if span.is_rotated {
@@ -105,6 +104,12 @@ pub(crate) async fn sweep(
 }
 
 impl Sweep {
+    /// A sweep that has looked at nothing.
+    pub(crate) fn nothing(now: Timestamp) -> Self {
+        let end = first_id(now - Retention::default().completed);
+        Self { done: 0, end, next_due: None, is_cut: false, looks: 0, now, limit: 0 }
+    }
+
     /// Sweeps a span; the first id that was left, if it ended early.
     async fn span(&mut self, session: &mut Session, span: Span) -> Answer<Option<Uuid>> {
         let mut behind = (span.from, -1);

@@ -66,7 +66,7 @@ BEGIN
 END
 $gristmill_function$;
 
--- Jobs disappear with all that belongs to them, as by `sql/strike_jobs.sql` and `sql/erase.sql`. Claims may list them
+-- Jobs disappear with all that belongs to them, as by `sql/strike_jobs.sql` and `erase`. Claims may list them
 -- still: they are struck out.
 CREATE FUNCTION gristmill.outbox_erase(gone uuid[]) RETURNS void
     LANGUAGE plpgsql
@@ -88,14 +88,7 @@ BEGIN
     WHERE claims.nonce = ANY (ARRAY(SELECT listing.nonce FROM listing));
     DELETE FROM gristmill.ready WHERE id = ANY (gone);
     DELETE FROM gristmill.waiting WHERE id = ANY (gone);
-    DELETE FROM gristmill.jobs WHERE id = ANY (gone);
-    DELETE FROM gristmill.attempts WHERE id = ANY (gone);
-    DELETE FROM gristmill.ended WHERE id = ANY (gone);
-    DELETE FROM gristmill.uniques WHERE id = ANY (gone);
-    DELETE FROM gristmill.events WHERE id = ANY (gone);
-    DELETE FROM gristmill.records WHERE id = ANY (gone);
-    DELETE FROM gristmill.logs WHERE id = ANY (gone);
-    DELETE FROM gristmill.retried WHERE id = ANY (gone);
+    PERFORM gristmill.erase(gone);
 END
 $gristmill_function$;
 

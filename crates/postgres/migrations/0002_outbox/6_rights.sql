@@ -19,6 +19,7 @@ REVOKE EXECUTE ON FUNCTION
     gristmill.now_ms(bigint),
     gristmill.lease_ends(bigint, bigint, bigint),
     gristmill.first_id(bigint),
+    gristmill.erase(uuid[]),
     gristmill.made_at(uuid),
     gristmill.partitions(),
     gristmill.make_partition(text, bigint, bigint, bigint),

@@ -1,7 +1,9 @@
 //! A day's worth of jobs goes with its partition: fast, without those that stay, and under load.
 
 mod full;
+mod many;
 mod meanwhile;
+mod steps;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

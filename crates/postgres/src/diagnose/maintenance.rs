@@ -1,0 +1,71 @@
+//! Maintenance: whether its steps succeed, and what partitions cost.
+
+use gristmill_core::Diagnosis;
+
+use crate::error::Answer;
+use crate::partition;
+use crate::session::Session;
+use crate::statement::sql;
+
+/// A step that has not succeeded for this long is told as trouble: every round takes a minute or so.
+const LONG_MS: i64 = 3_600_000;
+
+/// Whether each step of pruning has succeeded lately.
+pub(super) async fn pruning(session: &mut Session) -> Answer<Vec<Diagnosis>> {
+    let mut troubles = Vec::new();
+    let mut latest: Option<i64> = None;
+    for row in session.query(sql!("steps"), &[]).await? {
+        let (step, error): (String, Option<String>) = (row.try_get(0)?, row.try_get(3)?);
+        let (succeeded, failed): (Option<i64>, Option<i64>) = (row.try_get(1)?, row.try_get(2)?);
+        latest = latest.into_iter().chain(succeeded).min();
+        if succeeded.is_some_and(|ago| ago < LONG_MS) {
+            continue;
+        }
+        let since = succeeded.map_or_else(
+            || "has never succeeded".to_owned(),
+            |ago| format!("has not succeeded for {} min", ago / 60_000),
+        );
+        match error {
+            Some(error) => {
+                let failed = failed.unwrap_or_default() / 60_000;
+                let finding = format!("`{step}` {since}; {failed} min ago it failed: {error}");
+                let remedy = "mend what the error names; until then jobs past their retention stay";
+                troubles.push(Diagnosis::trouble("prune", finding, remedy));
+            }
+            None if row.try_get::<_, bool>(5)? => {
+                let remedy = "look at the logs of the workers: one of them prunes every minute";
+                troubles.push(Diagnosis::trouble("prune", format!("`{step}` {since}"), remedy));
+            }
+            None => {}
+        }
+    }
+    if troubles.is_empty() {
+        let finding = match latest {
+            Some(ago) => format!("all steps succeeded, the last time {} min ago", ago / 60_000),
+            None => "no round yet; workers prune".to_owned(),
+        };
+        troubles.push(Diagnosis::fine("prune", finding));
+    }
+    Ok(troubles)
+}
+
+/// How many partitions there are, and how long the longest drop of one locked the tables.
+pub(super) async fn partitions(session: &mut Session) -> Answer<Diagnosis> {
+    let number = session.query(sql!("partitions"), &[]).await?.len();
+    let steps = session.query(sql!("steps"), &[]).await?;
+    let mut longest: Option<i64> = None;
+    for row in &steps {
+        longest = longest.max(row.try_get(4)?);
+    }
+    let longest = longest.map_or_else(
+        || "none was dropped yet".to_owned(),
+        |ms| format!("the longest drop of one locked the tables for {ms} ms"),
+    );
+    let finding = format!("{number} of each partitioned table; {longest}");
+    if number < partition::MOST {
+        return Ok(Diagnosis::fine("partitions", finding));
+    }
+    let remedy =
+        "shorten the retention of jobs; new jobs go to the DEFAULT partition until one can be dropped";
+    Ok(Diagnosis::trouble("partitions", finding, remedy))
+}
