@@ -10,9 +10,13 @@
 //!   that is cheap.
 //! * All others go back a few seconds, and to the start, each as often as costs a fiftieth of the time at most, and once a
 //!   minute at least.
+//! * Where a look from the start was measured to be dear, no fetch looks back: a task does so beside them
+//!   ([`look`]).
 //!
 //! So without load, and without an old snapshot, every fetch sees every job. With one the cost of a fetch stays the same,
 //! and what another process put behind a position without being heard is found a little later.
+
+mod look;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +24,8 @@ use std::time::{Duration, Instant};
 
 use gristmill_core::Priority;
 use uuid::Uuid;
+
+use self::look::Looks;
 
 /// Queues that have positions at most; beyond, all are forgotten.
 const QUEUES: usize = 4_096;
@@ -78,7 +84,9 @@ struct Queue {
     from_back: Pace,
     /// How long it took the last time to find that there is no more.
     to_the_end: Duration,
-    /// The fetches in flight.
+    /// Looks beside the fetches.
+    looks: Looks,
+    /// The fetches and looks in flight.
     scans: Vec<InFlight>,
 }
 
@@ -163,7 +171,7 @@ impl Cursors {
         let state = known.queues.entry(queue).or_default();
         state.scans.push(InFlight { number, caps: Vec::new() });
         let (reach, begins) = state.begins(now);
-        let looks_before = state.to_the_end <= CHEAP;
+        let looks_before = state.to_the_end <= CHEAP && !state.looks.is_dear;
         let lanes = (lane(first), lane(last));
         Scan {
             cursors: self,
@@ -190,6 +198,7 @@ impl Default for Queue {
             from_start: Pace::default(),
             from_back: Pace::default(),
             to_the_end: Duration::ZERO,
+            looks: Looks::default(),
             scans: Vec::new(),
         }
     }
@@ -197,7 +206,9 @@ impl Default for Queue {
 
 impl Queue {
     fn begins(&self, now: Instant) -> (Reach, [Position; LANES]) {
-        if self.from_start.is_due(now) {
+        if self.looks.is_dear {
+            (Reach::Position, self.positions)
+        } else if self.from_start.is_due(now) {
             (Reach::Start, [Position::START; LANES])
         } else if self.from_back.is_due(now) {
             (Reach::Back, self.positions.map(Position::back))
@@ -273,6 +284,7 @@ impl Scan<'_> {
         if saw_all {
             queue.to_the_end = took;
         }
+        queue.looks.is_wanted |= took > CHEAP && (saw_all || self.reach != Reach::Position);
         match self.reach {
             // It costs nothing to speak of, so the next one may do the same.
             _ if saw_all && took <= CHEAP => queue.from_start = Pace::default(),

@@ -124,6 +124,9 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
         let rows = Rows::of(haul, &again)?;
         round.hand_out(&haul.taken, rows, &head.paused, &mut given, &mut batch)?;
     }
+    if call.now.is_none() {
+        ask.queues.iter().for_each(|queue| inner.look_behind(*queue));
+    }
     parked::park(inner, call, &kinds, &mut batch).await?;
     let queues = request.queues.iter().zip(&numbers).zip(given);
     let queues = queues.map(|((want, number), given)| head.state(want, *number, given < want.max));

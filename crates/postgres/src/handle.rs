@@ -210,6 +210,7 @@ impl Inner {
         *self.life.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.names.forget();
         self.cursors.forget();
+        self.promotions.forget();
         self.swept.forget();
         self.rotation.forget();
     }

@@ -60,6 +60,11 @@ impl Promotions {
         self.known().until_ms.unwrap_or(now.as_millis() - OTHERS_MS)
     }
 
+    /// Another store is in its place.
+    pub(crate) fn forget(&self) {
+        *self.known() = Known::default();
+    }
+
     fn begin(&self, now: Instant) -> (Reach, i64) {
         let known = self.known();
         match known.until_ms {

@@ -40,6 +40,15 @@ pub(super) struct Report {
     peak_rss_mb: Option<f64>,
 }
 
+/// The waits of the jobs that were enqueued in a part of a run.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Interval {
+    pub(super) from_s: f64,
+    pub(super) to_s: f64,
+    #[serde(flatten)]
+    pub(super) wait: Spread,
+}
+
 /// What one run measured.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Figures {
@@ -57,6 +66,10 @@ pub(super) struct Figures {
     pub(super) last_to_first: Option<f64>,
     /// Enqueue call to handler start.
     pub(super) latency_ms: Option<Spread>,
+    /// `sustain`: the same for each minute, or each quarter of a shorter run.
+    pub(super) waits_ms: Option<Vec<Interval>>,
+    /// `sustain`: what the 99th percentile of the last of these is to that of the first.
+    pub(super) wait_last_to_first: Option<f64>,
     /// One row inserted and committed; only the floors measure it.
     pub(super) commit_ms: Option<Spread>,
     /// User and system time of this process over the phase that gives the mode its name, the embedded store included.
@@ -147,6 +160,15 @@ impl Report {
         }
         if let Some(Spread { p50, p95, p99, max }) = figures.latency_ms {
             row("latency", format!("p50 {p50:.3} ms, p95 {p95:.3}, p99 {p99:.3}, max {max:.3}"));
+        }
+        for Interval { from_s, to_s, wait: Spread { p50, p95, p99, max } } in
+            figures.waits_ms.iter().flatten()
+        {
+            let waits = format!("p50 {p50:.3} ms, p95 {p95:.3}, p99 {p99:.3}, max {max:.3}");
+            row(&format!("{from_s:.0}-{to_s:.0} s"), waits);
+        }
+        if let Some(ratio) = figures.wait_last_to_first {
+            row("last / first", format!("{ratio:.2} times the p99"));
         }
         if let Some(cpu_us) = figures.client_cpu_us_per_job {
             row("processor", format!("{cpu_us:.2} us a job"));

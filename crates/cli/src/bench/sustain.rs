@@ -11,7 +11,7 @@ use super::account::Places;
 use super::job::{Bench, Form};
 use super::options::Options;
 use super::produce::bulk;
-use super::report::Figures;
+use super::report::{Figures, Interval};
 use super::server::Server;
 use super::spread::Spread;
 use super::store::places;
@@ -22,6 +22,7 @@ use crate::progress::Progress;
 
 /// How often the series has a figure.
 const STEP: Duration = Duration::from_secs(5);
+const MINUTE: Duration = Duration::from_secs(60);
 /// Batches that wait at most: enough that no worker idles, few enough that latency is not that of a backlog.
 const AHEAD: u64 = 4;
 /// Of so many jobs one is timed.
@@ -44,7 +45,7 @@ pub(super) async fn run(
     let mut series = Series::default();
     let length = Duration::from_secs(u64::from(options.seconds));
     let measured = server.start().await?;
-    let started = Instant::now();
+    let (started, epoch) = (Instant::now(), bench.nanos());
     let mut enqueued: u32 = 0;
     while started.elapsed() < length {
         let completed = workers.completed();
@@ -72,17 +73,25 @@ pub(super) async fn run(
     let runs = bench.account.of(enqueued);
     let stored = places(client).await?;
     let finished = if options.delete_on_finish { runs.ran } else { stored.completed };
-    let waits = bench.started.iter().flat_map(|started| {
-        (0..enqueued).step_by(SAMPLED as usize).map(|number| {
-            let called = called.at(number).load(Ordering::Relaxed);
-            Duration::from_nanos(started.at(number).load(Ordering::Relaxed).saturating_sub(called))
+    let waits: Vec<(Duration, Duration)> = bench
+        .started
+        .iter()
+        .flat_map(|started| {
+            (0..enqueued).step_by(SAMPLED as usize).map(|number| {
+                let called = called.at(number).load(Ordering::Relaxed);
+                let wait = started.at(number).load(Ordering::Relaxed).saturating_sub(called);
+                (Duration::from_nanos(called.saturating_sub(epoch)), Duration::from_nanos(wait))
+            })
         })
-    });
+        .collect();
+    let intervals = intervals(&waits, length);
     let figures = Figures {
         sustained_per_s: Some(measured.per_second(completed)),
         last_to_first: series.last_to_first(),
         series_per_s: Some(series.rates),
-        latency_ms: Spread::of(waits.collect()),
+        latency_ms: Spread::of(waits.iter().map(|(_, wait)| *wait).collect()),
+        wait_last_to_first: last_to_first(&intervals),
+        waits_ms: Some(intervals),
         client_cpu_us_per_job: Some(measured.client_cpu_us_per_job(completed)),
         server_cpu_us_per_job: measured.server_cpu_us_per_job(completed),
         lost: u64::from(enqueued).saturating_sub(finished.min(runs.ran)),
@@ -90,6 +99,28 @@ pub(super) async fn run(
         ..Figures::default()
     };
     Ok((u64::from(enqueued), figures))
+}
+
+/// The waits of the jobs of each interval: of minutes, or of quarters of a run that has no four of them.
+fn intervals(waits: &[(Duration, Duration)], length: Duration) -> Vec<Interval> {
+    let step = MINUTE.min(length / 4).max(Duration::from_secs(1));
+    let count = (length.as_secs_f64() / step.as_secs_f64()).floor().max(1.0);
+    let mut intervals = Vec::new();
+    let mut from = Duration::ZERO;
+    while f64::from(u32::try_from(intervals.len()).unwrap_or(u32::MAX)) < count {
+        let to = from + step;
+        let within = waits.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, wait)| *wait);
+        let Some(wait) = Spread::of(within.collect()) else { break };
+        intervals.push(Interval { from_s: from.as_secs_f64(), to_s: to.as_secs_f64(), wait });
+        from = to;
+    }
+    intervals
+}
+
+/// What the 99th percentile of the last interval is to that of the first.
+fn last_to_first(intervals: &[Interval]) -> Option<f64> {
+    let (first, last) = (intervals.first()?, intervals.last()?);
+    (intervals.len() > 1).then(|| last.wait.p99 / first.wait.p99)
 }
 
 /// At a rate a batch holds what is due in ten milliseconds.
@@ -133,6 +164,18 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_are_told_by_minutes_or_quarters() {
+        let at = |seconds, wait| (Duration::from_secs(seconds), Duration::from_millis(wait));
+        let of =
+            |length| intervals(&[at(0, 2), at(19, 4), at(59, 3), at(61, 6)], Duration::from_secs(length));
+        let told = of(300);
+        assert_eq!((told.len(), told[0].wait.max, told[1].wait.max), (2, 4.0, 6.0));
+        assert_eq!(last_to_first(&told), Some(1.5));
+        assert_eq!(of(80).iter().map(|interval| interval.to_s).collect::<Vec<_>>(), [20.0]);
+        assert_eq!(last_to_first(&of(4)), None);
+    }
 
     #[test]
     fn the_last_third_is_held_against_the_first() {
