@@ -12,6 +12,7 @@ mod refusals;
 mod roles;
 mod server;
 pub(crate) mod site;
+mod snapshot;
 mod table;
 mod text;
 mod tls;

@@ -4,8 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gristmill_core::{
-    Backend, Call, ClaimId, EnqueueRequest, Enqueued, FetchedJob, FinishItem, Finished, JobFilter, JobId,
-    JobState, NewJob, RenewReply, RenewRequest, UniqueKey, VerbRequest, Verdict, WorkerId,
+    Backend, Call, ClaimId, Clock as _, EnqueueRequest, Enqueued, FetchedJob, FinishItem, Finished,
+    JobFilter, JobId, JobState, NewJob, RenewReply, RenewRequest, SystemClock, UniqueKey, VerbRequest,
+    Verdict, When, WorkerId,
 };
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
@@ -139,4 +140,34 @@ fn calls_that_wait_for_a_users_transaction_leave_connections_to_those_that_do_no
             assert_eq!(verdict, Verdict::Requested);
         }
     });
+}
+
+/// Otherwise the promoter takes a job that it cannot have for one that is due, and tries again at once.
+#[test]
+fn a_promotion_says_that_a_due_job_is_held_and_when_the_next_one_is_due() {
+    let site = Site::shared();
+    let (backend, raw) = (site.open(), site.raw());
+    let due = |after: u64| {
+        let mut job = site.job();
+        job.when = When::After(Duration::from_millis(after));
+        job
+    };
+    let (held, free, later) = (due(1), due(2), due(3_600_000));
+    let held_id = held.id;
+    let request = EnqueueRequest::new(vec![held, free, later]);
+    block_on(backend.enqueue(Call::new(), request)).expect("they are stored");
+    raw.run(&format!("BEGIN; SELECT FROM {{schema}}.waiting WHERE id = '{held_id}' FOR UPDATE"));
+    thread::sleep(Duration::from_millis(10));
+    let promote =
+        || soon("a promotion", || block_on(backend.promote(Call::new(), 100)).expect("it is answered"));
+
+    let first = promote();
+    assert_eq!((first.done, first.blocked, first.more), (1, true, false));
+    assert!(first.next_due.is_some_and(|due| due > SystemClock.now() + 1_000 * MOMENT), "{first:?}");
+    let second = promote();
+    assert_eq!((second.done, second.blocked, second.more), (0, true, false));
+
+    raw.run("ROLLBACK");
+    let third = promote();
+    assert_eq!((third.done, third.blocked), (1, false));
 }
