@@ -12,7 +12,8 @@ CREATE TABLE gristmill.store (
 );
 INSERT INTO gristmill.store VALUES (gen_random_uuid());
 
--- A queue is never forgotten, so what a process knows of its number stays true. Numbers are random: after the store was
+-- A queue is never forgotten, so what a process knows of its number stays true. The number follows from the name, see
+-- `queue_number`: transactions which use a new queue at the same time need not wait for each other, and after the store was
 -- dropped and made anew, or restored from an older dump, a number from before names no other queue.
 CREATE TABLE gristmill.queues (
     queue        integer NOT NULL PRIMARY KEY DEFAULT floor(random() * 2147483647)::integer + 1,
@@ -22,6 +23,12 @@ CREATE TABLE gristmill.queues (
     paused_by    text
 );
 CREATE INDEX queues_paused ON gristmill.queues (queue) WHERE paused_at IS NOT NULL;
+-- The queues that an open transaction is the first to use. Each transaction sees its own rows alone: at its commit they move
+-- to `queues`, whose rows would else keep others waiting until then.
+CREATE TABLE gristmill.new_queues (
+    queue integer NOT NULL,
+    name  text COLLATE "C" NOT NULL
+);
 
 -- Written once, apart from an operator's update. `options` is what few jobs have, as JSON: unique key, timeout, retry,
 -- retention, tags, metadata; NULL for none. With eight columns the bitmap of NULLs costs no row a byte.
@@ -133,7 +140,8 @@ CREATE TABLE gristmill.ended (
     run_at      bigint   NOT NULL,
     reason      text
 );
-CREATE INDEX ended_delete ON gristmill.ended (delete_at);
+-- The condition is always true: see `ready_order`.
+CREATE INDEX ended_delete ON gristmill.ended (delete_at, id) WHERE delete_at IS NOT NULL;
 -- The condition is always true: see `ready_order`.
 CREATE INDEX ended_state ON gristmill.ended (state, id) WHERE state IS NOT NULL;
 
@@ -228,6 +236,46 @@ CREATE TABLE gristmill.logs_default PARTITION OF gristmill.logs DEFAULT;
 CREATE FUNCTION gristmill.now_ms(given bigint) RETURNS bigint
     LANGUAGE sql VOLATILE PARALLEL SAFE
     AS 'SELECT coalesce(given, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)';
+
+-- The number of a queue that is not there yet: a hash of its name; where another queue has that, the next one.
+CREATE FUNCTION gristmill.queue_number(new_name text) RETURNS integer
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+    AS $gristmill_function$
+DECLARE
+    number integer;
+BEGIN
+    FOR seed IN 0..99 LOOP
+        number := hashtextextended(new_name COLLATE "C", seed) & 2147483647;
+        IF NOT EXISTS (SELECT FROM gristmill.queues WHERE queues.queue = number AND queues.name <> new_name)
+            AND NOT EXISTS (SELECT FROM gristmill.new_queues WHERE new_queues.queue = number AND new_queues.name <> new_name)
+        THEN
+            RETURN number;
+        END IF;
+    END LOOP;
+    RAISE program_limit_exceeded USING MESSAGE = format('no number is left for the queue `%s`', new_name);
+END
+$gristmill_function$;
+
+-- Makes the queues known that this transaction was the first to use. The first row's trigger moves all of them, in the order
+-- of their names, so that two commits do not block each other crosswise.
+CREATE FUNCTION gristmill.name_queues() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $gristmill_function$
+BEGIN
+    INSERT INTO gristmill.queues (queue, name)
+        SELECT DISTINCT new_queues.queue, new_queues.name FROM gristmill.new_queues ORDER BY new_queues.name
+        ON CONFLICT DO NOTHING;
+    IF EXISTS (SELECT FROM gristmill.new_queues WHERE NOT EXISTS (
+            SELECT FROM gristmill.queues WHERE queues.queue = new_queues.queue AND queues.name = new_queues.name)) THEN
+        RAISE serialization_failure USING MESSAGE = 'another transaction has given the number of a new queue to another one',
+            HINT = 'Repeat the transaction.';
+    END IF;
+    DELETE FROM gristmill.new_queues;
+    RETURN NULL;
+END
+$gristmill_function$;
+CREATE CONSTRAINT TRIGGER name_queues AFTER INSERT ON gristmill.new_queues DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION gristmill.name_queues();
 
 -- When a worker's lease ends. A server that was just started gives every worker its full lease anew: while it was down
 -- nobody could renew. Tests that give the time are exempt.

@@ -1,27 +1,30 @@
 -- How jobs are stored: `outbox_enqueue`.
 
--- The numbers of queues by their names, in their order; new queues are made.
+-- The numbers of queues by their names, in their order. New queues are made when the transaction commits: until then other
+-- transactions make them without waiting for it.
 CREATE FUNCTION gristmill.outbox_queues(names text[]) RETURNS integer[]
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
     AS $gristmill_function$
 DECLARE
     numbers integer[];
+    missing text;
 BEGIN
-    FOR round IN 1..3 LOOP
-        SELECT array_agg(known.queue ORDER BY wanted.place) INTO numbers
-            FROM unnest(names) WITH ORDINALITY AS wanted (name, place) LEFT JOIN LATERAL (
-                SELECT queues.queue FROM gristmill.queues WHERE queues.name = wanted.name OFFSET 0) AS known ON true;
-        IF array_position(numbers, NULL) IS NULL THEN
-            RETURN numbers;
-        END IF;
-        -- In the order of the names, so that two callers do not block each other crosswise.
-        INSERT INTO gristmill.queues (name)
-            SELECT wanted.name FROM (SELECT DISTINCT unnest(names) COLLATE "C" AS name) AS wanted
-            WHERE NOT EXISTS (SELECT FROM gristmill.queues AS known WHERE known.name = wanted.name)
-            ORDER BY wanted.name
-            ON CONFLICT DO NOTHING;
+    SELECT array_agg(known.queue ORDER BY wanted.place) INTO numbers
+        FROM unnest(names) WITH ORDINALITY AS wanted (name, place) LEFT JOIN LATERAL (
+            SELECT queues.queue FROM gristmill.queues WHERE queues.name = wanted.name OFFSET 0) AS known ON true;
+    IF array_position(numbers, NULL) IS NULL THEN
+        RETURN numbers;
+    END IF;
+    FOR missing IN
+        SELECT DISTINCT wanted.name FROM unnest(names, numbers) AS wanted (name, number) WHERE wanted.number IS NULL
+            AND NOT EXISTS (SELECT FROM gristmill.new_queues WHERE new_queues.name = wanted.name)
+    LOOP
+        INSERT INTO gristmill.new_queues (queue, name) VALUES (gristmill.queue_number(missing), missing);
     END LOOP;
-    RAISE serialization_failure USING MESSAGE = 'a queue was made by another transaction that this one cannot see';
+    RETURN ARRAY(
+        SELECT coalesce(wanted.number, (SELECT new_queues.queue FROM gristmill.new_queues WHERE new_queues.name = wanted.name
+            LIMIT 1))
+        FROM unnest(names, numbers) WITH ORDINALITY AS wanted (name, number, place) ORDER BY wanted.place);
 END
 $gristmill_function$;
 

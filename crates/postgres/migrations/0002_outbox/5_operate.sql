@@ -108,7 +108,8 @@ BEGIN
         ORDER BY element.place);
     RETURN json_build_object('jobs', coalesce((
         SELECT json_agg(CASE WHEN job.id IS NOT NULL THEN json_build_object('id', job.id, 'kind', job.kind,
-            'queue', (SELECT queues.name FROM gristmill.queues WHERE queues.queue = job.queue),
+            'queue', coalesce((SELECT queues.name FROM gristmill.queues WHERE queues.queue = job.queue),
+                (SELECT new_queues.name FROM gristmill.new_queues WHERE new_queues.queue = job.queue LIMIT 1)),
             'state', states[job.state + 1], 'priority', job.priority, 'attempt', job.attempt, 'max_attempts', job.max_attempts,
             'run_at_ms', job.run_at, 'created_at_ms', job.created_at, 'finished_at_ms', job.finished_at,
             'args', convert_from(job.args, 'UTF8'), 'options', job.options::json) END ORDER BY wanted.place)

@@ -17,6 +17,8 @@ COMMENT ON FUNCTION gristmill.outbox_get(text) IS 'For libraries: shows jobs as 
 
 REVOKE EXECUTE ON FUNCTION
     gristmill.now_ms(bigint),
+    gristmill.queue_number(text),
+    gristmill.name_queues(),
     gristmill.lease_ends(bigint, bigint, bigint),
     gristmill.first_id(bigint),
     gristmill.erase(uuid[]),

@@ -33,7 +33,7 @@ impl Producer {
 fn open(url: &str, schema: &str) -> Postgres {
     let _runtime = runtime().enter();
     let builder = Postgres::builder(url).expect("the URL parses").schema(schema);
-    builder.connections(3).open().expect("the settings hold")
+    builder.connections(9).handler_connections(2).open().expect("the settings hold")
 }
 
 /// The rights of a role that only produces, as whoever reads the statements of the schema finds them.

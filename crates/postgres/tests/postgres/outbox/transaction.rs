@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gristmill_core::{JobFilter, NewJob, UniqueKey};
+use gristmill_core::{Backend as _, Call, EnqueueRequest, JobFilter, NewJob, UniqueKey};
+use gristmill_testkit::block_on;
 use serde_json::json;
 
 use super::{Caller, about, storing};
@@ -66,16 +67,11 @@ fn a_duplicate_of_a_job_that_is_being_committed_waits_and_is_an_answer() {
     let watcher = Caller::of(&schema);
     for end in ["COMMIT", "ROLLBACK"] {
         let first = keyed(&schema, end);
-        let (plain, mut elsewhere) = (schema.job(), schema.job());
-        elsewhere.spec.queue = name(&format!("new.{}", end.to_lowercase()));
-        let opened = [first.clone(), plain.clone(), elsewhere.clone()];
-        let mut queued = schema.job();
-        queued.spec.queue = elsewhere.spec.queue.clone();
+        let plain = schema.job();
+        let opened = [first.clone(), plain.clone()];
         let seconds = [
             (keyed(&schema, end), json!({"existing": first.id.to_string(), "by": "unique_key"})),
             (plain.clone(), json!({"existing": plain.id.to_string(), "by": "id"})),
-            // The queue is new, too.
-            (queued, json!({"created": true})),
         ];
         for (second, if_committed) in seconds {
             let holder = Caller::of(&schema);
@@ -105,6 +101,61 @@ fn a_duplicate_of_a_job_that_is_being_committed_waits_and_is_an_answer() {
             );
         }
     }
+}
+
+/// A queue that an open transaction uses first is nothing to wait for: neither for other transactions nor for programs.
+#[test]
+fn a_new_queue_of_an_open_transaction_keeps_no_other_one_waiting() {
+    let schema = Schema::new();
+    let backend = schema.open();
+    let queued = || {
+        let mut job = schema.job();
+        job.spec.queue = name("new");
+        job
+    };
+    let created = json!([{"created": true}]);
+    for end in ["ROLLBACK", "COMMIT"] {
+        let (holder, other) = (Caller::of(&schema), Caller::of(&schema));
+        holder.run("BEGIN");
+        let held = queued();
+        assert_eq!(holder.ask("enqueue", &storing(std::slice::from_ref(&held)))["answers"], created);
+        assert_eq!(holder.ask("enqueue", &storing(&[queued()]))["answers"], created, "once more");
+        assert_eq!(holder.ask("get", &about(&[held.id], ""))["jobs"][0]["queue"], "new", "it sees its queue");
+        for caller in [&other, &Caller::of(&schema)] {
+            caller.run("BEGIN; SET LOCAL lock_timeout = '100ms'");
+            assert_eq!(caller.ask("enqueue", &storing(&[queued()]))["answers"], created);
+        }
+        other.run("COMMIT");
+        let program = EnqueueRequest::new(vec![queued()]);
+        let deadline = Call::new().within(Duration::from_millis(150));
+        block_on(backend.enqueue(deadline, program)).expect("a program does not wait");
+        holder.run(end);
+        assert_eq!(other.value("SELECT count(*) FROM {schema}.queues WHERE name = 'new'"), "1");
+        assert_eq!(other.value("SELECT count(*) FROM {schema}.new_queues"), "0");
+    }
+    let without_queue =
+        "SELECT count(*) FROM {schema}.ready WHERE queue NOT IN (SELECT queue FROM {schema}.queues)";
+    assert_eq!(Caller::of(&schema).value(without_queue), "0");
+    assert_eq!(stored(&schema), 6);
+}
+
+/// Two names with one number: the one that commits second has to begin anew, or has another number.
+#[test]
+fn queues_whose_names_have_one_number_are_told_apart() {
+    let schema = Schema::new();
+    let [holder, other] = [(); 2].map(|()| Caller::of(&schema));
+    let number = |name: &str| other.value(&format!("SELECT {{schema}}.queue_number('{name}')"));
+    let first = number("one");
+    other.run(&format!("INSERT INTO {{schema}}.queues (queue, name) VALUES ({first}, 'another')"));
+    assert_ne!(number("one"), first);
+    // As if the two had been given it at the same time.
+    holder.run("BEGIN; INSERT INTO {schema}.new_queues VALUES (7, 'two')");
+    other.run("INSERT INTO {schema}.new_queues VALUES (7, 'three')");
+    assert_eq!(holder.try_run("COMMIT").expect_err("the number is taken").code, "40001");
+    assert_eq!(
+        other.value("SELECT string_agg(name, ' ' ORDER BY name) FROM {schema}.queues"),
+        "another three"
+    );
 }
 
 #[test]
