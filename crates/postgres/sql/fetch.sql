@@ -1,5 +1,7 @@
 -- Purpose: leases the first available jobs of some queues to a worker that is alive, under one claim a queue. Gives nothing
---   when the number has a claim of another nonce: then it is a repeat, see `fetch_again.sql`.
+--   when the number has a claim of another nonce: then it is a repeat, see `fetch_again.sql`. Fails with a NULL where none may
+--   be when the worker has gone since the statement began: whatever forgets a worker waits for its fetches, and those that
+--   come after it grant nothing.
 -- Parameters: $1 now (ms) or NULL; $2 worker; $3 the claim's number; arrays, one entry a queue and range of priorities, no
 --   two of which overlap: $4 queue, $5 how many at most, $6 nonce, the same for the same queue, $7 and $8 its first and last
 --   lane; arrays, one entry a lane, in the order of taking: $9 priority, $10 and $11 the run_at (ms) and id it begins
@@ -73,8 +75,11 @@ span AS MATERIALIZED (
 granted AS (
     INSERT INTO gristmill.claims
         (nonce, worker, number, fetched_at, queue, open, ids, run_ats, runs, attempts, priorities, crashes)
-    SELECT ($6)[array_position($4, queue)], $2, $3, gristmill.now_ms($1), queue, open, ids, run_ats, runs, attempts,
-        priorities, crashes
+    SELECT ($6)[array_position($4, queue)], (
+            SELECT workers.worker FROM gristmill.workers
+            WHERE worker = $2 AND gristmill.lease_ends(lease_expires_at, lease_ms, $1) > gristmill.now_ms($1)
+            FOR KEY SHARE
+        ), $3, gristmill.now_ms($1), queue, open, ids, run_ats, runs, attempts, priorities, crashes
     FROM gathered WHERE queue <> ALL ($14::int4[])
 ),
 extended AS (

@@ -34,6 +34,8 @@ pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> 
     let (reply, bad) = match attempt(inner, call, request).await {
         // Another call with this number came first; now its claim can be seen.
         Err(fail) if fail.is_unique_violation() => attempt(inner, call, request).await?,
+        // Its worker has gone, or had another lease than the statement saw when it began: that is seen now, too.
+        Err(fail) if fail.is_null_violation() => attempt(inner, call, request).await?,
         answer => answer?,
     };
     if !bad.is_empty() {
@@ -72,9 +74,11 @@ struct Wish<'r> {
 
 /// The reply, and the ends of jobs that do not decode.
 async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(FetchReply, Vec<FinishItem>)> {
-    let mut session = inner.work().await?;
     let names: Vec<Name> = request.queues.iter().map(|want| want.queue.clone()).collect();
-    let numbers = inner.names.find(&mut session, &names).await?;
+    let numbers = match inner.names.known_numbers(&names) {
+        Some(known) => known.into_iter().map(Some).collect(),
+        None => inner.names.find(&mut inner.work().await?, &names).await?,
+    };
     let wishes = wishes(request, &numbers);
     let ask = Ask::new(inner, call, request, &wishes);
     let kinds = inner.parked.kinds_of(&mut session, request.worker).await?;
@@ -92,6 +96,8 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
         Some(queue) => inner.turns.wait(*queue).await,
         None => None,
     };
+    // A fetch that waits for its turn has no connection that another call could use.
+    let mut session = inner.work().await?;
     let mut rounds = rounds(&inner.cursors, wishes);
     let (hauls, head) = ask.run(&mut session, &rounds, turn).await?;
     let lease = head.lease(inner, call, request)?;

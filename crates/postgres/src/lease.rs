@@ -139,20 +139,32 @@ async fn give_back_unknown(
     }
 }
 
+/// What nobody has locked is given back at once. The worker is forgotten together with the rest, in a transaction that first
+/// waits for its fetches: what they grant is seen and given back, and a later one grants nothing.
 pub(crate) async fn retire_worker(inner: &Inner, call: Call, request: &WorkerId) -> Answer<()> {
     let worker = row::worker_uuid(*request);
     let mut session = inner.control().await?;
+    let claims = claims_of(&mut session, worker).await?;
+    if !claims.is_empty() {
+        session.begin().await?;
+        let given_back = give_back(&mut session, call, &sorted(&claims), IfLocked::Leave).await?;
+        session.commit().await?;
+        tell(inner, &given_back.puts);
+    }
     session.begin().await?;
-    let claims = session.query(sql!("claims_of_worker"), &[&worker]).await?;
-    let claims = claims.iter().filter_map(|row| OwnClaim::read(row, 0).transpose());
-    let claims = claims.collect::<Answer<Vec<_>>>()?;
-    let given_back = give_back(&mut session, call, &sorted(&claims), IfLocked::Wait).await?;
     session.execute(sql!("forget_worker"), &[&worker]).await?;
+    let claims = claims_of(&mut session, worker).await?;
+    let given_back = give_back(&mut session, call, &sorted(&claims), IfLocked::Wait).await?;
     session.commit().await?;
     inner.renewals.forget(*request);
     inner.parked.retires(*request);
     tell(inner, &given_back.puts);
     Ok(())
+}
+
+async fn claims_of(session: &mut Session, worker: Uuid) -> Answer<Vec<OwnClaim>> {
+    let rows = session.query(sql!("claims_of_worker"), &[&worker]).await?;
+    rows.iter().filter_map(|row| OwnClaim::read(row, 0).transpose()).collect()
 }
 
 fn sorted(claims: &[OwnClaim]) -> Vec<Uuid> {
