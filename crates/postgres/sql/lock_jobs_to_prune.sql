@@ -1,7 +1,12 @@
 -- Purpose: keeps verbs and the audit away from jobs until the transaction ends.
 -- Parameters: $1 ids.
--- Rows: id, queue, options; the jobs that are there.
--- Index: the primary key of `jobs`, whatever the statistics say: each id finds its one partition by itself, in their order.
-WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id ORDER BY 1)
-SELECT locked.id, locked.queue, locked.options FROM wanted CROSS JOIN LATERAL (
-    SELECT jobs.id, jobs.queue, jobs.options FROM gristmill.jobs WHERE jobs.id = wanted.id FOR NO KEY UPDATE) AS locked
+-- Rows: id, queue, options of the jobs that are locked now; id and NULLs of those that other transactions have locked.
+-- Index: the primary key of `jobs`, whatever the statistics say: each id finds its one partition by itself. It waits for
+--   nobody, so the order of the locks does not matter.
+WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id)
+SELECT present.id, locked.queue, locked.options
+FROM wanted
+CROSS JOIN LATERAL (SELECT jobs.id FROM gristmill.jobs WHERE jobs.id = wanted.id OFFSET 0) AS present
+LEFT JOIN LATERAL (
+    SELECT jobs.queue, jobs.options FROM gristmill.jobs WHERE jobs.id = wanted.id FOR NO KEY UPDATE SKIP LOCKED
+) AS locked ON true

@@ -1,11 +1,18 @@
 //! How a call runs: in a task of its own, within its deadline, begun anew after a collision.
 //!
+//! ```text
+//! call ─ connection ─ statements ─┬─ commit ─ reply
+//!          ▲                      ├─ a lock is held for longer than a turn: wait without a connection ─┐
+//!          └──────────────────────┼────────────────────────────────────────────────────────────────────┘
+//!                                 └─ deadline: cancel the statement ─ error
+//! ```
+//!
 //! A task of its own means that dropping the caller's future does not cut a transaction in two: the call is done, and
 //! nobody hears of it. It also means that the caller needs no tokio runtime around it.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gristmill_core::{BackendError, BackendErrorKind, Call, Reply};
 use tokio::runtime::Handle;
@@ -19,6 +26,10 @@ pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 const LONGEST_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 /// How often a transaction is begun anew that was in another's way.
 const TRIES: u32 = 8;
+/// The first wait of a call that met a lock, without a connection; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest such wait, and so the most by which a call is late after the lock is gone.
+const LAST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a call that got no answer may have changed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,10 +72,7 @@ impl Postgres {
             return Box::pin(async { Err(timed_out()) });
         }
         let inner = Arc::clone(&self.inner);
-        let task = runtime.spawn(async move {
-            let answer = tokio::time::timeout(deadline, repeated(inner, call, work)).await;
-            answer.unwrap_or_else(|_| Err(Fail::Late))
-        });
+        let task = runtime.spawn(async move { within(deadline, repeated(inner, call, work)).await });
         Box::pin(async move {
             let fail = match task.await {
                 Ok(answer) => match answer {
@@ -80,11 +88,30 @@ impl Postgres {
                 // The store may be another one, in which no worker of this process is known.
                 self.inner.forget();
             }
+            if fail.is_read_only() {
+                self.inner.servers.refused();
+            }
             let is_open = effect == Effect::Write && fail.leaves_open();
             let error = BackendError::from(fail);
             Err(if is_open { error.maybe_stored() } else { error })
         })
     }
+}
+
+tokio::task_local! {
+    /// When the call of this task ends.
+    static END: Instant;
+}
+
+/// Runs a call's work until its deadline.
+pub(crate) async fn within<T>(deadline: Duration, work: impl Future<Output = Answer<T>>) -> Answer<T> {
+    let work = END.scope(Instant::now() + deadline, work);
+    tokio::time::timeout(deadline, work).await.unwrap_or(Err(Fail::Late))
+}
+
+/// How long the call of this task may still take.
+pub(crate) fn time_left() -> Duration {
+    END.try_with(|end| end.saturating_duration_since(Instant::now())).unwrap_or(DEFAULT_DEADLINE)
 }
 
 async fn repeated<T, F, Work>(inner: Arc<Inner>, call: Call, work: F) -> Answer<T>
@@ -101,8 +128,23 @@ where
                 inner.forget();
                 tries += 1;
             }
-            // Others had a turn with the connection. The deadline ends it.
-            Err(fail) if fail.is_end_of_turn() => {}
+            Err(fail) if fail.is_end_of_turn() => break,
+            answer => return answer,
+        }
+    }
+    // From here on it shares a part of the connections with all others that wait for locks. The deadline ends it.
+    let mut pause = FIRST_PAUSE;
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = LAST_PAUSE.min(pause * 2);
+        // The semaphore is never closed.
+        let _turn = inner.waiting.acquire().await;
+        match work(Arc::clone(&inner), call).await {
+            Err(Fail::Exchanged) if tries < TRIES => {
+                inner.forget();
+                tries += 1;
+            }
+            Err(fail) if fail.is_end_of_turn() || fail.is_collision() => {}
             answer => return answer,
         }
     }

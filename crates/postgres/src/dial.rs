@@ -14,6 +14,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
 
 use crate::error::{Answer, unavailable};
 use crate::notice;
+use crate::servers::{Reached, Servers, WHICH};
 use crate::statement::{Statements, sql};
 use crate::tls;
 
@@ -36,20 +37,22 @@ pub(crate) struct Ear {
     messages: Messages,
     statements: Arc<Statements>,
     channel: String,
+    /// The server it hears.
+    pub(crate) reached: Reached,
 }
 
 impl Dial {
     /// Connects and listens.
-    pub(crate) async fn listen(&self, statements: &Arc<Statements>) -> Answer<Ear> {
+    pub(crate) async fn listen(&self, statements: &Arc<Statements>, servers: &Servers) -> Answer<Ear> {
         let connecting = timeout(2 * PATIENCE, self.connect());
         let (client, messages) =
             connecting.await.map_err(|_| unavailable("the server does not answer"))??;
         let channel = notice::channel(statements.schema());
-        let mut ear = Ear { client, messages, statements: Arc::clone(statements), channel };
-        let listen = format!("LISTEN {}", ear.channel);
-        let Ear { client, messages, .. } = &mut ear;
-        answered(client.batch_execute(&listen), messages, |_| {}).await?;
-        Ok(ear)
+        let mut messages = messages;
+        let listen = format!("LISTEN {channel}; {WHICH}");
+        let which = answered(client.simple_query(&listen), &mut messages, |_| {}).await?;
+        let (statements, reached) = (Arc::clone(statements), servers.reached(&which));
+        Ok(Ear { client, messages, statements, channel, reached })
     }
 
     /// Sends notices to a schema's channel on a connection made for that.
@@ -101,7 +104,7 @@ impl Ear {
 
     /// Notifies the channel it listens to. What is heard meanwhile goes to `hear`.
     pub(crate) async fn notify(&mut self, text: &str, hear: impl FnMut(&str)) -> Answer<()> {
-        let Self { client, messages, statements, channel } = self;
+        let Self { client, messages, statements, channel, .. } = self;
         let texts = [text];
         let statement = statements.of(sql!("notify"));
         let params = [(&*channel as _, Type::TEXT), (&&texts[..] as _, Type::TEXT_ARRAY)];

@@ -166,9 +166,8 @@ fn position(job: &NewJob, due: Timestamp) -> Position {
 
 async fn with_keys(inner: &Inner, call: Call, items: &[Item<'_>]) -> Answer<EnqueueReply> {
     let mut session = inner.work().await?;
-    session.begin_in_turns().await?;
-    let stored = at_once(&mut session, call, items).await;
-    let stored = session.make_room(stored).await?;
+    session.begin().await?;
+    let stored = at_once(&mut session, call, items).await?;
     session.commit().await?;
     drop(session);
     learn_clock(inner, call, stored.now);

@@ -52,6 +52,11 @@ impl Fail {
         self.code() == Some(&SqlState::UNIQUE_VIOLATION)
     }
 
+    /// Whether a value was NULL where none may be.
+    pub(crate) fn is_null_violation(&self) -> bool {
+        self.code() == Some(&SqlState::NOT_NULL_VIOLATION)
+    }
+
     /// Whether the same, begun anew, may succeed: two transactions were in each other's way.
     pub(crate) fn is_collision(&self) -> bool {
         matches!(
@@ -63,6 +68,11 @@ impl Fail {
     /// Whether another transaction has had a lock for longer than this one waits at a time.
     pub(crate) fn is_end_of_turn(&self) -> bool {
         self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
+    /// Whether the server takes no writes: after a failover it may be one that is no longer the primary.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
     }
 
     /// Whether what was asked may have been done all the same: the server did not say otherwise.

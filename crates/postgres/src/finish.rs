@@ -1,8 +1,10 @@
 //! Ends runs, each only if its token holds.
 //!
 //! Runs that completed and leave nothing else to do end by one statement, which takes a claim's runs all or none. What it
-//! did not take, and all other ends, go through a transaction that looks at each of them.
+//! did not take, and all other ends, go through a transaction that looks at each of them. What meets a lock of somebody's
+//! open transaction goes [`apart`]: it is busy, and the others end.
 
+mod apart;
 mod quick;
 mod thorough;
 
@@ -12,12 +14,14 @@ use gristmill_core::{
     BackendError, Call, FetchReply, FetchRequest, FinishItem, FinishReply, FinishRequest, Finished, JobState,
     NewJob,
 };
+use uuid::Uuid;
 
 use crate::enqueue;
 use crate::error::{Answer, Fail, undecodable};
 use crate::fetch::fetch;
 use crate::handle::Inner;
-use crate::member::Member;
+use crate::locked;
+use crate::member::{self, Member};
 use crate::session::Session;
 use crate::told::Told;
 
@@ -76,32 +80,89 @@ pub(crate) async fn finish_items(inner: &Inner, call: Call, items: &[FinishItem]
     let effects: Vec<&NewJob> = items.iter().flat_map(|item| &item.effects).collect();
     enqueue::queues(inner, &effects).await?;
     let mut session = inner.work().await?;
-    let simple = simple_items(items);
-    if !simple.is_empty() {
-        let accepted = quick::finish(inner, &mut session, call, items, &simple).await?;
-        let wants_ends = inner.wants_ends();
-        for place in accepted {
-            answers[place] = Some(Finished::Accepted { state: JobState::Completed });
-            if wants_ends {
-                told.ended(items[place].lease.job);
-            }
+    let mut slow = inner.locked.lately(items.iter().map(apart::rows));
+    let mut simple = simple_items(items);
+    simple.retain(|place| !slow.contains(place));
+    for place in quick_items(inner, &mut session, call, items, &simple, &mut slow).await? {
+        answers[place] = Some(Finished::Accepted { state: JobState::Completed });
+        if inner.wants_ends() {
+            told.ended(items[place].lease.job);
         }
     }
-    let left: Vec<usize> = (0..items.len()).filter(|place| answers[*place].is_none()).collect();
-    if !left.is_empty() {
-        let looked_at = look_at(inner, &mut session, call, items, &left, &mut told).await;
-        if looked_at.is_err() {
-            // The others of the call are stored all the same.
-            inner.tell(std::mem::take(&mut told));
-        }
-        let has_stored = left.len() < items.len();
-        let looked_at = looked_at.map_err(|fail| if has_stored { stored_before(fail) } else { fail })?;
-        for (place, answer) in left.into_iter().zip(looked_at) {
-            answers[place] = Some(answer);
-        }
-    }
+    let has_stored = answers.iter().any(Option::is_some);
+    let left = |is_slow: bool| -> Vec<usize> {
+        let is_left = |place: &usize| answers[*place].is_none() && slow.contains(place) == is_slow;
+        (0..items.len()).filter(is_left).collect()
+    };
+    let (plain, slow) = (left(false), left(true));
+    let ended = others(inner, &mut session, call, items, [&plain, &slow], &mut told).await;
+    // Whatever became of them, those that are stored are.
     inner.tell(told);
+    let ended = ended.map_err(|fail| if has_stored { stored_before(fail) } else { fail })?;
+    for (place, answer) in plain.into_iter().chain(slow).zip(ended) {
+        answers[place] = Some(answer);
+    }
     Ok(answers.into_iter().flatten().collect())
+}
+
+/// Ends what ends the quick way, and gives the places. Those that are found locked become slow.
+async fn quick_items(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    items: &[FinishItem],
+    simple: &[usize],
+    slow: &mut HashSet<usize>,
+) -> Answer<Vec<usize>> {
+    let mut simple = simple.to_vec();
+    while !simple.is_empty() {
+        match quick::finish(inner, session, call, items, &simple).await {
+            Err(fail) if fail.is_end_of_turn() => {}
+            answer => return answer,
+        }
+        let nonces: Vec<Uuid> = simple.iter().map(|place| member::nonce(&items[*place].lease)).collect();
+        let held = locked::held(session, &nonces, &[]).await?;
+        if held.is_empty() {
+            break;
+        }
+        let (aside, free): (Vec<usize>, Vec<usize>) =
+            simple.into_iter().partition(|place| held.contains(&member::nonce(&items[*place].lease)));
+        slow.extend(aside);
+        inner.locked.note(held);
+        simple = free;
+    }
+    Ok(Vec::new())
+}
+
+/// Ends the others, first the plain ones, then the slow ones; the answers in that order.
+async fn others(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    items: &[FinishItem],
+    [plain, slow]: [&[usize]; 2],
+    told: &mut Told,
+) -> Answer<Vec<Finished>> {
+    let items = |places: &[usize]| places.iter().map(|place| &items[*place]).collect::<Vec<_>>();
+    let (plain, slow) = (items(plain), items(slow));
+    let mut answers = Vec::with_capacity(plain.len() + slow.len());
+    for part in in_turn(&plain) {
+        let ended = match end_part(inner, session, call, part).await {
+            Err(fail) if fail.is_end_of_turn() => {
+                session.roll_back().await?;
+                apart::finish(inner, session, call, part, told).await
+            }
+            Err(fail) => Err(fail),
+            Ok((answered, tells)) => {
+                told.merge(tells);
+                Ok(answered)
+            }
+        };
+        answers.extend(if answers.is_empty() { ended? } else { ended.map_err(stored_before)? });
+    }
+    let ended = apart::finish(inner, session, call, &slow, told).await;
+    answers.extend(if answers.is_empty() { ended? } else { ended.map_err(stored_before)? });
+    Ok(answers)
 }
 
 /// The items that may end the quick way. A run that comes twice ends as its first item says, so both are looked at.
@@ -113,25 +174,6 @@ fn simple_items(items: &[FinishItem]) -> Vec<usize> {
     }
     let jobs: HashSet<_> = others.into_iter().map(|place| items[place].lease.job).collect();
     simple.into_iter().filter(|place| !jobs.contains(&items[*place].lease.job)).collect()
-}
-
-async fn look_at(
-    inner: &Inner,
-    session: &mut Session,
-    call: Call,
-    items: &[FinishItem],
-    places: &[usize],
-    told: &mut Told,
-) -> Answer<Vec<Finished>> {
-    let items: Vec<&FinishItem> = places.iter().map(|place| &items[*place]).collect();
-    let mut answers = Vec::with_capacity(items.len());
-    for part in in_turn(&items) {
-        let ended = end_part(inner, session, call, part).await;
-        let (answered, tells) = if answers.is_empty() { ended? } else { ended.map_err(stored_before)? };
-        answers.extend(answered);
-        told.merge(tells);
-    }
-    Ok(answers)
 }
 
 /// Cuts items where one may enqueue a job whose unique key a later one still holds: an item's follow-up jobs are stored
@@ -148,7 +190,9 @@ fn in_turn<'s, 'i>(items: &'s [&'i FinishItem]) -> Vec<&'s [&'i FinishItem]> {
             start = place + 1;
         }
     }
-    parts.push(&items[start..]);
+    if start < items.len() {
+        parts.push(&items[start..]);
+    }
     parts
 }
 

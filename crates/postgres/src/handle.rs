@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use gristmill_core::{
-    Backend as _, BackendError, Call, Clock as _, IdSource, Listeners, MigrateMode, SystemClock, Timestamp,
+    Backend as _, BackendError, BackendErrorKind, Call, Clock as _, IdSource, Listeners, MigrateMode,
+    SystemClock, Timestamp,
 };
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::apart::Apart;
+use crate::cleanup::Cleanup;
 use crate::cursor::Cursors;
 use crate::dial::Dial;
 use crate::enqueue::Groups;
@@ -19,6 +22,7 @@ use crate::error::Answer;
 use crate::fetch::{Near, Turns};
 use crate::inflight::InFlight;
 use crate::listen::Listening;
+use crate::locked::Locked;
 use crate::migrate;
 use crate::names::Names;
 use crate::notify::Outbox;
@@ -27,6 +31,7 @@ use crate::parked::Parked;
 use crate::partition::Rotation;
 use crate::pool;
 use crate::promote::Promotions;
+use crate::servers::Servers;
 use crate::session::{Naming, Session};
 use crate::statement::{Statements, sql};
 use crate::steps::Logged;
@@ -69,6 +74,14 @@ pub(crate) struct Inner {
     pub(crate) listening: Listening,
     /// How a connection of no pool is made.
     pub(crate) dial: Dial,
+    /// What was found locked lately.
+    pub(crate) locked: Locked,
+    /// Ends what dropped calls leave on their connections.
+    cleanup: Arc<Cleanup>,
+    /// Which server new connections reach.
+    pub(crate) servers: Arc<Servers>,
+    /// Of calls that meet a lock, so many hold a connection at a time.
+    pub(crate) waiting: Semaphore,
     /// How far completed jobs were swept.
     pub(crate) swept: Swept,
     /// The partitions whose drop waits.
@@ -90,7 +103,7 @@ pub(crate) struct Inner {
     work: Pool,
     control: Pool,
     reads: Pool,
-    handlers: Pool,
+    handlers: Option<Pool>,
 }
 
 impl Postgres {
@@ -130,40 +143,45 @@ impl Postgres {
 
     pub(crate) fn open(builder: &PostgresBuilder) -> Result<Self, BackendError> {
         let apart = Apart::start()?;
-        let pools = pool::pools(builder, apart.handle())?;
-        Ok(Self {
-            inner: Arc::new_cyclic(|me| Inner {
-                me: Weak::clone(me),
-                runtime: Handle::current(),
-                apart,
-                statements: Arc::new(Statements::new(&builder.schema)),
-                naming: builder.naming,
-                names: Names::default(),
-                listeners: Listeners::default(),
-                cursors: Arc::default(),
-                promotions: Promotions::default(),
-                near: Near::default(),
-                turns: Turns::default(),
-                parked: Parked::default(),
-                renewals: InFlight::default(),
-                outbox: Outbox::default(),
-                listening: Listening::default(),
-                dial: pools.dial,
-                swept: Swept::default(),
-                rotation: Rotation::default(),
-                logged: Logged::default(),
-                groups: Groups::default(),
-                ids: IdSource::new(),
-                clock_offset_ms: AtomicI64::new(0),
-                shortest_lease_ms: AtomicU64::new(u64::MAX),
-                has_schema: AtomicBool::new(false),
-                life: Mutex::default(),
-                work: pools.work,
-                control: pools.control,
-                reads: pools.reads,
-                handlers: pools.handlers,
-            }),
-        })
+        let servers = Arc::new(Servers::default());
+        let pools = pool::pools(builder, apart.handle(), &servers)?;
+        let inner = Arc::new_cyclic(|me| Inner {
+            me: Weak::clone(me),
+            runtime: Handle::current(),
+            apart,
+            statements: Arc::new(Statements::new(&builder.schema)),
+            naming: builder.naming,
+            names: Names::default(),
+            listeners: Listeners::default(),
+            cursors: Arc::default(),
+            promotions: Promotions::default(),
+            near: Near::default(),
+            turns: Turns::default(),
+            parked: Parked::default(),
+            renewals: InFlight::default(),
+            outbox: Outbox::default(),
+            listening: Listening::default(),
+            dial: pools.dial,
+            locked: Locked::default(),
+            cleanup: Arc::new(pools.cleanup),
+            waiting: Semaphore::new((pools.shares.work / 2).max(1)),
+            servers,
+            swept: Swept::default(),
+            rotation: Rotation::default(),
+            logged: Logged::default(),
+            groups: Groups::default(),
+            ids: IdSource::new(),
+            clock_offset_ms: AtomicI64::new(0),
+            shortest_lease_ms: AtomicU64::new(u64::MAX),
+            has_schema: AtomicBool::new(false),
+            life: Mutex::default(),
+            work: pools.work,
+            control: pools.control,
+            reads: pools.reads,
+            handlers: pools.handlers,
+        });
+        inner.runtime.spawn(close_unused(Arc::downgrade(&inner)));
+        Ok(Self { inner })
     }
 }
 
@@ -185,7 +203,12 @@ impl Inner {
 
     /// A connection for a handler's own transaction.
     pub(crate) async fn handlers(&self) -> Answer<Session> {
-        Ok(self.session(&self.handlers).await?.with_settings_of_its_own())
+        let none = || {
+            let message = "no connection is left for transactions of handlers";
+            BackendError::new(BackendErrorKind::Refused, message).with_hint("raise `connections`")
+        };
+        let handlers = self.handlers.as_ref().ok_or_else(none)?;
+        Ok(self.session(handlers).await?.with_settings_of_its_own())
     }
 
     /// A connection before the schema is known to be there.
@@ -233,7 +256,8 @@ impl Inner {
             self.names.forget();
         }
         let lease = Duration::from_millis(self.shortest_lease_ms.load(Ordering::Relaxed));
-        Ok(Session::new(object, Arc::clone(&self.statements), Arc::clone(&self.cursors), self.naming, lease))
+        let (statements, cursors) = (Arc::clone(&self.statements), Arc::clone(&self.cursors));
+        Ok(Session::new(object, Arc::clone(&self.cleanup), statements, cursors, self.naming, lease))
     }
 
     /// About what the server's clock says.
@@ -245,6 +269,15 @@ impl Inner {
     pub(crate) fn learn_clock(&self, server: Timestamp) {
         let here = SystemClock.now();
         self.clock_offset_ms.store(server.as_millis() - here.as_millis(), Ordering::Relaxed);
+    }
+}
+
+/// Closes connections that are not used, until the backend is dropped.
+async fn close_unused(backend: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(pool::LOOK).await;
+        let Some(inner) = backend.upgrade() else { return };
+        pool::close_unused([&inner.work, &inner.control, &inner.reads].into_iter().chain(&inner.handlers));
     }
 }
 

@@ -19,12 +19,15 @@ use crate::dial::Ear;
 use crate::error::{Answer, unavailable};
 use crate::handle::Inner;
 use crate::notice::{self, PING as PING_WORD, WATCHES};
+use crate::servers::{Reached, Servers};
 use crate::session::Naming;
 
 /// The time between two pings.
 const PING: Duration = Duration::from_secs(10);
 /// How long a ping may be on its way.
 const ECHO: Duration = Duration::from_secs(5);
+/// A connection is not given up for another server before this.
+const SETTLED: Duration = Duration::from_secs(2);
 /// The first wait after a connection was lost; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait before the next attempt.
@@ -138,12 +141,17 @@ async fn listen(backend: Weak<Inner>, shared: Arc<Shared>) {
     loop {
         let Some(inner) = backend.upgrade() else { return };
         let (dial, statements) = (inner.dial.clone(), Arc::clone(&inner.statements));
+        let servers = Arc::clone(&inner.servers);
         drop(inner);
-        let ended = match dial.listen(&statements).await {
+        let ended = match dial.listen(&statements, &servers).await {
             Ok(ear) => {
                 let since = Instant::now();
                 shared.hears.store(true, Ordering::Relaxed);
-                let ended = hear_all(ear, &backend, &shared).await;
+                let left = left(&servers, ear.reached.clone(), since);
+                let ended = tokio::select! {
+                    ended = hear_all(ear, &backend, &shared) => ended,
+                    () = left => Err(unavailable("the server is not the one that takes writes").into()),
+                };
                 shared.hears.store(false, Ordering::Relaxed);
                 // Workers look more often from now on, and not only once their long wait is over.
                 if let Some(inner) = backend.upgrade() {
@@ -174,6 +182,13 @@ async fn listen(backend: Weak<Inner>, shared: Arc<Shared>) {
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         pause = LAST_PAUSE.min(pause * 2);
     }
+}
+
+/// Waits until the listening is to begin anew, at another server perhaps. A server that takes no writes for a while is not left
+/// again and again.
+async fn left(servers: &Servers, reached: Reached, since: Instant) {
+    servers.left(&reached).await;
+    tokio::time::sleep_until(since + SETTLED).await;
 }
 
 /// Hears until the connection is lost; `Ok` when nobody needs it any more.

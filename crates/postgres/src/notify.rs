@@ -230,7 +230,7 @@ async fn send(mut sending: Sending) {
             // A lost notification costs latency only, and a server that is away says so elsewhere.
             Ok(Err(fail)) => gristmill_core::log!(debug, ?fail, "a notification is lost"),
             Err(_) => {
-                gristmill_core::log!(debug, "a notification is lost: the server did not answer in time")
+                gristmill_core::log!(debug, "a notification is lost: the server did not answer in time");
             }
         }
         sending.unsent = None;

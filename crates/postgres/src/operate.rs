@@ -75,9 +75,8 @@ async fn operate(
         return Ok(reply);
     }
     let mut session = inner.work().await?;
-    session.begin_in_turns().await?;
-    let acted = within(inner, &mut session, call, verb, request, patch, &ids).await;
-    let acted = session.make_room(acted).await?;
+    session.begin().await?;
+    let acted = within(inner, &mut session, call, verb, request, patch, &ids).await?;
     session.commit().await?;
     drop(session);
     inner.tell(acted.told);

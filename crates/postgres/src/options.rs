@@ -19,8 +19,8 @@ pub(crate) const DEFAULT_SCHEMA: &str = "gristmill";
 pub struct PostgresBuilder {
     pub(crate) config: Config,
     pub(crate) schema: String,
-    pub(crate) connections: usize,
-    pub(crate) handler_connections: usize,
+    pub(crate) connections: Option<usize>,
+    pub(crate) handler_connections: Option<usize>,
     pub(crate) naming: Naming,
     pub(crate) verifies: bool,
     pub(crate) connect_timeout: Duration,
@@ -46,8 +46,8 @@ impl PostgresBuilder {
         Self {
             config,
             schema: DEFAULT_SCHEMA.to_owned(),
-            connections: 5,
-            handler_connections: 10,
+            connections: None,
+            handler_connections: None,
             naming: Naming::Prepared,
             verifies: false,
             connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(5)),
@@ -70,19 +70,30 @@ impl PostgresBuilder {
         self
     }
 
-    /// How many connections fetches, finishes, enqueues and maintenance share; default 5, at least 1. Under load a worker
-    /// has three fetches and one finish under way, each of up to a thousand jobs and more; fewer connections make it
-    /// slower, no more. Heartbeats and reads have four more of their own, and one listens.
+    /// The most connections that this handle, with its clones, has open at a time, for all purposes; default 16, at least 3.
+    /// `max_connections` of the server has to hold the sum of all processes.
+    ///
+    /// | of 16 | for | with another number |
+    /// |---|---|---|
+    /// | 4 | fetches, finishes, enqueues, verbs, maintenance | a third of the rest |
+    /// | 8 | transactions of handlers that take a `Tx` | what is left, or [`handler_connections`](Self::handler_connections) |
+    /// | 2 | heartbeats, and the notifications that are sent | 1 of fewer than 8 |
+    /// | 1 | lists and counts | with fewer than 8 they share those for work |
+    /// | 1 | the notifications that are heard | none behind a transaction pooler |
+    ///
+    /// Connections are made when they are needed, and closed when they were idle for a minute: a worker whose handlers take no
+    /// `Tx` has 8 at most. More than 4 for work gain nothing, since a worker has three fetches and one finish under way; with
+    /// fewer it is slower. Examinations (`diagnose`) and requests to cancel a statement connect for a moment beside these.
     pub fn connections(mut self, connections: usize) -> Self {
-        self.connections = connections;
+        self.connections = Some(connections);
         self
     }
 
-    /// How many connections handlers may hold for transactions of their own at a time; default 10, at least 1. A handler
+    /// How many of the connections handlers may hold for transactions of their own at a time; default 8 of 16, may be 0. A handler
     /// that finds none waits for a call's deadline, then its job is put off; heartbeats and finishes do not wait. As many as
-    /// the slots of handlers with transactions are best.
+    /// the slots of handlers with transactions are best. Without [`connections`](Self::connections) the others are 8.
     pub fn handler_connections(mut self, connections: usize) -> Self {
-        self.handler_connections = connections;
+        self.handler_connections = Some(connections);
         self
     }
 
@@ -114,12 +125,6 @@ impl PostgresBuilder {
         // Whatever is made in a temporary schema is gone with its connection.
         if self.schema.starts_with("pg_") || self.schema == "information_schema" {
             wrong.push("a schema whose name begins with `pg_`, or is `information_schema`, is the server's own: name another");
-        }
-        if self.connections == 0 {
-            wrong.push("`connections` is at least 1");
-        }
-        if self.handler_connections == 0 {
-            wrong.push("`handler_connections` is at least 1");
         }
         if !wrong.is_empty() {
             return Err(BackendError::new(BackendErrorKind::Refused, wrong.join("; ")));

@@ -1,37 +1,49 @@
 //! Pools of connections, and how a connection is made.
 
-use deadpool_postgres::{ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::managed::QueueMode;
+use deadpool_postgres::{Hook, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
 use gristmill_core::{BackendError, BackendErrorKind};
 use tokio::runtime::Handle;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
 use crate::apart::manager_on;
+use crate::cleanup::Cleanup;
 use crate::dial::Dial;
 use crate::error::{Fail, of_postgres, unavailable};
 use crate::options::PostgresBuilder;
+use crate::servers::Servers;
 use crate::session::Naming;
+use crate::shares::Shares;
 use crate::tls;
 
-/// Connections for heartbeats: one that beats, one that registers or retires meanwhile.
-const CONTROL: usize = 2;
-/// Connections for the inspection.
-const READS: usize = 2;
+/// How long a connection stays open that is not used.
+const LONGEST_UNUSED: Duration = Duration::from_secs(60);
+/// How often that is looked at.
+pub(crate) const LOOK: Duration = Duration::from_secs(5);
 
 /// The pools of a backend.
 pub(crate) struct Pools {
+    pub(crate) shares: Shares,
     pub(crate) work: Pool,
     pub(crate) control: Pool,
+    /// The one for work, where reads have none.
     pub(crate) reads: Pool,
-    pub(crate) handlers: Pool,
+    /// Where handlers have connections.
+    pub(crate) handlers: Option<Pool>,
     /// For what needs a connection of its own.
     pub(crate) dial: Dial,
+    pub(crate) cleanup: Cleanup,
 }
 
-/// What every connection of ours is told when it starts. A transaction that was left open gives up its locks, sooner where a
-/// lease is shorter (`session/settings.rs`); a generic plan spares the planning of statements whose shape never changes; compiling them costs more than they do.
-const SETTINGS: &str =
-    "-c idle_in_transaction_session_timeout=30000 -c jit=off -c plan_cache_mode=force_generic_plan";
+/// What every connection of ours is told when it starts. A statement waits for a lock no longer than a turn, and a transaction
+/// that was left open gives up its locks, sooner where a lease is shorter (`session/settings.rs`); a generic plan spares the
+/// planning of statements whose shape never changes; compiling them costs more than they do.
+const SETTINGS: &str = "-c lock_timeout=200 -c idle_in_transaction_session_timeout=30000 -c jit=off \
+    -c plan_cache_mode=force_generic_plan";
 /// Statements find each row by an index, whatever the statistics say: they were taken while the table was empty, or full.
 /// Without these settings a plan once turned into a scan of all jobs. A bitmap is made of all that an index finds, even where
 /// a few are wanted.
@@ -39,7 +51,11 @@ const BY_INDEX: &str =
     "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
 /// `apart` is where the connections for heartbeats live.
-pub(crate) fn pools(builder: &PostgresBuilder, apart: &Handle) -> Result<Pools, BackendError> {
+pub(crate) fn pools(
+    builder: &PostgresBuilder,
+    apart: &Handle,
+    servers: &Arc<Servers>,
+) -> Result<Pools, BackendError> {
     let mut config = builder.config.clone();
     config.connect_timeout(builder.connect_timeout);
     config.keepalives(true);
@@ -51,12 +67,27 @@ pub(crate) fn pools(builder: &PostgresBuilder, apart: &Handle) -> Result<Pools, 
     }
     let ours = with_settings(&config, builder.naming, &[SETTINGS, BY_INDEX]);
     let plain = with_settings(&config, builder.naming, &[]);
-    Ok(Pools {
-        work: pool(ours.clone(), builder, builder.connections, RecyclingMethod::Fast, None)?,
-        control: pool(ours.clone(), builder, CONTROL, RecyclingMethod::Fast, Some(apart))?,
-        reads: pool(ours, builder, READS, RecyclingMethod::Fast, None)?,
+    let listens = builder.naming == Naming::Prepared;
+    let shares = Shares::of(builder.connections, builder.handler_connections, listens)?;
+    let pool = |config, size, recycling, home| pool(config, builder, size, recycling, home, servers);
+    let work = pool(ours.clone(), shares.work, RecyclingMethod::Fast, None)?;
+    let control = pool(ours.clone(), shares.control, RecyclingMethod::Fast, Some(apart))?;
+    let reads = match shares.reads {
+        0 => work.clone(),
+        reads => pool(ours, reads, RecyclingMethod::Fast, None)?,
+    };
+    let handlers = match shares.handlers {
+        0 => None,
         // What a handler has set, locked or made for its session is not the next one's.
-        handlers: pool(plain, builder, builder.handler_connections, RecyclingMethod::Clean, None)?,
+        handlers => Some(pool(plain, handlers, RecyclingMethod::Clean, None)?),
+    };
+    Ok(Pools {
+        shares,
+        work,
+        control,
+        reads,
+        handlers,
+        cleanup: Cleanup::new(&config, builder.naming, builder.verifies)?,
         dial: Dial { config, verifies: builder.verifies },
     })
 }
@@ -77,6 +108,7 @@ fn pool(
     size: usize,
     recycling_method: RecyclingMethod,
     home: Option<&Handle>,
+    servers: &Arc<Servers>,
 ) -> Result<Pool, BackendError> {
     let recycling = ManagerConfig { recycling_method };
     let here = Handle::current();
@@ -87,12 +119,31 @@ fn pool(
     };
     // All of it, what the server has to say to a new connection included: the driver's own bound ends before that.
     let patience = Some(builder.connect_timeout);
-    let pool = Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1);
+    let mut pool = Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1);
+    // The one that was used last, so that those that are not needed are not used.
+    pool = pool.queue_mode(QueueMode::Lifo);
+    if builder.naming == Naming::Prepared {
+        let servers = Arc::clone(servers);
+        pool = pool.post_create(Hook::async_fn(move |client, _| {
+            let servers = Arc::clone(&servers);
+            Box::pin(async move {
+                servers.look(client).await;
+                Ok(())
+            })
+        }));
+    }
     let pool = pool.create_timeout(patience).recycle_timeout(patience).build();
     pool.map_err(|error| {
         BackendError::new(BackendErrorKind::Internal, "the pool of connections cannot be made")
             .with_source(error)
     })
+}
+
+/// Closes connections that are not used; to be called now and then.
+pub(crate) fn close_unused<'p>(pools: impl IntoIterator<Item = &'p Pool>) {
+    for pool in pools {
+        pool.retain(|_, metrics| metrics.last_used() < LONGEST_UNUSED);
+    }
 }
 
 /// Says why there is no connection. Nothing was sent, so nothing was changed.

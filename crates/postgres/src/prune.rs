@@ -8,7 +8,8 @@
 //! | other completed ones | [`sweep`], by id | row by row |
 //!
 //! Whatever finds a job, it is deleted only after a look in a statement that begins once its row in `jobs` is locked: it may
-//! have been retried or deleted meanwhile.
+//! have been retried or deleted meanwhile. One that another transaction has locked is left to a later round, and so is one
+//! whose claim is locked; they keep no other job.
 
 use std::collections::HashMap;
 
@@ -17,17 +18,18 @@ use uuid::Uuid;
 
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::locked::Parts;
 use crate::place;
 use crate::row::{self, Options};
 use crate::session::Session;
-use crate::statement::sql;
+use crate::statement::{Sql, sql};
 use crate::steps::{DROP, Steps};
 use crate::{partition, sweep};
 
 /// Jobs that one transaction deletes at most.
 pub(crate) const BATCH: usize = 500;
-/// Noted deletions that a call looks at for each job it may delete: those of jobs that were retried or deleted since cost a
-/// look, too.
+/// Due deletions that a call looks at for each job it may delete: those of jobs that were retried or deleted since, or that
+/// other transactions have locked, cost a look, too.
 const LOOKS_A_JOB: usize = 4;
 /// The changes of the numbers are folded when there are more of them, and so many at a time.
 const TALLIES: i64 = 1_000;
@@ -84,58 +86,100 @@ async fn next_prune(session: &mut Session, from: Uuid) -> Answer<Option<Timestam
     Ok(noted.into_iter().chain(unseen).min())
 }
 
+/// Jobs whose deletion is due, in the order of that: when, and which.
+type Due = (i64, Uuid);
+
+const FIRST: Due = (i64::MIN, Uuid::nil());
+
+/// The next due jobs behind one.
+async fn due(session: &mut Session, sql: Sql, now: Timestamp, behind: Due, most: usize) -> Answer<Vec<Due>> {
+    let rows = session.query(sql, &[&now.as_millis(), &behind.0, &behind.1, &row::size(most)]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
 /// Deletes cancelled and discarded jobs.
 async fn ended(session: &mut Session, now: Timestamp, limit: usize) -> Answer<usize> {
-    let mut done = 0;
-    while done < limit {
+    let (mut done, mut looks, mut behind) = (0, limit.saturating_mul(LOOKS_A_JOB), FIRST);
+    while done < limit && looks > 0 {
         let batch = BATCH.min(limit - done);
-        let rows = session.query(sql!("past_ended"), &[&now.as_millis(), &row::size(batch)]).await?;
-        let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
-        if ids.is_empty() {
-            break;
+        let entries = due(session, sql!("past_ended"), now, behind, batch).await?;
+        let Some(last) = entries.last() else { break };
+        behind = *last;
+        looks = looks.saturating_sub(entries.len());
+        let ids: Vec<Uuid> = entries.iter().map(|(_, id)| *id).collect();
+        let mut parts = Parts::whole(ids.len());
+        while let Some(part) = parts.next() {
+            match erase_ended(session, now, &ids[part.clone()]).await {
+                Ok(erased) => done += erased,
+                Err(fail) if fail.is_end_of_turn() => {
+                    session.roll_back().await?;
+                    // Whatever is set aside is for the next round.
+                    parts.is_set_aside(&part);
+                }
+                Err(fail) => return Err(fail),
+            }
         }
-        session.begin().await?;
-        let locked: Vec<Uuid> = lock(session, &ids).await?.into_keys().collect();
-        let rows = session.query(sql!("still_past_ended"), &[&locked, &now.as_millis()]).await?;
-        let past = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
-        place::erase(session, &past).await?;
-        session.commit().await?;
-        done += past.len();
-        // A batch of jobs that were all in other hands: they are for the next round.
-        if ids.len() < batch || past.is_empty() {
+        if entries.len() < batch {
             break;
         }
     }
     Ok(done)
 }
 
+/// Deletes those of the jobs that are still past their retention, and that nobody has locked; how many.
+async fn erase_ended(session: &mut Session, now: Timestamp, ids: &[Uuid]) -> Answer<usize> {
+    session.begin_hasty().await?;
+    let (locked, _) = lock(session, ids).await?;
+    let locked: Vec<Uuid> = locked.into_keys().collect();
+    let rows = session.query(sql!("still_past_ended"), &[&locked, &now.as_millis()]).await?;
+    let past = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+    place::erase(session, &past).await?;
+    session.commit().await?;
+    Ok(past.len())
+}
+
 /// Deletes completed jobs whose deletion was noted.
 async fn noted(session: &mut Session, now: Timestamp, limit: usize) -> Answer<usize> {
-    let (mut done, mut looks) = (0, limit.saturating_mul(LOOKS_A_JOB));
+    let (mut done, mut looks, mut behind) = (0, limit.saturating_mul(LOOKS_A_JOB), FIRST);
     while done < limit && looks > 0 {
         let batch = BATCH.min(limit - done);
-        let rows = session.query(sql!("past_expiries"), &[&now.as_millis(), &row::size(batch)]).await?;
-        let ids = rows.iter().map(|row| row.try_get(1)).collect::<Result<Vec<Uuid>, _>>()?;
-        let delete_ats = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
-        if ids.is_empty() {
-            break;
+        let entries = due(session, sql!("past_expiries"), now, behind, batch).await?;
+        let Some(last) = entries.last() else { break };
+        behind = *last;
+        looks = looks.saturating_sub(entries.len());
+        let mut parts = Parts::whole(entries.len());
+        while let Some(part) = parts.next() {
+            match settle_noted(session, now, &entries[part.clone()]).await {
+                Ok(erased) => done += erased,
+                Err(fail) if fail.is_end_of_turn() => {
+                    session.roll_back().await?;
+                    parts.is_set_aside(&part);
+                }
+                Err(fail) => return Err(fail),
+            }
         }
-        session.begin().await?;
-        let completed = erase_completed(session, now, &ids).await?;
-        session.execute(sql!("delete_expiries"), &[&delete_ats, &ids]).await?;
-        if !completed.kept.is_empty() {
-            let (kept, delete_ats): (Vec<Uuid>, Vec<i64>) =
-                completed.kept.iter().map(|(id, due)| (*id, due.as_millis())).unzip();
-            session.execute(sql!("insert_expiries"), &[&delete_ats, &kept]).await?;
-        }
-        session.commit().await?;
-        done += completed.erased;
-        looks = looks.saturating_sub(ids.len());
-        if ids.len() < batch {
+        if entries.len() < batch {
             break;
         }
     }
     Ok(done)
+}
+
+/// Deletes those of the jobs that are past their retention, and notes the others again; how many went.
+async fn settle_noted(session: &mut Session, now: Timestamp, entries: &[Due]) -> Answer<usize> {
+    let ids: Vec<Uuid> = entries.iter().map(|(_, id)| *id).collect();
+    session.begin_hasty().await?;
+    let completed = erase_completed(session, now, &ids).await?;
+    let settled = entries.iter().filter(|(_, id)| !completed.held.contains(id));
+    let (delete_ats, ids): (Vec<i64>, Vec<Uuid>) = settled.copied().unzip();
+    session.execute(sql!("delete_expiries"), &[&delete_ats, &ids]).await?;
+    if !completed.kept.is_empty() {
+        let (kept, delete_ats): (Vec<Uuid>, Vec<i64>) =
+            completed.kept.iter().map(|(id, due)| (*id, due.as_millis())).unzip();
+        session.execute(sql!("insert_expiries"), &[&delete_ats, &kept]).await?;
+    }
+    session.commit().await?;
+    Ok(completed.erased)
 }
 
 /// What became of completed jobs.
@@ -145,6 +189,8 @@ pub(crate) struct Completed {
     pub(crate) erased: usize,
     /// Those that are not, and when they will be.
     pub(crate) kept: Vec<(Uuid, Timestamp)>,
+    /// Those that other transactions have locked.
+    pub(crate) held: Vec<Uuid>,
 }
 
 /// Deletes those of the jobs that are completed and past their retention; a part of a transaction.
@@ -153,10 +199,10 @@ pub(crate) async fn erase_completed(
     now: Timestamp,
     ids: &[Uuid],
 ) -> Answer<Completed> {
-    let locked = lock(session, ids).await?;
+    let (locked, held) = lock(session, ids).await?;
     let ids: Vec<Uuid> = locked.keys().copied().collect();
     let (mut past, mut queues) = (Vec::new(), Vec::new());
-    let mut completed = Completed::default();
+    let mut completed = Completed { held, ..Completed::default() };
     for row in session.query(sql!("completed_at"), &[&ids]).await? {
         let id: Uuid = row.try_get(0)?;
         let Some(job) = locked.get(&id) else { continue };
@@ -181,13 +227,19 @@ struct Locked {
     retention: Retention,
 }
 
-/// Locks the rows of those jobs that are there.
-async fn lock(session: &mut Session, ids: &[Uuid]) -> Answer<HashMap<Uuid, Locked>> {
+/// Locks the rows of those jobs that are there: those that are locked now, and those that other transactions have locked.
+async fn lock(session: &mut Session, ids: &[Uuid]) -> Answer<(HashMap<Uuid, Locked>, Vec<Uuid>)> {
     let rows = session.query(sql!("lock_jobs_to_prune"), &[&ids]).await?;
-    rows.iter()
-        .map(|row| {
-            let retention = Options::parse(row.try_get(2)?).retention.unwrap_or_default();
-            Ok((row.try_get(0)?, Locked { queue: row.try_get(1)?, retention }))
-        })
-        .collect()
+    let (mut locked, mut held) = (HashMap::with_capacity(rows.len()), Vec::new());
+    for row in &rows {
+        let id: Uuid = row.try_get(0)?;
+        match row.try_get(1)? {
+            Some(queue) => {
+                let retention = Options::parse(row.try_get(2)?).retention.unwrap_or_default();
+                locked.insert(id, Locked { queue, retention });
+            }
+            None => held.push(id),
+        }
+    }
+    Ok((locked, held))
 }

@@ -1,4 +1,7 @@
 //! A connection in use: statements, and transactions that never outlive it half done.
+//!
+//! No statement waits on the server for longer than a turn for a lock, see `settings.rs`, and none outlives its call: a
+//! session that is dropped while it waits for an answer has its statement cancelled, see `cleanup.rs`.
 
 mod settings;
 
@@ -15,6 +18,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
 
+use crate::cleanup::Cleanup;
 use crate::cursor::{Cursors, Position};
 use crate::error::{Answer, Fail};
 use crate::lent::Borrower;
@@ -41,16 +45,16 @@ pub(crate) enum Naming {
     reason = "nearly every session is of the large one, which a box would only add to"
 )]
 enum Link {
-    /// A connection of a pool.
-    Pooled(Object),
+    /// A connection of a pool, and what is done when it is dropped in use.
+    Pooled(Object, Arc<Cleanup>),
     /// A transaction of the caller's.
     Lent(Borrower),
     /// It was given back.
     Closed,
 }
 
-/// A connection taken from a pool. Dropped in the middle of a statement or a transaction it is closed instead of given
-/// back, and the server rolls back.
+/// A connection taken from a pool. Dropped in the middle of a transaction it is rolled back, and in the middle of a statement
+/// that is cancelled.
 pub(crate) struct Session {
     link: Link,
     statements: Arc<Statements>,
@@ -59,20 +63,45 @@ pub(crate) struct Session {
     available: HashMap<(i32, i16), Position>,
     naming: Naming,
     settings: Settings,
-    /// A statement was sent whose answer has not come, or a transaction is open.
+    /// The connection may not be given back as it is: a transaction is open, or an answer was lost.
     is_open: bool,
+    /// A statement was sent whose answer has not come.
+    awaits: bool,
+    /// The server is not one to stay with: it takes no writes.
+    is_stale: bool,
 }
 
 impl Session {
     pub(crate) fn new(
         object: Object,
+        cleanup: Arc<Cleanup>,
         statements: Arc<Statements>,
         cursors: Arc<Cursors>,
         naming: Naming,
         lease: Duration,
     ) -> Self {
-        let (link, settings) = (Link::Pooled(object), Settings::ours(naming == Naming::Unnamed, lease));
-        Self { link, statements, cursors, available: HashMap::new(), naming, settings, is_open: false }
+        let settings = Settings::ours(naming == Naming::Unnamed, lease);
+        Self::over(Link::Pooled(object, cleanup), statements, cursors, naming, settings)
+    }
+
+    fn over(
+        link: Link,
+        statements: Arc<Statements>,
+        cursors: Arc<Cursors>,
+        naming: Naming,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            link,
+            statements,
+            cursors,
+            available: HashMap::new(),
+            naming,
+            settings,
+            is_open: false,
+            awaits: false,
+            is_stale: false,
+        }
     }
 
     /// Leaves the settings of its transactions to whoever has them, until [ours](Self::comes_to_ours) are needed.
@@ -83,17 +112,17 @@ impl Session {
 
     /// A session whose statements go to the lender of a connection.
     pub(crate) fn lent(borrower: Borrower, statements: Arc<Statements>, cursors: Arc<Cursors>) -> Self {
-        let (link, naming) = (Link::Lent(borrower), Naming::Unnamed);
         let settings = Settings::ours(true, LONGEST_IDLE).theirs();
-        Self { link, statements, cursors, available: HashMap::new(), naming, settings, is_open: false }
+        Self::over(Link::Lent(borrower), statements, cursors, Naming::Unnamed, settings)
     }
 
     /// The rows of a statement that is a transaction of its own, or a part of the one that was begun.
     pub(crate) async fn query(&mut self, sql: Sql, params: &Params<'_>) -> Answer<Vec<Row>> {
         let was_open = std::mem::replace(&mut self.is_open, true);
+        self.awaits = true;
         let mut rows = Vec::new();
         let answer = self.send(was_open, (sql, params), keep(&mut rows)).await.map(|()| rows);
-        // After an error a transaction is as good as rolled back, and the connection is not worth keeping.
+        self.answered(&answer);
         self.is_open = was_open || answer.as_ref().is_err_and(|fail| !fail.is_of_server());
         answer
     }
@@ -123,9 +152,11 @@ impl Session {
         second: (Sql, &Params<'_>),
     ) -> Answer<Vec<Row>> {
         let was_open = std::mem::replace(&mut self.is_open, true);
+        self.awaits = true;
         let mut rows = Vec::new();
         let first = self.send(was_open, first, each);
         let answer = try_join(first, self.send(was_open, second, keep(&mut rows))).await;
+        self.answered(&answer);
         self.is_open = was_open || answer.is_err();
         answer.map(|_| rows)
     }
@@ -134,38 +165,30 @@ impl Session {
     /// server when it hears nothing for as long as a lease: a network that died must not keep a claim.
     pub(crate) async fn begin(&mut self) -> Answer<()> {
         self.is_open = true;
-        self.control(&self.settings.begin()).await
+        self.awaited(&self.settings.begin()).await
     }
 
-    /// Begins a transaction that may come to rows which a user's transaction has locked. It waits for them only so long, and
-    /// ends with an error after which it [makes room](Self::make_room), for calls that wait for nobody.
-    pub(crate) async fn begin_in_turns(&mut self) -> Answer<()> {
+    /// Begins a transaction as [`begin`](Self::begin) does, that hardly waits for a lock.
+    pub(crate) async fn begin_hasty(&mut self) -> Answer<()> {
         self.is_open = true;
-        self.control(&self.settings.begin_in_turns()).await
-    }
-
-    /// Gives the connection back in order when a turn was over. The call is begun anew then.
-    pub(crate) async fn make_room<T>(&mut self, answer: Answer<T>) -> Answer<T> {
-        if answer.as_ref().is_err_and(Fail::is_end_of_turn) {
-            self.roll_back().await?;
-        }
-        answer
+        self.awaited(&self.settings.begin_hasty()).await
     }
 
     /// Begins a transaction that only reads, all of it as of its first statement.
     pub(crate) async fn begin_snapshot(&mut self) -> Answer<()> {
         self.is_open = true;
-        self.control(&self.settings.begin_snapshot()).await
+        self.awaited(&self.settings.begin_snapshot()).await
     }
 
-    /// From here on a transaction with settings of its own has our statements, until it commits.
+    /// From here on a transaction with settings of its own has our statements, until it commits. Those wait for locks until
+    /// the call's deadline, since the transaction cannot be begun anew.
     pub(crate) async fn comes_to_ours(&mut self) -> Answer<()> {
         self.batch(&self.settings.of_ours_in_theirs()).await
     }
 
     /// Commits. An error without an answer of the server leaves open whether it did.
     pub(crate) async fn commit(&mut self) -> Answer<()> {
-        let answer = self.control("COMMIT").await;
+        let answer = self.awaited("COMMIT").await;
         self.lower_cursors();
         answer?;
         self.is_open = false;
@@ -187,7 +210,7 @@ impl Session {
     /// Rolls back, so that the connection can be used again.
     pub(crate) async fn roll_back(&mut self) -> Answer<()> {
         self.available.clear();
-        self.control("ROLLBACK").await?;
+        self.awaited("ROLLBACK").await?;
         self.is_open = false;
         Ok(())
     }
@@ -195,9 +218,21 @@ impl Session {
     /// Runs statements without parameters, several in one text.
     pub(crate) async fn batch(&mut self, text: &str) -> Answer<()> {
         let was_open = std::mem::replace(&mut self.is_open, true);
-        let answer = self.control(text).await;
+        let answer = self.awaited(text).await;
         self.is_open = was_open || answer.is_err();
         answer
+    }
+
+    async fn awaited(&mut self, text: &str) -> Answer<()> {
+        self.awaits = true;
+        let answer = self.control(text).await;
+        self.answered(&answer);
+        answer
+    }
+
+    fn answered<T>(&mut self, answer: &Answer<T>) {
+        self.awaits = false;
+        self.is_stale |= answer.as_ref().is_err_and(Fail::is_read_only);
     }
 
     async fn control(&self, text: &str) -> Answer<()> {
@@ -207,7 +242,7 @@ impl Session {
     /// The driver's client, for what is not a statement of `sql/`.
     pub(crate) fn client(&self) -> Answer<&deadpool_postgres::ClientWrapper> {
         match &self.link {
-            Link::Pooled(object) => Ok(object),
+            Link::Pooled(object, _) => Ok(object),
             Link::Lent(_) | Link::Closed => {
                 let message = "a transaction of the caller's is the caller's to begin and to end";
                 Err(BackendError::new(BackendErrorKind::Internal, message).into())
@@ -277,10 +312,15 @@ impl Drop for Session {
     fn drop(&mut self) {
         // A commit whose answer has not come may have been done.
         self.lower_cursors();
-        if let Link::Pooled(object) = std::mem::replace(&mut self.link, Link::Closed)
-            && self.is_open
-        {
+        let Link::Pooled(object, cleanup) = std::mem::replace(&mut self.link, Link::Closed) else { return };
+        // What a handler has sent on its own connection is not known.
+        let may_await = self.awaits || (self.is_open && self.settings.are_theirs());
+        if may_await {
+            cleanup.cancel(object);
+        } else if self.is_stale {
             drop(Object::take(object));
+        } else if self.is_open {
+            cleanup.roll_back(object);
         }
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::locked::Parts;
 use crate::partition::{self, Span};
 use crate::place::LATE;
 use crate::prune::{BATCH, erase_completed};
@@ -52,6 +53,8 @@ pub(crate) struct Sweep {
     pub(crate) next_due: Option<Timestamp>,
     /// It ended early, for it had read enough.
     pub(crate) is_cut: bool,
+    /// The first job that another transaction has locked.
+    left: Option<Uuid>,
     /// How many more runs it reads.
     looks: usize,
     now: Timestamp,
@@ -98,6 +101,7 @@ pub(crate) async fn sweep(
     }
     if remembers {
         let last = first_id(now - (kept + LATE));
+        let reached = [reached, sweep.left].into_iter().flatten().min();
         inner.swept.set(reached.map_or(last, |id| id.min(last)));
     }
     Ok(sweep)
@@ -107,7 +111,7 @@ impl Sweep {
     /// A sweep that has looked at nothing.
     pub(crate) fn nothing(now: Timestamp) -> Self {
         let end = first_id(now - Retention::default().completed);
-        Self { done: 0, end, next_due: None, is_cut: false, looks: 0, now, limit: 0 }
+        Self { done: 0, end, next_due: None, is_cut: false, left: None, looks: 0, now, limit: 0 }
     }
 
     /// Sweeps a span; the first id that was left, if it ended early.
@@ -126,9 +130,7 @@ impl Sweep {
                     return Ok(Some(*first));
                 }
                 let (batch, rest) = left.split_at(left.len().min(BATCH).min(self.limit - self.done));
-                session.begin().await?;
-                self.done += erase_completed(session, self.now, batch).await?.erased;
-                session.commit().await?;
+                self.erase(session, batch).await?;
                 left = rest;
             }
             if page.len() < PAGE {
@@ -138,6 +140,36 @@ impl Sweep {
                 (self.is_cut, self.end) = (true, last.id);
                 return Ok(Some(last.id));
             }
+        }
+    }
+
+    /// Deletes those that are past their retention. What other transactions have locked is swept again.
+    async fn erase(&mut self, session: &mut Session, ids: &[Uuid]) -> Answer<()> {
+        let mut parts = Parts::whole(ids.len());
+        while let Some(part) = parts.next() {
+            session.begin_hasty().await?;
+            match erase_completed(session, self.now, &ids[part.clone()]).await {
+                Ok(completed) => {
+                    session.commit().await?;
+                    self.done += completed.erased;
+                    self.leave(completed.held.into_iter().min());
+                }
+                Err(fail) if fail.is_end_of_turn() => {
+                    session.roll_back().await?;
+                    if parts.is_set_aside(&part) {
+                        self.leave(ids[part].iter().min().copied());
+                    }
+                }
+                Err(fail) => return Err(fail),
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, id: Option<Uuid>) {
+        if let Some(id) = id {
+            self.left = Some(self.left.map_or(id, |first| first.min(id)));
+            self.due(self.now);
         }
     }
 

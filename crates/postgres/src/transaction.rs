@@ -17,7 +17,7 @@ use gristmill_core::{
 };
 use tokio_postgres::Client;
 
-use crate::call::DEFAULT_DEADLINE;
+use crate::call::{DEFAULT_DEADLINE, within};
 use crate::enqueue;
 use crate::error::{Answer, Fail};
 use crate::finish;
@@ -95,8 +95,7 @@ impl BackendTx for PostgresTransaction {
         let runtime = self.inner.runtime.clone();
         let task = runtime.spawn(async move {
             let deadline = call.deadline.unwrap_or(DEFAULT_DEADLINE);
-            let ended = tokio::time::timeout(deadline, self.end(call, &item, &committing)).await;
-            ended.unwrap_or(Err(Fail::Late))
+            within(deadline, self.end(call, &item, &committing)).await
         });
         Box::pin(async move {
             let fail = match task.await {

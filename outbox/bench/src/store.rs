@@ -51,7 +51,7 @@ pub(crate) struct Store {
 impl Store {
     /// Makes both schemas anew.
     pub(crate) async fn make(options: &Options) -> Result<Self> {
-        let backend = Postgres::builder(&options.db)?.schema(SCHEMA).connections(1).open()?;
+        let backend = Postgres::builder(&options.db)?.schema(SCHEMA).connections(3).open()?;
         let client = Client::new(backend);
         let outbox = Outbox::postgres().schema(SCHEMA);
         let store = Self { outbox, url: options.db.clone(), client };

@@ -20,7 +20,8 @@ impl Server {
     }
 
     fn builder(&self) -> Result<PostgresBuilder> {
-        Postgres::builder(&self.0).map_err(|error| unusable(&error))
+        // Programs as handlers have no transactions of ours: eight connections at most, unless the URL says otherwise.
+        Ok(Postgres::builder(&self.0).map_err(|error| unusable(&error))?.handler_connections(0))
     }
 
     /// The URL, for another process of ours; not for people.

@@ -71,7 +71,7 @@ fn a_url_that_cannot_be_is_wrong_usage_with_a_remedy() {
         ("postgres://me:hunter2@host/db?shema=x", "did you mean the option `schema`?"),
         ("postgres://me:hunter2@host/db?schema=", "a schema's name has 1 to 63 bytes"),
         ("postgres://me:hunter2@host/db?connections=many", "`connections` is a whole number"),
-        ("postgres://me:hunter2@host/db?connections=0", "`connections` is at least 1"),
+        ("postgres://me:hunter2@host/db?connections=0", "`connections` is at least 3"),
         ("postgres://me:hunter2@host/db?pooler=session", "`pooler` is `transaction` or `none`"),
         ("postgres://me:hunter2@host/db?sslmode=maybe", "does not parse"),
         ("postgres:hunter2", "does not parse"),

@@ -8,7 +8,7 @@ use crate::handle::Inner;
 /// Says something to itself, and waits until it is heard. Others cannot read it and pass over it.
 pub(super) async fn hears_itself(inner: &Inner) -> Answer<Duration> {
     let word = format!("ear {:016x}", fastrand::u64(..));
-    let mut ear = inner.dial.listen(&inner.statements).await?;
+    let mut ear = inner.dial.listen(&inner.statements, &inner.servers).await?;
     let mut is_heard = false;
     let began = Instant::now();
     ear.notify(&word, |text| is_heard |= text == word).await?;

@@ -33,6 +33,19 @@ pub(super) async fn finish(
     Ok(finished)
 }
 
+/// As [`finish`], with hardly any patience for locks.
+pub(super) async fn finish_hastily(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    items: &[&FinishItem],
+) -> Answer<(Vec<Finished>, Told)> {
+    session.begin_hasty().await?;
+    let finished = within(inner, session, call, items).await?;
+    session.commit().await?;
+    Ok(finished)
+}
+
 /// As [`finish`], in a transaction that has begun and that is the caller's to commit. What is to be told is true after
 /// that.
 pub(super) async fn within(

@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
+use crate::call::time_left;
+
 /// What our own connections are started with, see `pool.rs`; no lease counts for longer.
 pub(crate) const LONGEST_IDLE: Duration = Duration::from_secs(30);
-/// How long a connection may wait for a user's transaction at a time.
-const TURN: Duration = Duration::from_millis(200);
+/// How long a statement waits for a lock. It may be a user's transaction that holds it, for hours: then the statement ends
+/// with an error, its connection goes to the next call, and its own call is begun anew a moment later, until its deadline.
+/// So nothing of ours waits on the server for longer, not even when this process is killed. Behind a pooler, where no statement
+/// is cancelled, it ends with its call by a timeout.
+pub(crate) const TURN: Duration = Duration::from_millis(200);
+/// How long a statement waits that looks which of many rows are locked.
+const HASTE: Duration = Duration::from_millis(20);
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// How statements are planned where nothing was set for the session: they find each row by an index, as on our own
@@ -59,19 +66,29 @@ impl Settings {
         self.after(BEGIN_SNAPSHOT)
     }
 
-    /// It waits for others only so long.
-    pub(super) fn begin_in_turns(self) -> String {
-        format!("{}; SET LOCAL lock_timeout = {}", self.begin(), TURN.as_millis())
+    /// It waits for a lock no longer than commits take.
+    pub(super) fn begin_hasty(self) -> String {
+        format!("{}; {}", self.begin(), lock_timeout(HASTE))
     }
 
-    /// What a transaction of theirs is told once our own statements come.
+    /// Whether the session has settings of its own user's.
+    pub(super) fn are_theirs(self) -> bool {
+        self.whose == Whose::Theirs
+    }
+
+    /// What a transaction of theirs is told once our own statements come. They wait for locks until shortly before the call's
+    /// end, since the transaction cannot be begun anew.
     pub(super) fn of_ours_in_theirs(self) -> String {
-        format!("{BY_INDEX}; {AS_OURS}; {}", self.idle())
+        format!("{BY_INDEX}; {AS_OURS}; {}; {}", lock_timeout(time_left() * 9 / 10), self.idle())
     }
 
     fn after(self, begin: &str) -> String {
         match self.whose {
-            Whose::Poolers => format!("{begin}; {BY_INDEX}; {}", self.idle()),
+            Whose::Poolers => {
+                let (turn, deadline) = (lock_timeout(TURN), milliseconds(time_left()));
+                let idle = self.idle();
+                format!("{begin}; {BY_INDEX}; {turn}; SET LOCAL statement_timeout = {deadline}; {idle}")
+            }
             Whose::Ours if self.idle < LONGEST_IDLE => format!("{begin}; {}", self.idle()),
             Whose::Ours | Whose::Theirs => begin.to_owned(),
         }
@@ -80,4 +97,13 @@ impl Settings {
     fn idle(self) -> String {
         format!("SET LOCAL idle_in_transaction_session_timeout = {}", self.idle.as_millis())
     }
+}
+
+fn lock_timeout(timeout: Duration) -> String {
+    format!("SET LOCAL lock_timeout = {}", milliseconds(timeout))
+}
+
+/// As the server takes it; none is 0, which would be no limit.
+fn milliseconds(time: Duration) -> u128 {
+    time.as_millis().clamp(1, i32::MAX.unsigned_abs().into())
 }

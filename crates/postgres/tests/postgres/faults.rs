@@ -1,7 +1,11 @@
 //! What goes wrong around the backend; which fault is caught by which test stands in the README of the crate.
 
+mod aside;
+mod dropped;
 mod exchanged;
+mod failover;
 mod held;
+mod late;
 mod load;
 mod locks;
 mod network;
@@ -13,6 +17,7 @@ mod roles;
 mod server;
 pub(crate) mod site;
 mod snapshot;
+mod sum;
 mod table;
 mod text;
 mod tls;

@@ -42,9 +42,18 @@ impl Schema {
     }
 
     pub(crate) fn open(&self) -> Postgres {
+        self.open_at(&self.url)
+    }
+
+    /// A handle whose calls wait for a lock without a break, so that the one that came first has it first.
+    pub(crate) fn open_patient(&self) -> Postgres {
+        self.open_at(&format!("{}?options=-c%20lock_timeout%3D30s", self.url))
+    }
+
+    fn open_at(&self, url: &str) -> Postgres {
         let _runtime = runtime().enter();
-        let builder = Postgres::builder(&self.url).expect("the server's URL parses");
-        builder.schema(&self.name).connections(3).open().expect("the settings hold")
+        let builder = Postgres::builder(url).expect("the server's URL parses");
+        builder.schema(&self.name).connections(9).handler_connections(2).open().expect("the settings hold")
     }
 
     #[track_caller]
@@ -100,10 +109,13 @@ pub(crate) fn register(backend: &Postgres) -> WorkerId {
     worker
 }
 
+/// A request for jobs.
+pub(crate) fn wants(worker: WorkerId, claim: u64, max: usize) -> FetchRequest {
+    FetchRequest::new(worker, ClaimId(claim), vec![QueueWant::new(name("line"), max)])
+}
+
 pub(crate) fn fetch(backend: &Postgres, worker: WorkerId, claim: u64, max: usize) -> Vec<FetchedJob> {
-    let wants = vec![QueueWant::new(name("line"), max)];
-    let request = FetchRequest::new(worker, ClaimId(claim), wants);
-    block_on(backend.fetch(Call::new(), request)).expect("a worker that lives fetches").jobs
+    block_on(backend.fetch(Call::new(), wants(worker, claim, max))).expect("a worker that lives fetches").jobs
 }
 
 pub(crate) fn complete(backend: &Postgres, jobs: Vec<FetchedJob>) -> Vec<Finished> {

@@ -203,7 +203,7 @@ fn a_finish_of_a_deleted_job_leaves_the_rest_of_its_claim_alone() {
 #[test]
 fn a_delete_of_completed_jobs_spares_one_that_was_retried_meanwhile() {
     let schema = Schema::new();
-    let (one, other) = (schema.open(), schema.open());
+    let (one, other) = (schema.open_patient(), schema.open_patient());
     let ids = schema.enqueue(&one, STEP);
     let worker = register(&one);
     complete(&one, fetch(&one, worker, 1, STEP));

@@ -84,7 +84,7 @@ fn damage(schema: &str, what: &Damage) {
 fn open(schema: &str) -> Arc<dyn Backend> {
     let _runtime = runtime().enter();
     let builder = Postgres::builder(Server::shared().url()).expect("the server's URL parses");
-    Arc::new(builder.schema(schema).connections(3).open().expect("the settings hold"))
+    Arc::new(builder.schema(schema).connections(15).handler_connections(8).open().expect("the settings hold"))
 }
 
 fn empty(schema: &str) {

@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -40,6 +40,7 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 pub struct FaultProxy {
     address: SocketAddr,
     control: Arc<Control>,
+    server: Arc<Mutex<SocketAddr>>,
     listener: Option<JoinHandle<()>>,
 }
 
@@ -60,10 +61,11 @@ impl FaultProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
         let address = listener.local_addr().expect("it is bound");
         let control = Arc::new(Control::new());
-        let of_thread = Arc::clone(&control);
+        let server = Arc::new(Mutex::new(server));
+        let (of_thread, target) = (Arc::clone(&control), Arc::clone(&server));
         let thread = thread::Builder::new().name("fault-proxy".to_owned());
-        let listener = thread.spawn(move || listen(&listener, server, &of_thread));
-        Self { address, control, listener: Some(listener.expect("a thread starts")) }
+        let listener = thread.spawn(move || listen(&listener, &target, &of_thread));
+        Self { address, control, server, listener: Some(listener.expect("a thread starts")) }
     }
 
     /// Where it listens.
@@ -84,6 +86,11 @@ impl FaultProxy {
     /// `url` with this proxy as its host and port; account, database and query stay.
     pub fn url_through(&self, url: &str) -> String {
         url::with_place(url, &self.address.to_string())
+    }
+
+    /// New connections reach another server from now on; those that exist go on.
+    pub fn lead_to(&self, server: SocketAddr) {
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = server;
     }
 
     /// Everything passes at once, as without a proxy, and no reply is waited for to be lost any more. A connection
@@ -160,7 +167,7 @@ impl Drop for FaultProxy {
     }
 }
 
-fn listen(listener: &TcpListener, server: SocketAddr, control: &Arc<Control>) {
+fn listen(listener: &TcpListener, target: &Mutex<SocketAddr>, control: &Arc<Control>) {
     while let Ok((client, _)) = listener.accept() {
         if control.is_closing() {
             return;
@@ -168,6 +175,7 @@ fn listen(listener: &TcpListener, server: SocketAddr, control: &Arc<Control>) {
         if control.mode() == Mode::Refuse {
             continue;
         }
+        let server = *target.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(server) = TcpStream::connect_timeout(&server, CONNECT_PATIENCE) else { continue };
         // Small packets in both directions are what databases send.
         let _ = client.set_nodelay(true);

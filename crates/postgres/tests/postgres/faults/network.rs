@@ -13,7 +13,7 @@ use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
 use gristmill_testserver::{FaultProxy, Postgres as Server};
 
-use super::site::{Site, late, refused, register_for, until};
+use super::site::{Site, finish, late, refused, register_for, until};
 use crate::fixture::{count, fetch, name, register};
 
 /// A network of its own before the shared server, and a process behind it.
@@ -162,10 +162,8 @@ fn holds_its_claim(
         assert_eq!(finishing.join().expect("it ends").kind(), BackendErrorKind::TimedOut);
     });
     let begun = Instant::now();
-    let call = Call::new().within(Duration::from_secs(55));
-    let request = FinishRequest::new(vec![FinishItem::complete(lease)]);
-    let finished = block_on(other.finish(call, request)).expect("the claim is free again").items;
-    assert_eq!(finished, [Finished::Accepted { state: JobState::Completed }]);
+    let finished = finish(&other, FinishItem::complete(lease));
+    assert_eq!(finished, Finished::Accepted { state: JobState::Completed });
     assert_eq!(count(&other, JobFilter::new()), 1, "nothing of the other finish was stored");
     begun.elapsed()
 }

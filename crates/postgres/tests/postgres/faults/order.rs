@@ -54,7 +54,7 @@ fn complete(
 #[test]
 fn a_finish_that_waits_for_a_claim_holds_no_later_one() {
     let site = Site::shared();
-    let (backend, raw, watcher) = (site.open(), site.raw(), site.raw());
+    let (backend, raw, watcher) = (site.open_patient(), site.raw(), site.raw());
     for reason in [None, Some("well done")] {
         let [first, second] = two_claims(&site, &raw, &backend);
         raw.run(FIRST);
@@ -76,7 +76,7 @@ fn a_finish_that_waits_for_a_claim_holds_no_later_one() {
 fn finishes_and_cancels_of_the_same_two_claims_crosswise_never_deadlock() {
     let site = Site::at(&Server::shared().fresh_database());
     let (raw, watcher) = (site.raw(), site.raw());
-    let [one, other, operator] = [(); 3].map(|()| site.open());
+    let [one, other, operator] = [(); 3].map(|()| site.open_patient());
     for _ in 0..ROUNDS {
         let [first, second] = two_claims(&site, &raw, &one);
         let ids = first.iter().rev().chain(&second).step_by(3).map(|job| job.lease.job).collect();
@@ -106,7 +106,7 @@ fn finishes_and_cancels_of_the_same_two_claims_crosswise_never_deadlock() {
 fn acts_on_the_same_jobs_in_another_order_never_deadlock() {
     let site = Site::at(&Server::shared().fresh_database());
     let (raw, watcher) = (site.raw(), site.raw());
-    let [one, other] = [(); 2].map(|()| site.open());
+    let [one, other] = [(); 2].map(|()| site.open_patient());
     let ids = site.put(&one, JOBS);
     let backwards: Vec<JobId> = ids.iter().rev().copied().collect();
     raw.run("BEGIN; SELECT FROM {schema}.jobs ORDER BY id LIMIT 1 FOR UPDATE");

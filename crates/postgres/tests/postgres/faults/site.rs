@@ -52,11 +52,16 @@ impl Site {
         self.open_at(&self.url)
     }
 
+    /// Another process whose calls wait for a lock without a break, so that the one that came first has it first.
+    pub(super) fn open_patient(&self) -> Postgres {
+        self.open_at(&format!("{}?options=-c%20lock_timeout%3D30s", self.url))
+    }
+
     /// Another process that knows another way to the server.
     pub(super) fn open_at(&self, url: &str) -> Postgres {
         let _runtime = runtime().enter();
         let builder = Postgres::builder(url).expect("the URL parses").schema(&self.schema);
-        builder.connections(3).handler_connections(2).open().expect("the settings hold")
+        builder.connections(9).handler_connections(2).open().expect("the settings hold")
     }
 
     /// A connection past the backend.
@@ -182,8 +187,14 @@ pub(super) fn register_for(backend: &Postgres, lease: Duration) -> WorkerId {
     worker
 }
 
-/// Ends one run.
+/// Ends one run; while it is busy it is repeated, as a worker does.
 pub(super) fn finish(backend: &Postgres, item: FinishItem) -> Finished {
-    let reply = block_on(backend.finish(Call::new(), FinishRequest::new(vec![item])));
-    reply.expect("a finish is answered").items[0]
+    let request = FinishRequest::new(vec![item]);
+    loop {
+        let reply = block_on(backend.finish(Call::new(), request.clone()));
+        match reply.expect("a finish is answered").items[0] {
+            Finished::Busy => thread::park_timeout(Duration::from_millis(5)),
+            finished => return finished,
+        }
+    }
 }

@@ -54,9 +54,9 @@ impl Watched {
         std::thread::scope(|scope| {
             let retrying = scope.spawn(|| {
                 let request = VerbRequest::ids(vec![self.retried]);
-                block_on(schema.open().retry(Call::new(), request)).expect("a retry is answered").jobs
+                block_on(schema.open_patient().retry(Call::new(), request)).expect("a retry is answered").jobs
             });
-            let deleting = scope.spawn(|| delete(&schema.open(), self.deleted).jobs);
+            let deleting = scope.spawn(|| delete(&schema.open_patient(), self.deleted).jobs);
             wait_for_waiters(schema, 2);
             let dropping = scope.spawn(drop);
             wait_for_waiters(schema, 3);
@@ -137,7 +137,7 @@ fn a_dropped_partition_loses_nothing_that_changed_after_it_was_looked_at() {
 fn a_round_of_pruning_loses_nothing_that_changed_while_it_ran() {
     let watched = Watched::new();
 
-    let round = watched.change_while(|| prune(&watched.schema.open()));
+    let round = watched.change_while(|| prune(&watched.schema.open_patient()));
 
     assert_eq!(round.done, JOBS - 3);
     watched.assert_nothing_is_lost();
