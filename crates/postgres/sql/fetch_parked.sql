@@ -1,5 +1,5 @@
 -- Purpose: leases the first parked jobs of some queues and kinds to a worker that is alive, as `fetch.sql` does available
---   ones.
+--   ones: it fails when the worker has gone since it began.
 -- Parameters: $1 now (ms) or NULL; $2 worker; $3 the claim's number; arrays, one entry a queue and range of priorities: $4
 --   queue, $5 how many at most, $6 nonce, the same for the same queue, $7 and $8 the first and last priority; $9 kinds; $10
 --   the lock of this number.
@@ -42,8 +42,12 @@ WITH fetched AS (
 granted AS (
     INSERT INTO gristmill.claims
         (nonce, worker, number, fetched_at, queue, open, ids, run_ats, runs, attempts, priorities, crashes)
-    SELECT ($6)[array_position($4, queue)], $2, $3, gristmill.now_ms($1), queue, count(*), array_agg(id), array_agg(run_at),
-        array_agg(run), array_agg(attempt), array_agg(priority), array_agg(crashes)
+    SELECT ($6)[array_position($4, queue)], (
+            SELECT workers.worker FROM gristmill.workers
+            WHERE worker = $2 AND gristmill.lease_ends(lease_expires_at, lease_ms, $1) > gristmill.now_ms($1)
+            FOR KEY SHARE
+        ), $3, gristmill.now_ms($1), queue, count(*), array_agg(id), array_agg(run_at), array_agg(run), array_agg(attempt),
+        array_agg(priority), array_agg(crashes)
     FROM fetched GROUP BY queue
 )
 SELECT fetched.queue, fetched.priority, fetched.run_at, fetched.run, fetched.attempt, fetched.crashes, jobs.id, jobs.kind,

@@ -81,6 +81,12 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
     };
     let wishes = wishes(request, &numbers);
     let ask = Ask::new(inner, call, request, &wishes);
+    let turn = match ask.queues.iter().min() {
+        Some(queue) => inner.turns.wait(*queue).await,
+        None => None,
+    };
+    // A fetch that waits for its turn has no connection that another call could use.
+    let mut session = inner.work().await?;
     let kinds = inner.parked.kinds_of(&mut session, request.worker).await?;
     let looks = match parked::take(inner, &mut session, request, &ask, (&wishes, &kinds)).await? {
         parked::Look::Nothing(looks) => looks,
@@ -92,12 +98,6 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
             return Ok((FetchReply::new(jobs, queues.collect(), lease), bad));
         }
     };
-    let turn = match ask.queues.iter().min() {
-        Some(queue) => inner.turns.wait(*queue).await,
-        None => None,
-    };
-    // A fetch that waits for its turn has no connection that another call could use.
-    let mut session = inner.work().await?;
     let mut rounds = rounds(&inner.cursors, wishes);
     let (hauls, head) = ask.run(&mut session, &rounds, turn).await?;
     let lease = head.lease(inner, call, request)?;
