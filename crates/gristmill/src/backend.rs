@@ -10,3 +10,4 @@ pub use gristmill_core::{
     RenewReply, RenewRequest, Reply, RescueReply, Rescued, RunFacts, Settlement, Subscription, VerbRequest,
     settle, settle_crash,
 };
+pub use gristmill_engine::Instrumented;

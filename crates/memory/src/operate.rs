@@ -123,7 +123,6 @@ impl Store {
                 let page = self.scan(&filter, cursor, Order::OldestFirst, limit);
                 (page.items.into_iter().map(|slot| self.job(slot).id).collect(), page.next)
             }
-            _ => (Vec::new(), None),
         }
     }
 }

@@ -107,7 +107,7 @@ pub(crate) fn update(schema: u32, id: JobId, actor: Option<&str>, patch: JobPatc
         Some(When::After(delay)) => changes.delay_ms = Some(delay_ms(delay)),
         Some(When::At(at)) => changes.at_ms = Some(at_ms(at)),
         // The time stays as it is.
-        _ => {}
+        Some(When::Suspended) | None => {}
     }
     Ok(json(&Act { schema, ids: [id], actor, patch: Some(changes) }))
 }
@@ -148,8 +148,7 @@ fn job(job: &NewJob) -> Result<Job<'_>, Error> {
         When::Now => {}
         When::After(delay) => request.delay_ms = Some(delay_ms(delay)),
         When::At(at) => request.at_ms = Some(at_ms(at)),
-        // Also what a newer core may mean by a time that is not known here.
-        _ => request.suspended = Some(true),
+        When::Suspended => request.suspended = Some(true),
     }
     Ok(request)
 }

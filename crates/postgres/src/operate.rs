@@ -163,6 +163,5 @@ async fn select(inner: &Arc<Inner>, select: &Select) -> Answer<(Vec<Uuid>, Optio
             session.commit().await?;
             (page.items, page.next)
         }
-        _ => (Vec::new(), None),
     })
 }

@@ -122,7 +122,7 @@ mod tests {
         for of in JobState::ALL {
             assert_eq!(state(state_number(of).into()), Some(of));
         }
-        for of in Ending::ALL {
+        for of in Ending::ALL.iter().copied() {
             assert_eq!(ending(ending_number(of).into()), Some(of));
         }
         assert_eq!((state(-1), state(8)), (None, None));

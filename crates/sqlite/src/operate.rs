@@ -131,7 +131,6 @@ impl Group<'_> {
                 let page = scan(self.connection, filter, *cursor, Order::OldestFirst, *limit)?;
                 (page.items.into_iter().map(|job| job.record.id).collect(), page.next)
             }
-            _ => (Vec::new(), None),
         })
     }
 

@@ -18,7 +18,7 @@ pub enum Capability {
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Durable, Self::Shared, Self::Notifications, Self::Transactions];
+    pub const ALL: &'static [Self] = &[Self::Durable, Self::Shared, Self::Notifications, Self::Transactions];
 
     /// The stable name.
     pub const fn as_str(self) -> &'static str {

@@ -31,7 +31,6 @@ impl Verdict {
 
 /// The operator's acts, as a job's events name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Verb {
     /// Stop it on purpose.
     Cancel,

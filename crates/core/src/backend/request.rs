@@ -227,9 +227,8 @@ impl RegisterWorker {
     }
 }
 
-/// Which jobs an operator means.
+/// Which jobs an operator means. Exhaustive on purpose: a backend that does not know one would act on no job in silence.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum Select {
     /// These.
     Ids(Vec<JobId>),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::{JobId, JobSpec, JobState, Timestamp};
 
-/// When a job may run. Durations are added to the store's own clock.
+/// When a job may run. Durations are added to the store's own clock. Exhaustive on purpose: a backend that does not know
+/// one would hold the job for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
 pub enum When {
     /// At once.
     #[default]

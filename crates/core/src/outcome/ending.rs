@@ -35,7 +35,7 @@ pub enum Ending {
 
 impl Ending {
     /// All endings; the place of each is the number a store may keep, and never changes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: &'static [Self] = &[
         Self::Completed,
         Self::Failed,
         Self::Timeout,
@@ -89,7 +89,7 @@ impl FromStr for Ending {
     type Err = crate::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|ending| ending.as_str() == text);
+        let found = Self::ALL.iter().copied().find(|ending| ending.as_str() == text);
         found.ok_or_else(|| crate::Error::invalid(format!("`{}` is not an ending", text.escape_debug())))
     }
 }

@@ -1,7 +1,8 @@
 //! The operator's acts: on one job, and on all that match.
 
 use gristmill_core::{
-    Cursor, Error, ErrorKind, JobFilter, JobId, JobPatch, Select, Verb, VerbReply, VerbRequest, Verdict,
+    Backend, Call, Cursor, Error, ErrorKind, JobFilter, JobId, JobPatch, Reply, Select, Verb, VerbReply,
+    VerbRequest, Verdict,
 };
 
 use super::Client;
@@ -111,24 +112,22 @@ impl Client {
     /// # Cancel safety
     /// Dropped, it is done or not.
     pub async fn act(&self, verb: Verb, select: Select) -> Result<VerbReply, Error> {
-        if verb == Verb::Update {
-            return Err(
-                Error::invalid("an update needs to know what changes").with_hint("use `Client::update`")
-            );
-        }
+        type Operation = for<'a> fn(&'a dyn Backend, Call, VerbRequest) -> Reply<'a, VerbReply>;
+        let operation: Operation = match verb {
+            Verb::Cancel => |backend, call, request| backend.cancel(call, request),
+            Verb::Retry => |backend, call, request| backend.retry(call, request),
+            Verb::Delete => |backend, call, request| backend.delete(call, request),
+            Verb::ReleaseHold => |backend, call, request| backend.release_hold(call, request),
+            Verb::Update => {
+                let error = Error::invalid("an update needs to know what changes");
+                return Err(error.with_hint("use `Client::update`"));
+            }
+        };
         let request = self.signed(match select {
             Select::Ids(ids) => VerbRequest::ids(ids),
             Select::Filter { filter, cursor, limit } => VerbRequest::filter(filter, cursor, limit),
-            _ => return Err(Error::new(ErrorKind::Invalid, "this selection is not known here")),
         });
-        self.call(verb.as_str(), |backend, call| match verb {
-            Verb::Cancel => backend.cancel(call, request),
-            Verb::Retry => backend.retry(call, request),
-            Verb::Delete => backend.delete(call, request),
-            Verb::ReleaseHold => backend.release_hold(call, request),
-            _ => backend.update(call, request, JobPatch::default()),
-        })
-        .await
+        self.call(verb.as_str(), |backend, call| operation(backend, call, request)).await
     }
 
     fn signed(&self, request: VerbRequest) -> VerbRequest {

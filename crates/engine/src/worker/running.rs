@@ -143,3 +143,34 @@ pub(crate) fn stop_attempts(shared: &Arc<Shared>, which: Which, why: StopWhy, pa
 pub(crate) fn abort_all(shared: &Shared) {
     shared.running.abort(&shared.running.select(|_| true));
 }
+
+#[cfg(test)]
+mod tests {
+    use gristmill_core::{Args, FetchedJob, IdSource, JobSpec, Lease, LeaseToken, Name, Place, Timestamp};
+    use gristmill_memory::Memory;
+
+    use super::*;
+    use crate::Client;
+
+    /// A stop may come after the entry is made and before its task is known.
+    #[tokio::test]
+    async fn an_abort_before_the_task_is_there_reaches_it() {
+        let spec = JobSpec::new(Name::new("k").unwrap(), Name::new("q").unwrap(), Args::empty());
+        let job = IdSource::new().next(Timestamp::EPOCH);
+        let lease = Lease { job, run: 1, claim: ClaimId(1), token: LeaseToken(1), place: Place::default() };
+        let fetched = FetchedJob::new(lease, 1, 0, Timestamp::EPOCH, spec);
+        let client = Arc::new(Client::new(Memory::new()));
+        let context = JobContext::new(fetched, client, Timestamp::EPOCH, None);
+        let running = RunningJobs::default();
+        let mut task = None;
+        running.enter(context.clone(), Mode::Async, || {
+            running.abort(&[key(&context)]);
+            let spawned = tokio::spawn(std::future::pending::<()>());
+            let handle = spawned.abort_handle();
+            task = Some(spawned);
+            handle
+        });
+        let ended = task.expect("it was spawned").await;
+        assert!(ended.is_err_and(|ended| ended.is_cancelled()));
+    }
+}

@@ -12,6 +12,7 @@ mod lease;
 mod ledger;
 mod locked;
 mod outcomes;
+mod pressed;
 mod stop;
 mod transaction;
 mod unwind;

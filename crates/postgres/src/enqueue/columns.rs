@@ -79,20 +79,23 @@ fn unless_all_none<T>(values: impl Iterator<Item = Option<T>>) -> Vec<Option<T>>
 fn delay(when: When) -> Option<i64> {
     match when {
         When::After(delay) => Some(row::millis(delay).min(Timestamp::MAX.as_millis())),
-        _ => None,
+        When::Now | When::At(_) | When::Suspended => None,
     }
 }
 
 fn instant(when: When) -> Option<i64> {
     match when {
         When::At(at) => Some(at.as_millis()),
-        _ => None,
+        When::Now | When::After(_) | When::Suspended => None,
     }
 }
 
-/// Held until something releases it; also what a newer core may mean by a time that is not known here.
+/// Held until something releases it.
 fn is_held(when: When) -> bool {
-    !matches!(when, When::Now | When::After(_) | When::At(_))
+    match when {
+        When::Suspended => true,
+        When::Now | When::After(_) | When::At(_) => false,
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod aside;
 mod dropped;
+mod apart;
 mod exchanged;
 mod failover;
 mod held;
