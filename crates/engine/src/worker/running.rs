@@ -170,7 +170,7 @@ mod tests {
             task = Some(spawned);
             handle
         });
-        let ended = task.expect("it was spawned").await;
-        assert!(ended.is_err_and(|ended| ended.is_cancelled()));
+        let ended = tokio::time::timeout(Duration::from_secs(5), task.expect("it was spawned")).await;
+        assert!(ended.expect("it is aborted").is_err_and(|ended| ended.is_cancelled()));
     }
 }
