@@ -1,8 +1,8 @@
 //! What goes wrong around the backend; which fault is caught by which test stands in the README of the crate.
 
+mod apart;
 mod aside;
 mod dropped;
-mod apart;
 mod exchanged;
 mod failover;
 mod held;
