@@ -131,3 +131,15 @@ pub(crate) fn start_log(filter: &str) -> Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(log::lines).with_ansi(colours).init();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_alone_is_that_of_this_program() {
+        assert_eq!(own("warn"), "off,gristmill=warn");
+        assert_eq!(own("info, deadpool_postgres=debug"), "off,gristmill=info,deadpool_postgres=debug");
+        assert_eq!(own("warn,gristmill::job=off"), "off,gristmill=warn,gristmill::job=off");
+    }
+}

@@ -52,6 +52,26 @@ fn a_first_call_without_an_answer_says_what_may_be_stored() {
 }
 
 #[test]
+fn a_verb_that_fails_in_the_middle_says_what_is_done() {
+    let home = Home::on_server();
+    let stream = lines(700, "bad") + &lines(300, "k");
+    assert_eq!(home.run_with(&["enqueue", "--file", "-"], stream.as_bytes()).code, 0);
+    let fault = "CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 IF OLD.kind = 'bad' THEN RAISE EXCEPTION 'no'; END IF; RETURN OLD; END $$; \
+                 CREATE TRIGGER fault BEFORE DELETE ON gristmill.jobs FOR EACH ROW EXECUTE FUNCTION fault()";
+    Postgres::shared().psql_at(home.url().expect("a server"), fault);
+    let ran = home.run(&["jobs", "delete", "--all", "--yes"]);
+    let gone = 1_000 - home.count("available");
+    assert_ne!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.stdout.lines().count() as u64, gone, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(&format!("hint: {gone} jobs of the first {gone} are done")),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn a_stream_that_is_stopped_says_what_is_stored() {
     let home = Home::new();
     home.ok(&["migrate"]);

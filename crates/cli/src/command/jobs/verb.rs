@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use gristmill::{Client, Cursor, JobFilter, JobId, ListRequest, Order, Select, StatsRequest, Verb, Verdict};
+use gristmill::{
+    Client, Cursor, Error, JobFilter, JobId, ListRequest, Order, Select, StatsRequest, Verb, Verdict,
+};
 
 use super::filter::Filter;
 use crate::confirm::Confirm;
@@ -72,7 +74,8 @@ async fn named(
         return Ok(());
     }
     for chunk in ids.chunks(CHUNK) {
-        let reply = client.act(verb, Select::Ids(chunk.to_vec())).await?;
+        let acted = client.act(verb, Select::Ids(chunk.to_vec())).await;
+        let reply = acted.map_err(|error| report.broken(error))?;
         reply.jobs.iter().for_each(|(id, verdict)| report.verdict(*id, verdict));
     }
     Ok(())
@@ -103,7 +106,7 @@ async fn matching(
     let mut cursor: Option<Cursor> = None;
     loop {
         let select = Select::Filter { filter: filter.clone(), cursor, limit: CHUNK };
-        let reply = client.act(verb, select).await?;
+        let reply = client.act(verb, select).await.map_err(|error| report.broken(error))?;
         reply.jobs.iter().for_each(|(id, verdict)| report.verdict(*id, verdict));
         progress.add(reply.jobs.len() as u64);
         match reply.next {
@@ -155,6 +158,19 @@ impl Report {
         } else {
             self.output.line(format_args!("{id} {result}"));
         }
+    }
+
+    /// A call failed: says what is done, and what may be.
+    fn broken(&self, error: Error) -> Failure {
+        let Tally { done, untouched, refused, not_found } = self.tally;
+        let looked_at = done + untouched + refused + not_found;
+        let failure = Failure::from(error).maybe(format!("up to {CHUNK} more may be done"));
+        let counts = format!("{done} jobs of the first {looked_at} are done");
+        let hint = match failure.remedy() {
+            Some(remedy) => format!("{counts}; {remedy}"),
+            None => format!("{counts}; the same command goes on with the rest"),
+        };
+        failure.hint(hint)
     }
 
     /// The exit code is that of the worst verdict.
