@@ -26,6 +26,7 @@ CREATE INDEX queues_paused ON gristmill.queues (queue) WHERE paused_at IS NOT NU
 -- The queues that an open transaction is the first to use. Each transaction sees its own rows alone: at its commit they move
 -- to `queues`, whose rows would else keep others waiting until then.
 CREATE TABLE gristmill.new_queues (
+    use   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     queue integer NOT NULL,
     name  text COLLATE "C" NOT NULL
 );

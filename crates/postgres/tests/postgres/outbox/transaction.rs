@@ -149,8 +149,8 @@ fn queues_whose_names_have_one_number_are_told_apart() {
     other.run(&format!("INSERT INTO {{schema}}.queues (queue, name) VALUES ({first}, 'another')"));
     assert_ne!(number("one"), first);
     // As if the two had been given it at the same time.
-    holder.run("BEGIN; INSERT INTO {schema}.new_queues VALUES (7, 'two')");
-    other.run("INSERT INTO {schema}.new_queues VALUES (7, 'three')");
+    holder.run("BEGIN; INSERT INTO {schema}.new_queues (queue, name) VALUES (7, 'two')");
+    other.run("INSERT INTO {schema}.new_queues (queue, name) VALUES (7, 'three')");
     assert_eq!(holder.try_run("COMMIT").expect_err("the number is taken").code, "40001");
     assert_eq!(
         other.value("SELECT string_agg(name, ' ' ORDER BY name) FROM {schema}.queues"),
