@@ -1,6 +1,7 @@
 //! A day's worth of jobs goes with its partition: fast, without those that stay, and under load.
 
 mod full;
+mod left;
 mod many;
 mod meanwhile;
 mod steps;
