@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use gristmill_core::{Hint, Listener, Priority, Subscription};
+use gristmill_core::{BackendError, Hint, Listener, Priority, Subscription};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -138,6 +138,7 @@ impl Inner {
 /// Listens, connects anew when the connection is lost, and ends with the last subscription or the backend.
 async fn listen(backend: Weak<Inner>, shared: Arc<Shared>) {
     let mut pause = FIRST_PAUSE;
+    let mut is_lost = false;
     loop {
         let Some(inner) = backend.upgrade() else { return };
         let (dial, statements) = (inner.dial.clone(), Arc::clone(&inner.statements));
@@ -147,6 +148,9 @@ async fn listen(backend: Weak<Inner>, shared: Arc<Shared>) {
             Ok(ear) => {
                 let since = Instant::now();
                 shared.hears.store(true, Ordering::Relaxed);
+                if std::mem::take(&mut is_lost) {
+                    gristmill_core::log!(warn, "the server is heard again: notifications arrive");
+                }
                 let left = left(&servers, ear.reached.clone(), since);
                 let ended = tokio::select! {
                     ended = hear_all(ear, &backend, &shared) => ended,
@@ -166,10 +170,10 @@ async fn listen(backend: Weak<Inner>, shared: Arc<Shared>) {
         };
         match ended {
             Ok(()) => return,
-            Err(fail) if pause == FIRST_PAUSE => {
+            Err(fail) if !std::mem::replace(&mut is_lost, true) => {
                 gristmill_core::log!(
                     warn,
-                    ?fail,
+                    error = %BackendError::from(fail).chain(),
                     "notifications are lost until the server is heard again; workers poll"
                 );
             }
