@@ -31,7 +31,8 @@ impl Store {
         let next_due = self.waiting.keys().next().map(|(due, _)| *due);
         for want in queues {
             let (slots, is_exhausted) = self.take_first(&want, &kinds);
-            let mut state = self.look(&want, is_exhausted);
+            let has_none = want.max == 0 && !self.has_any(&want);
+            let mut state = self.look(&want, has_none || is_exhausted);
             state.next_due = next_due;
             states.push(state);
             jobs.reserve(slots.len());
@@ -86,6 +87,14 @@ impl Store {
         state.paused = index.is_some_and(|index| self.queues[*index].record.is_paused());
         state.exhausted = exhausted;
         state
+    }
+
+    /// Whether a queue has available jobs of the wanted priorities, or parked ones.
+    fn has_any(&self, want: &QueueWant) -> bool {
+        let Some(index) = self.queues_by_name.get(&want.queue) else { return false };
+        let queue = &self.queues[*index];
+        let (first, last) = want.priorities.unwrap_or((Priority::FIRST, Priority::LAST));
+        !queue.parked.is_empty() || queue.ready.range(keys_of(first, last)).next().is_some()
     }
 
     /// Takes the first jobs that the worker may have out of the lines of a queue that is not paused, and says whether it

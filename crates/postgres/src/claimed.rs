@@ -21,9 +21,9 @@ use gristmill_core::{ClaimId, WorkerId};
 /// How long a fetch without an answer may still be granted: longer than any call may take on the server.
 const UNCERTAIN_FOR: Duration = Duration::from_secs(120);
 /// All claims are read this often at most …
-const WHOLE_EVERY: Duration = Duration::from_secs(60);
+const WHOLE_EVERY: Duration = Duration::from_secs(1_800);
 /// … and take this part of the time at most.
-const WHOLE_SHARE: u32 = 2_000;
+const WHOLE_SHARE: u32 = 10_000;
 /// Workers that are remembered; beyond, all are forgotten and their claims are read as a whole once.
 const WORKERS: usize = 4_096;
 

@@ -7,6 +7,7 @@
 
 mod ask;
 mod jobs;
+mod look;
 mod near;
 mod parked;
 mod round;
@@ -30,6 +31,9 @@ use round::{Round, rounds};
 pub(crate) use turn::Turns;
 
 pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<FetchReply> {
+    if look::is_one(request) {
+        return look::look(inner, call, request).await;
+    }
     let in_flight = inner.renewals.fetch_begins(request.worker, request.claim);
     let (reply, bad) = match attempt(inner, call, request).await {
         // Another call with this number came first; now its claim can be seen.

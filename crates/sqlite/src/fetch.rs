@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gristmill_core::{
     Args, BackendError, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem, FinishRequest,
-    JobSpec, JobState, KindSet, Name, QueueWant, Timestamp, WorkerId,
+    JobSpec, JobState, KindSet, Name, Priority, QueueWant, Timestamp, WorkerId,
 };
 use gristmill_sql::{ArgsBlocks, Unread};
 use rusqlite::{OptionalExtension, Row, params};
@@ -39,6 +39,9 @@ pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestam
                 group.take_parked(want, queue, &fetching.kinds, &mut batch)?;
             }
             state.answer.exhausted = group.take_ready(want, queue, &fetching.kinds, &mut batch)?;
+        }
+        if want.max == 0 {
+            state.answer.exhausted = !fetching.is_any_parked && !group.has_ready(want, state.number)?;
         }
         state.answer.next_due = next_due;
         queues.push(state.answer);
@@ -98,6 +101,13 @@ impl Group<'_> {
     /// When the next waiting job of any queue is due.
     pub(crate) fn next_due(&self) -> Answer<Option<Timestamp>> {
         next_due(self.connection)
+    }
+
+    /// Whether a queue has an available job of the wanted priorities.
+    fn has_ready(&self, want: &QueueWant, queue: Option<i64>) -> Answer<bool> {
+        let (first, last) = want.priorities.unwrap_or((Priority::FIRST, Priority::LAST));
+        let mut select = self.prepare(include_str!("../sql/has_ready.sql"))?;
+        Ok(select.query_row(params![queue, first.get(), last.get()], |row| row.get(0))?)
     }
 
     fn look(&mut self, want: &QueueWant) -> Answer<Look> {

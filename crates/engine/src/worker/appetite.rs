@@ -2,7 +2,11 @@
 //!
 //! A hint, a promotion or a full answer makes a lane hungry; an exhausted one is left alone until the next hint or its
 //! time to be looked at again. The flag is cleared before the fetch is sent, so that a hint that comes meanwhile counts.
+//!
+//! A worker of many lanes does not fetch from each of them to find out which have something: it looks at all of them in
+//! one call, and fetches from those alone.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gristmill_core::Name;
@@ -10,25 +14,37 @@ use tokio::sync::Notify;
 
 use super::options::WorkerOptions;
 
+/// So many lanes are fetched from without a look at which of them have something.
+const FEW_LANES: usize = 8;
+
 /// The lanes' flags, and the bell of the fetcher.
 #[derive(Debug)]
 pub(crate) struct Appetite {
-    lanes: Vec<(Name, AtomicBool)>,
+    lanes: Vec<AtomicBool>,
+    /// The lanes of each queue.
+    of_queue: HashMap<Name, Vec<usize>>,
+    /// All lanes are worth a look.
+    look: AtomicBool,
     bell: Notify,
 }
 
 impl Appetite {
     /// Everything is worth a first look.
     pub(crate) fn new(options: &WorkerOptions) -> Self {
-        let lanes = options.queues.iter().map(|lane| (lane.queue.clone(), AtomicBool::new(true))).collect();
-        Self { lanes, bell: Notify::new() }
+        let is_many = options.queues.len() > FEW_LANES;
+        let lanes = options.queues.iter().map(|_| AtomicBool::new(!is_many)).collect();
+        let mut of_queue: HashMap<Name, Vec<usize>> = HashMap::new();
+        for (lane, queue) in options.queues.iter().enumerate() {
+            of_queue.entry(queue.queue.clone()).or_default().push(lane);
+        }
+        Self { lanes, of_queue, look: AtomicBool::new(is_many), bell: Notify::new() }
     }
 
     /// The queue may have something.
     pub(crate) fn wake(&self, queue: &Name) {
         let mut news = false;
-        for (_, hungry) in self.lanes.iter().filter(|(name, _)| name == queue) {
-            news |= !hungry.swap(true, Ordering::SeqCst);
+        for lane in self.lanes_of(queue) {
+            news |= !self.lanes[*lane].swap(true, Ordering::SeqCst);
         }
         if news {
             self.bell.notify_one();
@@ -37,30 +53,47 @@ impl Appetite {
 
     /// Every queue may have something.
     pub(crate) fn wake_all(&self) {
-        for (_, hungry) in &self.lanes {
-            hungry.store(true, Ordering::SeqCst);
+        if self.lanes.len() > FEW_LANES {
+            self.look.store(true, Ordering::SeqCst);
+        } else {
+            (0..self.lanes.len()).for_each(|lane| self.keep(lane));
         }
         self.bell.notify_one();
     }
 
+    /// Whether all lanes are worth a look; they no longer are.
+    pub(crate) fn begin_look(&self) -> bool {
+        self.look.swap(false, Ordering::SeqCst)
+    }
+
+    /// The lanes of a queue.
+    pub(crate) fn lanes_of(&self, queue: &Name) -> &[usize] {
+        self.of_queue.get(queue).map_or(&[], Vec::as_slice)
+    }
+
     /// The lane had more, or nobody looked.
     pub(crate) fn keep(&self, lane: usize) {
-        self.lanes[lane].1.store(true, Ordering::SeqCst);
+        self.lanes[lane].store(true, Ordering::SeqCst);
     }
 
     /// Whether the lane is hungry.
     pub(crate) fn is_hungry(&self, lane: usize) -> bool {
-        self.lanes[lane].1.load(Ordering::SeqCst)
+        self.lanes[lane].load(Ordering::SeqCst)
     }
 
     /// Whether the lane was hungry; it no longer is.
     pub(crate) fn begin(&self, lane: usize) -> bool {
-        self.lanes[lane].1.swap(false, Ordering::SeqCst)
+        self.lanes[lane].swap(false, Ordering::SeqCst)
     }
 
     /// Whether any lane is hungry.
     pub(crate) fn any(&self) -> bool {
-        self.lanes.iter().any(|(_, hungry)| hungry.load(Ordering::SeqCst))
+        self.lanes.iter().any(|hungry| hungry.load(Ordering::SeqCst))
+    }
+
+    /// Whether lanes are looked at before they are fetched from.
+    pub(crate) fn is_many(&self) -> bool {
+        self.lanes.len() > FEW_LANES
     }
 
     /// Waits for the bell.

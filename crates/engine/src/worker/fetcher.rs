@@ -144,13 +144,14 @@ impl Fetcher {
         loop {
             let (shared, now) = (&self.shared, Instant::now());
             let poll_interval = shared.poll_interval();
-            for (lane, look_at) in self.look_at.iter_mut().enumerate() {
-                if *look_at <= now {
-                    shared.appetite.keep(lane);
-                    *look_at = now + poll_interval;
-                }
+            if self.look_at.iter().any(|look_at| *look_at <= now) {
+                self.is_time(now, poll_interval);
             }
+            let shared = &self.shared;
             let may = !shared.control.is_quiet() && !self.incarnation.is_fenced() && !self.is_behind();
+            if may && shared.appetite.begin_look() {
+                return Plan::look(shared);
+            }
             if may && shared.appetite.any() {
                 let ahead = self.ahead();
                 let capacity = self.shared.slots.limit() + ahead.all;
@@ -163,6 +164,22 @@ impl Fetcher {
                 }
             }
             self.idle().await;
+        }
+    }
+
+    /// Lanes that nobody hinted at are looked at now: few by a fetch, many by one look at all.
+    fn is_time(&mut self, now: Instant, poll_interval: Duration) {
+        let appetite = &self.shared.appetite;
+        if appetite.is_many() {
+            appetite.wake_all();
+            self.look_at.fill(now + poll_interval);
+            return;
+        }
+        for (lane, look_at) in self.look_at.iter_mut().enumerate() {
+            if *look_at <= now {
+                appetite.keep(lane);
+                *look_at = now + poll_interval;
+            }
         }
     }
 
@@ -223,20 +240,25 @@ impl Fetcher {
     fn note(&mut self, reply: &FetchReply) {
         let shared = &self.shared;
         let (now, poll_interval) = (Instant::now(), shared.poll_interval());
-        for (lane, options) in shared.options.queues.iter().enumerate() {
-            let looked: Vec<_> = reply.queues.iter().filter(|queue| queue.queue == options.queue).collect();
-            if looked.is_empty() {
-                continue;
+        let spread = 0.9 + fastrand::f64() / 10.0;
+        let look_at = now + poll_interval.mul_f64(spread);
+        // A queue may have several lanes, and so several answers: any of them counts for all.
+        for queue in &reply.queues {
+            for lane in shared.appetite.lanes_of(&queue.queue) {
+                self.is_deep[*lane] = false;
+                self.look_at[*lane] = look_at;
             }
-            self.is_deep[lane] = looked.iter().any(|queue| !queue.exhausted && !queue.paused);
-            if self.is_deep[lane] {
-                shared.appetite.keep(lane);
+        }
+        for queue in &reply.queues {
+            for lane in shared.appetite.lanes_of(&queue.queue) {
+                if !queue.exhausted && !queue.paused {
+                    self.is_deep[*lane] = true;
+                    shared.appetite.keep(*lane);
+                }
+                if queue.paused {
+                    executor::give_back(shared, shared.reserve.take_lane(*lane));
+                }
             }
-            if looked.iter().any(|queue| queue.paused) {
-                executor::give_back(shared, shared.reserve.take_lane(lane));
-            }
-            let spread = 0.9 + fastrand::f64() / 10.0;
-            self.look_at[lane] = now + poll_interval.mul_f64(spread);
         }
         if let Some(due) = reply.queues.iter().filter_map(|queue| queue.next_due).min() {
             shared.due.at(due);

@@ -36,6 +36,12 @@ impl Plan {
         (!lanes.is_empty()).then(|| Self { shared: shared.clone(), lanes })
     }
 
+    /// Looks at all lanes and takes no unit: the answer says which of them have something.
+    pub(crate) fn look(shared: &Arc<Shared>) -> Self {
+        let lanes = (0..shared.options.queues.len()).map(|lane| (lane, 0)).collect();
+        Self { shared: shared.clone(), lanes }
+    }
+
     pub(crate) fn wants(&self) -> Vec<QueueWant> {
         let want = |(lane, max): &(usize, usize)| {
             let options = &self.shared.options.queues[*lane];

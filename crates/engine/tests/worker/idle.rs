@@ -1,6 +1,6 @@
 //! What a worker with nothing to do costs its store.
 
-use gristmill_core::{JobError, JobState};
+use gristmill_core::{JobError, JobOptions, JobState};
 use gristmill_engine::{JobContext, WorkerBuilder};
 use gristmill_testkit::Operation;
 
@@ -59,5 +59,29 @@ async fn a_job_whose_hint_is_lost_waits_for_the_next_look() {
     let id = t.enqueue("k").await;
     let took = t.until(id, JobState::Completed).await;
     assert!(took <= 5 * SECOND, "{took:?}");
+    worker.stop().await;
+}
+
+fn many(t: &Fixture) -> WorkerBuilder<()> {
+    (0..500).fold(t.worker().slots(20), |worker, number| worker.queue(format!("q{number}"), 5))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_of_many_queues_makes_as_few_calls_as_one_of_one() {
+    let t = Fixture::new();
+    let made = calls_in_a_minute(&t, many(&t)).await;
+    assert!(made < 60, "{made} calls in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_of_many_queues_finds_jobs_in_any_of_them() {
+    let t = Fixture::losing_hints();
+    let early = t.enqueue_with("k", JobOptions::new().queue("q499")).await;
+    let worker = run(idle(many(&t)));
+    let took = t.until(early, JobState::Completed).await;
+    assert!(took <= SECOND, "{took:?} after the start");
+    let late = t.enqueue_with("k", JobOptions::new().queue("q123")).await;
+    let took = t.until(late, JobState::Completed).await;
+    assert!(took <= 6 * SECOND, "{took:?}");
     worker.stop().await;
 }

@@ -15,6 +15,7 @@ use crate::{Fixture, Shape};
 
 cases! { "bounds":
     bounds_of_a_fetch_of_no_jobs_give_none,
+    bounds_of_a_fetch_of_no_jobs_say_which_queues_have_some,
     bounds_of_a_fetch_of_more_than_there_is_give_what_there_is,
     bounds_of_a_fetch_of_many_queues_hold_for_each,
     bounds_of_verbs_on_nothing_answer_nothing,
@@ -43,6 +44,19 @@ fn bounds_of_a_fetch_of_no_jobs_give_none(t: &Fixture) {
 
     assert!(reply.jobs.is_empty() && !reply.queues[0].exhausted, "{reply:?}");
     assert_eq!(t.state(id), JobState::Available);
+}
+
+/// A worker of many queues looks at all of them before it fetches from those that have something.
+fn bounds_of_a_fetch_of_no_jobs_say_which_queues_have_some(t: &Fixture) {
+    t.put(t.job().queue("full"));
+    t.put(t.job().queue("later").due_in(HOUR));
+    let worker = t.worker();
+
+    let look = |queue: &str| t.fetch_claim(worker, t.next_claim(), queue, 0).queues[0].exhausted;
+
+    assert_eq!((look("full"), look("later"), look("never-used")), (false, true, true));
+    t.fetch_claim(worker, t.next_claim(), "full", 1);
+    assert!(look("full"));
 }
 
 fn bounds_of_a_fetch_of_more_than_there_is_give_what_there_is(t: &Fixture) {
