@@ -55,6 +55,11 @@ impl Failure {
         Self::new(Code::Refused, message)
     }
 
+    /// Whether the store cannot be reached.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.code == Code::Unreachable
+    }
+
     /// The same failure with the remedy.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

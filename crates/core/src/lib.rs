@@ -28,6 +28,7 @@ mod settle;
 mod size;
 mod suggest;
 mod time;
+mod unserved;
 mod worker;
 
 pub use backend::capability::{Capabilities, Capability};
@@ -76,4 +77,5 @@ pub use settle::{DISCARD_AFTER_CRASHES, Reason, RunFacts, Settlement, settle, se
 pub use size::{MAX_BATCH_BYTES, batch_len, time_for_bytes};
 pub use suggest::did_you_mean;
 pub use time::Timestamp;
+pub use unserved::{Unserved, UnservedWhy, unserved, waits_for};
 pub use worker::{KindSet, WorkerId, WorkerRecord};

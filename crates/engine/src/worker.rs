@@ -39,6 +39,7 @@ pub(crate) mod shared;
 mod shutdown;
 mod slots;
 mod transaction;
+mod waits;
 pub(crate) mod watchdog;
 
 use std::future::Future;
@@ -177,6 +178,10 @@ async fn live(shared: Arc<Shared>) -> Result<WorkerReport, Error> {
 fn start_loops(shared: &Arc<Shared>) -> Loops {
     let completer = watch("completer", shared, completer::complete);
     let mut others = maintenance::start(shared);
+    others.push(watch("unserved", shared, waits::warn_of_unserved));
+    if shared.options.on_wait.0.is_some() {
+        others.push(watch("waits", shared, waits::report));
+    }
     if shared.options.drain {
         others.push(watch("drain", shared, drain::drain));
     }

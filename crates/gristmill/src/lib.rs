@@ -15,10 +15,10 @@ pub use gristmill_core::{
     JobId, JobOptions, JobPatch, JobRecord, JobSpec, JobState, ListRequest, LogLine, LostWhy, MAX_ARGS_BYTES,
     MAX_ARGS_BYTES_HARD, MAX_ARGS_DEPTH, MAX_METADATA_BYTES, MAX_NAME_BYTES, MAX_OUTPUT_BYTES, MAX_TAGS,
     MAX_UNIQUE_KEY_BYTES, ManualClock, Metadata, MigrateMode, MigrationReport, Name, NewJob, Order, Outcome,
-    Output, Page, Ping, Priority, QueueRecord, QueueStats, Reason, ResultExt, Retention, RetryPolicy,
-    RunError, RunFailure, RunRecord, Select, StatsReply, StatsRequest, SystemClock, Timestamp, UniqueKey,
-    UnknownState, Verb, VerbReply, Verdict, When, WorkerId, WorkerRecord, classify, did_you_mean,
-    format_duration, parse_duration,
+    Output, Page, ParkedKind, Ping, Priority, QueueRecord, QueueStats, Reason, ResultExt, Retention,
+    RetryPolicy, RunError, RunFailure, RunRecord, Select, StatsReply, StatsRequest, SystemClock, Timestamp,
+    UniqueKey, UnknownState, Unserved, UnservedWhy, Verb, VerbReply, Verdict, When, WorkerId, WorkerRecord,
+    classify, did_you_mean, format_duration, parse_duration, unserved,
 };
 pub use gristmill_engine::{
     AnyOutput, Attempt, Attempted, BlockingFn, BoxError, Client, ClientBuilder, EnqueueMiddleware, FromJob,

@@ -1,7 +1,7 @@
 //! `doctor`: examines the store and says the remedy.
 
 use clap::Args;
-use gristmill::Diagnosis;
+use gristmill::{Client, Diagnosis, StatsRequest, Timestamp, unserved};
 
 use crate::connect::Absent;
 use crate::failure::{Failure, Result};
@@ -20,6 +20,19 @@ pub(crate) struct Doctor {
     json: bool,
 }
 
+/// Jobs are counted up to here.
+const CAP: u64 = 1_000_000;
+
+/// Whether live workers serve what waits.
+async fn served(client: &Client, now: Timestamp) -> Result<Vec<Diagnosis>> {
+    let stats = client.stats_with(StatsRequest::new(Some(CAP))).await?;
+    let found = unserved(&stats, &client.workers().await?, now);
+    if found.is_empty() {
+        return Ok(vec![Diagnosis::fine("workers", "every job that is due has a live worker")]);
+    }
+    Ok(found.iter().map(|found| Diagnosis::trouble("workers", found.to_string(), found.remedy())).collect())
+}
+
 impl Doctor {
     pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
         let client = match setup.connect(Absent::Read).await {
@@ -36,6 +49,11 @@ impl Doctor {
             Ok(ping) => {
                 let store = format!("{} at {}", ping.version, setup.url.shown());
                 findings.insert(0, Diagnosis::fine("store", store));
+                // Where something else is wrong, that may keep it from counting.
+                match served(&client, ping.now).await {
+                    Err(failure) if findings.iter().all(|finding| finding.ok) => return Err(failure),
+                    served => findings.extend(served.unwrap_or_default()),
+                }
             }
             // What is found says why, and the remedy.
             Err(_) if findings.iter().any(|finding| !finding.ok) => {}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use gristmill::{JobContext, Worker, parse_duration};
+use gristmill::{Client, JobContext, Worker, parse_duration};
 
 use crate::config::WorkConfig;
 use crate::connect::Absent;
@@ -62,9 +62,13 @@ pub(crate) struct Work {
     /// Keep this variable of the environment from the programs
     #[arg(long, value_name = "NAME")]
     without_env: Vec<String>,
-    /// End with code 0 when nothing is left to run in the queues; jobs that are due later are waited for
+    /// End with code 0 when nothing is left that this worker can run; jobs that are due later, run elsewhere or wait in a
+    /// paused queue are waited for, those of kinds without a command here are named and left
     #[arg(long)]
     drain: bool,
+    /// End with code 5 if the store cannot be reached at the start, instead of waiting for it
+    #[arg(long)]
+    no_wait: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -91,6 +95,9 @@ Exit code 1 says that the end of a run could not be stored, or came too late: su
 
 /// What the killing of a program takes at most.
 const KILL: Duration = Duration::from_millis(500);
+/// How long a start waits before it tries to reach the store again.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long programs get after SIGTERM unless told otherwise.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -102,8 +109,11 @@ impl Work {
         if let Some(lease) = lease {
             setup.url = setup.url.for_lease(lease);
         }
-        let client = setup.connect(Absent::Create).await?;
-        let mut builder = Worker::builder(client);
+        let Some(client) = self.connect(&setup, &stop).await? else {
+            say("ended: the store was not reached");
+            return Ok(());
+        };
+        let mut builder = Worker::builder(client).on_wait(|what| say(format_args!("{what}")));
         for (name, slots) in self.queues(&setup.work) {
             builder = builder.queue(name, slots);
         }
@@ -148,6 +158,25 @@ impl Work {
         };
         runner.leave().await;
         ended
+    }
+
+    /// Connects to the store, which may not be up yet. `None` when the wait is stopped.
+    async fn connect(&self, setup: &Setup, stop: &Stop) -> Result<Option<Client>> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let failure = match setup.connect(Absent::Create).await {
+                Err(failure) if failure.is_unreachable() && !self.no_wait => failure,
+                answer => return answer.map(Some),
+            };
+            if pause == FIRST_PAUSE {
+                say(format_args!("waiting for the store: {failure}"));
+            }
+            tokio::select! {
+                () = stop.gently.cancelled() => return Ok(None),
+                () = stop.at_once.cancelled() => return Ok(None),
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
+        }
     }
 
     /// Flags win over the file, queue by queue.

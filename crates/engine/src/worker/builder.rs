@@ -135,6 +135,8 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         {
             gristmill_core::log!(warn, "{slip}");
         }
+        let default = |known: &Registration| Some((known.kind.clone(), known.queue.clone()?));
+        options.defaults = self.handlers.iter().filter_map(default).collect();
         let layers: Arc<[_]> = self.layers.into();
         let undecodable = self.undecodable;
         let delays = check::delays(self.delays, &self.handlers, &mut faults);

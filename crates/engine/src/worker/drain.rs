@@ -1,9 +1,9 @@
-//! Ends a worker by itself when its queues have nothing left to run.
+//! Ends a worker by itself when its queues have nothing left that it can run.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{JobState, Name, StatsReply, StatsRequest};
+use gristmill_core::{BackendError, JobState, Name, QueueStats, StatsReply, StatsRequest, waits_for};
 
 use super::call::{Trouble, answer};
 use super::shared::Shared;
@@ -34,17 +34,57 @@ pub(crate) async fn drain(shared: Arc<Shared>) {
         if shared.slots.used() > 0 || shared.finishes.len() > 0 {
             continue;
         }
-        let call = shared.backend().stats(shared.call(), StatsRequest::new(Some(1)));
-        match answer(shared.call_deadline(), "stats", call).await {
-            Ok(stats) if is_drained(&shared, &stats) => return shared.control.stopping.cancel(),
-            Ok(_) => trouble.over(),
+        match look(&shared).await {
+            Ok(Left::Nothing) => return shared.control.stopping.cancel(),
+            Ok(Left::Unhandled(parts)) => {
+                shared.options.on_wait.call(&format!("nothing is left to run but {}", parts.join(", ")));
+                return shared.control.stopping.cancel();
+            }
+            Ok(Left::Jobs) => trouble.over(),
             Err(error) => tokio::time::sleep(trouble.failed(&error)).await,
         }
     }
 }
 
-fn is_drained(shared: &Shared, stats: &StatsReply) -> bool {
+/// What the worker's queues hold.
+enum Left {
+    Nothing,
+    /// Jobs of kinds that the worker has no handler for, and nothing else.
+    Unhandled(Vec<String>),
+    Jobs,
+}
+
+async fn look(shared: &Shared) -> Result<Left, BackendError> {
+    let stats = async |cap| {
+        let call = shared.backend().stats(shared.call(), StatsRequest::new(cap));
+        answer(shared.call_deadline(), "stats", call).await
+    };
+    let few = stats(Some(1)).await?;
+    if mine(shared, &few).all(|queue| unfinished(queue) == 0) {
+        return Ok(Left::Nothing);
+    }
+    // Parked jobs are counted as scheduled, too: whether there are others takes whole numbers.
+    let is_parked = mine(shared, &few).any(|queue| !queue.parked.is_empty());
+    if !is_parked || mine(shared, &few).any(|queue| queue.count(JobState::Available).value > 0) {
+        return Ok(Left::Jobs);
+    }
+    let all = stats(None).await?;
+    let kinds = shared.kinds.set();
+    let unhandled = |queue: &QueueStats| -> u64 {
+        let others = queue.parked.iter().filter(|parked| !kinds.handles(parked.kind.as_str()));
+        others.map(|parked| parked.count.value).sum()
+    };
+    if mine(shared, &all).any(|queue| unfinished(queue) > unhandled(queue)) {
+        return Ok(Left::Jobs);
+    }
+    Ok(Left::Unhandled(waits_for(&all, &shared.queues(), &kinds)))
+}
+
+fn mine<'s>(shared: &'s Shared, stats: &'s StatsReply) -> impl Iterator<Item = &'s QueueStats> {
     let served = |name: &Name| shared.options.queues.iter().any(|lane| lane.queue == *name);
-    let mut mine = stats.queues.iter().filter(|queue| served(&queue.queue.name));
-    mine.all(|queue| UNFINISHED.iter().all(|state| queue.count(*state).value == 0))
+    stats.queues.iter().filter(move |queue| served(&queue.queue.name))
+}
+
+fn unfinished(queue: &QueueStats) -> u64 {
+    UNFINISHED.iter().map(|state| queue.count(*state).value).sum()
 }

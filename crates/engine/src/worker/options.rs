@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use gristmill_core::{Name, Priority};
 
+use super::waits::OnWait;
+
 /// One queue a worker fetches from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueueOptions {
@@ -38,6 +40,9 @@ pub(crate) struct WorkerOptions {
     pub(crate) call_deadline: Duration,
     /// Ends by itself when nothing is left to run in its queues.
     pub(crate) drain: bool,
+    pub(crate) on_wait: OnWait,
+    /// The queues that jobs of its kinds go to by default.
+    pub(crate) defaults: Vec<(String, Name)>,
     /// Whether it promotes, rescues, prunes and audits.
     pub(crate) maintenance: bool,
 }
@@ -56,6 +61,8 @@ impl Default for WorkerOptions {
             timeout: None,
             call_deadline: Duration::from_secs(10),
             drain: false,
+            on_wait: OnWait::default(),
+            defaults: Vec::new(),
             maintenance: true,
         }
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gristmill_core::Name;
+use gristmill_core::{KindSet, Name};
 
 use crate::handler::route::{Mode, Route, Routes};
 
@@ -59,6 +59,11 @@ impl Kinds {
 
     pub(crate) fn names(&self) -> Vec<Name> {
         self.by_name.keys().cloned().collect()
+    }
+
+    /// The kinds as a set.
+    pub(crate) fn set(&self) -> KindSet {
+        KindSet::new(&self.names())
     }
 
     /// A job of this kind came, and there is no handler.

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gristmill_core::{Backend, Call, Timestamp};
+use gristmill_core::{Backend, Call, Name, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -67,6 +67,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The queues it serves.
+    pub(crate) fn queues(&self) -> Vec<Name> {
+        self.options.queues.iter().map(|lane| lane.queue.clone()).collect()
+    }
+
     pub(crate) fn new(client: Client, options: WorkerOptions, routes: &Routes, hooks: Hooks) -> Self {
         Self {
             kinds: Kinds::new(routes),

@@ -1,9 +1,11 @@
 //! Queues and numbers. Everything is checked by `build`.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{QueueWish, WorkerBuilder};
+use crate::worker::waits::OnWait;
 
 impl<S> WorkerBuilder<S> {
     /// Runs jobs of this queue, at most `slots` at once (1 to 10,000). Without any queue the worker runs the queue
@@ -91,8 +93,16 @@ impl<S> WorkerBuilder<S> {
         self
     }
 
-    /// The worker ends by itself when nothing is left to run in its queues: nothing available, running, scheduled or
-    /// retryable.
+    /// Calls this when the worker has had nothing to do for a second, and once a minute while that lasts, with what it waits
+    /// for: `waiting for 3 jobs in the paused queue \`default\``. A worker that [drains](Self::drain) also says what it leaves.
+    /// Default: nothing is called.
+    pub fn on_wait(mut self, call: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.options.on_wait = OnWait(Some(Arc::new(call)));
+        self
+    }
+
+    /// The worker ends by itself when nothing that it can run is left in its queues: nothing available, running, scheduled
+    /// or retryable. Jobs of kinds that it has no handler for are left; those of a paused queue are waited for.
     pub fn drain(mut self) -> Self {
         self.options.drain = true;
         self
