@@ -21,3 +21,4 @@ mod starts;
 mod store;
 mod tls;
 mod trust;
+mod waits;

@@ -1,4 +1,4 @@
-//! Says what a worker waits for: jobs that no worker will run, once it has started; and while it is idle, to whoever asked.
+//! Reports what a worker waits for: once it has started, jobs that no worker will run; and while it is idle, what keeps it so.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,9 +19,11 @@ const TICK: Duration = Duration::from_millis(250);
 /// Jobs are counted up to here.
 const CAP: u64 = 1_000;
 
+type Callback = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// What is called while the worker waits.
 #[derive(Clone, Default)]
-pub(crate) struct OnWait(pub(crate) Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub(crate) struct OnWait(pub(crate) Option<Callback>);
 
 impl OnWait {
     pub(crate) fn call(&self, text: &str) {
@@ -89,7 +91,8 @@ async fn look(shared: &Shared) -> Result<(), BackendError> {
 /// Says what the worker waits for while it has nothing to do.
 pub(crate) async fn report(shared: Arc<Shared>) {
     let mut idle_since = Instant::now();
-    let mut said: Option<(String, Instant)> = None;
+    let mut said_at: Option<Instant> = None;
+    let mut has_greeted = false;
     let mut fetched = 0;
     loop {
         tokio::select! {
@@ -99,24 +102,20 @@ pub(crate) async fn report(shared: Arc<Shared>) {
         let now_fetched = shared.counters.snapshot().fetched;
         let is_busy = shared.slots.used() > 0 || shared.finishes.len() > 0;
         if std::mem::replace(&mut fetched, now_fetched) != now_fetched || is_busy {
-            (idle_since, said) = (Instant::now(), None);
+            (idle_since, said_at) = (Instant::now(), None);
             continue;
         }
-        if idle_since.elapsed() < IDLE_FOR || said.as_ref().is_some_and(|(_, at)| at.elapsed() < AGAIN) {
+        if idle_since.elapsed() < IDLE_FOR || said_at.is_some_and(|at| at.elapsed() < AGAIN) {
             continue;
         }
         let call = shared.backend().stats(shared.call(), StatsRequest::new(Some(CAP)));
         let Ok(stats) = answer(shared.call_deadline(), "stats", call).await else { continue };
         let parts = waits_for(&stats, &shared.queues(), &shared.kinds.set());
-        let text = if parts.is_empty() {
-            "waiting for jobs".to_owned()
-        } else {
-            format!("waiting for {}", parts.join(", "))
-        };
-        // That there is nothing need not be repeated.
-        if !parts.is_empty() || said.as_ref().is_none_or(|(before, _)| *before != text) {
-            shared.options.on_wait.call(&text);
+        if !parts.is_empty() {
+            shared.options.on_wait.call(&format!("waiting for {}", parts.join(", ")));
+        } else if !std::mem::replace(&mut has_greeted, true) {
+            shared.options.on_wait.call("waiting for jobs");
         }
-        said = Some((text, Instant::now()));
+        said_at = Some(Instant::now());
     }
 }
