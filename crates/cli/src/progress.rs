@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::output::{say, talks_to_a_person};
 
-/// How often a plain line is written.
+/// When the first plain line is written, and how often one is after it.
+const PLAIN_FIRST: Duration = Duration::from_secs(1);
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// Counts what is done of something long.
@@ -16,14 +17,15 @@ pub(crate) struct Progress {
     what: &'static str,
     total: Option<u64>,
     done: u64,
-    said_at: Instant,
+    /// When the next plain line is due.
+    due_at: Instant,
 }
 
 impl Progress {
     /// `what` in the past tense, as in `enqueued 12 of 40`.
     pub(crate) fn new(what: &'static str, total: Option<u64>) -> Self {
         let bar = talks_to_a_person().then(|| bar(what, total));
-        Self { bar, what, total, done: 0, said_at: Instant::now() }
+        Self { bar, what, total, done: 0, due_at: Instant::now() + PLAIN_FIRST }
     }
 
     /// So many are done in all.
@@ -31,8 +33,8 @@ impl Progress {
         self.done = done;
         if let Some(bar) = &self.bar {
             bar.set_position(done);
-        } else if self.said_at.elapsed() >= PLAIN_EVERY {
-            self.said_at = Instant::now();
+        } else if self.due_at <= Instant::now() {
+            self.due_at = Instant::now() + PLAIN_EVERY;
             match self.total {
                 Some(total) => say(format_args!("{} {done} of {total}", self.what)),
                 None => say(format_args!("{} {done}", self.what)),

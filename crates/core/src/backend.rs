@@ -52,6 +52,12 @@ impl Call {
         Self { now: Some(now), deadline: None }
     }
 
+    /// How long a look at many jobs goes on before it answers with what it has: a quarter of the deadline, 2.5 s by default. A
+    /// count without a cap goes on three times as long.
+    pub fn patience(&self) -> Duration {
+        self.deadline.unwrap_or(Duration::from_secs(10)) / 4
+    }
+
     /// Within `deadline`.
     pub const fn within(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);

@@ -12,8 +12,10 @@ use gristmill_core::{
 use crate::job::{EndedRun, Job};
 use crate::store::{Queue, Store};
 
-/// Jobs one call looks at, at most: a page may be short, never slow.
+/// Jobs one call looks at, at most, once it has found one, and until then: a page may be short, never slow, and an empty one
+/// is not worth its call.
 const SCAN_LIMIT: usize = 10_000;
+const EMPTY_LIMIT: usize = 1_000_000;
 
 impl Store {
     pub(crate) fn get(&self, ids: &[JobId]) -> Vec<Option<JobRecord>> {
@@ -53,7 +55,8 @@ impl Store {
             if matches(filter, self.job(*slot)) {
                 page.items.push(*slot);
             }
-            if page.items.len() >= limit || looked_at + 1 >= SCAN_LIMIT {
+            let most = if page.items.is_empty() { EMPTY_LIMIT } else { SCAN_LIMIT };
+            if page.items.len() >= limit || looked_at + 1 >= most {
                 page.next = rows.next().map(|_| Cursor(*id));
                 break;
             }

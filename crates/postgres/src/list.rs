@@ -3,7 +3,9 @@
 mod place;
 mod walk;
 
-use gristmill_core::{Call, Cursor, JobFilter, JobRecord, ListRequest, Order, Page};
+use std::time::{Duration, Instant};
+
+use gristmill_core::{Call, Count, Cursor, JobFilter, JobRecord, ListRequest, Order, Page};
 use uuid::Uuid;
 
 use crate::error::Answer;
@@ -13,14 +15,17 @@ use crate::row;
 use crate::session::Session;
 use walk::Walk;
 
-/// Jobs one call looks at, at most: a page may be short, never slow.
+/// Jobs one call looks at, at most, once it has found one: a page may be short, never slow. An empty one is not worth its
+/// round trip, so the search for the first job goes on for as long as the caller's patience.
 const SCAN_LIMIT: usize = 10_000;
 
-pub(crate) async fn list(inner: &Inner, _call: Call, request: &ListRequest) -> Answer<Page<JobRecord>> {
+pub(crate) async fn list(inner: &Inner, call: Call, request: &ListRequest) -> Answer<Page<JobRecord>> {
     let limit = request.limit.min(ListRequest::MAX_LIMIT);
     let mut session = inner.reads().await?;
     session.begin_snapshot().await?;
-    let page = scan(inner, &mut session, &request.filter, request.cursor, request.order, limit).await?;
+    let page =
+        scan(inner, &mut session, &request.filter, request.cursor, request.order, limit, call.patience())
+            .await?;
     let items = records(inner, &mut session, &page.items).await?;
     session.commit().await?;
     Ok(Page { items: items.into_iter().flatten().collect(), next: page.next })
@@ -34,7 +39,9 @@ pub(crate) async fn scan(
     cursor: Option<Cursor>,
     order: Order,
     limit: usize,
+    patience: Duration,
 ) -> Answer<Page<Uuid>> {
+    let begun = Instant::now();
     let mut page = Page { items: Vec::new(), next: None };
     if limit == 0 {
         return Ok(page);
@@ -53,7 +60,8 @@ pub(crate) async fn scan(
             return Ok(page);
         }
         let Some(end) = chunk.end else { return Ok(page) };
-        if page.items.len() == limit || looked_at >= SCAN_LIMIT {
+        let has_looked = looked_at >= SCAN_LIMIT && (!page.items.is_empty() || begun.elapsed() >= patience);
+        if page.items.len() == limit || has_looked {
             page.next = Some(cursor_behind(end));
             return Ok(page);
         }
@@ -64,22 +72,26 @@ fn cursor_behind(id: Uuid) -> Cursor {
     Cursor(row::job_id(id))
 }
 
-/// How many jobs match, looking no further than beyond `cap`. A count may take long, so it holds no snapshot, which would
+/// How many jobs match, looking no further than beyond `cap`, nor for longer than the caller's patience. A count may take long, so it holds no snapshot, which would
 /// keep the server from cleaning up: each chunk is of its own moment.
 pub(crate) async fn count_matches(
     inner: &Inner,
     session: &mut Session,
     filter: &JobFilter,
-    cap: u64,
-) -> Answer<u64> {
+    cap: Option<u64>,
+    patience: Duration,
+) -> Answer<Count> {
+    let begun = Instant::now();
     let walk = Walk::new(inner, session, filter, None, Order::OldestFirst).await?;
-    let Some(mut walk) = walk else { return Ok(0) };
+    let Some(mut walk) = walk else { return Ok(Count::up_to(cap, 0)) };
     let mut matches = 0;
     loop {
         let chunk = walk.next(session, Walk::CHUNK).await?;
         matches += chunk.matches.len() as u64;
-        if chunk.end.is_none() || matches > cap {
-            return Ok(matches);
+        if chunk.end.is_none() || cap.is_some_and(|cap| matches > cap) {
+            return Ok(Count::up_to(cap, matches));
+        } else if begun.elapsed() >= patience {
+            return Ok(Count::at_least(matches));
         }
     }
 }

@@ -60,16 +60,15 @@ fn read_worker(row: &Row) -> Answer<WorkerRecord> {
 
 pub(crate) async fn count(
     inner: &Inner,
-    _call: Call,
+    call: Call,
     (filter, cap): &(JobFilter, Option<u64>),
 ) -> Answer<Count> {
     let mut session = inner.reads().await?;
-    let value = if filter.is_by_place() {
-        count_by_place(inner, &mut session, filter, *cap).await?
-    } else {
-        count_matches(inner, &mut session, filter, cap.unwrap_or(u64::MAX)).await?
-    };
-    Ok(Count::up_to(*cap, value))
+    if filter.is_by_place() {
+        return Ok(Count::up_to(*cap, count_by_place(inner, &mut session, filter, *cap).await?));
+    }
+    let patience = if cap.is_none() { call.patience() * 3 } else { call.patience() };
+    count_matches(inner, &mut session, filter, *cap, patience).await
 }
 
 async fn count_by_place(

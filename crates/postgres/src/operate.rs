@@ -10,6 +10,7 @@ mod unique;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gristmill_core::{
     Call, Cursor, JobFilter, JobId, JobPatch, Order, Select, Timestamp, Verb, VerbReply, VerbRequest, Verdict,
@@ -159,7 +160,8 @@ async fn select(inner: &Arc<Inner>, select: &Select) -> Answer<(Vec<Uuid>, Optio
         Select::Filter { filter, cursor, limit } => {
             let mut session = inner.reads().await?;
             session.begin_snapshot().await?;
-            let page = scan(inner, &mut session, filter, *cursor, Order::OldestFirst, *limit).await?;
+            let page = scan(inner, &mut session, filter, *cursor, Order::OldestFirst, *limit, Duration::ZERO)
+                .await?;
             session.commit().await?;
             (page.items, page.next)
         }

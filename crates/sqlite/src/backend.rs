@@ -126,7 +126,7 @@ impl Backend for Sqlite {
     }
 
     fn list(&self, call: Call, request: ListRequest) -> Reply<'_, Page<JobRecord>> {
-        self.read(call, move |connection, _| list::list(connection, &request))
+        self.read(call, move |connection, _| list::list(connection, &request, call.patience()))
     }
 
     fn list_runs(&self, call: Call, id: JobId, limit: usize) -> Reply<'_, Vec<RunRecord>> {
@@ -150,7 +150,7 @@ impl Backend for Sqlite {
     }
 
     fn count(&self, call: Call, filter: JobFilter, cap: Option<u64>) -> Reply<'_, Count> {
-        self.read(call, move |connection, _| numbers::count(connection, &filter, cap))
+        self.read(call, move |connection, _| numbers::count(connection, &filter, cap, call.patience()))
     }
 
     fn stats(&self, call: Call, request: StatsRequest) -> Reply<'_, StatsReply> {

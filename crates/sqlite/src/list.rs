@@ -1,8 +1,9 @@
 //! Lists: pages of jobs that match, by id, with bounded work.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use gristmill_core::{Cursor, JobFilter, JobId, JobRecord, JobState, ListRequest, Order, Page};
+use gristmill_core::{Count, Cursor, JobFilter, JobId, JobRecord, JobState, ListRequest, Order, Page};
 use rusqlite::{Connection, params};
 
 use crate::claim::members;
@@ -11,16 +12,21 @@ use crate::inspect::{Listed, complete, read_listed};
 use crate::locate::{find_leases, jobs_where};
 use crate::row;
 
-/// Jobs one call looks at, at most: a page may be short, never slow.
+/// Jobs one call looks at, at most, once it has found one: a page may be short, never slow. An empty one is not worth its
+/// call, so the search for the first job goes on for as long as the caller's patience.
 const SCAN_LIMIT: usize = 10_000;
 /// Jobs that are read at once, at most.
 const CHUNK: usize = 500;
 /// Jobs in the wanted places, up to this many, are found by their places instead of a walk over all jobs.
 const FEW: usize = 10_000;
 
-pub(crate) fn list(connection: &Connection, request: &ListRequest) -> Answer<Page<JobRecord>> {
+pub(crate) fn list(
+    connection: &Connection,
+    request: &ListRequest,
+    patience: Duration,
+) -> Answer<Page<JobRecord>> {
     let limit = request.limit.min(ListRequest::MAX_LIMIT);
-    let page = scan(connection, &request.filter, request.cursor, request.order, limit)?;
+    let page = scan(connection, &request.filter, request.cursor, request.order, limit, patience)?;
     let items = page.items.into_iter().map(|job| complete(connection, job)).collect::<Answer<_>>()?;
     Ok(Page { items, next: page.next })
 }
@@ -32,7 +38,9 @@ pub(crate) fn scan(
     cursor: Option<Cursor>,
     order: Order,
     limit: usize,
+    patience: Duration,
 ) -> Answer<Page<Listed>> {
+    let begun = Instant::now();
     let mut walk = Walk::new(connection, filter, cursor, order)?;
     let mut page = Page { items: Vec::new(), next: None };
     let mut looked_at = 0;
@@ -43,8 +51,10 @@ pub(crate) fn scan(
         if chunk.is_empty() {
             return Ok(page);
         }
+        let is_late = begun.elapsed() >= patience;
         for job in chunk {
-            if page.items.len() >= limit || looked_at >= SCAN_LIMIT {
+            let has_looked = looked_at >= SCAN_LIMIT && (is_late || !page.items.is_empty());
+            if page.items.len() >= limit || has_looked {
                 page.next = last.map(Cursor);
                 return Ok(page);
             }
@@ -57,14 +67,22 @@ pub(crate) fn scan(
     }
 }
 
-/// How many jobs match, looking no further than beyond `cap`.
-pub(crate) fn count_matches(connection: &Connection, filter: &JobFilter, cap: u64) -> Answer<u64> {
+/// How many jobs match, looking no further than beyond `cap`, nor for longer than the caller's patience.
+pub(crate) fn count_matches(
+    connection: &Connection,
+    filter: &JobFilter,
+    cap: Option<u64>,
+    patience: Duration,
+) -> Answer<Count> {
+    let begun = Instant::now();
     let mut walk = Walk::new(connection, filter, None, Order::OldestFirst)?;
     let mut matches = 0;
     loop {
         let chunk = walk.next(CHUNK)?;
-        if chunk.is_empty() || matches > cap {
-            return Ok(matches);
+        if chunk.is_empty() || cap.is_some_and(|cap| matches > cap) {
+            return Ok(Count::up_to(cap, matches));
+        } else if begun.elapsed() >= patience {
+            return Ok(Count::at_least(matches));
         }
         matches += chunk.iter().filter(|job| filter.matches(&job.record)).count() as u64;
     }

@@ -59,6 +59,18 @@ pub(crate) fn locate(connection: &Connection, id: JobId) -> Answer<Option<Locate
     Ok(located.into_iter().next())
 }
 
+/// The jobs with these ids, in their order; the claims of those that run are looked up in one pass.
+pub(crate) fn locate_all(connection: &Connection, ids: &[JobId]) -> Answer<Vec<Option<Located>>> {
+    let mut select = connection.prepare_cached(jobs_where!("WHERE jobs.id = ?1"))?;
+    let mut jobs = Vec::with_capacity(ids.len());
+    for id in ids {
+        let mut rows = select.query([id.as_bytes()])?;
+        jobs.push(rows.next()?.map(|row| read(row)));
+    }
+    find_leases(connection, jobs.iter_mut().flatten())?;
+    Ok(jobs)
+}
+
 /// A row of the query of jobs; a running job's claim is still to be found.
 pub(crate) fn read(row: &Row<'_>) -> Located {
     let mut unread = Unread::default();

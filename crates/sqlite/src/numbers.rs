@@ -1,5 +1,7 @@
 //! Numbers of queues, and who works: answered from narrow tables, whatever history lies in the file.
 
+use std::time::Duration;
+
 use gristmill_core::{
     Count, JobFilter, JobState, Name, Priority, QueueRecord, QueueStats, StatsReply, StatsRequest, Timestamp,
     WorkerRecord,
@@ -54,13 +56,17 @@ fn read_worker(row: &Row<'_>) -> WorkerRecord {
     worker
 }
 
-pub(crate) fn count(connection: &Connection, filter: &JobFilter, cap: Option<u64>) -> Answer<Count> {
-    let value = if filter.is_by_place() {
-        count_by_place(connection, filter)?
-    } else {
-        count_matches(connection, filter, cap.unwrap_or(u64::MAX))?
-    };
-    Ok(Count::up_to(cap, value))
+pub(crate) fn count(
+    connection: &Connection,
+    filter: &JobFilter,
+    cap: Option<u64>,
+    patience: Duration,
+) -> Answer<Count> {
+    if filter.is_by_place() {
+        return Ok(Count::up_to(cap, count_by_place(connection, filter)?));
+    }
+    let patience = if cap.is_none() { patience * 3 } else { patience };
+    count_matches(connection, filter, cap, patience)
 }
 
 fn count_by_place(connection: &Connection, filter: &JobFilter) -> Answer<u64> {

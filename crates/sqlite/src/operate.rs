@@ -1,5 +1,8 @@
 //! The operator's acts: cancel, retry, delete, update, release.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use gristmill_core::{
     Act, Cursor, Hint, JobId, JobPatch, JobState, Order, Select, Standing, Timestamp, Verb, VerbReply,
     VerbRequest, Verdict, operate,
@@ -10,7 +13,7 @@ use crate::claim::Tally;
 use crate::error::Answer;
 use crate::group::Group;
 use crate::list::scan;
-use crate::locate::{Located, locate};
+use crate::locate::{Located, locate, locate_all};
 use crate::row;
 use crate::run::LAST_RUN;
 
@@ -55,8 +58,14 @@ impl Group<'_> {
         let when = patch.and_then(|patch| patch.when);
         let mut reply = VerbReply::default();
         reply.next = next;
-        for id in ids {
-            let Some(job) = locate(self.connection, id)? else {
+        // Their claims are found in one pass for all.
+        let mut found = locate_all(self.connection, &ids)?;
+        let mut seen = HashSet::with_capacity(ids.len());
+        for (place, id) in ids.into_iter().enumerate() {
+            let first = found[place].take();
+            // One that is named twice is looked at again after the first act.
+            let job = if seen.insert(id) { first } else { locate(self.connection, id)? };
+            let Some(job) = job else {
                 reply.jobs.push((id, Verdict::NotFound));
                 continue;
             };
@@ -128,7 +137,8 @@ impl Group<'_> {
         Ok(match select {
             Select::Ids(ids) => (ids.clone(), None),
             Select::Filter { filter, cursor, limit } => {
-                let page = scan(self.connection, filter, *cursor, Order::OldestFirst, *limit)?;
+                let page =
+                    scan(self.connection, filter, *cursor, Order::OldestFirst, *limit, Duration::ZERO)?;
                 (page.items.into_iter().map(|job| job.record.id).collect(), page.next)
             }
         })

@@ -134,10 +134,10 @@ pub struct AuditReply {
     pub next: Option<Cursor>,
 }
 
-/// A count that may end at a cap.
+/// A count that may end at a cap, or where counting on would take too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Count {
-    /// The number, or the cap.
+    /// The number, or as far as it was counted.
     pub value: u64,
     /// There may be more.
     pub capped: bool,
@@ -148,6 +148,11 @@ impl Count {
     pub fn up_to(cap: Option<u64>, value: u64) -> Self {
         let cap = cap.unwrap_or(u64::MAX);
         Self { value: value.min(cap), capped: value > cap }
+    }
+
+    /// As far as it was counted: there may be more.
+    pub fn at_least(value: u64) -> Self {
+        Self { value, capped: true }
     }
 }
 

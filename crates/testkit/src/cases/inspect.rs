@@ -21,6 +21,7 @@ cases! { "inspect":
     list_values_of_one_member_are_alternatives,
     list_compares_names_byte_by_byte,
     list_pages_miss_nothing_that_stays,
+    list_finds_few_jobs_behind_many_others,
     count_counts_what_a_list_shows,
     count_ends_at_its_cap,
     stats_count_every_state,
@@ -172,6 +173,24 @@ fn list_pages_miss_nothing_that_stays(t: &Fixture) {
 
     let shown: Vec<_> = first.items.iter().chain(&second.items).map(|job| job.id).collect();
     assert_eq!(shown, ids[..8]);
+}
+
+/// A page without a job is no answer as long as there is time to look on: here behind more jobs than a call looks at else.
+fn list_finds_few_jobs_behind_many_others(t: &Fixture) {
+    let mut rare = t.job();
+    rare.spec.kind = name("rare");
+    let wanted = t.put(rare);
+    for _ in 0..13 {
+        t.put_many(1_000);
+    }
+    let of_kind = JobFilter::new().kind(name("rare"));
+
+    let request = ListRequest::new(of_kind.clone()).limit(10).order(Order::NewestFirst);
+    let page = t.must(|backend, call| backend.list(call, request.clone()));
+
+    assert_eq!(page.items.iter().map(|job| job.id).collect::<Vec<_>>(), [wanted]);
+    let count = t.must(|backend, call| backend.count(call, of_kind.clone(), None));
+    assert_eq!((count.value, count.capped), (1, false));
 }
 
 fn count_counts_what_a_list_shows(t: &Fixture) {

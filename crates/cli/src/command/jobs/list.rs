@@ -7,6 +7,7 @@ use super::filter::Filter;
 use crate::failure::Result;
 use crate::known::check_filter;
 use crate::output::{Output, Table, say};
+use crate::progress::Progress;
 use crate::wire::JobShape;
 
 /// List jobs, the newest first
@@ -39,12 +40,14 @@ impl List {
         let mut cursor = self.after.map(Cursor);
         let mut left = self.limit;
         let mut is_empty = true;
+        let mut progress = Progress::new("found", None);
         while left > 0 && !output.is_closed() {
             let limit = left.min(ListRequest::MAX_LIMIT);
             let request = ListRequest::new(filter.clone()).limit(limit).after(cursor).order(order);
             let page = client.list(request).await?;
             is_empty &= page.items.is_empty();
             left -= page.items.len().min(left);
+            progress.add(page.items.len() as u64);
             for job in &page.items {
                 if self.json {
                     output.json(&JobShape::from(job));
@@ -57,6 +60,7 @@ impl List {
                 break;
             }
         }
+        drop(progress);
         if !self.json && !table.is_empty() {
             output.line(table);
         } else if !self.json {

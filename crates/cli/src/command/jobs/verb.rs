@@ -1,10 +1,10 @@
 //! `jobs retry`, `jobs cancel`, `jobs delete`: on named jobs, or on all that match.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Args};
 use gristmill::{
-    Client, Cursor, Error, JobFilter, JobId, ListRequest, Order, Select, StatsRequest, Verb, Verdict,
+    Client, Count, Cursor, Error, JobFilter, JobId, ListRequest, Order, Select, StatsRequest, Verb, Verdict,
 };
 
 use super::filter::Filter;
@@ -17,6 +17,9 @@ use crate::wire::VerdictShape;
 
 /// Jobs a call of the store.
 const CHUNK: usize = 500;
+/// Jobs that a dry run shows, and how long it looks for them.
+const PREVIEWED: usize = 10;
+const PREVIEW_TIME: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("which").multiple(true).required(true)
@@ -48,11 +51,13 @@ impl Act {
         let mut report = Report { output: Output::stdout(), json: self.json, tally: Tally::default() };
         if self.ids.is_empty() {
             // Jobs that come to match while this runs are not meant: else a retry of what fails at once never ends.
-            let mut filter = self.filter.into_filter();
+            let asked = self.filter.into_filter();
+            let mut filter = asked.clone();
             if filter.created_before.is_none() {
                 filter.created_before = Some(client.ping().await?.now + Duration::from_millis(1));
             }
-            matching(client, verb, filter, self.confirm, &mut report).await?;
+            let count = count(client, asked).await?;
+            matching(client, verb, filter, count, self.confirm, &mut report).await?;
         } else {
             named(client, verb, self.ids, self.confirm, &mut report).await?;
         }
@@ -81,23 +86,40 @@ async fn named(
     Ok(())
 }
 
+/// How many jobs match, as far as they can be counted in a few seconds.
+async fn count(client: &Client, filter: JobFilter) -> Result<Count> {
+    let counting = client.count(filter, Some(StatsRequest::DEFAULT_CAP));
+    tokio::pin!(counting);
+    match tokio::time::timeout(Duration::from_secs(1), &mut counting).await {
+        Ok(count) => Ok(count?),
+        Err(_) => {
+            say("counting the jobs that match");
+            Ok(counting.await?)
+        }
+    }
+}
+
 async fn matching(
     client: &Client,
     verb: Verb,
     filter: JobFilter,
+    count: Count,
     confirm: Confirm,
     report: &mut Report,
 ) -> Result<()> {
-    let count = client.count(filter.clone(), Some(StatsRequest::DEFAULT_CAP)).await?;
     if count.value == 0 && !count.capped {
         check_filter(client, &filter).await?;
     }
-    let number = format!("{}{}", count.value, if count.capped { " or more" } else { "" });
+    let number = match count {
+        Count { value: 0, capped: true } => "an unknown number of".to_owned(),
+        Count { value, capped: true } => format!("more than {value}"),
+        Count { value, .. } => value.to_string(),
+    };
     if confirm.dry_run {
         say(format_args!("would {} {number} jobs", verb.as_str()));
         return preview(client, filter, report).await;
     }
-    if count.value == 0 {
+    if count.value == 0 && !count.capped {
         say("no job matches");
         return Ok(());
     }
@@ -118,8 +140,20 @@ async fn matching(
 
 /// The first jobs that would be changed.
 async fn preview(client: &Client, filter: JobFilter, report: &mut Report) -> Result<()> {
-    let page = client.list(ListRequest::new(filter).limit(10).order(Order::OldestFirst)).await?;
-    page.items.iter().for_each(|job| report.show(job.id, "would"));
+    let (begun, mut shown, mut cursor) = (Instant::now(), 0, None);
+    while shown < PREVIEWED {
+        let request = ListRequest::new(filter.clone()).limit(PREVIEWED - shown).after(cursor);
+        let page = client.list(request.order(Order::OldestFirst)).await?;
+        page.items.iter().for_each(|job| report.show(job.id, "would"));
+        shown += page.items.len();
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        } else if begun.elapsed() >= PREVIEW_TIME {
+            say("stopped looking for more; narrow the filter to see them");
+            break;
+        }
+    }
     Ok(())
 }
 
