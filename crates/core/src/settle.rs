@@ -70,9 +70,10 @@ impl Settlement {
     }
 
     /// When the job is due from now on. A job that is given back or rescued at once keeps its place in the line, and an
-    /// ended one the time it was last due.
+    /// ended one the time it was last due. One that failed or snoozed joins the end of its line, however short its delay.
     pub fn due(&self, now: Timestamp, was_due: Timestamp) -> Timestamp {
-        let keeps_place = self.after.is_zero() && self.ending != Ending::Snoozed;
+        let came_back = self.ending == Ending::Snoozed || self.state == JobState::Retryable;
+        let keeps_place = self.after.is_zero() && !came_back;
         if self.state.is_terminal() || keeps_place { was_due } else { now + self.after }
     }
 }
@@ -228,6 +229,22 @@ mod tests {
         }
         let released = settle(Decision::GiveBackAfter(SECOND), Ending::Released, FACTS);
         assert!(!released.is_parked());
+    }
+
+    #[test]
+    fn what_was_not_run_to_an_end_keeps_its_place_and_all_else_joins_the_end_of_its_line() {
+        let (was_due, now) = (Timestamp::from_millis(1), Timestamp::from_millis(9));
+        for (decision, ending, due) in [
+            (Decision::RetryAfter(Duration::ZERO), Ending::Failed, now),
+            (Decision::SnoozeAfter(Duration::ZERO), Ending::Snoozed, now),
+            (Decision::GiveBackAfter(Duration::ZERO), Ending::Released, was_due),
+            (Decision::GiveBackAfter(SECOND), Ending::Released, now + SECOND),
+            (Decision::Complete, Ending::Completed, was_due),
+        ] {
+            assert_eq!(settle(decision, ending, FACTS).due(now, was_due), due, "{decision:?}");
+        }
+        let first = RunFacts { crashes: 0, ..FACTS };
+        assert_eq!(settle_crash(&RetryPolicy::default(), first, 0.5).due(now, was_due), was_due);
     }
 
     #[test]

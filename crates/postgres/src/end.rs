@@ -8,7 +8,7 @@ mod claims;
 use std::borrow::Cow;
 
 use gristmill_core::{
-    Ending, FinishItem, JobState, Output, Reason, Retention, RunError, Settlement, Timestamp,
+    Decision, Ending, FinishItem, JobState, Output, Reason, Retention, RunError, Settlement, Timestamp,
 };
 use gristmill_sql::EndedBy;
 use uuid::Uuid;
@@ -52,9 +52,11 @@ impl EndedRun<'_> {
         run
     }
 
-    /// No further run has a number.
+    /// The job would come back, and no further run has a number.
     fn is_beyond(&self) -> bool {
-        self.run >= LAST_RUN && !matches!(self.settled.state, JobState::Completed | JobState::Cancelled)
+        let decision = self.said.map(|item| item.decision);
+        let ends = matches!(decision, Some(Decision::Complete | Decision::Cancel | Decision::Discard));
+        self.run >= LAST_RUN && !ends && (self.settled.reason.is_none() || self.settled.is_parked())
     }
 
     /// Why; the store's reason stands before the handler's.

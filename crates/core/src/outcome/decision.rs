@@ -61,6 +61,12 @@ pub enum Decision {
     GiveBackAfter(Duration),
 }
 
+impl Decision {
+    /// The shortest delay after which a handler's job comes back: one that asks for none would take a slot for itself, and
+    /// leave thousands of runs a minute.
+    pub const SHORTEST_DELAY: Duration = Duration::from_millis(100);
+}
+
 impl Outcome {
     /// The ending its run is recorded with. Timeouts, panics and undecodable args are failures or discards whose
     /// finer ending the executor knows.
@@ -75,17 +81,38 @@ impl Outcome {
         }
     }
 
-    /// The decision, with the policy's delay after a failure of `attempt`. `random` lies in `[0, 1)`.
+    /// The decision, with the policy's delay after a failure of `attempt`. `random` lies in `[0, 1)`. No job comes back
+    /// sooner than after [`Decision::SHORTEST_DELAY`].
     pub fn decide(&self, policy: &RetryPolicy, attempt: u16, random: f64) -> Decision {
         match self {
             Self::Completed { .. } => Decision::Complete,
             Self::Failed { after, .. } => {
-                Decision::RetryAfter(after.unwrap_or_else(|| policy.delay(attempt, random)))
+                let after = after.unwrap_or_else(|| policy.delay(attempt, random));
+                Decision::RetryAfter(after.max(Decision::SHORTEST_DELAY))
             }
-            Self::Snoozed { after } => Decision::SnoozeAfter(*after),
+            Self::Snoozed { after } => Decision::SnoozeAfter((*after).max(Decision::SHORTEST_DELAY)),
             Self::Cancelled { .. } => Decision::Cancel,
             Self::Discarded { .. } => Decision::Discard,
-            Self::Deferred { after, .. } => Decision::GiveBackAfter(*after),
+            Self::Deferred { after, .. } => Decision::GiveBackAfter((*after).max(Decision::SHORTEST_DELAY)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_handler_makes_its_job_spin() {
+        let (zero, policy) = (Duration::ZERO, RetryPolicy::fixed(Duration::ZERO));
+        let (error, floor) = (RunError::new("no"), Decision::SHORTEST_DELAY);
+        for (outcome, decision) in [
+            (Outcome::Snoozed { after: zero }, Decision::SnoozeAfter(floor)),
+            (Outcome::Failed { error: error.clone(), after: Some(zero) }, Decision::RetryAfter(floor)),
+            (Outcome::Failed { error, after: None }, Decision::RetryAfter(floor)),
+            (Outcome::Deferred { after: zero, reason: String::new() }, Decision::GiveBackAfter(floor)),
+        ] {
+            assert_eq!(outcome.decide(&policy, 1, 0.5), decision);
         }
     }
 }

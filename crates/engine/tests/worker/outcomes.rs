@@ -128,13 +128,13 @@ async fn a_snooze_costs_no_attempt_and_ends_in_time() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_tried_again_when_its_policy_says() {
     let t = Fixture::new();
-    let policy = RetryPolicy::fixed(Duration::from_millis(40)).without_jitter();
+    let policy = RetryPolicy::fixed(Duration::from_millis(140)).without_jitter();
     let id = t.enqueue_with("k", JobOptions::new().retry(policy)).await;
     let worker = run(t.worker().handle_raw("k", async |ctx: JobContext| {
         if ctx.attempt() < 3 { Err(std::io::Error::other("not yet")) } else { Ok(()) }
     }));
     let took = t.until(id, JobState::Completed).await;
-    assert!((80 * MILLI..=95 * MILLI).contains(&took), "{took:?}");
+    assert!((280 * MILLI..=295 * MILLI).contains(&took), "{took:?}");
     assert_eq!(worker.stop().await.stats.failed, 2);
 }
 
