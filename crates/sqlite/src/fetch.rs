@@ -17,6 +17,7 @@ use crate::group::Group;
 use crate::notify::next_due;
 use crate::place::Parking;
 use crate::row;
+use crate::run::LAST_RUN;
 
 /// A fetch parks no more jobs of a queue than this: its caller asks again.
 const PARKED_AT_ONCE: usize = 10_000;
@@ -215,7 +216,7 @@ impl Group<'_> {
         batch: &'b mut Batch,
     ) -> Answer<&'b Facts> {
         let tally = Tally {
-            run: row::count32(row, 3).saturating_add(1),
+            run: row::count32(row, 3).saturating_add(1).min(LAST_RUN),
             attempt: row::count16(row, 4).saturating_add(1),
             crashes: row::count16(row, 5),
         };

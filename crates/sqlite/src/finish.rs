@@ -122,15 +122,10 @@ impl Group<'_> {
         let claim = std::sync::Arc::clone(&held.claim);
         let member = &claim.members[place];
         let Member { tally, facts: Some(job), .. } = member else { return Ok(None) };
-        let mut end = *end;
         let reason = end.settled.reason.map(gristmill_core::Reason::as_str);
-        let mut reason = reason.or_else(|| end.said.and_then(|item| item.reason.as_deref()));
-        if tally.run >= LAST_RUN && !end.settled.state.is_terminal() {
-            end.settled.state = JobState::Discarded;
-            reason = Some("no further run fits the store");
-        }
-        let End { settled, now, .. } = end;
-        if !self.append_run(&claim, member, &end, reason)? {
+        let reason = reason.or_else(|| end.said.and_then(|item| item.reason.as_deref()));
+        let End { settled, now, .. } = *end;
+        if !self.append_run(&claim, member, end, reason)? {
             return Ok(None);
         }
         held.open -= 1;
@@ -140,6 +135,9 @@ impl Group<'_> {
             self.cancels_changed();
         }
         let tally = Tally { run: tally.run, attempt: settled.attempt, crashes: settled.crashes };
+        let comes_back = !settled.state.is_terminal();
+        let moved = (comes_back && tally.run >= LAST_RUN).then(|| self.renumber(job, tally)).transpose()?;
+        let (job, tally) = moved.as_ref().map_or((job, tally), |(job, tally)| (job, *tally));
         if settled.is_parked() && settled.state == JobState::Scheduled {
             self.park(job.into(), tally)?;
         } else if !settled.state.is_terminal() {

@@ -36,6 +36,7 @@ mod progress;
 mod prune;
 mod readers;
 mod reading;
+mod renumber;
 mod row;
 mod run;
 mod task;

@@ -73,8 +73,10 @@ impl Group<'_> {
             let standing = Standing { is_parked, ..Standing::new(job.state, job.facts.run_at) };
             let act = operate(verb, standing, when, now);
             let verdict = self.apply(&job, &act, patch, now)?;
-            if verdict.leaves_event() && self.seq_of(id)?.is_some() {
-                self.add_event(job.facts.seq, now, verb.as_str(), request.actor.as_deref(), None)?;
+            if verdict.leaves_event()
+                && let Some(seq) = self.seq_of(id)?
+            {
+                self.add_event(seq, now, verb.as_str(), request.actor.as_deref(), None)?;
             }
             reply.jobs.push((id, verdict));
         }
@@ -97,8 +99,6 @@ impl Group<'_> {
                     self.erase_one(job)?;
                 }
             }
-            // There is no number left for another run.
-            Act::Restart { .. } if job.tally.run >= LAST_RUN => return Ok(Verdict::Refused(job.state)),
             Act::Restart { takes_unique_key } => {
                 if takes_unique_key && let Some(holder) = self.retake_unique(job)? {
                     return Ok(Verdict::Conflict(holder));
@@ -126,6 +126,11 @@ impl Group<'_> {
 
     fn restart(&mut self, job: &Located, now: Timestamp) -> Answer<()> {
         self.take_out(&job.facts, job.state)?;
+        if job.tally.run >= LAST_RUN {
+            let (facts, tally) = self.renumber(&job.facts, job.tally)?;
+            let again = Tally { run: tally.run, ..Tally::default() };
+            return self.put(&facts, again, JobState::Available, now, None);
+        }
         let run = job.tally.run;
         // An earlier completed run no longer tells the state.
         self.prepare("UPDATE jobs SET retried_run = ?2 WHERE seq = ?1")?

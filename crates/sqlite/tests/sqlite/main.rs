@@ -1,5 +1,6 @@
 //! What is true of SQLite alone: files, processes, crashes, plans. What every backend means is in `conformance.rs`.
 
+mod again;
 mod crash;
 mod erase;
 mod exchanged;
