@@ -284,7 +284,9 @@ impl Scan<'_> {
         if saw_all {
             queue.to_the_end = took;
         }
-        queue.looks.is_wanted |= took > CHEAP && (saw_all || self.reach != Reach::Position);
+        queue.looks.leaves_dead |= !taken.is_empty();
+        let is_slow = took > CHEAP && (saw_all || self.reach != Reach::Position);
+        queue.looks.is_wanted |= is_slow && queue.looks.leaves_dead;
         match self.reach {
             // It costs nothing to speak of, so the next one may do the same.
             _ if saw_all && took <= CHEAP => queue.from_start = Pace::default(),

@@ -39,6 +39,8 @@ pub(super) struct Looks {
     pub(super) is_dear: bool,
     /// A fetch that looked at all of the queue was slow; whether that was the look is to be measured.
     pub(super) is_wanted: bool,
+    /// Jobs were fetched since the latest one: an idle queue is not measured again and again.
+    pub(super) leaves_dead: bool,
     is_under_way: bool,
     not_before: Option<Instant>,
 }
@@ -80,6 +82,7 @@ impl Look<'_> {
         let Some(ended) = queue.ended(self.number) else { return };
         let was_dear = std::mem::replace(&mut queue.looks.is_dear, took > DEAR);
         queue.looks.is_wanted = false;
+        queue.looks.leaves_dead = false;
         queue.looks.not_before = Some(now + (took * SHARE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
         for (lane, end) in self.ends.iter().enumerate() {
             match found.iter().find(|(priority, _)| lane_of(*priority) == Some(lane)) {
