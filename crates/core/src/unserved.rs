@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(
             texts(queues, &workers),
             [
-                "2 jobs in queue `mail`, which no live worker serves; the oldest has been due for 1m 30s",
+                "2 jobs in queue `mail`, which no live worker serves; the oldest has been due for 1m30s",
                 "4 jobs of kind `b` in queue `default`, for which no live worker has a handler; the oldest has been due \
                  for 7s",
             ]
