@@ -56,7 +56,7 @@ fn observe<'a, T: Send + 'a>(
         let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         match &answer {
             Ok(_) => {
-                gristmill_core::log!(debug, name: "backend_answered", target: "gristmill::backend", took_us)
+                gristmill_core::log!(debug, name: "backend_answered", target: "gristmill::backend", took_us);
             }
             Err(error) => gristmill_core::log!(
                 debug,

@@ -119,7 +119,7 @@ async fn within(
         actor: request.actor.as_deref(),
         filter: match &request.select {
             Select::Filter { filter, .. } => Some(filter),
-            _ => None,
+            Select::Ids(_) => None,
         },
         now: row::timestamp(&now, 0)?,
         wants_ends: inner.wants_ends(),

@@ -218,7 +218,9 @@ impl Finishes {
         let mut inside = self.inside();
         let mut ended = std::mem::take(&mut inside.of(line).in_flight);
         inside.of(line).failures = 0;
-        ended.iter_mut().for_each(|ended| ended.tries += 1);
+        for ended in &mut ended {
+            ended.tries += 1;
+        }
         inside.of(Line::Apart).push_all(ended);
         drop(inside);
         self.bells[Line::Apart as usize].notify_one();

@@ -25,7 +25,7 @@ fn elsewhere(builder: WorkerBuilder<()>) -> (gristmill_engine::WorkerHandle, std
     let worker = builder.build().expect("it is valid");
     let handle = worker.handle();
     let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(worker.run()).expect("it starts");
     });
     (handle, thread)

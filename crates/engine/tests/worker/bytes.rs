@@ -38,7 +38,7 @@ async fn in_time(t: &Fixture, id: JobId, state: JobState) {
 
 fn follow(ctx: &JobContext) {
     for _ in 0..12 {
-        ctx.enqueue_raw("later", big(), JobOptions::new().queue("other")).unwrap();
+        ctx.enqueue_raw("later", big(), JobOptions::new().queue("other")).expect("it is within the bound");
     }
 }
 

@@ -18,7 +18,7 @@ use crate::ledger::Draft;
 type Done = Result<(), JobError>;
 
 async fn worker_id(t: &Fixture) -> WorkerId {
-    t.client.workers().await.unwrap()[0].id
+    t.client.workers().await.expect("the store answers")[0].id
 }
 
 /// A renewal that lists nothing gives everything back: the worker learns of it with its own next one.
@@ -71,7 +71,7 @@ async fn jobs_that_arrive_while_fenced_are_not_started() {
     t.backend.script(Operation::Fetch, [Fault::HoldReply; 4]);
     let id = t.enqueue("k").await;
     t.until(id, JobState::Running).await;
-    tokio::time::sleep(6 * SECOND - 500 * MILLI).await;
+    tokio::time::sleep(5_500 * MILLI).await;
     t.backend.release();
     tokio::time::sleep(200 * MILLI).await;
     assert_eq!(started.load(Ordering::SeqCst), 0, "nothing starts on a lease that is about to end");
