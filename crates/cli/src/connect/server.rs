@@ -47,7 +47,7 @@ impl Server {
             Absent::Create => drop(store.migrate(Call::new(), MigrateMode::Up).await.map_err(about)?),
             Absent::Migrate => {}
             Absent::Refuse | Absent::Read => {
-                drop(store.migrate(Call::new(), MigrateMode::Status).await.map_err(about)?)
+                drop(store.migrate(Call::new(), MigrateMode::Status).await.map_err(about)?);
             }
         }
         Ok(store)

@@ -193,15 +193,13 @@ fn tell(done: Answered, sent: &mut Sent, answered: &mut impl FnMut(&LineResult<'
     let mut receipts = done.receipts.into_iter();
     let mut unanswered = 0;
     for (line, invalid) in &done.lines {
-        let (result, id, error) = match invalid {
-            Some(error) => ("invalid", None, Some(error.0.clone())),
-            None => {
-                let Some(receipt) = receipts.next() else {
-                    unanswered += 1;
-                    continue;
-                };
-                told(&receipt)
-            }
+        let (result, id, error) = if let Some(error) = invalid {
+            ("invalid", None, Some(error.0.clone()))
+        } else if let Some(receipt) = receipts.next() {
+            told(&receipt)
+        } else {
+            unanswered += 1;
+            continue;
         };
         match result {
             "invalid" => sent.invalid += 1,

@@ -138,7 +138,7 @@ fn written(job: &NewJob) -> String {
         When::After(delay) => write!(text, r#","delay_ms":{}"#, gristmill_sql::millis(delay)),
         When::At(at) => write!(text, r#","at_ms":{}"#, at.as_millis()),
         When::Suspended => write!(text, r#","suspended":true"#),
-        _ => Ok(()),
+        When::Now => Ok(()),
     };
     text + "}"
 }

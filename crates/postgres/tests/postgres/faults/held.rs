@@ -11,7 +11,7 @@ use gristmill_core::{
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
 
-use super::site::{Raw, Site, finish};
+use super::site::{Raw, Site, finish, until};
 use crate::fixture::{count, fetch, name, register};
 
 const MOMENT: Duration = Duration::from_secs(1);
@@ -157,7 +157,8 @@ fn a_promotion_says_that_a_due_job_is_held_and_when_the_next_one_is_due() {
     let request = EnqueueRequest::new(vec![held, free, later]);
     block_on(backend.enqueue(Call::new(), request)).expect("they are stored");
     raw.run(&format!("BEGIN; SELECT FROM {{schema}}.waiting WHERE id = '{held_id}' FOR UPDATE"));
-    thread::sleep(Duration::from_millis(10));
+    let began = Instant::now();
+    until("both are due", || began.elapsed() > Duration::from_millis(10));
     let promote =
         || soon("a promotion", || block_on(backend.promote(Call::new(), 100)).expect("it is answered"));
 

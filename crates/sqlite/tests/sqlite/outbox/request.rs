@@ -56,7 +56,7 @@ fn when(when: When) -> Option<(String, Value)> {
         When::After(delay) => ("delay_ms", json!(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))),
         When::At(at) => ("at_ms", json!(at.as_millis())),
         When::Suspended => ("suspended", json!(true)),
-        _ => return None,
+        When::Now => return None,
     };
     Some((name.to_owned(), value))
 }
