@@ -201,8 +201,7 @@ mod tests {
     }
 
     fn texts(queues: Vec<QueueStats>, workers: &[WorkerRecord]) -> Vec<String> {
-        let mut stats = StatsReply::default();
-        stats.queues = queues;
+        let stats = StatsReply { queues, ..StatsReply::default() };
         unserved(&stats, workers, NOW).iter().map(ToString::to_string).collect()
     }
 
@@ -246,8 +245,8 @@ mod tests {
         paused.queue.paused_at = Some(NOW);
         let mut later = queue("r", 0, &[("y", 1)]);
         later.counts[JobState::Scheduled.index()] = count(5);
-        let mut stats = StatsReply::default();
-        stats.queues = vec![paused, later, queue("s", 9, &[])];
+        let queues = vec![paused, later, queue("s", 9, &[])];
+        let stats = StatsReply { queues, ..StatsReply::default() };
         let kinds = KindSet::new(&[name("x")]);
         assert_eq!(
             waits_for(&stats, &[name("q"), name("r")], &kinds),
