@@ -34,6 +34,7 @@ const SETTLED_MS: i64 = 5_000;
 
 /// The looks at a queue.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that are learnt apart and used apart")]
 pub(super) struct Looks {
     /// The latest one was dear.
     pub(super) is_dear: bool,

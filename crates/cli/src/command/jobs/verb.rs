@@ -90,13 +90,11 @@ async fn named(
 async fn count(client: &Client, filter: JobFilter) -> Result<Count> {
     let counting = client.count(filter, Some(StatsRequest::DEFAULT_CAP));
     tokio::pin!(counting);
-    match tokio::time::timeout(Duration::from_secs(1), &mut counting).await {
-        Ok(count) => Ok(count?),
-        Err(_) => {
-            say("counting the jobs that match");
-            Ok(counting.await?)
-        }
+    if let Ok(count) = tokio::time::timeout(Duration::from_secs(1), &mut counting).await {
+        return Ok(count?);
     }
+    say("counting the jobs that match");
+    Ok(counting.await?)
 }
 
 async fn matching(
