@@ -1,6 +1,9 @@
 //! A job, its runs and its events.
 
-use gristmill::{JobEvent, JobId, JobRecord, JobState, Metadata, Name, Priority, RunRecord, Timestamp};
+use gristmill::{
+    JobEvent, JobId, JobRecord, JobState, Metadata, Name, Priority, RunRecord, Timestamp, UniqueKey,
+    format_duration,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -33,6 +36,81 @@ pub(crate) struct JobShape<'a> {
     /// What of the stored row cannot be read; absent where all can.
     #[serde(skip_serializing_if = "Option::is_none")]
     undecodable: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cancel_requested: bool,
+    /// As a line of `enqueue --file` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique_key: Option<&'a str>,
+    /// Per cent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<u8>,
+    /// What `jobs show` has beside what a list has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<Vec<RunJson<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Vec<EventJson<'a>>>,
+}
+
+/// A run with its log.
+#[derive(Debug, Serialize)]
+struct RunJson<'a> {
+    run: u32,
+    attempt: u16,
+    ending: String,
+    started_at: Option<Timestamp>,
+    finished_at: Timestamp,
+    worker: String,
+    reason: Option<&'a str>,
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undecodable: Option<&'a str>,
+    log: Vec<LogJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct LogJson<'a> {
+    at: Timestamp,
+    text: &'a str,
+}
+
+/// Something that happened to a job outside its runs.
+#[derive(Debug, Serialize)]
+struct EventJson<'a> {
+    at: Timestamp,
+    what: &'a str,
+    actor: Option<&'a str>,
+    detail: Option<&'a str>,
+}
+
+impl<'a> JobShape<'a> {
+    /// The job with its runs and what happened to it outside of them.
+    pub(crate) fn with_history(mut self, runs: &'a [RunRecord], events: &'a [JobEvent]) -> Self {
+        let run = |run: &'a RunRecord| RunJson {
+            run: run.run,
+            attempt: run.attempt,
+            ending: run.ending.to_string(),
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            worker: run.worker.to_string(),
+            reason: run.reason.as_deref(),
+            error: run.error.as_ref().map(|error| error.message.as_str()),
+            undecodable: run.undecodable.as_deref(),
+            log: run.log.iter().map(|line| LogJson { at: line.at, text: &line.text }).collect(),
+        };
+        let event = |event: &'a JobEvent| EventJson {
+            at: event.at,
+            what: &event.what,
+            actor: event.actor.as_deref(),
+            detail: event.detail.as_deref(),
+        };
+        self.runs = Some(runs.iter().map(run).collect());
+        self.events = Some(events.iter().map(event).collect());
+        self
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +148,13 @@ impl<'a> From<&'a JobRecord> for JobShape<'a> {
             output: job.output.as_ref().map(|output| raw(output.as_bytes())),
             errors: errors.collect(),
             undecodable: job.undecodable.as_deref(),
+            reason: job.reason.as_deref(),
+            cancel_requested: job.cancel_requested,
+            timeout: job.spec.timeout.map(format_duration),
+            unique_key: job.spec.unique_key.as_ref().map(UniqueKey::as_str),
+            progress: job.progress,
+            runs: None,
+            events: None,
         }
     }
 }

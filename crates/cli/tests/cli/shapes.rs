@@ -22,9 +22,27 @@ fn a_job_has_its_members_in_their_order() {
     home.ok(&["work", "--exec", "k=sh -c 'echo oops >&2; exit 1'", "--drain"]);
     let shown = home.ok(&["jobs", "show", &id, "--json"]).stdout;
     let listed = home.ok(&["jobs", "list", "--json"]).stdout;
-    assert_eq!(shown, listed);
+    // What a text shows, the JSON has, too.
+    let (whole, job): (Value, Value) = (home.job(&id), serde_json::from_str(&listed).expect("it is JSON"));
+    assert!(job.as_object().expect("it is an object").iter().all(|(name, value)| whole[name] == *value));
+    let run = &whole["runs"][0];
     assert_eq!(
-        members(shown.trim()),
+        (&run["run"], &run["ending"], &run["error"]),
+        (&json!(1), &json!("failed"), &json!("exit code 1: oops"))
+    );
+    home.ok(&["jobs", "retry", &id]);
+    home.ok(&["jobs", "cancel", &id]);
+    let text = home.ok(&["jobs", "show", &id]).stdout;
+    let whole = home.job(&id);
+    let events = whole["events"].as_array().expect("it is a list");
+    assert_eq!(
+        events.iter().map(|event| event["what"].as_str()).collect::<Vec<_>>(),
+        [Some("retry"), Some("cancel")]
+    );
+    assert!(events.iter().all(|event| text.contains(event["at"].as_str().expect("it is a time"))), "{text}");
+    assert!(shown.contains("\"runs\":[{") && shown.contains("\"events\":[]"), "{shown}");
+    assert_eq!(
+        members(listed.trim()),
         [
             "id",
             "kind",
@@ -43,9 +61,9 @@ fn a_job_has_its_members_in_their_order() {
             "args",
             "output",
             "errors",
+            "reason",
         ]
     );
-    let job = home.job(&id);
     assert_eq!(job["output"], Value::Null);
     let error = &job["errors"][0];
     assert_eq!((&error["attempt"], &error["outcome"]), (&json!(1), &json!("failed")));
@@ -85,7 +103,7 @@ fn a_job_is_printed_as_the_documentation_tells() {
         "{\"id\":\"…\",\"kind\":\"k\",\"queue\":\"default\",\"state\":\"discarded\",\"priority\":0,\"attempt\":1,\
          \"max_attempts\":1,\"run_at\":\"…\",\"created_at\":\"…\",\"attempted_at\":\"…\",\"finished_at\":\"…\",\
          \"worker\":\"…\",\"tags\":[\"nightly\"],\"metadata\":{\"tenant\":\"acme\"},\"args\":{\"n\":1},\"output\":null,\
-         \"errors\":[{\"attempt\":1,\"at\":\"…\",\"outcome\":\"failed\",\"message\":\"exit code 1: oops\"}]}"
+         \"errors\":[{\"attempt\":1,\"at\":\"…\",\"outcome\":\"failed\",\"message\":\"exit code 1: oops\"}],\"reason\":\"exhausted\"}"
     );
 }
 

@@ -29,12 +29,13 @@ impl Show {
             ));
         };
         let mut output = Output::stdout();
+        let runs = client.runs(self.id).await?;
+        let events = client.events(self.id).await?;
         if self.json {
-            output.json(&JobShape::from(&job));
+            output.json(&JobShape::from(&job).with_history(&runs, &events));
             return output.finish();
         }
         facts(&job, &mut output);
-        let runs = client.runs(self.id).await?;
         if !runs.is_empty() {
             let mut table = Table::new(RunShape::HEADINGS).right([0, 1]);
             for run in &runs {
@@ -45,7 +46,6 @@ impl Show {
         for run in runs.iter().filter(|run| !run.log.is_empty()) {
             log(&run.log, run.run, &mut output);
         }
-        let events = client.events(self.id).await?;
         if !events.is_empty() {
             output.line("\nevents");
         }
