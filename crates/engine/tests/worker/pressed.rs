@@ -34,10 +34,15 @@ async fn a_handler_of_a_lost_claim_is_stopped_and_the_worker_goes_on() {
                 self.0.fetch_add(1, Ordering::SeqCst);
             }
         }
-        let (run, dropped) = (starts.fetch_add(1, Ordering::SeqCst), Dropped(drops.clone()));
+        let run = starts.fetch_add(1, Ordering::SeqCst);
+        // Of the first run only.
+        let dropped = (run == 0).then(|| Dropped(drops.clone()));
         async move {
-            let _dropped = dropped;
-            if run == 0 { future::pending::<Done>().await } else { Ok(()) }
+            if run == 0 {
+                let _dropped = dropped;
+                future::pending::<Done>().await?;
+            }
+            Ok::<_, JobError>(())
         }
     });
     let worker = run(builder);
