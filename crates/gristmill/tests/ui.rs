@@ -52,7 +52,7 @@ const MISTAKES: [Mistake; 9] = [
     },
     Mistake {
         file: "bad_option",
-        names: "`30 seconds` is not a duration; expected one like \"500ms\", \"30s\"",
+        names: "`30 seconds` is not a duration: ` seconds` is no unit",
         hint: "unknown job option `priorty`, did you mean `priority`?",
     },
     Mistake {

@@ -390,7 +390,7 @@ mod tests {
             let error = Fault::Schema(found).into_error(&Outbox::postgres());
             assert_eq!(error.kind(), ErrorKind::Backend(kind));
             let wanted = format!("the schema `gristmill` has version {found}, this library needs 2");
-            assert_eq!(error.to_string(), wanted);
+            assert_eq!(error.message(), wanted);
         }
     }
 }
