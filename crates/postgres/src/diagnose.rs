@@ -3,8 +3,10 @@
 mod ear;
 mod horizon;
 mod maintenance;
+mod role;
 mod settings;
 mod tables;
+mod trial;
 
 use gristmill_core::{Call, Diagnosis, Durability, Ping, Timestamp};
 
@@ -14,6 +16,9 @@ use crate::migrate;
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
+use crate::steps::cause_of;
+
+use self::role::Role;
 
 /// What the row of `server.sql` says.
 #[derive(Debug)]
@@ -83,19 +88,50 @@ pub(crate) async fn diagnose(inner: &Inner, call: Call, _request: &()) -> Answer
     if !findings.iter().all(|finding| finding.ok) {
         return Ok(findings);
     }
-    let server = Server::ask(&mut session, call).await?;
-    findings.push(settings::version(&server.version));
-    findings.push(settings::clock(&server));
-    findings.push(settings::role(&server));
-    findings.push(settings::durability(&server));
+    let role = Role::ask(&mut session).await?;
+    findings.push(role.finding());
+    findings.extend(role::objects(&mut session).await?);
+    let settings = role::settings(inner, &mut session).await;
+    let server = Server::ask(&mut session, call).await;
+    let is_standby = server.as_ref().is_ok_and(|server| server.is_standby);
+    let of_server = server.map(|server| {
+        vec![
+            settings::version(&server.version),
+            settings::clock(&server),
+            settings::role(&server),
+            settings::durability(&server),
+        ]
+    });
+    findings.extend(examined("server", of_server)?);
+    findings.extend(settings?);
     findings.push(settings::pooler(inner, &mut session).await?);
     findings.push(settings::notifications(inner).await);
-    findings.extend(horizon::findings(&mut session, horizon::BOUNDS).await?);
+    findings.extend(examined("horizon", horizon::findings(&mut session, horizon::BOUNDS).await)?);
     findings.push(tables::indexes(&mut session).await?);
-    findings.extend(tables::vacuum(&mut session).await?);
-    findings.extend(maintenance::pruning(&mut session).await?);
-    findings.push(maintenance::partitions(&mut session).await?);
+    findings.extend(examined("vacuum", tables::vacuum(&mut session).await)?);
+    findings.extend(examined("prune", maintenance::pruning(&mut session).await)?);
+    let partitions = maintenance::partitions(&mut session).await.map(|found| vec![found]);
+    findings.extend(examined("partitions", partitions)?);
+    if !is_standby {
+        findings.extend(trial::trials(inner, &mut session, &role).await?);
+    }
     Ok(findings)
+}
+
+/// An examination that the server refuses is a finding of its own: the others are told all the same.
+fn examined(check: &str, found: Answer<Vec<Diagnosis>>) -> Answer<Vec<Diagnosis>> {
+    match found {
+        Err(fail) if fail.is_denied() => {
+            Ok(vec![Diagnosis::fine(check, format!("not examined, the role may not: {}", cause_of(fail)))])
+        }
+        Err(fail) if fail.is_of_server() => {
+            let finding = format!("not examined: {}", cause_of(fail));
+            let remedy =
+                "mend what the error names; what belongs to the schema is shown by `gristmill migrate sql`";
+            Ok(vec![Diagnosis::trouble(check, finding, remedy)])
+        }
+        found => found,
+    }
 }
 
 async fn schema(session: &mut Session) -> Answer<Diagnosis> {
@@ -107,6 +143,10 @@ async fn schema(session: &mut Session) -> Answer<Diagnosis> {
         Err(Fail::Refused(error)) => {
             let remedy = error.hint().unwrap_or("run `gristmill migrate`").to_owned();
             Ok(Diagnosis::trouble("schema", error.message(), remedy))
+        }
+        Err(fail) if fail.is_denied() => {
+            let finding = format!("not examined, the role may not: {}", cause_of(fail));
+            Ok(Diagnosis::fine("schema", finding))
         }
         Err(other) => Err(other),
     }

@@ -75,6 +75,11 @@ impl Fail {
         self.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
     }
 
+    /// Whether the role may not do this.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
+    }
+
     /// Whether what was asked may have been done all the same: the server did not say otherwise.
     pub(crate) fn leaves_open(&self) -> bool {
         match self {

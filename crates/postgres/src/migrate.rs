@@ -61,6 +61,21 @@ impl Postgres {
     }
 }
 
+/// The names of the functions and triggers that the migrations make.
+pub(crate) fn functions() -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for Migration { statements, .. } in MIGRATIONS.after(0) {
+        let made = |line: &'static str| {
+            let function = line.strip_prefix("CREATE FUNCTION gristmill.");
+            function.or_else(|| line.strip_prefix("CREATE CONSTRAINT TRIGGER "))
+        };
+        names.extend(statements.lines().filter_map(made).filter_map(|rest| rest.split(['(', ' ']).next()));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// The version this library brings.
 pub(crate) fn latest() -> u32 {
     MIGRATIONS.latest()
@@ -71,6 +86,13 @@ pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> A
     let mut report = MIGRATIONS.report(version(&mut session).await?);
     if *mode == MigrateMode::Status || report.from == report.latest {
         return Ok(report);
+    }
+    let encoding: String = session.query_one(sql!("encoding"), &[]).await?.try_get(0)?;
+    if encoding != "UTF8" {
+        let message =
+            format!("the database has the encoding {encoding}, in which not every text can be stored");
+        let hint = "make one with `createdb --encoding=UTF8 --template=template0 NAME`";
+        return Err(BackendError::new(BackendErrorKind::Refused, message).with_hint(hint).into());
     }
     session.begin().await?;
     session.execute(sql!("lock_migrations"), &[&session.schema().to_owned()]).await?;

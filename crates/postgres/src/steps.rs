@@ -70,7 +70,7 @@ impl Steps {
 pub(crate) const DROP: &str = "drop partitions";
 
 /// What the server said, and where.
-fn cause_of(fail: Fail) -> String {
+pub(crate) fn cause_of(fail: Fail) -> String {
     let cause = match &fail {
         Fail::Broken(error) => error.as_db_error().map(|error| {
             let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();

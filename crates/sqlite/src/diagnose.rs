@@ -1,5 +1,7 @@
 //! What the store says of itself.
 
+mod trial;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,8 +17,6 @@ use crate::migrate::{self, Neighbours};
 const CHECKED_BYTES: i64 = 256 * 1024 * 1024;
 /// Less free space than this is told as trouble.
 const ROOM_BYTES: u64 = 256 * 1024 * 1024;
-/// A log beyond this is not being merged into the file.
-const LOG_BYTES: u64 = 1024 * 1024 * 1024;
 const MIB: u64 = 1024 * 1024;
 
 pub(crate) fn ping(
@@ -49,17 +49,20 @@ pub(crate) fn diagnose(
     synchronous: Synchronous,
     now: Timestamp,
 ) -> Vec<Diagnosis> {
-    vec![
+    let mut findings = vec![
         Diagnosis::fine("file", path.display().to_string()),
         or_trouble("schema", schema(connection)),
         or_trouble("journal mode", journal(connection, path)),
         durability(synchronous),
         or_trouble("integrity", integrity(connection)),
         room(path),
-        log(path),
         permissions(path),
         Diagnosis::fine("clock", now.to_string()),
-    ]
+    ];
+    if findings.iter().any(|finding| finding.check == "schema" && finding.ok) {
+        findings.extend(trial::findings(path, now));
+    }
+    findings
 }
 
 /// A check that fails is a finding of its own: the others are answered all the same.
@@ -131,18 +134,6 @@ fn room(path: &Path) -> Diagnosis {
         }
         Some(bytes) => Diagnosis::fine("disk space", format!("{} MiB are free", bytes / MIB)),
         None => Diagnosis::fine("disk space", "unknown on this system"),
-    }
-}
-
-fn log(path: &Path) -> Diagnosis {
-    // Its size is read without opening it.
-    let bytes = std::fs::metadata(filesystem::log(path)).map_or(0, |file| file.len());
-    let finding = format!("{} MiB", bytes / MIB);
-    if bytes > LOG_BYTES {
-        let remedy = "a program keeps a read transaction open, so the log cannot be merged; end it";
-        Diagnosis::trouble("write-ahead log", finding, remedy)
-    } else {
-        Diagnosis::fine("write-ahead log", finding)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use gristmill::backend::{Backend as _, BackendError, Call};
+use gristmill::backend::{Backend as _, BackendError, BackendErrorKind, Call};
 use gristmill::{MigrateMode, Postgres, PostgresBuilder};
 
 use super::Absent;
@@ -47,7 +47,11 @@ impl Server {
             Absent::Create => drop(store.migrate(Call::new(), MigrateMode::Up).await.map_err(about)?),
             Absent::Migrate => {}
             Absent::Refuse | Absent::Read => {
-                drop(store.migrate(Call::new(), MigrateMode::Status).await.map_err(about)?);
+                match store.migrate(Call::new(), MigrateMode::Status).await {
+                    // A role that only produces may not read which version there is; what it does next says what it may.
+                    Err(error) if absent == Absent::Read && error.kind() == BackendErrorKind::ReadOnly => {}
+                    found => drop(found.map_err(about)?),
+                }
             }
         }
         Ok(store)

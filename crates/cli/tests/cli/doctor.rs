@@ -165,3 +165,151 @@ fn a_role_without_rights_is_told_what_it_cannot_see() {
     let after = doctor();
     assert!(after.code == 0 && after.stdout.contains("nothing holds it back"), "{}", after.stdout);
 }
+
+/// A run without a finding that needs care.
+#[track_caller]
+fn sound(home: &Home, more: &[&str]) -> Ran {
+    let ran = home.run(&[&["doctor", "--json"], more].concat());
+    assert!(ran.code == 0, "{}{}", ran.stdout, ran.stderr);
+    ran
+}
+
+/// Rows and tables of the schema.
+fn contents(server: &Postgres) -> String {
+    server.psql(
+        "SELECT (SELECT count(*) FROM gristmill.jobs), (SELECT count(*) FROM gristmill.queues),
+            (SELECT count(*) FROM gristmill.workers), (SELECT count(*) FROM gristmill.attempts),
+            (SELECT count(*) FROM gristmill.claims), (SELECT count(*) FROM gristmill.uniques),
+            (SELECT count(*) FROM pg_class WHERE relnamespace = 'gristmill'::regnamespace)",
+    )
+}
+
+#[test]
+fn what_the_library_relies_on_is_tried_and_leaves_nothing() {
+    let server = Postgres::builder().durable().start();
+    let home = Home::on(server.url());
+    home.ok(&["migrate"]);
+    home.ok(&["enqueue", "mail", "--delay", "1h"]);
+    server.psql("CREATE PUBLICATION everything FOR ALL TABLES");
+    let before = contents(&server);
+
+    let ran = sound(&home, &[]);
+
+    assert!(is_fine(&ran.ndjson(), "trial"), "{}", ran.stdout);
+    let tried = "tried and rolled back: enqueue by SQL, run a job, make a partition, fold numbers";
+    assert!(ran.stdout.contains(tried), "{}", ran.stdout);
+    assert_eq!(contents(&server), before);
+
+    server.psql("ALTER TABLE gristmill.new_queues DISABLE TRIGGER name_queues");
+    let ran = home.run(&["doctor", "--json"]);
+    names(
+        &ran,
+        "functions",
+        "the trigger `name_queues` of `new_queues` is disabled",
+        "ENABLE TRIGGER name_queues",
+    );
+    names(&ran, "trial", "run a job: the trigger `name_queues` does not run", "enable it");
+    server.psql("ALTER TABLE gristmill.new_queues ENABLE TRIGGER name_queues");
+
+    server.psql(
+        "CREATE FUNCTION public.drop_all() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER drop_all BEFORE INSERT ON gristmill.ready FOR EACH ROW EXECUTE FUNCTION public.drop_all()",
+    );
+    names(
+        &home.run(&["doctor", "--json"]),
+        "trial",
+        "run a job: 2 jobs were stored and a fetch gives 0",
+        "triggers",
+    );
+    server.psql("DROP FUNCTION public.drop_all CASCADE");
+
+    server.psql("DROP FUNCTION gristmill.outbox_cancel, gristmill.make_partition, gristmill.now_ms");
+    let ran = home.run(&["doctor", "--json"]);
+    names(&ran, "functions", "missing: make_partition, now_ms, outbox_cancel", "gristmill migrate sql");
+    names(&ran, "trial", "make a partition: `make_partition, drop_partition` fails: function", "migrate sql");
+    names(&ran, "server", "not examined: function gristmill.now_ms(bigint) does not exist", "migrate sql");
+}
+
+#[test]
+fn settings_that_keep_statements_from_their_end_are_named() {
+    let server = Postgres::builder().durable().start();
+    let home = Home::on(server.url());
+    home.ok(&["migrate"]);
+    // Sessions of this library set these by themselves.
+    server.psql(
+        "ALTER ROLE gristmill SET default_transaction_isolation = serializable;
+         ALTER ROLE gristmill SET statement_timeout = '1ms'; ALTER ROLE gristmill SET lock_timeout = '1ms';
+         ALTER ROLE gristmill SET idle_in_transaction_session_timeout = '1ms';
+         ALTER ROLE gristmill SET standard_conforming_strings = off",
+    );
+    home.ok(&["enqueue", "mail", "--delay", "1h"]);
+    let ran = sound(&home, &[]);
+    assert!(is_fine(&ran.ndjson(), "settings") && is_fine(&ran.ndjson(), "trial"), "{}", ran.stdout);
+
+    server.psql(
+        "ALTER ROLE gristmill RESET ALL; ALTER ROLE gristmill SET idle_session_timeout = '2s';
+         ALTER ROLE gristmill SET session_replication_role = replica",
+    );
+    let ran = home.run(&["doctor", "--json"]);
+    names(&ran, "settings", "idle_session_timeout is `2s`", "RESET idle_session_timeout");
+    names(&ran, "settings", "session_replication_role is `replica`", "RESET session_replication_role");
+    names(&ran, "trial", "run a job: the trigger `name_queues` does not run", "session_replication_role");
+
+    server.psql("SET session_replication_role = origin; ALTER ROLE gristmill RESET ALL");
+    server.psql("ALTER ROLE gristmill SET default_transaction_read_only = on");
+    let ran = home.run(&["doctor", "--json"]);
+    names(&ran, "settings", "default_transaction_read_only is `on`", "RESET default_transaction_read_only");
+    names(&ran, "trial", "cannot execute", "mend what the error names");
+}
+
+#[test]
+fn a_role_that_lacks_some_rights_is_told_which() {
+    let server = Postgres::builder().durable().start();
+    let home = Home::on(server.url());
+    home.ok(&["migrate"]);
+    server.psql(
+        "CREATE ROLE worker LOGIN; GRANT USAGE ON SCHEMA gristmill TO worker; GRANT pg_read_all_stats TO worker;
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gristmill TO worker;
+         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gristmill TO worker;
+         CREATE ROLE producer LOGIN; GRANT USAGE ON SCHEMA gristmill TO producer;
+         GRANT EXECUTE ON FUNCTION gristmill.enqueue, gristmill.outbox_enqueue, gristmill.outbox_cancel,
+            gristmill.outbox_update, gristmill.outbox_get TO producer;
+         GRANT pg_read_all_stats TO producer",
+    );
+    let at = |role: &str| server.url().replacen("gristmill@", &format!("{role}@"), 1);
+    let ran = sound(&home, &["--db", &at("worker")]);
+    assert!(
+        ran.stdout.contains("enqueue by SQL, run a job, make a partition, fold numbers"),
+        "{}",
+        ran.stdout
+    );
+
+    let ran = sound(&home, &["--db", &at("producer")]);
+    assert!(ran.stdout.contains("tried and rolled back: enqueue by SQL\""), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("run a job: not tried: the role producer may not: permission"),
+        "{}",
+        ran.stdout
+    );
+
+    server.psql("REVOKE DELETE ON gristmill.claims FROM worker; ALTER TABLE gristmill.ready ENABLE ROW LEVEL SECURITY");
+    let ran = home.run(&["doctor", "--json", "--db", &at("worker")]);
+    names(&ran, "rights", "may not read and change all rows of claims", "gristmill migrate sql");
+    names(
+        &ran,
+        "functions",
+        "row level security of `ready` holds for this role",
+        "DISABLE ROW LEVEL SECURITY",
+    );
+    names(&ran, "trial", "run a job: ", "");
+}
+
+#[test]
+fn a_database_that_cannot_store_every_text_is_refused() {
+    let server = Postgres::start();
+    server.psql("CREATE DATABASE narrow ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+    let url = server.url().strip_suffix("/gristmill").expect("its database").to_owned() + "/narrow";
+    let ran = Home::on(&url).run(&["migrate"]);
+    assert!(ran.code != 0 && ran.stderr.contains("the encoding LATIN1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("createdb --encoding=UTF8"), "{}", ran.stderr);
+}

@@ -39,6 +39,15 @@ pub(super) async fn pruning(session: &mut Session) -> Answer<Vec<Diagnosis>> {
             None => {}
         }
     }
+    let lived: Option<i64> = session.query_one(sql!("oldest_worker"), &[]).await?.try_get(0)?;
+    if latest.is_none() && troubles.is_empty() && lived.is_some_and(|lived| lived >= LONG_MS) {
+        let finding = format!(
+            "no step has ever succeeded, and a worker has run for {} min",
+            lived.unwrap_or(0) / 60_000
+        );
+        let remedy = "look at the logs of the workers: one of them prunes every minute";
+        troubles.push(Diagnosis::trouble("prune", finding, remedy));
+    }
     if troubles.is_empty() {
         let finding = match latest {
             Some(ago) => format!("all steps succeeded, the last time {} min ago", ago / 60_000),

@@ -2,6 +2,7 @@
 
 mod again;
 mod crash;
+mod doctor;
 mod erase;
 mod exchanged;
 mod file;

@@ -92,3 +92,16 @@ fn a_prune_that_has_not_succeeded_for_an_hour_is_reported_where_a_worker_lives()
     let found = finding(&backend, "prune");
     assert!(!found.ok && found.finding.contains("61 min"), "{found:?}");
 }
+
+#[test]
+fn a_worker_that_never_prunes_is_reported() {
+    let schema = Schema::new();
+    let backend = schema.open();
+    register(&backend);
+    assert!(finding(&backend, "prune").ok, "it has just started");
+    schema.psql("UPDATE {schema}.workers SET started_at = started_at - 3700000");
+
+    let found = finding(&backend, "prune");
+
+    assert!(!found.ok && found.finding.contains("no step has ever succeeded"), "{found:?}");
+}

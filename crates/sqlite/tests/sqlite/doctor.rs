@@ -1,0 +1,59 @@
+//! What `diagnose` tries, and what it finds.
+
+use gristmill_core::{Args, Backend, Call, Diagnosis, JobFilter};
+use gristmill_sqlite::Sqlite;
+use gristmill_testkit::block_on;
+
+use crate::fixture::{File, count, enqueue};
+
+fn finding(backend: &Sqlite, check: &str) -> Diagnosis {
+    let findings = block_on(backend.diagnose(Call::new())).expect("findings");
+    findings.into_iter().find(|finding| finding.check == check).expect("it is among them")
+}
+
+#[test]
+fn a_job_is_tried_and_leaves_nothing() {
+    let file = File::new();
+    let backend = file.open();
+    let reader = file.options().read_only(true).open().expect("it opens");
+    for handle in [&backend, &reader] {
+        let found = finding(handle, "trial");
+        assert!(found.ok && found.finding.starts_with("tried and rolled back"), "{found:?}");
+    }
+    assert_eq!(count(&backend, JobFilter::new()), 0);
+    let left = "SELECT (SELECT count(*) FROM workers) + (SELECT count(*) FROM queues) + (SELECT count(*) FROM claims)";
+    let left: i64 = file.raw().query_row(left, [], |row| row.get(0)).expect("numbers");
+    assert_eq!(left, 0);
+
+    file.raw()
+        .execute_batch(
+            "CREATE TRIGGER stop BEFORE INSERT ON claims BEGIN SELECT raise(ABORT, 'no claims today'); END",
+        )
+        .expect("it is made");
+    for handle in [&backend, &reader] {
+        let found = finding(handle, "trial");
+        assert!(!found.ok && found.finding.contains("no claims today"), "{found:?}");
+    }
+}
+
+#[test]
+fn a_log_that_a_reader_keeps_from_being_merged_is_reported() {
+    let file = File::new();
+    let backend = file.open();
+    let other = file.raw();
+    other.execute_batch("BEGIN; SELECT count(*) FROM jobs").expect("it reads");
+    let args = format!("\"{}\"", "x".repeat(1_000_000));
+    for _ in 0..9 {
+        let mut jobs = file.jobs(8);
+        for job in &mut jobs {
+            job.spec.args = Args::from_json(args.clone()).expect("it is JSON");
+        }
+        enqueue(&backend, jobs).expect("they are stored");
+    }
+
+    let found = finding(&backend, "write-ahead log");
+
+    assert!(!found.ok && found.finding.contains("a reader holds an old snapshot"), "{found:?}");
+    other.execute_batch("ROLLBACK").expect("it ends");
+    assert!(finding(&backend, "write-ahead log").ok);
+}
