@@ -19,7 +19,7 @@ fn a_blocked_runtime_keeps_no_renewal_from_the_server() {
     let backend = {
         let _runtime = runtime.enter();
         let builder = Postgres::builder(&site.url).expect("the URL parses").schema(&site.schema);
-        builder.connections(2).open().expect("the settings hold")
+        builder.connections(3).open().expect("the settings hold")
     };
     let worker = WorkerId::random();
     let call = || Call::new().within(LEASE / 4);
