@@ -203,7 +203,7 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// A lease whose time has passed still holds until a rescue has taken it: tokens decide, not clocks. A requested
     /// cancel wins over every decision. A retention of zero deletes the job in the same act, here and wherever a job ends.
     /// *Twice:* answers [`AlreadyAccepted`](crate::Finished::AlreadyAccepted), whatever decision it repeats, unless the job
-    /// is gone since. A wrong token on an ended run is a lost lease. A stale finish changes nothing, is counted and becomes
+    /// is gone since, or the record of that run ([`list_runs`](Self::list_runs)): then it is a lost lease. A wrong token on an ended run is a lost lease. A stale finish changes nothing, is counted and becomes
     /// an event of the job. An effect whose id or unique key is there is not stored and does not spoil the finish;
     /// the job's own key is free by then. An item that needs a row or key of somebody's open transaction answers
     /// [`Busy`](crate::Finished::Busy) after a moment, and holds up no other item. The store's reason stands before the
@@ -274,7 +274,9 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// A page of jobs that match, by id. Bounded work: a page may be short although more follows.
     fn list(&self, call: Call, request: ListRequest) -> Reply<'_, Page<JobRecord>>;
 
-    /// The ended runs of a job, oldest first, at most the newest `limit`.
+    /// The ended runs of a job, oldest first, at most the newest `limit`. Of a job that keeps coming back the first
+    /// [`FIRST_KEPT`](RunRecord::FIRST_KEPT) and the newest [`NEWEST_KEPT`](RunRecord::NEWEST_KEPT) are kept, and those that
+    /// a claim lists; the others go now and then, with their logs. Its latest checkpoint stays.
     fn list_runs(&self, call: Call, id: JobId, limit: usize) -> Reply<'_, Vec<RunRecord>>;
 
     /// What happened to a job outside its leases, oldest first.

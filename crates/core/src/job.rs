@@ -12,4 +12,5 @@ pub(crate) mod record;
 pub(crate) mod retention;
 pub(crate) mod spec;
 pub(crate) mod state;
+mod trim;
 pub(crate) mod unique;

@@ -2,7 +2,7 @@
 
 use gristmill_core::{
     BackendError, Ending, FinishItem, FinishReply, FinishRequest, Finished, JobEvent, JobState, Lease,
-    LostWhy, Output, RecordRequest, Recorded, RunError, RunFacts, Settlement, Timestamp, settle,
+    LostWhy, Output, RecordRequest, Recorded, RunError, RunFacts, RunRecord, Settlement, Timestamp, settle,
 };
 
 use crate::job::{EndedBy, EndedRun, Held, Notes, Words};
@@ -143,6 +143,9 @@ impl Store {
             finished_at: now,
             words: (words != Words::default()).then(|| Box::new(words)),
         });
+        if let Some(trimmed) = RunRecord::trimmed_at(job.run) {
+            job.runs.retain(|ended| !trimmed.contains(&ended.run));
+        }
         self.move_to(slot, settled.state, |job| {
             job.attempt = settled.attempt;
             job.crashes = settled.crashes;

@@ -8,7 +8,8 @@ mod claims;
 use std::borrow::Cow;
 
 use gristmill_core::{
-    Decision, Ending, FinishItem, JobState, Output, Reason, Retention, RunError, Settlement, Timestamp,
+    Decision, Ending, FinishItem, JobState, Output, Reason, Retention, RunError, RunRecord, Settlement,
+    Timestamp,
 };
 use gristmill_sql::EndedBy;
 use uuid::Uuid;
@@ -114,7 +115,22 @@ pub(crate) async fn end_runs(
     append(session, now, ended).await?;
     let puts: Vec<Put> = ended.iter().map(|run| run.put(now)).collect();
     place::put(session, now, &puts).await?;
+    trim(session, ended).await?;
     Ok(puts)
+}
+
+/// Deletes the old runs of jobs that have run often.
+async fn trim(session: &mut Session, ended: &[EndedRun<'_>]) -> Answer<()> {
+    let old = ended.iter().filter_map(|run| Some((run.job, RunRecord::trimmed_at(run.run)?)));
+    let old: Vec<(Uuid, i32, i32)> =
+        old.map(|(job, runs)| (job, row::run(*runs.start()), row::run(*runs.end()))).collect();
+    if old.is_empty() {
+        return Ok(());
+    }
+    let jobs: Vec<Uuid> = old.iter().map(|old| old.0).collect();
+    let firsts: Vec<i32> = old.iter().map(|old| old.1).collect();
+    let lasts: Vec<i32> = old.iter().map(|old| old.2).collect();
+    session.execute(sql!("trim_runs"), &[&jobs, &firsts, &lasts]).await
 }
 
 async fn append(session: &mut Session, now: Timestamp, ended: &[EndedRun<'_>]) -> Answer<()> {

@@ -1,7 +1,8 @@
 //! Ends runs, each only if its token holds.
 
 use gristmill_core::{
-    FinishItem, FinishReply, FinishRequest, Finished, JobState, Lease, LostWhy, RunFacts, Timestamp, settle,
+    FinishItem, FinishReply, FinishRequest, Finished, JobState, Lease, LostWhy, RunFacts, RunRecord,
+    Timestamp, settle,
 };
 use gristmill_sql::EndedBy;
 use rusqlite::{OptionalExtension, params};
@@ -127,6 +128,9 @@ impl Group<'_> {
         let End { settled, now, .. } = *end;
         if !self.append_run(&claim, member, end, reason)? {
             return Ok(None);
+        }
+        if RunRecord::trimmed_at(tally.run).is_some() {
+            self.sums.trimmed.insert(job.seq, tally.run);
         }
         held.open -= 1;
         self.count(job.queue, JobState::Running, -1);

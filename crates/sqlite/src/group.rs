@@ -1,6 +1,6 @@
 //! One transaction of the writer, and what its operations sum up until the commit.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use gristmill_core::{BackendError, BackendErrorKind, Hint, JobId, JobState, Name, Timestamp};
 use gristmill_sql::Interner;
@@ -62,6 +62,8 @@ pub(crate) struct Sums {
     pub(crate) has_erased: bool,
     /// Erased jobs that claims may list.
     pub(crate) erased: HashSet<i64>,
+    /// Jobs whose old runs go, and the run that has just ended.
+    pub(crate) trimmed: HashMap<i64, u32>,
     counts: Vec<(i64, [i64; 8])>,
     expiries: BTreeMap<i64, Vec<u8>>,
     next_seq: Option<i64>,
@@ -225,6 +227,7 @@ impl<'c> Group<'c> {
     /// Writes what was summed up: the last act before the commit.
     pub(crate) fn flush(&mut self) -> rusqlite::Result<()> {
         self.mark_pruned()?;
+        self.trim_runs()?;
         if let Some(next_seq) = self.sums.next_seq {
             self.prepare("UPDATE meta SET value = ?1 WHERE name = 'next_seq'")?.execute([next_seq])?;
         }

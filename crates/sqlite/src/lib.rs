@@ -40,6 +40,7 @@ mod renumber;
 mod row;
 mod run;
 mod task;
+mod trim;
 mod writer;
 
 pub use connection::Synchronous;

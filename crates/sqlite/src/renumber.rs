@@ -4,12 +4,13 @@
 //! with its first and its newest runs numbered anew from 1. Claims that list it under the old seq list a job that is gone, so
 //! no lease of an earlier run means a later one.
 
+use gristmill_core::RunRecord;
 use rusqlite::params;
 
 use crate::claim::{Facts, Tally};
 use crate::error::Answer;
 use crate::group::Group;
-use crate::run::{FIRST_KEPT, NEWEST_KEPT, run_key, run_keys};
+use crate::run::{run_key, run_keys};
 
 impl Group<'_> {
     /// Moves a job that is nowhere, and whose latest run has the last number, to where it may run again.
@@ -17,7 +18,7 @@ impl Group<'_> {
         let seq = self.next_seq()?;
         let (first, last) = run_keys(job.seq);
         self.prepare("DELETE FROM runs WHERE run_key > ?1 AND run_key <= ?2")?
-            .execute([run_key(job.seq, FIRST_KEPT), last - NEWEST_KEPT])?;
+            .execute([run_key(job.seq, RunRecord::FIRST_KEPT), last - i64::from(RunRecord::NEWEST_KEPT)])?;
         let mut select =
             self.prepare("SELECT run_key FROM runs WHERE run_key BETWEEN ?1 AND ?2 ORDER BY run_key")?;
         let keys =
@@ -40,6 +41,12 @@ impl Group<'_> {
         {
             self.prepare(sql)?.execute([job.seq, seq])?;
         }
+        // A checkpoint between the first and the newest runs is later than those of the first.
+        self.prepare(include_str!("../sql/move_checkpoint.sql"))?.execute(params![
+            job.seq,
+            seq,
+            RunRecord::FIRST_KEPT.min(latest)
+        ])?;
         for sql in ["DELETE FROM logs WHERE seq = ?1", "DELETE FROM records WHERE seq = ?1"] {
             self.prepare(sql)?.execute([job.seq])?;
         }

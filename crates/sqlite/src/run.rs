@@ -13,9 +13,6 @@ use crate::row;
 const RUN_BITS: u32 = 22;
 /// The last number of a run: one every minute for eight years. After it they are numbered anew.
 pub(crate) const LAST_RUN: u32 = (1 << RUN_BITS) - 1;
-/// What is kept of a job's runs then: the first ones and the newest.
-pub(crate) const FIRST_KEPT: u32 = 10;
-pub(crate) const NEWEST_KEPT: i64 = 100;
 /// The last seq a job can have: 2^41 of them, seven years of ten thousand a second.
 pub(crate) const LAST_SEQ: i64 = (1 << (63 - RUN_BITS)) - 1;
 

@@ -19,6 +19,7 @@ mod kinds;
 mod lease;
 mod load;
 mod notify;
+mod often;
 mod parked;
 mod pause;
 mod poison;
@@ -69,6 +70,7 @@ const AREAS: &[&[Case]] = &[
     deadline::CASES,
     crash::CASES,
     again::CASES,
+    often::CASES,
     undecodable::CASES,
 ];
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use gristmill_core::{Call, Decision, Ending, FinishItem, JobState, Output, Retention, Timestamp};
+use gristmill_core::{Call, Decision, Ending, FinishItem, JobState, Output, Retention, RunRecord, Timestamp};
 use std::borrow::Cow;
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ use crate::statement::sql;
 const NO_START: i64 = -1;
 
 /// Whether the end of a run may leave nothing to do but its row: no unique key to free, no job to delete or to put back, no
-/// job to store.
+/// job to store, no old runs to delete.
 pub(super) fn is_simple(item: &FinishItem) -> bool {
     let member = Member::of_place(item.lease.place);
     item.decision == Decision::Complete
@@ -31,6 +31,7 @@ pub(super) fn is_simple(item: &FinishItem) -> bool {
         && item.effects.is_empty()
         && !member.is_unique
         && !member.has_retention
+        && RunRecord::trimmed_at(item.lease.run).is_none()
 }
 
 /// Ends those of the items whose claims are as expected, and gives their places.

@@ -43,6 +43,12 @@ fn a_job_whose_runs_have_used_up_their_numbers_runs_on() {
     };
     let first = fetch(&backend, worker, 1, 1).remove(0);
     snooze(&first);
+    skip_to(&file, 50);
+    let between = fetch(&backend, worker, 4, 1).remove(0);
+    let mut half = RecordRequest::new(between.lease.clone());
+    half.checkpoint = Some(b"half".as_slice().into());
+    block_on(backend.record(Call::new(), half)).expect("a record");
+    snooze(&between);
     skip_to(&file, LAST_RUN);
     let last = fetch(&backend, worker, 2, 1).remove(0);
     assert_eq!(last.lease.run, LAST_RUN);
@@ -54,9 +60,11 @@ fn a_job_whose_runs_have_used_up_their_numbers_runs_on() {
 
     let runs = block_on(backend.list_runs(Call::new(), id, 10)).expect("runs");
     assert_eq!(runs.iter().map(|run| (run.run, run.log.len())).collect::<Vec<_>>(), [(1, 0), (2, 1)]);
+    let left = block_on(backend.checkpoint(Call::new(), id)).expect("an answer");
+    assert_eq!(left.as_deref(), Some(b"half".as_slice()));
     let again = fetch(&backend, worker, 3, 1).remove(0);
     assert_eq!((again.lease.job, again.lease.run, again.attempt), (id, 3, 1));
-    for old in [&first, &last] {
+    for old in [&first, &between, &last] {
         assert!(matches!(snooze(old), Finished::LeaseLost { .. } | Finished::AlreadyAccepted));
     }
     assert_eq!(count(&backend, JobFilter::new().state(JobState::Running)), 1);

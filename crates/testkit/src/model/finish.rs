@@ -29,7 +29,7 @@ impl Model {
     pub(super) fn finish(&mut self, item: FinishItem, now: Timestamp) -> Vec<Finished> {
         let FinishItem { lease, decision, ending, output, error, reason, started_at, effects, .. } = item;
         if !self.holds(&lease) {
-            return self.refuse(&lease, now);
+            return self.refuse(&lease);
         }
         let settled = settle(decision, ending, self.jobs[&lease.job].facts());
         let said = Said { output, error, reason, started_at };
@@ -41,22 +41,29 @@ impl Model {
         vec![Finished::Accepted { state: settled.state }]
     }
 
-    fn refuse(&mut self, lease: &Lease, now: Timestamp) -> Vec<Finished> {
+    fn refuse(&self, lease: &Lease) -> Vec<Finished> {
         let unknown = Finished::LeaseLost { why: LostWhy::Unknown };
-        let Some(job) = self.jobs.get_mut(&lease.job) else {
+        let Some(job) = self.jobs.get(&lease.job) else {
             // The job is gone; a store may or may not remember the run.
             let accepted = self.accepted.contains(&(lease.job, lease.run, lease.token));
             return if accepted { vec![unknown, Finished::AlreadyAccepted] } else { vec![unknown] };
         };
         let ended = job.runs.iter().find(|run| run.record.run == lease.run && run.token == lease.token);
         let answer = match ended.map(|run| run.by) {
-            Some(By::Worker) => return vec![Finished::AlreadyAccepted],
+            Some(By::Worker) => Finished::AlreadyAccepted,
             Some(By::Rescue) => Finished::LeaseLost { why: LostWhy::Rescued },
             Some(By::GiveBack) => Finished::LeaseLost { why: LostWhy::GivenBack },
             None => unknown,
         };
-        job.events.push((now, "stale finish", None));
-        vec![answer]
+        // Whether the record of an old run is there still is the store's affair.
+        if RunRecord::is_kept(lease.run, job.run) { vec![answer] } else { vec![answer, unknown] }
+    }
+
+    /// A finish was refused because its lease is lost.
+    pub(super) fn note_stale(&mut self, id: JobId, now: Timestamp) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.events.push((now, "stale finish", None));
+        }
     }
 
     /// Gives back, refunded, what a worker runs under these claims.

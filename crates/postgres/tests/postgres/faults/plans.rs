@@ -22,7 +22,7 @@ const LARGE: [&str; 10] =
     ["jobs", "attempts", "ready", "waiting", "ended", "uniques", "expiries", "events", "logs", "claims"];
 
 /// Statements that read a large table as a whole, which, and why they may.
-const WHOLE: [(&str, &[&str], &str); 10] = [
+const WHOLE: [(&str, &[&str], &str); 11] = [
     (
         "counts",
         &["ready", "waiting", "ended", "claims"],
@@ -34,6 +34,7 @@ const WHOLE: [(&str, &[&str], &str); 10] = [
         "an operator erases jobs that have run; which claims list them is not known",
     ),
     ("strike_span", &["claims"], "a partition is dropped; which claims list its jobs is not known"),
+    ("trim_runs", &["claims"], "a job has run 64 times more; which claims list its old runs is not known"),
     ("locate", &["claims"], "an operator looks at running jobs; which claims list them is not known"),
     ("walk_claims_up", &["claims"], "an operator lists running jobs"),
     ("walk_claims_down", &["claims"], "an operator lists running jobs"),

@@ -182,9 +182,13 @@ impl Drive<'_> {
         let wish = request.then_fetch.clone();
         let reply = self.t.finish_request(request);
         for (item, answer) in items.into_iter().zip(&reply.items) {
+            let id = item.lease.job;
             let allowed = self.model.finish(item, now);
             assert!(allowed.contains(answer), "the finish answers {answer:?}, not {allowed:?}");
-            self.stale_finishes += u64::from(matches!(answer, Finished::LeaseLost { .. }));
+            if matches!(answer, Finished::LeaseLost { .. }) {
+                self.stale_finishes += 1;
+                self.model.note_stale(id, now);
+            }
         }
         assert_eq!(reply.fetched.is_some(), wish.is_some(), "whether the fetch behind a finish was done");
         if let (Some(wish), Some(fetched)) = (wish, reply.fetched) {

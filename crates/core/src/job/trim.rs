@@ -1,0 +1,37 @@
+//! What is kept of the runs of a job that keeps coming back.
+
+use std::ops::RangeInclusive;
+
+use crate::RunRecord;
+
+impl RunRecord {
+    /// The records of a job's first runs, so many, are kept as long as the job is.
+    pub const FIRST_KEPT: u32 = 10;
+    /// The records of a job's newest runs, so many, are kept as long as the job is.
+    pub const NEWEST_KEPT: u32 = 100;
+    /// Once in so many runs of a job the records of those between go.
+    const TRIMMED_EVERY: u32 = 64;
+
+    /// Whether the record of a run is kept as long as its job is, when `latest` is the job's latest run.
+    pub const fn is_kept(run: u32, latest: u32) -> bool {
+        run <= Self::FIRST_KEPT || run.saturating_add(Self::NEWEST_KEPT) > latest
+    }
+
+    /// The runs whose records go when a run with this number ends, except those that a claim still lists: a job that keeps
+    /// coming back leaves bounded traces.
+    ///
+    /// ```
+    /// use gristmill_core::RunRecord;
+    ///
+    /// assert_eq!(RunRecord::trimmed_at(127), None);
+    /// assert_eq!(RunRecord::trimmed_at(128), Some(11..=28));
+    /// assert_eq!(RunRecord::trimmed_at(129), None);
+    /// ```
+    pub const fn trimmed_at(run: u32) -> Option<RangeInclusive<u32>> {
+        let Some(last) = run.checked_sub(Self::NEWEST_KEPT) else { return None };
+        if !run.is_multiple_of(Self::TRIMMED_EVERY) || last <= Self::FIRST_KEPT {
+            return None;
+        }
+        Some(RangeInclusive::new(Self::FIRST_KEPT + 1, last))
+    }
+}
