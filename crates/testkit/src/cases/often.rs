@@ -22,7 +22,7 @@ const MOST: usize = (RunRecord::FIRST_KEPT + RunRecord::NEWEST_KEPT) as usize + 
 fn run_until(t: &Fixture, worker: WorkerId, latest: u32) -> Lease {
     loop {
         let lease = t.take(worker).lease;
-        if lease.run % 2 == 0 {
+        if lease.run.is_multiple_of(2) {
             t.give_back(&lease);
         } else {
             t.finish(FinishItem::new(lease.clone(), Decision::SnoozeAfter(Duration::ZERO), Ending::Snoozed));
