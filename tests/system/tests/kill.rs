@@ -178,7 +178,8 @@ fn every_accepted_end_was_a_real_one(product: &Product, account: &Account) {
 /// One source design left a job for ever `claimed` when its worker died on the last attempt: reclaim asked for
 /// attempts below the bound, which the claim had already reached.
 fn a_job_that_kills_its_worker_is_discarded(product: &Product) {
-    let program = "#!/bin/sh\nkill -9 $PPID\nsleep 5\n";
+    // A program's parent is its guard, the parent of that is the worker: the fourth field of `stat`.
+    let program = "#!/bin/sh\nread -r _ _ _ worker _ < /proc/$PPID/stat\nkill -9 $worker\nsleep 5\n";
     std::fs::write(product.folder().join("murder.sh"), program).expect("the program is written");
     product.run_with(["enqueue", "murder", "{}", "--max-attempts", "2"], b"");
     let start = || product.worker(["--exec", "murder=sh murder.sh", "--lease", "2s", "--slots", "1"]);
