@@ -19,7 +19,7 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::failure::{Failure, Result};
-use crate::output::{say, say_failure, without_secrets};
+use crate::output::{say, say_failure, without_arguments};
 use crate::setup::{Global, Setup, start_log};
 
 /// Background jobs in PostgreSQL, in one file or in memory: enqueue them, work them, see what became of them.
@@ -40,7 +40,8 @@ Examples:
   gristmill jobs list --state discarded --json
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused, 5 store unreachable.
-stdout is data, stderr is talk. Flags win over the environment, and that over gristmill.toml.
+Data goes to stdout, messages go to stderr.
+Flags win over the environment, and that over gristmill.toml.
 The variables of libpq (PGHOST, PGPASSWORD and others) and its files are not read.";
 
 #[derive(Debug, Subcommand)]
@@ -90,7 +91,7 @@ pub(crate) fn main() -> ExitCode {
 /// Prints help or what is wrong with the command line. Help for a reader that has gone away is no error.
 fn print_usage(error: &clap::Error) {
     let text = error.render().to_string();
-    let shown = without_secrets(&text);
+    let shown = without_arguments(&text);
     if !error.use_stderr() || shown == text {
         let _ = error.print();
     } else {

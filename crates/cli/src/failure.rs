@@ -29,6 +29,8 @@ pub(crate) struct Failure {
     hint: Option<String>,
     /// What was asked for may have been done all the same.
     maybe: bool,
+    /// The same may succeed later, without a change of the configuration.
+    may_pass: bool,
 }
 
 /// What a command comes to.
@@ -36,7 +38,7 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, maybe: false }
+        Self { code, message: message.into(), hint: None, maybe: false, may_pass: false }
     }
 
     pub(crate) fn failed(message: impl Into<String>) -> Self {
@@ -55,9 +57,9 @@ impl Failure {
         Self::new(Code::Refused, message)
     }
 
-    /// Whether the store cannot be reached.
-    pub(crate) fn is_unreachable(&self) -> bool {
-        self.code == Code::Unreachable
+    /// Whether the store cannot be reached for a cause that may pass while one waits.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.may_pass
     }
 
     /// The same failure with the remedy.
@@ -89,7 +91,7 @@ impl Failure {
 
     /// An error of the operating system about a named thing.
     pub(crate) fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
-        Self::failed(format!("{what}: {error}"))
+        Self::failed(format!("{what}: {}", words_of(error)))
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -121,7 +123,8 @@ impl From<Error> for Failure {
             _ => error.hint(),
         };
         let maybe = error.certainty() == Certainty::MaybeStored;
-        Self { code, message: chain(error.message(), &error), hint: hint.map(str::to_owned), maybe }
+        let message = chain(error.message(), &error);
+        Self { code, message, hint: hint.map(str::to_owned), maybe, may_pass: false }
     }
 }
 
@@ -133,8 +136,15 @@ impl From<BackendError> for Failure {
             message: chain(error.message(), &error),
             hint: hint.map(str::to_owned),
             maybe: error.certainty() == Certainty::MaybeStored,
+            may_pass: code_of(error.kind()) == Code::Unreachable && !error.is_lasting(),
         }
     }
+}
+
+/// An error of the operating system without its number.
+pub(crate) fn words_of(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error ").map_or(text.clone(), |(words, _)| words.to_owned())
 }
 
 /// What is done about it with this program, where the library can only name it.

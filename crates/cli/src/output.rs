@@ -1,4 +1,4 @@
-//! stdout is data, stderr is talk. Nothing else in this crate writes to either.
+//! Data goes to stdout, messages go to stderr. Nothing else in this crate writes to either.
 
 mod escape;
 mod secrets;
@@ -7,7 +7,8 @@ mod table;
 use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _};
 
 pub(crate) use escape::{escape, escape_json};
-pub(crate) use secrets::without_secrets;
+use secrets::hint_without_secrets;
+pub(crate) use secrets::{without_arguments, without_secrets};
 pub(crate) use table::Table;
 
 use crate::failure::{Failure, Result};
@@ -81,8 +82,18 @@ pub(crate) fn say(text: impl std::fmt::Display) {
 /// Tells a failure: `error: …`, then `hint: …` where there is a remedy.
 pub(crate) fn say_failure(failure: &Failure) {
     say(format_args!("{} {}", paint("error:", "31;1"), escape(&without_secrets(&failure.to_string()))));
+    say_hint(failure);
+}
+
+/// Names what keeps a worker from its store, and the remedy.
+pub(crate) fn say_waiting(failure: &Failure) {
+    say(format_args!("waiting for the store: {}", escape(&without_secrets(&failure.to_string()))));
+    say_hint(failure);
+}
+
+fn say_hint(failure: &Failure) {
     if let Some(hint) = failure.remedy() {
-        say(format_args!("{} {}", paint("hint:", "36;1"), escape(hint)));
+        say(format_args!("{} {}", paint("hint:", "36;1"), escape(&hint_without_secrets(hint))));
     }
 }
 

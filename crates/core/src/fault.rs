@@ -11,6 +11,8 @@ pub(crate) struct Fault<K> {
     pub(crate) certainty: Certainty,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    /// Waiting does not cure it.
+    pub(crate) lasting: bool,
     pub(crate) source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -18,13 +20,13 @@ impl<K: fmt::Debug> Fault<K> {
     /// A fault that certainly changed nothing.
     pub(crate) fn new(kind: K, message: impl Into<String>) -> Self {
         let (certainty, message) = (Certainty::NotStored, message.into());
-        Self { kind, certainty, message, hint: None, source: None }
+        Self { kind, certainty, message, hint: None, lasting: false, source: None }
     }
 
     /// The same fault, of another kind.
     pub(crate) fn of_kind<L>(self, kind: impl FnOnce(K) -> L) -> Fault<L> {
-        let Self { kind: was, certainty, message, hint, source } = self;
-        Fault { kind: kind(was), certainty, message, hint, source }
+        let Self { kind: was, certainty, message, hint, lasting, source } = self;
+        Fault { kind: kind(was), certainty, message, hint, lasting, source }
     }
 
     pub(crate) fn source(&self) -> Option<&(dyn Error + 'static)> {

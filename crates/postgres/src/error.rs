@@ -132,6 +132,7 @@ pub(crate) fn of_postgres(error: tokio_postgres::Error) -> BackendError {
     if tls::is_distrust(&error) {
         return BackendError::new(BackendErrorKind::Unavailable, "the server's certificate does not hold")
             .with_hint("name the host as the certificate does, and its authority's file in `SSL_CERT_FILE`")
+            .lasting()
             .with_source(error);
     }
     let Some(database) = error.as_db_error() else {
@@ -143,7 +144,9 @@ pub(crate) fn of_postgres(error: tokio_postgres::Error) -> BackendError {
         };
     };
     let (kind, message, hint) = meaning(database.code());
+    let is_lasting = matches!(database.code().code(), "28P01" | "28000" | "3D000");
     let converted = BackendError::new(kind, message).with_source(error);
+    let converted = if is_lasting { converted.lasting() } else { converted };
     match hint {
         Some(hint) => converted.with_hint(hint),
         None => converted,

@@ -80,6 +80,14 @@ pub(crate) fn of_sqlite(error: &rusqlite::Error) -> BackendError {
         _ => (BackendErrorKind::Internal, "SQLite refused a statement of this library", None),
     };
     let converted = BackendError::new(kind, message).with_source(copy(error));
+    // The path or its permissions are wrong.
+    let is_lasting = matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied
+        )
+    );
+    let converted = if is_lasting { converted.lasting() } else { converted };
     match hint {
         Some(hint) => converted.with_hint(hint),
         None => converted,

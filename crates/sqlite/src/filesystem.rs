@@ -50,6 +50,7 @@ fn cannot_create(path: &Path, error: Error) -> BackendError {
     };
     BackendError::new(kind, format!("the database file `{}` cannot be made", path.display()))
         .with_hint("check that its folder exists and that this user may write there")
+        .lasting()
         .with_source(error)
 }
 

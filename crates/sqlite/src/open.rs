@@ -260,4 +260,5 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 
 fn unusable(path: &Path) -> BackendError {
     BackendError::new(BackendErrorKind::Unavailable, format!("`{}` cannot be opened", path.display()))
+        .lasting()
 }

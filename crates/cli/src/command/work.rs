@@ -5,7 +5,7 @@ mod summary;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use gristmill::{Client, JobContext, Worker, parse_duration};
@@ -14,7 +14,7 @@ use crate::config::WorkConfig;
 use crate::connect::Absent;
 use crate::exec::Runner;
 use crate::failure::{Failure, Result};
-use crate::output::say;
+use crate::output::{say, say_waiting};
 use crate::setup::Setup;
 use crate::stop::Stop;
 
@@ -28,8 +28,9 @@ use crate::stop::Stop;
 /// without spending an attempt; any other one fails the attempt. On a cancel or a timeout the process group gets
 /// SIGTERM, and SIGKILL after the grace.
 ///
-/// Exit codes 126 and 127, with which shells report a program that cannot be started, give the job back without an
-/// attempt spent, as does a program that the system cannot start: the job runs again some seconds later.
+/// A program that the system cannot start gives the job back without an attempt spent: the job runs again some seconds
+/// later. So do the exit codes 126 and 127, with which shells report a program that cannot be started, within the first
+/// second and if nothing was written to the standard output; else they fail the attempt.
 ///
 /// Programs inherit the environment of the worker, GRISTMILL_DB with its password included, so that they can enqueue;
 /// --without-env keeps a variable from them.
@@ -91,13 +92,16 @@ Kinds, queues and numbers may stand in gristmill.toml, or the file of --config, 
 A gristmill.toml that is found, and not named by --config, must belong to this user or to root, and others may not
 write to it.
 
-Exit code 1 says that the end of a run could not be stored, or came too late: such jobs run again.";
+Exit code 1 says that the end of a run could not be stored, or came too late: such jobs run again;
+or that --drain was stopped before the queues were empty.";
 
 /// What the killing of a program takes at most.
 const KILL: Duration = Duration::from_millis(500);
 /// How long a start waits before it tries to reach the store again.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often a start that waits names the same reason.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 /// How long programs get after SIGTERM unless told otherwise.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -111,7 +115,7 @@ impl Work {
         }
         let Some(client) = self.connect(&setup, &stop).await? else {
             say("ended: the store was not reached");
-            return Ok(());
+            return if self.drain { Err(summary::not_drained()) } else { Ok(()) };
         };
         let mut builder = Worker::builder(client).on_wait(|what| say(format_args!("{what}")));
         for (name, slots) in self.queues(&setup.work) {
@@ -151,7 +155,7 @@ impl Work {
         say(format_args!("working on {} for {}{from}", setup.url.shown(), kinds.join(", ")));
         let ended = tokio::select! {
             ended = worker.run_until(stop.gently.cancelled()) => {
-                ended.map_err(Failure::from).and_then(|report| summary::conclude(&report))
+                ended.map_err(Failure::from).and_then(|report| summary::conclude(&report, self.drain && stop.gently.is_cancelled()))
             }
             () = stop.at_once.cancelled() => Err(Failure::failed("stopped at once")
                 .hint("jobs that were running come back when the lease of this worker has expired")),
@@ -163,17 +167,23 @@ impl Work {
     /// Connects to the store, which may not be up yet. `None` when the wait is stopped.
     async fn connect(&self, setup: &Setup, stop: &Stop) -> Result<Option<Client>> {
         let mut pause = FIRST_PAUSE;
+        let mut told: Option<(String, Instant)> = None;
         loop {
-            let failure = match setup.connect(Absent::Create).await {
-                Err(failure) if failure.is_unreachable() && !self.no_wait => failure,
+            let answer = tokio::select! {
+                () = stop.gently.cancelled() => return Ok(None),
+                answer = setup.connect(Absent::Create) => answer,
+            };
+            let failure = match answer {
+                Err(failure) if failure.may_pass() && !self.no_wait => failure,
                 answer => return answer.map(Some),
             };
-            if pause == FIRST_PAUSE {
-                say(format_args!("waiting for the store: {failure}"));
+            let why = failure.to_string();
+            if told.as_ref().is_none_or(|(last, at)| *last != why || at.elapsed() >= TOLD_AGAIN) {
+                say_waiting(&failure);
+                told = Some((why, Instant::now()));
             }
             tokio::select! {
                 () = stop.gently.cancelled() => return Ok(None),
-                () = stop.at_once.cancelled() => return Ok(None),
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             }
         }

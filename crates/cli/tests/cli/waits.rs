@@ -1,7 +1,9 @@
 //! What jobs and workers wait for is named: by `work` at its start and while it is idle, and by `doctor`.
 
 use std::fs::File;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+
+use gristmill_testserver::Postgres;
 
 use super::program::{Home, wait_until};
 
@@ -21,6 +23,15 @@ impl<'h> Running<'h> {
 
     fn until_it_says(&self, text: &str) {
         wait_until(|| std::fs::read_to_string(self.home.path("log")).is_ok_and(|log| log.contains(text)));
+    }
+}
+
+impl Running<'_> {
+    /// Ends it gently and gives its exit code.
+    fn stop(&mut self) -> Option<i32> {
+        let pid = self.worker.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        self.worker.wait().expect("it ends").code()
     }
 }
 
@@ -98,4 +109,51 @@ fn a_worker_waits_for_its_store_unless_it_is_told_not_to() {
     assert_eq!(refused.code, 5, "{}", refused.stderr);
     let worker = Running::start(&home, &["--exec", "x=true", "--db", nowhere]);
     worker.until_it_says("waiting for the store: ");
+}
+
+#[test]
+fn a_worker_does_not_wait_for_what_waiting_does_not_cure() {
+    let home = Home::new();
+    std::fs::create_dir(home.path("folder")).expect("a folder");
+    let server = Postgres::shared().fresh_database();
+    let (server, _) = server.rsplit_once('/').expect("a database");
+    for (url, said) in [
+        ("sqlite:no/such/folder/jobs.db", "cannot be made"),
+        ("sqlite:folder", "folder"),
+        (&format!("{server}/no_such_database"), "the server has no such database"),
+    ] {
+        let ran = home.run(&["work", "--exec", "x=true", "--db", url]);
+        assert_ne!(ran.code, 0, "{url}: {}", ran.stderr);
+        assert!(ran.stderr.contains(said) && !ran.stderr.contains("waiting"), "{url}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_drain_that_is_stopped_does_not_succeed() {
+    let home = Home::new();
+    let nowhere = ["--exec", "x=true", "--drain", "--db", "postgres://127.0.0.1:1/x"];
+    let mut worker = Running::start(&home, &nowhere);
+    worker.until_it_says("\nhint: check that the server runs");
+    assert_eq!(worker.stop(), Some(1));
+    worker.until_it_says("error: stopped before the queues were empty");
+
+    home.enqueue(&["x"]);
+    home.ok(&["queues", "pause", "default"]);
+    let mut worker = Running::start(&home, &["--exec", "x=true", "--drain"]);
+    worker.until_it_says("in the paused queue `default`");
+    assert_eq!(worker.stop(), Some(1));
+    worker.until_it_says("error: stopped before the queues were empty");
+}
+
+/// A server that takes the connection and never answers.
+#[test]
+fn a_worker_that_connects_can_be_stopped() {
+    let home = Home::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("postgres://{}/x", silent.local_addr().expect("its address"));
+    let mut worker = Running::start(&home, &["--exec", "x=true", "--db", &url]);
+    let _connection = silent.accept().expect("the worker connects");
+    let began = std::time::Instant::now();
+    assert_eq!(worker.stop(), Some(0));
+    assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
 }

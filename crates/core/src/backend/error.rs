@@ -92,6 +92,12 @@ impl BackendError {
         self
     }
 
+    /// The same error, of a cause that only a change of the configuration or of the store ends, such as a wrong password.
+    pub fn lasting(mut self) -> Self {
+        self.0.lasting = true;
+        self
+    }
+
     /// The same error with its cause.
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
@@ -106,6 +112,11 @@ impl BackendError {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         self.0.kind.is_retryable()
+    }
+
+    /// Whether its cause does not end by itself. A worker that runs repeats its calls all the same.
+    pub fn is_lasting(&self) -> bool {
+        self.0.lasting
     }
 
     /// Whether it may have taken effect.

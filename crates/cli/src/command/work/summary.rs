@@ -6,16 +6,23 @@ use crate::failure::{Failure, Result};
 use crate::output::say;
 
 /// Reports what the worker did. A run whose end is not stored is a failure of the command: its job runs again.
-pub(super) fn conclude(report: &WorkerReport) -> Result<()> {
+/// So is a drain that was stopped.
+pub(super) fn conclude(report: &WorkerReport, drain_stopped: bool) -> Result<()> {
     say(done(report));
     let lost = lost(report);
     if lost.is_empty() {
-        return Ok(());
+        return if drain_stopped { Err(not_drained()) } else { Ok(()) };
     }
     let message = format!("not everything that ran is stored: {}", lost.join(", "));
     Err(Failure::failed(message).hint(
         "their jobs run again, or have done so in another worker; `gristmill jobs show ID` shows each run",
     ))
+}
+
+/// A drain that was stopped.
+pub(super) fn not_drained() -> Failure {
+    Failure::failed("stopped before the queues were empty")
+        .hint("start it again to run the jobs that are left; `gristmill stats` counts them")
 }
 
 /// What became of the jobs, leaving out what did not happen.
