@@ -18,6 +18,7 @@ mod starts;
 mod verdict;
 mod words;
 
+use std::fmt;
 use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use tokio::time::{Instant, timeout};
 pub(crate) use guard::{WORD as GUARD_WORD, main as be_a_guard};
 pub(crate) use words::{find, split};
 
+use crate::failure::words_of;
 use guard::{Ended, Guard, Unstarted};
 use guards::Guards;
 use heard::Heard;
@@ -94,10 +96,7 @@ impl Runner {
     pub(crate) async fn run(&self, program: &Program, context: JobContext) -> Attempted {
         let attempted = match self.start_program(program, &context).await {
             Ok((guard, pipes)) => self.attend(program, guard, pipes, &context).await,
-            Err(error) => {
-                let why = plain(&error);
-                self.give_back(program, Stage::of(&error), &why, &context).await
-            }
+            Err(error) => self.give_back(program, error.stage(), &error.to_string(), &context).await,
         };
         self.freed.notify_one();
         attempted
@@ -112,7 +111,11 @@ impl Runner {
     }
 
     /// Starts the program; where ended programs set free what it lacks, this waits for a while.
-    async fn start_program(&self, program: &Program, context: &JobContext) -> io::Result<(Guard, Pipes)> {
+    async fn start_program(
+        &self,
+        program: &Program,
+        context: &JobContext,
+    ) -> Result<(Guard, Pipes), NotStarted> {
         let patience = context.time_left().map_or(SCARCITY, |left| SCARCITY.min(left / 2));
         let until = Instant::now() + patience;
         let stop = context.cancellation();
@@ -124,11 +127,11 @@ impl Runner {
                 }
                 Err(error) => error,
             };
-            let stage = Stage::of(&error);
+            let stage = error.stage();
             if stage != Stage::Scarcity || Instant::now() >= until || stop.is_cancelled() {
                 return Err(error);
             }
-            self.starts.failed(context.kind().as_str(), &program.words[0], stage, &plain(&error));
+            self.starts.failed(context.kind().as_str(), &program.words[0], stage, &error.to_string());
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.freed.notified() => {}
@@ -137,18 +140,18 @@ impl Runner {
         }
     }
 
-    async fn try_start(&self, program: &Program, context: &JobContext) -> io::Result<(Guard, Pipes)> {
-        let (pipes, files) = pipes()?;
-        let mut guard = self.guards.take()?;
+    async fn try_start(&self, program: &Program, context: &JobContext) -> Result<(Guard, Pipes), NotStarted> {
+        let (pipes, files) = pipes().map_err(NotStarted::Program)?;
+        let mut guard = self.guards.take().map_err(NotStarted::Guard)?;
         match guard.start(&program.words, program.variables(context), files).await {
             Ok(()) => Ok((guard, pipes)),
             Err(Unstarted::Program(error)) => {
                 self.guards.put_back(guard);
-                Err(error)
+                Err(NotStarted::Program(error))
             }
             Err(Unstarted::Guard(error)) => {
-                let message = format!("the process that starts programs has ended: {}", plain(&error));
-                Err(io::Error::other(message))
+                let message = format!("the process that starts programs has ended: {}", words_of(&error));
+                Err(NotStarted::Program(io::Error::other(message)))
             }
         }
     }
@@ -162,6 +165,8 @@ impl Runner {
         context: &JobContext,
     ) -> Attempted {
         let mut heard = Heard::default();
+        let started = Instant::now();
+        let ran_for;
         let (ended, stopped) = {
             let mut feeding = std::pin::pin!(feed(pipes.stdin, context));
             let mut listening = std::pin::pin!(heard.listen(pipes.stdout, pipes.stderr, context));
@@ -174,6 +179,7 @@ impl Runner {
                     () = &mut listening, if !listened => listened = true,
                 }
             };
+            ran_for = started.elapsed();
             if !listened {
                 // What comes after that is not waited for.
                 let _ = timeout(LINGER, listening).await;
@@ -198,7 +204,7 @@ impl Runner {
                 return Outcome::Failed { error, after: None }.into();
             }
         };
-        if let (Some(code), None) = (verdict::not_started(status), stopped) {
+        if let (Some(code), None) = (verdict::not_started(status, ran_for, &heard), stopped) {
             let why = heard.told(&format!("exit code {code}"));
             return self.give_back(program, Stage::Shell, &why, context).await;
         }
@@ -207,10 +213,31 @@ impl Runner {
     }
 }
 
-/// An error without the system's number behind it.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error ").map_or(text.clone(), |(words, _)| words.to_owned())
+/// Why a program was not started.
+#[derive(Debug)]
+enum NotStarted {
+    /// The system refused it, or what it needs.
+    Program(io::Error),
+    /// The system refused its guard, before anything was known of the program.
+    Guard(io::Error),
+}
+
+impl NotStarted {
+    fn stage(&self) -> Stage {
+        let (Self::Program(error) | Self::Guard(error)) = self;
+        Stage::of(error)
+    }
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program(error) => f.write_str(&words_of(error)),
+            Self::Guard(error) => {
+                write!(f, "the process that starts programs cannot be started: {}", words_of(error))
+            }
+        }
+    }
 }
 
 impl Program {

@@ -32,6 +32,8 @@ struct Inside {
     idle: Vec<(Guard, Instant)>,
     /// Children that this process had before it was a worker: a shell may have started them and become this program.
     strangers: BTreeSet<i32>,
+    /// Orphans that have nothing to do with jobs may become children of this process.
+    adopts_others: bool,
     leaving: bool,
 }
 
@@ -41,8 +43,9 @@ impl Guards {
         let ended = signal(SignalKind::child())
             .map_err(|error| Failure::io("cannot learn of ended processes", &error))?;
         kin::adopt_orphans();
-        let strangers = kin::children_of(own_pid()).into_iter().collect();
-        let inside = Mutex::new(Inside { strangers, ..Inside::default() });
+        let strangers: BTreeSet<i32> = kin::children_of(own_pid()).into_iter().collect();
+        let adopts_others = own_pid() == 1 || !strangers.is_empty();
+        let inside = Mutex::new(Inside { strangers, adopts_others, ..Inside::default() });
         let guards = Arc::new(Self { inside, gone: Notify::new() });
         tokio::spawn(wait_for_children(guards.clone(), ended));
         Ok(guards)
@@ -110,7 +113,7 @@ impl Guards {
         }
         for pid in kin::children_of(own_pid()) {
             let is_known = inside.live.contains_key(&pid) || inside.strangers.contains(&pid);
-            if !is_known && is_of_an_attempt(pid) {
+            if !is_known && (!inside.adopts_others || is_of_an_attempt(pid)) {
                 kin::kill_child(pid);
             }
         }
@@ -133,12 +136,11 @@ fn own_pid() -> i32 {
     rustix::process::getpid().as_raw_pid()
 }
 
-/// Whether an adopted child is of an attempt. The first process of a container adopts every orphan, of which some have
-/// nothing to do with jobs: those are waited for, but not killed.
+/// Whether an adopted child is of an attempt. The first process of a container adopts every orphan, and a worker that had
+/// children before it was one adopts what those leave behind: some have nothing to do with jobs, and are waited for, but
+/// not killed. All that another worker adopts is of an attempt.
 fn is_of_an_attempt(pid: i32) -> bool {
-    let is_first = own_pid() == 1;
-    !is_first
-        || std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
-            environ.split(|byte| *byte == 0).any(|word| word.starts_with(b"GRISTMILL_TOKEN="))
-        })
+    std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
+        environ.split(|byte| *byte == 0).any(|word| word.starts_with(b"GRISTMILL_TOKEN="))
+    })
 }

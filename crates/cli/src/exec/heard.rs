@@ -21,6 +21,8 @@ pub(super) struct Heard {
 /// The line that is being read, and the one before it.
 #[derive(Debug, Default)]
 struct Pieces {
+    /// Anything was written.
+    is_used: bool,
     current: Vec<u8>,
     too_long: bool,
     last: Option<Vec<u8>>,
@@ -58,6 +60,11 @@ impl Heard {
         Some(Output::from_json(line))
     }
 
+    /// Whether anything came on standard output.
+    pub(super) fn has_output(&self) -> bool {
+        self.last_line.is_used
+    }
+
     /// A message with the end of standard error behind it.
     pub(super) fn told(&self, message: &str) -> String {
         if self.tail.is_empty() {
@@ -70,6 +77,7 @@ impl Heard {
 
 impl Pieces {
     fn take(&mut self, bytes: &[u8]) {
+        self.is_used |= !bytes.is_empty();
         let mut parts = bytes.split(|byte| *byte == b'\n');
         self.append(parts.next().unwrap_or_default());
         for part in parts {

@@ -90,7 +90,9 @@ impl Starts {
             failures: 0,
             worked: false,
         });
-        let has_changed = entry.why != why;
+        // A scarcity shows in one place now and in another then.
+        let is_same_scarcity = !is_new && stage == Stage::Scarcity && entry.stage == stage;
+        let has_changed = entry.why != why && !is_same_scarcity;
         if has_changed {
             why.clone_into(&mut entry.why);
         }
@@ -123,7 +125,11 @@ impl Starts {
 
     /// The system has started the program of a kind.
     pub(super) fn started(&self, kind: &str) {
-        self.in_a_row.store(0, Ordering::Relaxed);
+        // A shell that is started says nothing of the program that it could not start the last time.
+        let is_shell = self.failing().get(kind).is_some_and(|entry| entry.stage == Stage::Shell);
+        if !is_shell {
+            self.in_a_row.store(0, Ordering::Relaxed);
+        }
         self.end_if(kind, |entry| {
             entry.worked |= entry.stage == Stage::Scarcity;
             entry.stage == Stage::Start
@@ -132,6 +138,7 @@ impl Starts {
 
     /// The program of a kind has run.
     pub(super) fn ran(&self, kind: &str) {
+        self.in_a_row.store(0, Ordering::Relaxed);
         self.end_if(kind, |entry| entry.stage != Stage::Scarcity);
     }
 
@@ -177,5 +184,19 @@ mod tests {
         let pauses = fail();
         assert_eq!(pauses.hold, FIRST_HOLD);
         assert!(pauses.job < SHORTEST_PAUSE * 2, "{pauses:?}");
+    }
+
+    #[tokio::test]
+    async fn a_shell_that_starts_and_cannot_start_its_program_holds_the_slot_longer_each_time() {
+        let starts = Arc::new(Starts::default());
+        let attempt = || {
+            starts.started("k");
+            starts.failed("k", "sh", Stage::Shell, "exit code 127").hold
+        };
+        let holds: Vec<Duration> = (0..20).map(|_| attempt()).collect();
+        assert_eq!((holds[0], holds[1], holds[19]), (FIRST_HOLD, FIRST_HOLD * 2, LONGEST_HOLD));
+        starts.started("k");
+        starts.ran("k");
+        assert_eq!(attempt(), FIRST_HOLD);
     }
 }

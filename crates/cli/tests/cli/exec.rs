@@ -37,6 +37,16 @@ fn exit_codes_say_what_becomes_of_the_job() {
     assert_eq!(killed["errors"][0]["message"], "killed by signal 9");
 }
 
+/// A program that has done something before it ends with the code of a shell that found no program.
+#[test]
+fn a_program_with_effects_fails_with_any_code() {
+    for (script, code) in [("echo 1; exit 127", 127), ("sleep 1.1; exit 126", 126)] {
+        let job = job_of("{}", &format!("sh -c '{script}'"));
+        assert_eq!(job["state"], "discarded", "{job}");
+        assert_eq!(job["errors"][0]["message"], format!("exit code {code}"), "{job}");
+    }
+}
+
 #[test]
 fn a_retry_is_another_attempt_and_a_snooze_is_none() {
     let home = Home::new();

@@ -132,6 +132,29 @@ fn a_hangup_stops_gently_unless_the_worker_was_started_to_ignore_it() {
     worker.kill().and_then(|()| worker.wait()).expect("it is ours");
 }
 
+/// A shell may have started other processes before it became the worker.
+#[test]
+fn what_a_process_of_no_job_leaves_behind_is_left_alone() {
+    let home = Home::new();
+    let script = "(until test -e go; do sleep 0.01; done; sleep 600 & echo $! > other) & exec \"$@\"";
+    let work = home.command(&["work", "--exec", "k=true"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(work.get_program()).args(work.get_args());
+    command.current_dir(home.path("")).stderr(Stdio::null());
+    let mut worker = command.spawn().expect("a worker");
+    let first = home.enqueue(&["k"]);
+    wait_until(|| home.job(&first)["state"] == "completed");
+    home.write("go", "");
+    let other = || std::fs::read_to_string(home.path("other")).unwrap_or_default().trim().to_owned();
+    let pid = worker.id().to_string();
+    wait_until(|| children(&pid).contains(&other()) || (!other().is_empty() && !runs(&other())));
+    let next = home.enqueue(&["k"]);
+    wait_until(|| home.job(&next)["state"] == "completed");
+    assert!(runs(&other()), "it is of no job");
+    send("KILL", &other());
+    worker.kill().and_then(|()| worker.wait()).expect("it is ours");
+}
+
 /// As the first process of a container a worker is the parent of every orphan there, also of those that are not of a job.
 #[test]
 fn the_first_process_of_a_container_leaves_no_zombie() {
