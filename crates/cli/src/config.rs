@@ -9,7 +9,7 @@ use std::time::Duration;
 use gristmill::parse_duration;
 use serde::{Deserialize, Deserializer};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, words_of};
 use crate::trust::distrust;
 
 /// The name that is looked for.
@@ -107,8 +107,11 @@ pub(crate) fn load(named: Option<&Path>, from: &Path) -> Result<Found> {
             None => return Ok(Found::default()),
         },
     };
-    let unreadable =
-        |error: std::io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    let unreadable = |error: std::io::Error| {
+        Failure::usage(format!("cannot read {}: {}", path.display(), words_of(&error))).hint(
+            "name a file that this user may read with --config, or leave --config out for the nearest gristmill.toml",
+        )
+    };
     let mut file = File::open(&path).map_err(unreadable)?;
     if named.is_none()
         && let Some(why) = distrust(&path, &file)

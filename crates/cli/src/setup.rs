@@ -57,7 +57,7 @@ impl Setup {
     /// `flagged` says that the store was named on the command line.
     pub(crate) fn new(global: &Global, flagged: bool, quiet: &str) -> Result<Self> {
         let here = std::env::current_dir()
-            .map_err(|error| Failure::io("the working directory cannot be told", &error))?;
+            .map_err(|error| Failure::io("the working directory cannot be read", &error))?;
         let found = config::load(global.config.as_deref(), &here)?;
         start_log(global.log.as_deref().or(found.config.log.as_deref()).unwrap_or(quiet))?;
         let url = match (&global.db, &found.config.db) {

@@ -1,4 +1,4 @@
-//! `doctor`: examines the store and says the remedy.
+//! `doctor`: examines the store and prints the remedy.
 
 use clap::Args;
 use gristmill::backend::BackendErrorKind;
@@ -34,25 +34,39 @@ async fn served(client: &Client, now: Timestamp) -> Result<Vec<Diagnosis>> {
     Ok(found.iter().map(|found| Diagnosis::trouble("workers", found.to_string(), found.remedy())).collect())
 }
 
+/// A failure as a finding.
+fn trouble(check: &'static str, failure: &Failure) -> Diagnosis {
+    Diagnosis::trouble(
+        check,
+        failure.to_string(),
+        failure.remedy().unwrap_or("see `gristmill doctor --help`"),
+    )
+}
+
 impl Doctor {
     pub(crate) async fn run(self, setup: &Setup) -> Result<()> {
         let client = match setup.connect(Absent::Read).await {
             Ok(client) => client,
             Err(failure) => {
                 // What keeps it from looking any further is a finding, too.
-                let remedy = failure.remedy().unwrap_or("see `gristmill doctor --help`");
-                self.show(&[Diagnosis::trouble("store", failure.to_string(), remedy)])?;
+                self.show(&[trouble("store", &failure)])?;
                 return Err(failure);
             }
         };
-        let mut findings = client.diagnose().await?;
+        // An error is a finding, too: what else was found is shown all the same.
+        let mut findings = match client.diagnose().await {
+            Ok(findings) => findings,
+            Err(error) => vec![trouble("diagnosis", &error.into())],
+        };
         match client.ping().await {
             Ok(ping) => {
                 let store = format!("{} at {}", ping.version, setup.url.shown());
                 findings.insert(0, Diagnosis::fine("store", store));
                 // Where something else is wrong, that may keep it from counting.
                 match served(&client, ping.now).await {
-                    Err(failure) if findings.iter().all(|finding| finding.ok) => return Err(failure),
+                    Err(failure) if findings.iter().all(|finding| finding.ok) => {
+                        findings.push(trouble("workers", &failure));
+                    }
                     served => findings.extend(served.unwrap_or_default()),
                 }
             }
@@ -60,7 +74,12 @@ impl Doctor {
             Err(error) if error.kind() == ErrorKind::Backend(BackendErrorKind::ReadOnly) => {}
             // What is found says why, and the remedy.
             Err(_) if findings.iter().any(|finding| !finding.ok) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let failure = Failure::from(error);
+                findings.push(trouble("store", &failure));
+                self.show(&findings)?;
+                return Err(failure);
+            }
         }
         self.show(&findings)?;
         match findings.iter().filter(|finding| !finding.ok).count() {

@@ -3,9 +3,10 @@
 mod options;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
-use gristmill::Client;
+use gristmill::{Client, Memory};
 
 use crate::connect::{Absent, Url};
 use crate::failure::{Failure, Result};
@@ -62,7 +63,12 @@ impl Enqueue {
     pub(crate) async fn run(mut self, setup: &Setup) -> Result<()> {
         let file = self.file.take();
         let defaults = Defaults { kind: self.kind.take(), options: self.options.job_options() };
-        let client = setup.connect(Absent::Create).await?;
+        // A check needs no store, and makes none.
+        let client = if self.dry_run {
+            Client::new(Arc::new(Memory::new()))
+        } else {
+            setup.connect(Absent::Create).await?
+        };
         if setup.url == Url::Memory && !self.dry_run {
             say("`memory:` ends with this process, and what is enqueued with it");
         }

@@ -30,7 +30,7 @@ enum Act {
     #[command(after_help = "Examples:\n  gristmill jobs retry 019a9b3e-7c00-7000-8000-000000000000\n  \
                             gristmill jobs retry --state discarded --queue mail --dry-run")]
     Retry(verb::Act),
-    /// Cancel jobs; a running one is told to stop
+    /// Cancel jobs; a running one is asked to stop
     #[command(
         override_usage = "gristmill jobs cancel [OPTIONS] <ID>...\n       gristmill jobs cancel [OPTIONS] <FILTER>..."
     )]

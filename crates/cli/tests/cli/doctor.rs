@@ -1,4 +1,4 @@
-//! What `doctor` finds on a PostgreSQL server, and that it says the remedy.
+//! What `doctor` finds on a PostgreSQL server, and that it prints the remedy.
 
 use gristmill_testserver::{PgBouncer, Postgres};
 use serde_json::Value;

@@ -124,8 +124,19 @@ fn a_line_longer_than_any_job_is_refused_and_the_next_one_read() {
 #[test]
 fn a_dry_run_stores_nothing() {
     let home = Home::new();
+    home.ok(&["migrate"]);
     let ran = home.run_with(&["enqueue", "k", "--file", "-", "--dry-run"], b"{}\n{}\n");
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
     assert!(ran.stderr.contains("2 jobs are valid"), "{}", ran.stderr);
     assert_eq!(home.count("available"), 0);
+}
+
+#[test]
+fn a_dry_run_makes_and_opens_no_store() {
+    let home = Home::new();
+    home.ok(&["enqueue", "k", "--dry-run"]);
+    let stream = home.run_with(&["enqueue", "--file", "-", "--dry-run"], b"{\"kind\":\"k\"}\n");
+    assert_eq!(stream.code, 0, "{}", stream.stderr);
+    assert!(!home.path("jobs.db").exists());
+    home.ok(&["enqueue", "k", "--dry-run", "--db", "postgres://127.0.0.1:1/x"]);
 }

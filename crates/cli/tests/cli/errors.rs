@@ -37,6 +37,12 @@ fn exit_codes_tell_what_went_wrong() {
         (2, &["work", "--exec", "k=sh", "--lease", "1ms"], "lease"),
         (2, &["stats", "--db", "jobs.db"], "has no scheme"),
         (2, &["demo", "--db", "memory:"], "a store of its own"),
+        (
+            2,
+            &["stats", "--config", "no.toml"],
+            "cannot read no.toml: No such file or directory\nhint: name a file",
+        ),
+        (3, &["jobs", "list", "--queue", "nope"], "there is no queue `nope`"),
         (3, &["jobs", "show", NO_JOB], "there is no job"),
         (3, &["jobs", "cancel", NO_JOB], "1 job is not there"),
         (3, &["demo", "no/such/folder"], "cannot look into"),
@@ -46,6 +52,7 @@ fn exit_codes_tell_what_went_wrong() {
         let ran = home.run(words);
         assert_eq!(ran.code, *code, "{words:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(said), "{words:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("no job matches"), "{words:?}: {}", ran.stderr);
         // A verdict on a job is data, also when it is a bad one.
         let verdict = words.starts_with(&["jobs", "cancel", NO_JOB]);
         assert!(
@@ -75,6 +82,12 @@ fn secrets_are_never_printed() {
             assert_eq!(code, Some(expected), "{stderr}");
             assert!(!stderr.contains("hunter2") && stderr.contains("hint: "), "{stderr}");
         }
+    }
+    for words in
+        [["--db", "postgres://me:a", "hunter2@host/db"], ["postgres://me:hunter2", "--db", "x@host/db"]]
+    {
+        let cut = home.run(&[&["stats"], &words[..]].concat());
+        assert!(cut.code == 2 && !cut.stderr.contains("hunter2"), "{}", cut.stderr);
     }
     let help =
         home.command(&["--help"]).env("GRISTMILL_DB", "postgres://me:hunter2@h").output().expect("it runs");
@@ -121,6 +134,21 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert!(home.path("below/from-environment.db").exists());
     migrate(Some("sqlite:from-flag.db"), Some("sqlite:other.db"));
     assert!(home.path("below/from-flag.db").exists() && !home.path("below/other.db").exists());
+}
+
+#[test]
+fn a_command_with_a_nul_is_refused_at_start() {
+    let home = Home::new();
+    for exec in ["[\"sh\", \"a\\u0000b\"]", "\"sh a\\u0000b\""] {
+        home.write("gristmill.toml", format!("[work.handlers.k]\nexec = {exec}\n"));
+        let ran = home.run(&["work", "--drain"]);
+        assert_eq!(ran.code, 2, "{exec}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("the command of kind `k` holds a NUL character"),
+            "{exec}: {}",
+            ran.stderr
+        );
+    }
 }
 
 /// A log that cannot be written, or that nobody reads, costs its lines and nothing else.

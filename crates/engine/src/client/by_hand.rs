@@ -120,7 +120,7 @@ impl ByHand {
                 }
                 None => {
                     self.shared.forget(&lease);
-                    let message = "the store answered a finish without a word on it";
+                    let message = "the store returned no result for the finish";
                     return Err(Error::new(ErrorKind::Internal, message));
                 }
             }

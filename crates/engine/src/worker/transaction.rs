@@ -93,7 +93,7 @@ async fn in_doubt(end: End, committed: &Ended, error: &BackendError) {
         name: "commit_in_doubt", target: "gristmill::job", job = %committed.item.lease.job, error = %format_args!("{error:#}"),
         "the answer to the commit of a handler's transaction was lost; the store is asked"
     );
-    let message = format!("whether the transaction was committed could not be told: {}", error.chain());
+    let message = format!("it is unknown whether the transaction committed: {}", error.chain());
     let instead = end.ended(failed(message));
     let shared = end.shared.clone();
     let mut trouble = Trouble::new("finish");

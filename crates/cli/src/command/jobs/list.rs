@@ -63,12 +63,13 @@ impl List {
         drop(progress);
         if !self.json && !table.is_empty() {
             output.line(table);
-        } else if !self.json {
-            say("no job matches");
         }
         output.finish()?;
         if is_empty && cursor.is_none() {
             check_filter(client, &filter).await?;
+        }
+        if is_empty && !self.json {
+            say("no job matches");
         }
         if let Some(Cursor(id)) = cursor {
             say(format_args!("there may be more: --after {id}"));

@@ -29,6 +29,10 @@ impl Work {
                 }
                 CommandLine::Words(words) => words.clone(),
             };
+            if words.iter().any(|word| word.contains('\0')) {
+                return Err(Failure::usage(format!("the command of kind `{kind}` holds a NUL character"))
+                    .hint("no program can be given one: leave it out of `exec`"));
+            }
             if let Some(folder) = &setup.folder {
                 words[0] = relative_to(folder, &words[0])?;
             }
