@@ -24,7 +24,7 @@ enum Act {
     /// Bring the schema up to date, and make a store that is not there [default]
     #[command(after_help = "Example:\n  gristmill migrate up --db sqlite:jobs.db")]
     Up,
-    /// Say which version the store has and what is missing
+    /// Say which version the store has and what is missing (`gristmill doctor` tries it)
     #[command(after_help = "Example:\n  gristmill migrate status --json")]
     Status {
         /// Print one JSON object
