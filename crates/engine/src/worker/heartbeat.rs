@@ -54,10 +54,12 @@ pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
     let mut late = Lateness::default();
     let mut renewed = Instant::now();
     let mut retry: Option<Instant> = None;
+    // A run that is to be cancelled may be on its way, or wait for a slot: it gets the cancel with a later renewal.
+    let mut has_cancels = false;
     loop {
         // Jobs may come and go, and hints fall silent, while it waits.
         let now = Instant::now();
-        let mut next = retry.unwrap_or(renewed + interval(&shared)).min(now + TICK);
+        let mut next = retry.unwrap_or(renewed + interval(&shared, has_cancels)).min(now + TICK);
         if !incarnation.is_fenced() {
             next = next.min(incarnation.fence_at());
         }
@@ -75,7 +77,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
         };
         executor::free_stuck(&shared);
         let now = Instant::now();
-        let is_due = retry.unwrap_or(renewed + interval(&shared)) <= now;
+        let is_due = retry.unwrap_or(renewed + interval(&shared, has_cancels)) <= now;
         if !is_wanted && !is_due && (incarnation.is_fenced() || now < incarnation.fence_at()) {
             continue;
         }
@@ -92,6 +94,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
                     shared.appetite.wake_all();
                 }
                 obey(&shared, &reply, &listed);
+                has_cancels = !reply.cancels.is_empty();
                 renewed = sent;
                 None
             }
@@ -99,17 +102,22 @@ pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
                 incarnation.gone.cancel();
                 return;
             }
-            Err(error) => {
-                Some(Instant::now() + trouble.failed(&error).min(LONGEST_RETRY.min(interval(&shared))))
-            }
+            Err(error) => Some(
+                Instant::now()
+                    + trouble.failed(&error).min(LONGEST_RETRY.min(interval(&shared, has_cancels))),
+            ),
         };
     }
 }
 
 /// The time between two renewals. Without jobs in hand there is nothing to cancel: the lease alone decides.
-fn interval(shared: &Shared) -> Duration {
+///
+/// As long as the store names runs to cancel, it is short: their hints have come, and will not again.
+fn interval(shared: &Shared, has_cancels: bool) -> Duration {
     let of_lease = shared.options.lease / 3;
-    if shared.slots.used() == 0 {
+    if has_cancels {
+        of_lease.min(UNHINTED_INTERVAL)
+    } else if shared.slots.used() == 0 {
         of_lease
     } else if shared.backend().hears_hints() {
         of_lease.min(HINTED_INTERVAL)

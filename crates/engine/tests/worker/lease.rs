@@ -269,3 +269,24 @@ async fn a_cancel_reaches_its_handler_at_once_where_hints_arrive() {
     assert!(took <= 200 * MILLI, "{took:?}");
     worker.stop().await;
 }
+
+/// Its hint comes, and the renewal with it, before the job does.
+#[tokio::test(start_paused = true)]
+async fn a_cancel_of_a_job_whose_fetch_is_under_way_reaches_its_handler_within_a_second() {
+    let t = Fixture::new();
+    let id = t.enqueue("k").await;
+    t.backend.script(Operation::Fetch, [Fault::HoldReply]);
+    let worker = run(t.worker().handle_raw("k", async |ctx: JobContext| {
+        ctx.cancellation().cancelled().await;
+        Ok::<_, JobError>(())
+    }));
+    t.until(id, JobState::Running).await;
+    let before = t.backend.calls(Operation::Renew);
+    t.client.cancel(id).await.unwrap();
+    eventually(|| t.backend.calls(Operation::Renew) > before).await;
+    tokio::time::sleep(50 * MILLI).await;
+    t.backend.release();
+    let took = t.until(id, JobState::Cancelled).await;
+    assert!(took <= SECOND, "{took:?}");
+    worker.stop().await;
+}
