@@ -17,7 +17,7 @@ const FIRST_HOLD: Duration = Duration::from_millis(20);
 /// What has been due for longer than this and was not taken is held, whatever the clocks are.
 const SKEW_MS: i64 = 50;
 
-/// Sleeps until the next job is due, and looks at every poll interval in case it was not told of one.
+/// Sleeps until the next job is due, and looks from time to time in case it was not told of one.
 pub(crate) async fn promote(shared: Arc<Shared>) {
     let mut trouble = Trouble::new("promote");
     let mut hold = Duration::ZERO;
@@ -38,7 +38,7 @@ async fn round(shared: &Shared, trouble: &mut Trouble, hold: &mut Duration) -> D
     let now = shared.store_now();
     if shared.due.next().is_some_and(|due| due > now) {
         // Woken for a time that has not come.
-        return until_due(shared).min(poll);
+        return until_due(shared).min(look(shared, poll));
     }
     shared.due.take();
     let call = shared.backend().promote(shared.call(), ROUND);
@@ -63,7 +63,13 @@ async fn round(shared: &Shared, trouble: &mut Trouble, hold: &mut Duration) -> D
         return until_due(shared).clamp(SHORTEST_WAIT, *hold);
     }
     *hold = Duration::ZERO;
-    if more && done > 0 { Duration::ZERO } else { until_due(shared).clamp(SHORTEST_WAIT, poll) }
+    if more && done > 0 { Duration::ZERO } else { until_due(shared).clamp(SHORTEST_WAIT, look(shared, poll)) }
+}
+
+/// The longest time between two rounds. Fetches look at every poll interval, and their replies say when the next job is due,
+/// as hints do: where those arrive, a round of its own is the third way to learn it.
+fn look(shared: &Shared, poll: Duration) -> Duration {
+    if shared.backend().hears_hints() { poll * 2 } else { poll }
 }
 
 fn until_due(shared: &Shared) -> Duration {

@@ -12,6 +12,8 @@ use crate::worker::shared::Shared;
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(250);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
+/// Where hints arrive, a look costs a call to a server that many workers share.
+const LONGEST_HINTED_INTERVAL: Duration = Duration::from_secs(10);
 /// Workers that see the same lease end part by this much.
 const SPREAD: Duration = Duration::from_millis(100);
 
@@ -64,7 +66,9 @@ async fn round(shared: &Shared, trouble: &mut Trouble) -> Duration {
 }
 
 fn pause(shared: &Shared, reply: &RescueReply) -> Duration {
-    let interval = (shared.options.lease / 4).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
+    let longest = if shared.backend().hears_hints() { LONGEST_HINTED_INTERVAL } else { LONGEST_INTERVAL };
+    // Shorter than a lease: one that began after this look is seen before it ends, and the look after it comes at its end.
+    let interval = (shared.options.lease / 4).clamp(SHORTEST_INTERVAL, longest);
     let interval = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
     let until_due = reply.next_due.map_or(interval, |due| due.since(shared.store_now()));
     if until_due.is_zero() && reply.jobs.is_empty() {

@@ -34,10 +34,10 @@ async fn calls_in_a_minute(t: &Fixture, builder: WorkerBuilder<()>) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_worker_makes_less_than_a_call_a_second() {
+async fn an_idle_worker_makes_less_than_two_calls_in_three_seconds() {
     let t = Fixture::new();
     let made = calls_in_a_minute(&t, t.worker()).await;
-    assert!(made < 60, "{made} calls in a minute");
+    assert!(made <= 40, "{made} calls in a minute");
 }
 
 #[tokio::test(start_paused = true)]
