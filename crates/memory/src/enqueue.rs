@@ -31,7 +31,7 @@ impl Store {
         frees: usize,
         max_jobs: usize,
     ) -> Result<(), BackendError> {
-        let room = (max_jobs + frees).saturating_sub(self.by_id.len());
+        let room = max_jobs.saturating_add(frees).saturating_sub(self.by_id.len());
         if jobs.len() <= room {
             return Ok(());
         }

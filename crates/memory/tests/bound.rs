@@ -95,6 +95,16 @@ fn follow_ups_are_counted_and_a_run_that_has_no_room_for_them_keeps_its_lease() 
 }
 
 #[test]
+fn the_largest_bound_is_none() {
+    let store = Bounded::new(usize::MAX);
+    let mut job = store.job();
+    job.spec.retention = Some(Box::new(Retention::all(Duration::ZERO)));
+    store.enqueue(vec![job]).expect("it is stored");
+    let job = store.fetch(1).remove(0);
+    assert_eq!(store.complete(&job, vec![store.job()]), Ok(()));
+}
+
+#[test]
 fn a_chain_of_jobs_that_are_not_kept_needs_one_place() {
     let store = Bounded::new(1);
     let unkept = || {
