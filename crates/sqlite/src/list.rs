@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use gristmill_core::{Count, Cursor, JobFilter, JobId, JobRecord, JobState, ListRequest, Order, Page};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::claim::members;
 use crate::error::Answer;
@@ -41,28 +41,32 @@ pub(crate) fn scan(
     patience: Duration,
 ) -> Answer<Page<Listed>> {
     let begun = Instant::now();
-    let mut walk = Walk::new(connection, filter, cursor, order)?;
     let mut page = Page { items: Vec::new(), next: None };
+    if limit == 0 {
+        return Ok(page);
+    }
+    let mut walk = Walk::new(connection, filter, cursor, order)?;
     let mut looked_at = 0;
-    let mut last = None;
     loop {
-        // One more than wanted tells whether more follow.
-        let chunk = walk.next(limit.saturating_sub(page.items.len()).saturating_add(1))?;
-        if chunk.is_empty() {
+        let is_late = begun.elapsed() >= patience;
+        // Which of the jobs a worker has is known only once their leases are found.
+        let wanted = if filter.worker.is_some() { CHUNK } else { limit - page.items.len() };
+        let mut step = walk.next(wanted)?;
+        if step.looked_at == 0 {
             return Ok(page);
         }
-        let is_late = begun.elapsed() >= patience;
-        for job in chunk {
-            let has_looked = looked_at >= SCAN_LIMIT && (is_late || !page.items.is_empty());
-            if page.items.len() >= limit || has_looked {
-                page.next = last.map(Cursor);
-                return Ok(page);
-            }
-            looked_at += 1;
-            last = Some(job.record.id);
-            if filter.matches(&job.record) {
-                page.items.push(job);
-            }
+        step.find_leases(connection)?;
+        let mut matching = step.kept.into_iter().filter(|job| filter.matches(&job.record));
+        page.items.extend(matching.by_ref().take(limit - page.items.len()));
+        if matching.next().is_some() {
+            page.next = page.items.last().map(|job| Cursor(job.record.id));
+            return Ok(page);
+        }
+        looked_at += step.looked_at;
+        let is_full = page.items.len() >= limit;
+        if is_full || looked_at >= SCAN_LIMIT && (is_late || !page.items.is_empty()) {
+            page.next = if walk.is_over()? { None } else { walk.behind.map(Cursor) };
+            return Ok(page);
         }
     }
 }
@@ -78,19 +82,42 @@ pub(crate) fn count_matches(
     let mut walk = Walk::new(connection, filter, None, Order::OldestFirst)?;
     let mut matches = 0;
     loop {
-        let chunk = walk.next(CHUNK)?;
-        if chunk.is_empty() || cap.is_some_and(|cap| matches > cap) {
+        let mut step = walk.next(CHUNK)?;
+        if step.looked_at == 0 || cap.is_some_and(|cap| matches > cap) {
             return Ok(Count::up_to(cap, matches));
         } else if begun.elapsed() >= patience {
             return Ok(Count::at_least(matches));
         }
-        matches += chunk.iter().filter(|job| filter.matches(&job.record)).count() as u64;
+        if filter.worker.is_some() {
+            step.find_leases(connection)?;
+        }
+        matches += step.kept.iter().filter(|job| filter.matches(&job.record)).count() as u64;
+    }
+}
+
+/// A piece of a walk.
+#[derive(Default)]
+struct Step {
+    /// Jobs that match by all that their rows tell; which worker has a running one they do not.
+    kept: Vec<Listed>,
+    /// How many jobs were read; none at the end.
+    looked_at: usize,
+}
+
+impl Step {
+    /// One pass over all claims, if a running job was kept.
+    fn find_leases(&mut self, connection: &Connection) -> Answer<()> {
+        find_leases(connection, self.kept.iter_mut().map(|job| &mut job.located))?;
+        self.kept.iter_mut().for_each(Listed::apply_lease);
+        Ok(())
     }
 }
 
 /// Goes through the jobs that may match, by id.
 struct Walk<'c> {
     connection: &'c Connection,
+    /// What a job's row tells of it.
+    by_row: JobFilter,
     order: Order,
     /// The last one seen.
     behind: Option<JobId>,
@@ -121,49 +148,76 @@ impl<'c> Walk<'c> {
             }
             VecDeque::from(ids)
         });
-        Ok(Self { connection, order, behind, few })
+        let mut by_row = filter.clone();
+        by_row.worker = None;
+        Ok(Self { connection, by_row, order, behind, few })
     }
 
-    /// The next jobs, at most `wanted`; none at the end.
-    fn next(&mut self, wanted: usize) -> Answer<Vec<Listed>> {
-        let wanted = wanted.clamp(1, CHUNK);
-        let mut jobs = match &mut self.few {
-            Some(ids) => few(self.connection, ids, wanted)?,
-            None => self.every(wanted)?,
-        };
-        find_leases(self.connection, jobs.iter_mut().map(|job| &mut job.located))?;
-        jobs.iter_mut().for_each(Listed::apply_lease);
-        self.behind = jobs.last().map(|job| job.record.id).or(self.behind);
-        Ok(jobs)
+    /// Reads on until `wanted` jobs are kept, or a chunk was read.
+    fn next(&mut self, wanted: usize) -> Answer<Step> {
+        let mut step = Step::default();
+        if self.few.is_some() {
+            self.few(wanted, &mut step)?;
+        } else {
+            self.every(wanted, &mut step)?;
+        }
+        Ok(step)
     }
 
-    fn every(&self, wanted: usize) -> Answer<Vec<Listed>> {
-        let (sql, edge) = match self.order {
-            Order::OldestFirst => (jobs_where!("WHERE jobs.id > ?1 ORDER BY jobs.id LIMIT ?2"), [0; 16]),
-            Order::NewestFirst => {
-                (jobs_where!("WHERE jobs.id < ?1 ORDER BY jobs.id DESC LIMIT ?2"), [255; 16])
+    /// The next of few candidates; those that are gone meanwhile are passed over.
+    fn few(&mut self, wanted: usize, step: &mut Step) -> Answer<()> {
+        let mut select = self.connection.prepare_cached(jobs_where!("WHERE jobs.id = ?1"))?;
+        while step.looked_at < CHUNK && step.kept.len() < wanted {
+            let Some(id) = self.few.as_mut().and_then(VecDeque::pop_front) else { break };
+            let mut rows = select.query([id.as_bytes()])?;
+            if let Some(row) = rows.next()? {
+                self.look(row, step);
             }
-        };
-        let behind = self.behind.unwrap_or(JobId::from_bytes(edge));
-        let mut select = self.connection.prepare_cached(sql)?;
-        let bound = params![behind.as_bytes(), row::size(wanted)];
-        let rows = select.query_map(bound, |row| Ok(read_listed(row)))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        }
+        Ok(())
     }
-}
 
-/// The next of few candidates; those that are gone meanwhile are passed over.
-fn few(connection: &Connection, ids: &mut VecDeque<JobId>, wanted: usize) -> Answer<Vec<Listed>> {
-    let mut select = connection.prepare_cached(jobs_where!("WHERE jobs.id = ?1"))?;
-    let mut jobs = Vec::with_capacity(wanted.min(ids.len()));
-    while jobs.len() < wanted {
-        let Some(id) = ids.pop_front() else { break };
-        let mut rows = select.query([id.as_bytes()])?;
-        if let Some(row) = rows.next()? {
-            jobs.push(read_listed(row));
+    fn every(&mut self, wanted: usize, step: &mut Step) -> Answer<()> {
+        let sql = match self.order {
+            Order::OldestFirst => jobs_where!("WHERE jobs.id > ?1 ORDER BY jobs.id LIMIT ?2"),
+            Order::NewestFirst => jobs_where!("WHERE jobs.id < ?1 ORDER BY jobs.id DESC LIMIT ?2"),
+        };
+        let mut select = self.connection.prepare_cached(sql)?;
+        // The rows are read one by one, so the limit costs nothing.
+        let mut rows = select.query(params![self.edge().as_bytes(), row::size(CHUNK)])?;
+        while step.kept.len() < wanted {
+            let Some(row) = rows.next()? else { break };
+            self.look(row, step);
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, row: &Row<'_>, step: &mut Step) {
+        let job = read_listed(row);
+        step.looked_at += 1;
+        self.behind = Some(job.record.id);
+        if self.by_row.matches(&job.record) {
+            step.kept.push(job);
         }
     }
-    Ok(jobs)
+
+    fn edge(&self) -> JobId {
+        let first = match self.order {
+            Order::OldestFirst => [0; 16],
+            Order::NewestFirst => [255; 16],
+        };
+        self.behind.unwrap_or(JobId::from_bytes(first))
+    }
+
+    /// Whether no job follows.
+    fn is_over(&self) -> Answer<bool> {
+        let sql = match (&self.few, self.order) {
+            (Some(ids), _) => return Ok(ids.is_empty()),
+            (None, Order::OldestFirst) => "SELECT 1 FROM jobs WHERE id > ?1 LIMIT 1",
+            (None, Order::NewestFirst) => "SELECT 1 FROM jobs WHERE id < ?1 LIMIT 1",
+        };
+        Ok(!self.connection.prepare_cached(sql)?.exists([self.edge().as_bytes()])?)
+    }
 }
 
 /// The ids of all jobs that may match, if the filter names ids or states that few jobs are in.
