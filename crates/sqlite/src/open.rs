@@ -246,7 +246,9 @@ impl SqliteBuilder {
 impl Sqlite {
     fn start_reader(&mut self, connection: Connection, quiet: Option<Quiet>) -> Result<(), BackendError> {
         let inbox = Arc::clone(&self.reads);
-        let run = move || readers::run(&connection, quiet.as_ref(), &inbox);
+        let (path, busy_timeout) = (self.path.clone(), self.busy_timeout);
+        let again = move || reading::open(&path, busy_timeout);
+        let run = move || readers::run((connection, quiet), again, &inbox);
         self.readers.push(spawn("gristmill-sqlite-reader", run)?);
         Ok(())
     }

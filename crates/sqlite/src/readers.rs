@@ -61,12 +61,21 @@ fn end(connection: &Connection) {
     }
 }
 
-/// Works until the inbox is closed and empty.
-pub(crate) fn run(connection: &Connection, quiet: Option<&Quiet>, inbox: &Inbox<Read>) {
+/// Works until the inbox is closed and empty. A file that has no log and was written nevertheless is opened `again`.
+pub(crate) fn run(
+    (mut connection, mut quiet): (Connection, Option<Quiet>),
+    again: impl Fn() -> Result<(Connection, Option<Quiet>), BackendError>,
+    inbox: &Inbox<Read>,
+) {
     while let Some(read) = inbox.take_one() {
-        if catch_unwind(AssertUnwindSafe(|| read(connection, quiet))).is_err() {
+        if quiet.as_ref().is_some_and(|quiet| quiet.check().is_err())
+            && let Ok(opened) = again()
+        {
+            (connection, quiet) = opened;
+        }
+        if catch_unwind(AssertUnwindSafe(|| read(&connection, quiet.as_ref()))).is_err() {
             // The caller sees its answer's channel end.
-            end(connection);
+            end(&connection);
         }
     }
 }
