@@ -36,10 +36,9 @@ pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestam
         batch.given = 0;
         state.answer.exhausted = want.max > 0;
         if let Some(queue) = state.number.filter(|_| !state.answer.paused) {
-            if fetching.is_any_parked {
-                group.take_parked(want, queue, &fetching.kinds, &mut batch)?;
-            }
-            state.answer.exhausted = group.take_ready(want, queue, &fetching.kinds, &mut batch)?;
+            let is_clear =
+                !fetching.is_any_parked || group.take_parked(want, queue, &fetching.kinds, &mut batch)?;
+            state.answer.exhausted = group.take_ready(want, queue, &fetching.kinds, &mut batch)? && is_clear;
         }
         if want.max == 0 {
             state.answer.exhausted = !fetching.is_any_parked && !group.has_ready(want, state.number)?;
@@ -121,29 +120,33 @@ impl Group<'_> {
         Ok(Look { number, answer })
     }
 
-    /// Takes the first parked jobs of a queue that the worker has handlers for.
+    /// Takes the first parked jobs of a queue that the worker has handlers for. `false` when rows of jobs that are gone stood
+    /// among them: these rows go, and others may follow.
     fn take_parked(
         &mut self,
         want: &QueueWant,
         queue: i64,
         kinds: &KindSet,
         batch: &mut Batch,
-    ) -> Answer<()> {
+    ) -> Answer<bool> {
         let seqs = self.first_parked(want, queue, kinds)?;
         let mut select = self.prepare(include_str!("../sql/parked_job.sql"))?;
         let mut delete = self.prepare("DELETE FROM waiting WHERE seq = ?1")?;
+        let mut taken = 0;
         for seq in &seqs {
             let mut rows = select.query([seq])?;
-            let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            self.take_row(row, &want.queue, queue, batch)?;
+            if let Some(row) = rows.next()? {
+                self.take_row(row, &want.queue, queue, batch)?;
+                taken += 1;
+            }
             delete.execute([seq])?;
         }
-        batch.given += seqs.len();
+        batch.given += taken;
         if !seqs.is_empty() {
             self.count(queue, JobState::Scheduled, -row::size(seqs.len()));
-            self.count(queue, JobState::Running, row::size(seqs.len()));
+            self.count(queue, JobState::Running, row::size(taken));
         }
-        Ok(())
+        Ok(taken == seqs.len())
     }
 
     /// Takes the first available jobs of a queue that the worker has handlers for, parks those of other kinds that stand
@@ -186,14 +189,18 @@ impl Group<'_> {
         }
         drop(rows);
         if let Some((priority, run_at, seq)) = end {
-            self.prepare(include_str!("../sql/delete_fetched_priorities.sql"))?
-                .execute(params![queue, first, priority])?;
-            self.prepare(include_str!("../sql/delete_fetched_earlier.sql"))?
-                .execute(params![queue, priority, run_at])?;
-            self.prepare(include_str!("../sql/delete_fetched_last.sql"))?
-                .execute(params![queue, priority, run_at, seq])?;
+            // Rows of jobs that are gone are among them.
+            let deleted = self
+                .prepare(include_str!("../sql/delete_fetched_priorities.sql"))?
+                .execute(params![queue, first, priority])?
+                + self
+                    .prepare(include_str!("../sql/delete_fetched_earlier.sql"))?
+                    .execute(params![queue, priority, run_at])?
+                + self
+                    .prepare(include_str!("../sql/delete_fetched_last.sql"))?
+                    .execute(params![queue, priority, run_at, seq])?;
             let taken = batch.members.len() - before;
-            self.count(queue, JobState::Available, -row::size(taken + unknown.len()));
+            self.count(queue, JobState::Available, -row::size(deleted));
             self.count(queue, JobState::Running, row::size(taken));
         }
         for (job, tally) in unknown {

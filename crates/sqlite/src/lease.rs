@@ -84,12 +84,13 @@ pub(crate) fn retire_worker(group: &mut Group<'_>, worker: &WorkerId, now: Times
 }
 
 impl Group<'_> {
-    /// A waiting job becomes available, due no later than now.
-    pub(crate) fn make_available(&mut self, seq: i64, now: Timestamp) -> Answer<()> {
+    /// A waiting job becomes available, due no later than now; whether it was there. A row of a job that is gone goes, too:
+    /// it would stand at the head of what is due for ever.
+    pub(crate) fn make_available(&mut self, seq: i64, now: Timestamp) -> Answer<bool> {
         let mut select = self.prepare(include_str!("../sql/waiting.sql"))?;
         let (state, tally) = {
             let mut rows = select.query([seq])?;
-            let Some(row) = rows.next()? else { return Ok(()) };
+            let Some(row) = rows.next()? else { return Ok(false) };
             let tally = Tally {
                 run: row::count32(row, 1),
                 attempt: row::count16(row, 2),
@@ -97,9 +98,13 @@ impl Group<'_> {
             };
             (row::state(row::integer(row, 0)).unwrap_or(JobState::Suspended), tally)
         };
-        let Some(job) = self.facts(seq)? else { return Ok(()) };
+        let Some(job) = self.facts(seq)? else {
+            self.prepare("DELETE FROM waiting WHERE seq = ?1")?.execute([seq])?;
+            return Ok(false);
+        };
         self.take_out(&job, state)?;
-        self.put(&job, tally, JobState::Available, job.run_at.min(now), None)
+        self.put(&job, tally, JobState::Available, job.run_at.min(now), None)?;
+        Ok(true)
     }
 
     /// The running jobs of a worker that somebody wants cancelled.

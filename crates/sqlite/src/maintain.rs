@@ -18,11 +18,12 @@ pub(crate) fn promote(group: &mut Group<'_>, limit: usize, now: Timestamp) -> An
     let due = select
         .query_map([now.as_millis(), row::size(limit)], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
-    for seq in &due {
-        group.make_available(*seq, now)?;
+    let mut done = 0;
+    for seq in due {
+        done += usize::from(group.make_available(seq, now)?);
     }
     let next_due = group.next_due()?;
-    Ok(Maintained::round(due.len(), next_due, now))
+    Ok(Maintained::round(done, next_due, now))
 }
 
 pub(crate) fn rescue(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<RescueReply> {
@@ -85,7 +86,7 @@ impl Group<'_> {
         let mut select = self.prepare("SELECT retry FROM jobs WHERE seq = ?1")?;
         let json = select.query_row([seq], |row| Ok(row::string(row, 0))).optional()?.flatten();
         // A policy of a newer version that does not decode counts as not set.
-        Ok(json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+        Ok(json.and_then(|json| row::read_retry(&json)).unwrap_or_default())
     }
 
     fn jobs_behind(&self, cursor: Option<Cursor>, limit: usize) -> Answer<Vec<Located>> {

@@ -64,9 +64,15 @@ pub(crate) fn enqueue(backend: &Sqlite, jobs: Vec<NewJob>) -> Result<EnqueueRepl
 }
 
 pub(crate) fn register(backend: &Sqlite) -> WorkerId {
+    register_for(backend, &[])
+}
+
+/// A worker with handlers for these kinds; without any it takes every job.
+pub(crate) fn register_for(backend: &Sqlite, kinds: &[&str]) -> WorkerId {
     let worker = WorkerId::random();
-    block_on(backend.register_worker(Call::new(), RegisterWorker::new(worker, "test", LEASE)))
-        .expect("a worker registers");
+    let mut request = RegisterWorker::new(worker, "test", LEASE);
+    request.kinds = kinds.iter().map(|kind| name(kind)).collect();
+    block_on(backend.register_worker(Call::new(), request)).expect("a worker registers");
     worker
 }
 

@@ -7,6 +7,7 @@ mod erase;
 mod exchanged;
 mod file;
 mod fixture;
+mod orphan;
 mod outbox;
 mod plan;
 mod reading;
