@@ -83,19 +83,23 @@ pub fn at_stricter_levels_a_key_taken_meanwhile_asks_for_a_repeat<A: Adapter>(si
     }
 }
 
-/// So does a queue that another one has been the first to use since the snapshot.
+/// A queue that another transaction has been the first to use since the snapshot asks for the repeat at the commit, where
+/// the transaction makes its own queues known.
 pub fn at_stricter_levels_a_queue_first_used_meanwhile_asks_for_a_repeat<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     for (row, level) in (1..).zip(STRICTER) {
         let begin = format!("SET TRANSACTION ISOLATION LEVEL {level}");
         let letter = Letter::new(row).queue(format!("queue-{row}"));
-        let (error, _) = ended(&mut adapter, End::RollBack, |tx| {
+        let refused = adapter.transaction(&mut |tx| {
             tx.execute(&begin).expect("it is set");
             tx.execute(&site.insert(row)).expect("a row");
             store(site, letter.clone());
-            tx.enqueue(&site.outbox, letter.clone()).expect_err("it cannot be serialized")
+            tx.enqueue(&site.outbox, letter.clone()).expect("it is enqueued");
+            End::Commit
         });
+        let error = refused.expect_err("it cannot be serialized");
         says(&error, BackendErrorKind::Busy, "repeat the whole transaction");
+        assert_eq!((error.certainty(), error.is_retryable()), (Certainty::NotStored, true));
         committed(&mut adapter, |tx| {
             tx.execute(&begin).expect("it is set");
             tx.execute(&site.insert(row)).expect("a row");

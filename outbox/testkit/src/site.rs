@@ -38,7 +38,8 @@ impl Site {
         let (url, schema) = (Server::shared().url().to_owned(), Server::shared().fresh_schema_name());
         let _inside = runtime().enter();
         let backend = gristmill::Postgres::builder(&url).expect("the server's URL parses").schema(&*schema);
-        let client = Client::new(backend.connections(5).handler_connections(1).open().expect("the settings hold"));
+        let client =
+            Client::new(backend.connections(5).handler_connections(1).open().expect("the settings hold"));
         runtime().block_on(client.migrate(MigrateMode::Up)).expect("the schema is made");
         let table = format!("{schema}_users");
         Server::shared().psql(&format!("CREATE TABLE {table} (number bigint PRIMARY KEY)"));
