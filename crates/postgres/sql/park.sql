@@ -1,5 +1,6 @@
 -- Purpose: takes jobs out of claims again, as if they had not been fetched, and parks them: the worker has no handler for
---   them. A job whose cancel was asked for, or whose run has ended, stays where it is.
+--   them. A job whose cancel was asked for, or whose run has ended, stays where it is. A claim that goes on has a list of
+--   cancels, as after `strike_jobs.sql`: the runs of the parked jobs are given again, and end under this claim no more.
 -- Parameters: $1 nonces; $2 ids; $3 the reason.
 -- Rows: id, queue; the jobs that are parked.
 -- Index: the primary keys of `claims`, by `ANY`, `attempts` and `jobs`. The caller locked the claims in a statement before.
@@ -36,7 +37,8 @@ gone AS (
 shrunk AS (
     UPDATE gristmill.claims SET
         open = claims.open - rest.parked, ids = rest.ids, run_ats = rest.run_ats, runs = rest.runs,
-        attempts = rest.attempts, priorities = rest.priorities, crashes = rest.crashes
+        attempts = rest.attempts, priorities = rest.priorities, crashes = rest.crashes,
+        cancels = coalesce(claims.cancels, '{}')
     FROM rest WHERE claims.nonce = rest.nonce AND claims.nonce = ANY ($1) AND rest.parked > 0 AND claims.open > rest.parked
 )
 INSERT INTO gristmill.waiting (id, run_at, queue, run, attempt, priority, crashes, state, reason, kind)

@@ -4,14 +4,14 @@ use std::thread;
 use std::time::Duration;
 
 use gristmill_core::{
-    Backend, BackendErrorKind, Call, ClaimId, EnqueueRequest, FinishItem, Finished, JobId, JobState,
+    Backend, BackendErrorKind, Call, ClaimId, EnqueueRequest, FinishItem, Finished, JobId, JobState, LostWhy,
     RegisterWorker, RenewRequest, Timestamp, WorkerId,
 };
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
 
 use super::site::{Raw, Site, finish};
-use crate::fixture::{fetch, register, wants};
+use crate::fixture::{LEASE, fetch, name, register, wants};
 
 /// A job that may run once only.
 fn once(site: &Site, backend: &Postgres) -> JobId {
@@ -165,6 +165,41 @@ fn a_renewal_does_not_give_back_what_a_fetch_is_granting() {
     fetch(&backend, worker, 2, 1);
     let renewed = block_on(backend.renew(Call::new(), RenewRequest::new(worker, Vec::new())));
     assert_eq!(renewed.expect("the worker lives").given_back, [ClaimId(2)]);
+}
+
+/// A fetch is repeated while the first call parks what its worker has no handler for: the repeat gives that out, too.
+#[test]
+fn a_job_that_was_parked_after_a_repeat_gave_it_out_ends_under_its_next_lease_alone() {
+    let site = Site::shared();
+    let (backend, other, raw) = (site.open_patient(), site.open(), site.raw());
+    let mut jobs = site.jobs(2);
+    jobs[0].spec.kind = name("unknown");
+    let parked = jobs[0].id;
+    block_on(backend.enqueue(Call::new(), EnqueueRequest::new(jobs))).expect("they are stored");
+    let worker = WorkerId::random();
+    let mut registration = RegisterWorker::new(worker, "test", LEASE);
+    registration.kinds = vec![name("work")];
+    block_on(backend.register_worker(Call::new(), registration)).expect("a worker registers");
+    raw.run("BEGIN; LOCK TABLE {schema}.waiting IN SHARE MODE");
+    let repeated = thread::scope(|scope| {
+        let first = scope.spawn(|| block_on(backend.fetch(Call::new(), wants(worker, 1, 2))));
+        site.raw().wait_for_waiters(1);
+        let repeated = fetch(&backend, worker, 1, 2);
+        raw.run("ROLLBACK");
+        assert_eq!(first.join().expect("it ends").expect("the worker lives").jobs.len(), 1);
+        repeated
+    });
+    assert_eq!(repeated.len(), 2);
+    let next = fetch(&other, register(&other), 1, 2).remove(0);
+    assert_eq!((next.lease.job, next.lease.run), (parked, 1));
+    for job in repeated {
+        let is_parked = job.lease.job == parked;
+        let answer = finish(&backend, FinishItem::complete(job.lease.clone()));
+        let lost = Finished::LeaseLost { why: LostWhy::Unknown };
+        assert_eq!(answer, if is_parked { lost } else { Finished::Accepted { state: JobState::Completed } });
+    }
+    let answer = finish(&other, FinishItem::complete(next.lease));
+    assert_eq!(answer, Finished::Accepted { state: JobState::Completed });
 }
 
 /// By its own clock a process takes a job for young; by the server's it does not go with its partition any more.
