@@ -22,8 +22,10 @@ use std::time::{Duration, Instant};
 
 use gristmill_core::Hint;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::error::Answer;
+use crate::error::{Answer, Fail};
 use crate::handle::Inner;
 use crate::notice;
 use crate::statement::sql;
@@ -158,7 +160,7 @@ impl Inner {
     pub(crate) async fn until_told(&self) {
         if let Some(number) = self.outbox.awaited() {
             let mut sent = self.outbox.sent.subscribe();
-            let _ = tokio::time::timeout(CALLERS_PATIENCE, sent.wait_for(|sent| *sent >= number)).await;
+            let _ = timeout(CALLERS_PATIENCE, sent.wait_for(|sent| *sent >= number)).await;
         }
     }
 
@@ -206,7 +208,7 @@ async fn tell_unnamed(inner: Arc<Inner>, queues: Vec<i32>) {
         }
         Answer::Ok(())
     };
-    if let Ok(Err(fail)) = tokio::time::timeout(PATIENCE, look_up).await {
+    if let Ok(Err(fail)) = timeout(PATIENCE, look_up).await {
         gristmill_core::log!(debug, ?fail, "a hint is lost: the queue's name could not be read");
     }
 }
@@ -225,13 +227,9 @@ async fn send(mut sending: Sending) {
     while let Some((number, told)) = inner.outbox.take() {
         let texts = notice::write(inner.outbox.process, &told);
         sending.unsent = Some(told);
-        match tokio::time::timeout(PATIENCE, notify(&inner, &texts)).await {
-            Ok(Ok(())) => {}
+        if let Err(fail) = notify_apart(&inner, texts).await {
             // A lost notification costs latency only, and a server that is away says so elsewhere.
-            Ok(Err(fail)) => gristmill_core::log!(debug, ?fail, "a notification is lost"),
-            Err(_) => {
-                gristmill_core::log!(debug, "a notification is lost: the server did not answer in time");
-            }
+            gristmill_core::log!(debug, ?fail, "a notification is lost");
         }
         sending.unsent = None;
         inner.outbox.sent.send_replace(number);
@@ -242,6 +240,20 @@ async fn send(mut sending: Sending) {
     }
     // What is added from here on has a task of its own.
     sending.is_over = true;
+}
+
+/// Notifies from the thread for heartbeats. The connection is one of theirs, perhaps the only one: code of jobs that blocks
+/// the program's runtime must not keep it. Dropped, the notification is given up.
+async fn notify_apart(inner: &Arc<Inner>, texts: Vec<String>) -> Answer<()> {
+    let mut apart = JoinSet::new();
+    let own = Arc::clone(inner);
+    let limited = async move { timeout(PATIENCE, notify(&own, &texts)).await.unwrap_or(Err(Fail::Late)) };
+    apart.spawn_on(limited, inner.apart.handle());
+    match apart.join_next().await {
+        Some(Ok(answer)) => answer,
+        // The thread has ended with the backend.
+        Some(Err(_)) | None => Err(Fail::Late),
+    }
 }
 
 async fn notify(inner: &Inner, texts: &[String]) -> Answer<()> {
@@ -270,7 +282,7 @@ impl Drop for Sending {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
                 let sent = dial.notify_once(&statements, &texts);
-                let _ = runtime.block_on(async { tokio::time::timeout(LAST_PATIENCE, sent).await });
+                let _ = runtime.block_on(async { timeout(LAST_PATIENCE, sent).await });
                 runtime.shutdown_background();
             }
             let _ = ended.send(());
