@@ -43,6 +43,15 @@ enum Check {
     Nothing,
 }
 
+/// What a transaction does whose jobs are of queues that the process does not know, or no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfUnknown {
+    /// It reads their numbers on a connection for work, while it holds another one.
+    Read,
+    /// It fails with [`Fail::Exchanged`], to be begun anew when they are [learnt](learn_queues).
+    BeginAnew,
+}
+
 /// What a statement says of the jobs it was given.
 struct Stored {
     now: Timestamp,
@@ -83,6 +92,21 @@ pub(crate) fn check_ids(inner: &Inner, call: Call, jobs: &[&NewJob]) -> Result<(
 /// The numbers of the jobs' queues; new queues are made. To be asked before a transaction begins that
 /// [stores](store_jobs) the jobs: what is learnt of a queue must not be rolled back.
 pub(crate) async fn queues(inner: &Inner, jobs: &[&NewJob]) -> Answer<Vec<i32>> {
+    let (names, places) = names_of(jobs);
+    let numbers = match inner.names.known_numbers(&names) {
+        Some(known) => known,
+        None => inner.names.numbers(&mut inner.work().await?, &names).await?,
+    };
+    Ok(places.into_iter().map(|place| numbers[place]).collect())
+}
+
+/// As [`queues`], on a connection in no transaction: a call that waited for a second one could wait for itself.
+pub(crate) async fn learn_queues(inner: &Inner, session: &mut Session, jobs: &[&NewJob]) -> Answer<()> {
+    inner.names.numbers(session, &names_of(jobs).0).await.map(drop)
+}
+
+/// The names of the jobs' queues, and which of them each job has.
+fn names_of(jobs: &[&NewJob]) -> (Vec<Name>, Vec<usize>) {
     let mut names: Vec<Name> = Vec::new();
     let mut places = Vec::with_capacity(jobs.len());
     for job in jobs {
@@ -94,11 +118,7 @@ pub(crate) async fn queues(inner: &Inner, jobs: &[&NewJob]) -> Answer<Vec<i32>> 
         });
         places.push(place);
     }
-    let numbers = match inner.names.known_numbers(&names) {
-        Some(known) => known,
-        None => inner.names.numbers(&mut inner.work().await?, &names).await?,
-    };
-    Ok(places.into_iter().map(|place| numbers[place]).collect())
+    (names, places)
 }
 
 /// Jobs with the numbers of their queues.
@@ -113,12 +133,23 @@ pub(crate) async fn store_jobs(
     session: &mut Session,
     now: Timestamp,
     jobs: &[&NewJob],
+    if_unknown: IfUnknown,
     told: &mut Told,
 ) -> Answer<Vec<Enqueued>> {
-    let mut numbers = queues(inner, jobs).await?;
+    let mut numbers = match if_unknown {
+        IfUnknown::Read => queues(inner, jobs).await?,
+        IfUnknown::BeginAnew => {
+            let (names, places) = names_of(jobs);
+            let known = inner.names.known_numbers(&names).ok_or(Fail::Exchanged)?;
+            places.into_iter().map(|place| known[place]).collect()
+        }
+    };
     if !has_queues(session, &items(jobs, &numbers)).await? {
-        // The same numbers once more: the transaction sees the store as it was before the queue was made.
         inner.names.forget();
+        if if_unknown == IfUnknown::BeginAnew {
+            return Err(Fail::Exchanged);
+        }
+        // The same numbers once more: the transaction sees the store as it was before the queue was made.
         let again = queues(inner, jobs).await?;
         if again != numbers && !has_queues(session, &items(jobs, &again)).await? {
             return Err(Fail::Exchanged);

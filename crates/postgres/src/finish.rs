@@ -16,7 +16,7 @@ use gristmill_core::{
 };
 use uuid::Uuid;
 
-use crate::enqueue;
+use crate::enqueue::{self, IfUnknown};
 use crate::error::{Answer, Fail, undecodable};
 use crate::fetch::fetch;
 use crate::handle::Inner;
@@ -57,7 +57,7 @@ pub(crate) async fn finish_in(
     call: Call,
     item: &FinishItem,
 ) -> Answer<(Finished, Told)> {
-    let (answers, told) = thorough::within(inner, session, call, &[item]).await?;
+    let (answers, told) = thorough::within(inner, session, call, &[item], IfUnknown::Read).await?;
     let answer = answers.into_iter().next().ok_or_else(|| undecodable("answer"))?;
     Ok((answer, told))
 }
@@ -76,9 +76,6 @@ pub(crate) async fn finish_items(inner: &Inner, call: Call, items: &[FinishItem]
     }
     let mut answers: Vec<Option<Finished>> = vec![None; items.len()];
     let mut told = Told::default();
-    // New queues are made before a transaction begins: what is learnt of them must not be rolled back.
-    let effects: Vec<&NewJob> = items.iter().flat_map(|item| &item.effects).collect();
-    enqueue::queues(inner, &effects).await?;
     let mut session = inner.work().await?;
     let mut slow = inner.locked.lately(items.iter().map(apart::rows));
     let mut simple = simple_items(items);
@@ -204,7 +201,7 @@ async fn end_part(
 ) -> Answer<(Vec<Finished>, Told)> {
     let mut tries = 1;
     loop {
-        match thorough::finish(inner, session, call, items).await {
+        match learn_and_finish(inner, session, call, items).await {
             Err(fail) if (fail.is_collision() || matches!(fail, Fail::Exchanged)) && tries < TRIES => {
                 session.roll_back().await?;
             }
@@ -212,6 +209,22 @@ async fn end_part(
         }
         tries += 1;
     }
+}
+
+async fn learn_and_finish(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    items: &[&FinishItem],
+) -> Answer<(Vec<Finished>, Told)> {
+    learn_queues(inner, session, items).await?;
+    thorough::finish(inner, session, call, items).await
+}
+
+/// New queues are made before a transaction begins: what is learnt of them must not be rolled back.
+async fn learn_queues(inner: &Inner, session: &mut Session, items: &[&FinishItem]) -> Answer<()> {
+    let effects: Vec<&NewJob> = items.iter().flat_map(|item| &item.effects).collect();
+    enqueue::learn_queues(inner, session, &effects).await
 }
 
 /// A part of the call was stored before this.

@@ -9,8 +9,8 @@ use std::ops::Range;
 use gristmill_core::{Call, FinishItem, Finished};
 use uuid::Uuid;
 
-use super::{in_turn, stored_before, thorough};
-use crate::error::Answer;
+use super::{TRIES, in_turn, learn_queues, stored_before, thorough};
+use crate::error::{Answer, Fail};
 use crate::handle::Inner;
 use crate::locked::{self, Parts};
 use crate::member::{self, Member};
@@ -43,7 +43,7 @@ pub(super) async fn finish(
     let mut parts = Parts::of(ranges(&in_turn(&chosen)));
     let mut has_stored = false;
     while let Some(part) = parts.next() {
-        match thorough::finish_hastily(inner, session, call, &chosen[part.clone()]).await {
+        match learn_and_finish(inner, session, call, &chosen[part.clone()]).await {
             Ok((answered, tells)) => {
                 has_stored = true;
                 told.merge(tells);
@@ -63,6 +63,24 @@ pub(super) async fn finish(
     }
     inner.locked.note(busy);
     Ok(answers)
+}
+
+/// With the queues learnt once more where they are not those the process knew.
+async fn learn_and_finish(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    items: &[&FinishItem],
+) -> Answer<(Vec<Finished>, Told)> {
+    let mut tries = 1;
+    loop {
+        learn_queues(inner, session, items).await?;
+        match thorough::finish_hastily(inner, session, call, items).await {
+            Err(Fail::Exchanged) if tries < TRIES => session.roll_back().await?,
+            answer => return answer,
+        }
+        tries += 1;
+    }
 }
 
 /// Where each of the parts lies, one after the other.

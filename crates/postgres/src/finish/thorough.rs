@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::end::{self, EndedRun, Held};
-use crate::enqueue;
+use crate::enqueue::{self, IfUnknown};
 use crate::error::Answer;
 use crate::events::{Event, add_events};
 use crate::handle::Inner;
@@ -28,7 +28,7 @@ pub(super) async fn finish(
     items: &[&FinishItem],
 ) -> Answer<(Vec<Finished>, Told)> {
     session.begin().await?;
-    let finished = within(inner, session, call, items).await?;
+    let finished = within(inner, session, call, items, IfUnknown::BeginAnew).await?;
     session.commit().await?;
     Ok(finished)
 }
@@ -41,7 +41,7 @@ pub(super) async fn finish_hastily(
     items: &[&FinishItem],
 ) -> Answer<(Vec<Finished>, Told)> {
     session.begin_hasty().await?;
-    let finished = within(inner, session, call, items).await?;
+    let finished = within(inner, session, call, items, IfUnknown::BeginAnew).await?;
     session.commit().await?;
     Ok(finished)
 }
@@ -53,6 +53,7 @@ pub(super) async fn within(
     session: &mut Session,
     call: Call,
     items: &[&FinishItem],
+    if_unknown: IfUnknown,
 ) -> Answer<(Vec<Finished>, Told)> {
     let said: Vec<Said<'_>> = items.iter().map(|item| Said::of(item)).collect();
     let erasable: Vec<Uuid> = said.iter().filter(|said| said.member.has_retention).map(Said::job).collect();
@@ -71,7 +72,10 @@ pub(super) async fn within(
         end::shrink_claims(session, &ended, &puts).await?;
     }
     let mut told = Told::default();
-    store_effects(inner, session, now, &said, &answers, &mut told).await?;
+    let effects = effects(&said, &answers);
+    if !effects.is_empty() {
+        enqueue::store_jobs(inner, session, now, &effects, if_unknown, &mut told).await?;
+    }
     note_stale(session, now, &said, &answers).await?;
     end::tell(&mut told, &puts, inner.wants_ends());
     Ok((answers, told))
@@ -203,21 +207,10 @@ impl<'i> Said<'i> {
     }
 }
 
-/// Stores what the handlers of accepted runs enqueued. A duplicate is not stored and does not spoil the finish.
-async fn store_effects(
-    inner: &Inner,
-    session: &mut Session,
-    now: Timestamp,
-    said: &[Said<'_>],
-    answers: &[Finished],
-    told: &mut Told,
-) -> Answer<()> {
+/// What the handlers of accepted runs enqueued. A duplicate of it is not stored and does not spoil the finish.
+fn effects<'i>(said: &[Said<'i>], answers: &[Finished]) -> Vec<&'i NewJob> {
     let accepted = said.iter().zip(answers).filter(|(_, answer)| matches!(answer, Finished::Accepted { .. }));
-    let effects: Vec<&NewJob> = accepted.flat_map(|(said, _)| &said.item.effects).collect();
-    if effects.is_empty() {
-        return Ok(());
-    }
-    enqueue::store_jobs(inner, session, now, &effects, told).await.map(drop)
+    accepted.flat_map(|(said, _)| &said.item.effects).collect()
 }
 
 /// As a finish that came too late, whatever the store knows of its run.

@@ -7,7 +7,7 @@ use gristmill_core::{
 use tokio_postgres::{Client, Transaction};
 
 use super::PostgresTransaction;
-use crate::enqueue;
+use crate::enqueue::{self, IfUnknown};
 use crate::error::Answer;
 use crate::handle::{Inner, Postgres};
 use crate::notice;
@@ -175,7 +175,7 @@ async fn store(inner: &Inner, session: &mut Session, jobs: &[NewJob]) -> Answer<
     let now = session.query_one(sql!("now"), &[&None::<i64>]).await?;
     let now = row::timestamp(&now, 0)?;
     let mut told = Told::default();
-    let stored = enqueue::store_jobs(inner, session, now, &jobs, &mut told).await?;
+    let stored = enqueue::store_jobs(inner, session, now, &jobs, IfUnknown::Read, &mut told).await?;
     notify(session, &told).await?;
     Ok(stored)
 }

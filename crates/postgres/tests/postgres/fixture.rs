@@ -45,6 +45,13 @@ impl Schema {
         self.open_at(&self.url)
     }
 
+    /// A handle with one connection for work, which heartbeats have a second one beside.
+    pub(crate) fn open_narrow(&self) -> Postgres {
+        let _runtime = runtime().enter();
+        let builder = Postgres::builder(&self.url).expect("the server's URL parses");
+        builder.schema(&self.name).connections(3).open().expect("the settings hold")
+    }
+
     /// A handle whose calls wait for a lock without a break, so that the one that came first has it first.
     pub(crate) fn open_patient(&self) -> Postgres {
         self.open_at(&format!("{}?options=-c%20lock_timeout%3D30s", self.url))

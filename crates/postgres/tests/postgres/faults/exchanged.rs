@@ -63,6 +63,31 @@ fn jobs_land_in_the_queue_they_name_after_the_schema_was_made_anew() {
     }
 }
 
+/// A finish that waited for a second connection would wait for itself.
+#[test]
+fn a_finish_with_a_follow_up_needs_one_connection_after_an_exchange() {
+    let schema = Schema::new();
+    let program = schema.open_narrow();
+    let worker = register(&program);
+    put(&program, vec![job(&schema, "mail")]);
+    let ids = schema.enqueue(&program, 1);
+    let fetched = fetch(&program, worker, 1, 1).remove(0);
+    assert_eq!(fetched.lease.job, ids[0]);
+    // The number of a queue that the process knows is another one's.
+    schema.psql(
+        "DELETE FROM {schema}.ready WHERE queue = (SELECT queue FROM {schema}.queues WHERE name = 'mail'); \
+         DELETE FROM {schema}.jobs WHERE queue = (SELECT queue FROM {schema}.queues WHERE name = 'mail'); \
+         DELETE FROM {schema}.queues WHERE name = 'mail'",
+    );
+    let mut item = FinishItem::complete(fetched.lease);
+    item.effects.push(job(&schema, "mail"));
+    item.effects.push(job(&schema, "new"));
+    let call = Call::new().within(std::time::Duration::from_secs(5));
+    let reply = block_on(program.finish(call, FinishRequest::new(vec![item]))).expect("it is answered");
+    assert_eq!(reply.items, [Finished::Accepted { state: JobState::Completed }]);
+    assert_eq!((in_queue(&schema, "mail"), in_queue(&schema, "new")), ("1".into(), "1".into()));
+}
+
 #[test]
 fn single_enqueues_that_share_a_statement_land_in_their_queues_after_an_exchange() {
     let schema = Schema::new();
