@@ -233,17 +233,18 @@ async fn drop_one(
     dropped: &mut Dropped,
 ) -> Answer<()> {
     let from = partition.from.as_millis();
+    // Before each try: it may be the one that drops. What ends from here on stays.
+    let (first, last) = (first_id(partition.from), first_id(partition.to));
+    match session.execute(sql!("strike_span"), &[&first, &last]).await {
+        Err(fail) if fail.is_end_of_turn() => {
+            inner.rotation.wait(from, now + LOCK_PAUSE);
+            return Ok(());
+        }
+        answer => answer?,
+    }
     let mut row = session.query_one(sql!("drop_partition"), &[&from, &STAYING]).await?;
     if row.try_get::<_, &str>(0)? == "unwatched" {
         session.query_one(sql!("watch_partition"), &[&from]).await?;
-        let (first, last) = (first_id(partition.from), first_id(partition.to));
-        match session.execute(sql!("strike_span"), &[&first, &last]).await {
-            Err(fail) if fail.is_end_of_turn() => {
-                inner.rotation.wait(from, now + LOCK_PAUSE);
-                return Ok(());
-            }
-            answer => answer?,
-        }
         row = session.query_one(sql!("drop_partition"), &[&from, &STAYING]).await?;
     }
     match row.try_get::<_, &str>(0)? {

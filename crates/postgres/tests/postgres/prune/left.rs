@@ -11,7 +11,8 @@ use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
 
 use super::{partitions_from, past_partition, prune};
-use crate::fixture::{Schema, complete, fetch, register};
+use crate::fixture::{Schema, complete, fetch, register, runtime};
+use crate::maintain::connect;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -115,6 +116,17 @@ fn nothing_is_left_of_a_job_that_went_with_its_partition() {
 
 #[test]
 fn a_claim_does_not_list_a_job_that_went_with_its_partition() {
+    partition_goes(false);
+}
+
+/// What failed once is tried again before the partition goes.
+#[test]
+fn a_claim_that_was_locked_does_not_list_a_job_that_went_with_its_partition_later() {
+    partition_goes(true);
+}
+
+/// A partition goes while a claim lists a job of it, which another transaction has locked at first or not.
+fn partition_goes(is_locked: bool) {
     let schema = Schema::new();
     let backend = schema.open();
     let begin = past_partition(&schema);
@@ -129,7 +141,19 @@ fn a_claim_does_not_list_a_job_that_went_with_its_partition() {
     complete(&backend, vec![fetched[0].clone()]);
     schema.psql("UPDATE {schema}.attempts SET finished_at = finished_at - 100000000");
     schema.psql("UPDATE {schema}.expiries SET delete_at = delete_at + 100000000");
-    prune(&backend);
+    if is_locked {
+        let mut client = connect();
+        runtime().block_on(async {
+            let tx = client.transaction().await.expect("it begins");
+            let lock = format!("SELECT FROM \"{}\".claims FOR UPDATE", schema.name);
+            tx.batch_execute(&lock).await.expect("it is locked");
+            backend.prune(Call::new(), super::LIMIT).await.expect("it waits for nobody");
+            tx.rollback().await.expect("it ends");
+        });
+        assert_ne!(partitions_from(&schema, begin), 0);
+    }
+    // Another process: this one waits before it tries again.
+    prune(&schema.open());
     assert_eq!((partitions_from(&schema, begin), super::state(&backend, gone.job)), (0, None));
 
     put(&backend, jobs.into_iter().find(|job| job.id == gone.job).expect("one of them"));
