@@ -10,7 +10,8 @@
 //!
 //! A renewal looks up the open ones and those that the worker lists, and reads what comes behind `through`. A fetch that
 //! ended without an answer may still be granted: its number counts as open for a while. Now and then all claims are read,
-//! since another handle may have fetched for the worker.
+//! since another handle may have fetched for the worker, and on a new connection, which may lead to a store where claims came
+//! back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -135,6 +136,11 @@ impl Claimed {
         known.through = Some(reading.through);
     }
 
+    /// The store may be an earlier one, in which claims that were gone are there: the next renewals read all.
+    pub(crate) fn read_all_again(&self) {
+        self.lock().values_mut().for_each(|known| known.whole_at = None);
+    }
+
     /// The worker is gone.
     pub(crate) fn forget(&self, worker: WorkerId) {
         self.lock().remove(&worker);
@@ -175,6 +181,18 @@ mod tests {
         let third = renew(&claimed, &[13], &[], &[]);
         assert_eq!((third.behind, third.exact), (12, vec![6, 11, 12]));
         assert!(renew(&claimed, &[], &[], &[]).exact.is_empty());
+    }
+
+    #[test]
+    fn all_claims_are_read_where_the_store_may_be_an_earlier_one() {
+        let claimed = Claimed::default();
+        fetched(&claimed, 1..=5);
+        renew(&claimed, &[], &[], &[]);
+        assert!(!renew(&claimed, &[], &[], &[]).is_whole);
+        claimed.read_all_again();
+        assert!(renew(&claimed, &[], &[], &[2]).is_whole);
+        let next = renew(&claimed, &[], &[], &[]);
+        assert_eq!((next.is_whole, next.behind, next.exact), (false, 5, vec![2]));
     }
 
     #[test]

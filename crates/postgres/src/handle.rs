@@ -236,6 +236,7 @@ impl Inner {
         self.promotions.forget();
         self.swept.forget();
         self.rotation.forget();
+        self.renewals.read_all_again();
     }
 
     /// Whether the store is the one that was known, if one was; otherwise all that was known of that is forgotten.
@@ -254,6 +255,9 @@ impl Inner {
         if deadpool_postgres::Object::metrics(&object).recycle_count == 0 {
             // It may lead to another server than the last one: a standby that lacks the latest queues.
             self.names.forget();
+            if std::ptr::eq(pool, &raw const self.control) {
+                self.renewals.read_all_again();
+            }
         }
         let lease = Duration::from_millis(self.shortest_lease_ms.load(Ordering::Relaxed));
         let (statements, cursors) = (Arc::clone(&self.statements), Arc::clone(&self.cursors));

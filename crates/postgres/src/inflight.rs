@@ -67,6 +67,11 @@ impl InFlight {
         Renewing { calls: self, worker }
     }
 
+    /// Claims that were gone may be there again.
+    pub(crate) fn read_all_again(&self) {
+        self.claimed.read_all_again();
+    }
+
     /// Nothing more is to be known of a worker.
     pub(crate) fn forget(&self, worker: WorkerId) {
         self.claimed.forget(worker);
