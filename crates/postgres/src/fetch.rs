@@ -13,7 +13,7 @@ mod parked;
 mod round;
 mod turn;
 
-use gristmill_core::{Call, FetchReply, FetchRequest, FinishItem, Name, QueueWant};
+use gristmill_core::{Call, FetchReply, FetchRequest, FinishItem, Finished, Name, QueueWant};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -52,16 +52,24 @@ pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> 
 /// Ends the runs of jobs that do not decode. Where that fails the others are granted all the same, and these are given back
 /// with their claim, so a later fetch meets them again.
 async fn set_aside(inner: &Inner, call: Call, bad: &[FinishItem]) {
-    let ended = finish_items(inner, call, bad).await;
-    for item in bad {
+    let answers = match finish_items(inner, call, bad).await {
+        Ok(answers) => answers,
+        Err(fail) => {
+            tracing::warn!(
+                ?fail,
+                "jobs that cannot be read could not be discarded; a later fetch meets them again"
+            );
+            return;
+        }
+    };
+    for (item, answer) in bad.iter().zip(answers) {
         let (job, reason) = (item.lease.job, item.reason.as_deref().unwrap_or_default());
-        tracing::error!(%job, reason, "a job cannot be read and is discarded");
-    }
-    if let Err(fail) = ended {
-        tracing::warn!(
-            ?fail,
-            "jobs that cannot be read could not be discarded; a later fetch meets them again"
-        );
+        match answer {
+            Finished::Accepted { .. } | Finished::AlreadyAccepted => {
+                tracing::error!(%job, reason, "a job cannot be read and is discarded");
+            }
+            _ => tracing::warn!(%job, reason, ?answer, "a job cannot be read and could not be discarded"),
+        }
     }
 }
 

@@ -134,11 +134,17 @@ pub(super) async fn park(inner: &Inner, call: Call, kinds: &KindSet, batch: &mut
     }
     let last = unknown.iter().map(|job| job.key).filter(|key| parked.contains(&key.id)).max();
     batch.leave_out(&parked);
+    inner.tell(told);
     // Where most were parked, there are more of them.
     if let Some(last) = last.filter(|_| parked.len() > batch.len()) {
-        park_ahead(inner, &mut session, kinds, &last, parked.len()).await?;
+        // What has been leased is granted, whatever becomes of the jobs behind it.
+        if let Err(fail) = park_ahead(inner, &mut session, kinds, &last, parked.len()).await {
+            tracing::warn!(
+                ?fail,
+                "jobs without a handler could not be parked ahead; later fetches meet them"
+            );
+        }
     }
-    inner.tell(told);
     Ok(())
 }
 
@@ -161,5 +167,10 @@ async fn park_ahead(
         .await?;
     let all: i64 = row.try_get(0)?;
     inner.parked.looked_ahead(last.queue, jobs, all == limit);
+    if all > 0 {
+        let mut told = Told::default();
+        told.parked(last.queue);
+        inner.tell(told);
+    }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod late;
 mod load;
 mod locks;
 mod network;
+mod numbers;
 mod order;
 mod plans;
 mod pooler;
