@@ -81,11 +81,10 @@ fn a_finish_with_a_follow_up_needs_one_connection_after_an_exchange() {
     );
     let mut item = FinishItem::complete(fetched.lease);
     item.effects.push(job(&schema, "mail"));
-    item.effects.push(job(&schema, "new"));
     let call = Call::new().within(std::time::Duration::from_secs(5));
     let reply = block_on(program.finish(call, FinishRequest::new(vec![item]))).expect("it is answered");
     assert_eq!(reply.items, [Finished::Accepted { state: JobState::Completed }]);
-    assert_eq!((in_queue(&schema, "mail"), in_queue(&schema, "new")), ("1".into(), "1".into()));
+    assert_eq!(in_queue(&schema, "mail"), "1");
 }
 
 #[test]
