@@ -1,7 +1,7 @@
 //! `cargo xtask mutants`: breaks one line at a time and reports which breaks no test notices.
 //!
-//! A long suite of its own: every mutant is a build and a run of tests, so a room takes from minutes to hours. It is run
-//! before a release and by hand, never by `ci`.
+//! A long suite of its own: every mutant is a build and a run of tests, so a room takes from minutes to hours. It is
+//! run before a release and by hand, never by `ci`.
 
 use std::{
     env,

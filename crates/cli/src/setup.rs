@@ -15,7 +15,8 @@ use crate::trust::distrust;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// The store of jobs: `postgres://USER@HOST/DATABASE` (with `?schema=NAME`), `sqlite:PATH` (with `?synchronous=normal|full|off`) or `memory:` [default: sqlite:jobs.db]
+    /// The store of jobs: `postgres://USER@HOST/DATABASE` (with `?schema=NAME`), `sqlite:PATH` (with
+    /// `?synchronous=normal|full|off`) or `memory:` [default: sqlite:jobs.db]
     #[arg(
         long,
         global = true,
@@ -28,7 +29,8 @@ pub(crate) struct Global {
     /// The file to read instead of the nearest `gristmill.toml` upwards
     #[arg(long, global = true, display_order = 1_001, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// What is logged to stderr: off, error, warn, info, debug, trace, or `target=level,…` with libraries [default: warn]
+    /// What is logged to stderr: off, error, warn, info, debug, trace, or `target=level,…` with libraries [default:
+    /// warn]
     #[arg(
         long,
         global = true,

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use crate::failure::{Failure, Result};
 use crate::output::say;
 
-/// A signal that comes this soon after the first is taken for the same: `timeout` signals the process and then its whole
-/// group, and so does a shell whose terminal is shared.
+/// A signal that comes this soon after the first is taken for the same: `timeout` signals the process and then its
+/// whole group, and so does a shell whose terminal is shared.
 const SAME_SIGNAL: Duration = Duration::from_millis(250);
 
 /// The two stages of being told to stop.

@@ -52,8 +52,8 @@ impl Call {
         Self { now: Some(now), deadline: None }
     }
 
-    /// How long a look at many jobs goes on before it answers with what it has: a quarter of the deadline, 2.5 s by default. A
-    /// count without a cap goes on three times as long.
+    /// How long a look at many jobs goes on before it answers with what it has: a quarter of the deadline, 2.5 s by
+    /// default. A count without a cap goes on three times as long.
     pub fn patience(&self) -> Duration {
         self.deadline.unwrap_or(Duration::from_secs(10)) / 4
     }
@@ -108,17 +108,17 @@ pub struct IdContext {
 /// * **Atomic per job.** What belongs to one job's operation happens whole or not at all, a finish with all its
 ///   consequences included. A batch may be cut by queue or partition; an error then answers for the whole call and says
 ///   so by [`Certainty::MaybeStored`](crate::Certainty::MaybeStored). One bad item never takes its neighbours down.
-/// * **What does not decode stands alone.** A stored value that this version cannot read never fails a call as a whole. A
-///   fetch discards its job with the ending [`Undecodable`](crate::Ending::Undecodable) and grants the others; a record
-///   shows what could be read and names the rest ([`JobRecord::undecodable`]); numbers out of range count as the nearest
-///   that fits.
+/// * **What does not decode stands alone.** A stored value that this version cannot read never fails a call as a whole.
+///   A fetch discards its job with the ending [`Undecodable`](crate::Ending::Undecodable) and grants the others; a
+///   record shows what could be read and names the rest ([`JobRecord::undecodable`]); numbers out of range count as the
+///   nearest that fits.
 /// * **Called twice.** A repeat after a lost reply is safe: the same job ids, claim numbers and tokens give the same
 ///   answers without a second effect.
 /// * **Crash in the middle.** After a restart each job is in exactly one place: waiting, available, held by a claim, or
 ///   ended.
 /// * **Time is the store's.** [`Call::now`] replaces it in tests; durations of a request are added to it.
-/// * **Everything is bounded.** Batches are cut at a thousand items by the caller, those of `finish` at four thousand, pages
-///   and rounds by their limit; a limit of zero does nothing. A larger batch is done whole or refused whole
+/// * **Everything is bounded.** Batches are cut at a thousand items by the caller, those of `finish` at four thousand,
+///   pages and rounds by their limit; a limit of zero does nothing. A larger batch is done whole or refused whole
 ///   ([`Refused`](crate::BackendErrorKind::Refused)), never cut in silence.
 /// * **Clocks may jump.** What is available stays so when the store's clock goes back; what waits comes no earlier than
 ///   that clock says.
@@ -138,14 +138,15 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
         Duration::ZERO
     }
 
-    /// How many fetches of one worker it serves side by side with profit, as long as its queues have more than one fetch
-    /// takes. Cheap; 1 for a store that does one thing at a time.
+    /// How many fetches of one worker it serves side by side with profit, as long as its queues have more than one
+    /// fetch takes. Cheap; 1 for a store that does one thing at a time.
     fn fetches_abreast(&self) -> usize {
         1
     }
 
-    /// Whether hints of what other processes do arrive at present. Cheap. While they do, workers look at idle queues and renew
-    /// their leases less often; a backend that has lost its listening connection answers `false` until it listens again.
+    /// Whether hints of what other processes do arrive at present. Cheap. While they do, workers look at idle queues
+    /// and renew their leases less often; a backend that has lost its listening connection answers `false` until it
+    /// listens again.
     fn hears_hints(&self) -> bool {
         self.capabilities().has(Capability::Notifications)
     }
@@ -174,17 +175,18 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// same claim number answers the jobs of that claim that have not been finished. *Errors:*
     /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) when the worker is unknown or its lease has expired.
     ///
-    /// *Kinds:* a worker that registered kinds gets jobs of these alone. A job of another kind that stands before them is
-    /// parked: it becomes `scheduled` with the reason `no handler`, is due at no time and keeps its place, without a
+    /// *Kinds:* a worker that registered kinds gets jobs of these alone. A job of another kind that stands before them
+    /// is parked: it becomes `scheduled` with the reason `no handler`, is due at no time and keeps its place, without a
     /// lease, an attempt, a run or an event, and a hint lets the other workers of the queue look. Parked jobs of the
     /// worker's kinds and priorities are leased before available ones, in the same order.
     ///
     /// A fetch renews nothing: its leases end with the worker's. It says a queue is exhausted only when it left nothing
-    /// that it may lease; of a queue that is not paused and gave fewer jobs than were wanted, those that it set aside counted
-    /// as given, it says so unless the fetch parked jobs or leased parked ones. A fetch that wants none of a queue looks whether it has any. A `next_due` is never later than the true one. What another
-    /// process made available may be seen a moment later, a minute at most, where looking for it at once is dear. A repeat
-    /// ignores pauses, and is defined as long as its claim has an unfinished job. One that comes while the first call is
-    /// under way may take jobs of queues of which the first took none; then it gives those of both.
+    /// that it may lease; of a queue that is not paused and gave fewer jobs than were wanted, those that it set aside
+    /// counted as given, it says so unless the fetch parked jobs or leased parked ones. A fetch that wants none of a
+    /// queue looks whether it has any. A `next_due` is never later than the true one. What another process made
+    /// available may be seen a moment later, a minute at most, where looking for it at once is dear. A repeat ignores
+    /// pauses, and is defined as long as its claim has an unfinished job. One that comes while the first call is under
+    /// way may take jobs of queues of which the first took none; then it gives those of both.
     fn fetch(&self, call: Call, request: FetchRequest) -> Reply<'_, FetchReply>;
 
     /// Renews all leases of a worker by one narrow write, and brings back what it must know: lost claims, cancels,
@@ -193,19 +195,20 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// A claim of the worker that the request does not list is given back with its attempts refunded. *Errors:*
     /// [`WorkerGone`](crate::BackendErrorKind::WorkerGone) as with `fetch`; an expired lease is never revived.
     ///
-    /// A claim it gave back is `lost` when it turns up again; whether one that was empty, never granted or is finished is
-    /// `lost`, too, is left open. A claim whose fetch is still under way is not given back, and
-    /// of one that another transaction has locked a part may be left to a later renewal.
+    /// A claim it gave back is `lost` when it turns up again; whether one that was empty, never granted or is finished
+    /// is `lost`, too, is left open. A claim whose fetch is still under way is not given back, and of one that another
+    /// transaction has locked a part may be left to a later renewal.
     fn renew(&self, call: Call, request: RenewRequest) -> Reply<'_, RenewReply>;
 
     /// Ends runs, each only if its token holds: outcome, output, unique key, claim, follow-up jobs, as one act per job.
     ///
     /// A lease whose time has passed still holds until a rescue has taken it: tokens decide, not clocks. A requested
-    /// cancel wins over every decision. A retention of zero deletes the job in the same act, here and wherever a job ends.
-    /// *Twice:* answers [`AlreadyAccepted`](crate::Finished::AlreadyAccepted), whatever decision it repeats, unless the job
-    /// is gone since, or the record of that run ([`list_runs`](Self::list_runs)): then it is a lost lease. A wrong token on an ended run is a lost lease. A stale finish changes nothing, is counted and becomes
-    /// an event of the job. An effect whose id or unique key is there is not stored and does not spoil the finish;
-    /// the job's own key is free by then. An item that needs a row or key of somebody's open transaction answers
+    /// cancel wins over every decision. A retention of zero deletes the job in the same act, here and wherever a job
+    /// ends. *Twice:* answers [`AlreadyAccepted`](crate::Finished::AlreadyAccepted), whatever decision it repeats,
+    /// unless the job is gone since, or the record of that run ([`list_runs`](Self::list_runs)): then it is a lost
+    /// lease. A wrong token on an ended run is a lost lease. A stale finish changes nothing, is counted and becomes an
+    /// event of the job. An effect whose id or unique key is there is not stored and does not spoil the finish; the
+    /// job's own key is free by then. An item that needs a row or key of somebody's open transaction answers
     /// [`Busy`](crate::Finished::Busy) after a moment, and holds up no other item. The store's reason stands before the
     /// handler's. A `then_fetch` that is refused leaves the finishes accepted, and the error says
     /// [`MaybeStored`](crate::Certainty::MaybeStored).
@@ -226,7 +229,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     fn record(&self, call: Call, request: RecordRequest) -> Reply<'_, Recorded>;
 
     /// Makes a worker known, its lease starting now, and the kinds it has handlers for. *Twice:* renews while its lease
-    /// holds; *errors:* [`WorkerGone`](crate::BackendErrorKind::WorkerGone) after, since an expired lease is never revived.
+    /// holds; *errors:* [`WorkerGone`](crate::BackendErrorKind::WorkerGone) after, since an expired lease is never
+    /// revived.
     fn register_worker(&self, call: Call, request: RegisterWorker) -> Reply<'_, ()>;
 
     /// Forgets a worker that has stopped; jobs it still holds are given back, refunded. Unknown ones are no error.
@@ -237,15 +241,16 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     fn cancel(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply>;
 
     /// Runs jobs again by hand: a terminal, scheduled or retryable one becomes available now with its attempts at 0;
-    /// its history stays, its crashes are forgotten, its unique key is taken again or the verdict is [`Conflict`](crate::Verdict::Conflict). An
-    /// available one stays as it is (`Done`); a running or suspended one is refused.
+    /// its history stays, its crashes are forgotten, its unique key is taken again or the verdict is
+    /// [`Conflict`](crate::Verdict::Conflict). An available one stays as it is (`Done`); a running or suspended one is
+    /// refused.
     fn retry(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply>;
 
     /// Removes jobs with their history. A running one is refused.
     fn delete(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply>;
 
-    /// Changes waiting or available jobs. Others are refused. A new time leaves a suspended job held and makes any other
-    /// scheduled or available.
+    /// Changes waiting or available jobs. Others are refused. A new time leaves a suspended job held and makes any
+    /// other scheduled or available.
     fn update(&self, call: Call, request: VerbRequest, patch: JobPatch) -> Reply<'_, VerbReply>;
 
     /// Releases suspended jobs: available now. Others are refused.
@@ -255,10 +260,11 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// transaction holds is left out, and the answer says that the round was [`blocked`](Maintained::blocked).
     fn promote(&self, call: Call, limit: usize) -> Reply<'_, Maintained>;
 
-    /// Takes back the jobs of workers whose lease has expired, at most about `limit`: first marks the workers dead, then
-    /// ends their runs as crashed and puts back only what it itself ended. A dead worker is no longer listed, and nothing
-    /// revives it, not even a clock that goes back. A claim whose worker is unknown counts as expired. Any worker may call
-    /// it; two at once do it once. A round may pass its limit by the rest of a claim; one of zero only marks.
+    /// Takes back the jobs of workers whose lease has expired, at most about `limit`: first marks the workers dead,
+    /// then ends their runs as crashed and puts back only what it itself ended. A dead worker is no longer listed, and
+    /// nothing revives it, not even a clock that goes back. A claim whose worker is unknown counts as expired. Any
+    /// worker may call it; two at once do it once. A round may pass its limit by the rest of a claim; one of zero only
+    /// marks.
     fn rescue(&self, call: Call, limit: usize) -> Reply<'_, RescueReply>;
 
     /// Deletes terminal jobs past their retention, at most `limit`. Never touches another.
@@ -275,8 +281,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     fn list(&self, call: Call, request: ListRequest) -> Reply<'_, Page<JobRecord>>;
 
     /// The ended runs of a job, oldest first, at most the newest `limit`. Of a job that keeps coming back the first
-    /// [`FIRST_KEPT`](RunRecord::FIRST_KEPT) and the newest [`NEWEST_KEPT`](RunRecord::NEWEST_KEPT) are kept, and those that
-    /// a claim lists; the others go now and then, with their logs. Its latest checkpoint stays.
+    /// [`FIRST_KEPT`](RunRecord::FIRST_KEPT) and the newest [`NEWEST_KEPT`](RunRecord::NEWEST_KEPT) are kept, and those
+    /// that a claim lists; the others go now and then, with their logs. Its latest checkpoint stays.
     fn list_runs(&self, call: Call, id: JobId, limit: usize) -> Reply<'_, Vec<RunRecord>>;
 
     /// What happened to a job outside its leases, oldest first.

@@ -61,8 +61,8 @@ impl Standing {
 
 /// What an operator's act does to a job, in the transaction that read where it stands.
 ///
-/// An update puts a parked job back in line, at its old place unless it gets a new time: whatever is changed may be what
-/// it waits for.
+/// An update puts a parked job back in line, at its old place unless it gets a new time: whatever is changed may be
+/// what it waits for.
 ///
 /// `when` is the new time that an update asks for; no other act looks at it. [`When::Suspended`] leaves the time as it
 /// is, and so does any time asked for a suspended job, which only a release makes due.

@@ -14,7 +14,8 @@ pub enum Backoff {
     Exponential {
         /// The delay after the first attempt.
         base: Duration,
-        /// What each further attempt multiplies it by; below 1 counts as 1. A job whose factor is not finite is refused.
+        /// What each further attempt multiplies it by; below 1 counts as 1. A job whose factor is not finite is
+        /// refused.
         factor: f64,
         /// The longest delay.
         cap: Duration,

@@ -70,7 +70,8 @@ impl Settlement {
     }
 
     /// When the job is due from now on. A job that is given back or rescued at once keeps its place in the line, and an
-    /// ended one the time it was last due. One that failed or snoozed joins the end of its line, however short its delay.
+    /// ended one the time it was last due. One that failed or snoozed joins the end of its line, however short its
+    /// delay.
     pub fn due(&self, now: Timestamp, was_due: Timestamp) -> Timestamp {
         let came_back = self.ending == Ending::Snoozed || self.state == JobState::Retryable;
         let keeps_place = self.after.is_zero() && !came_back;

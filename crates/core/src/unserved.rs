@@ -123,8 +123,8 @@ fn unhandled(stats: &QueueStats, servers: &[KindSet]) -> impl Iterator<Item = Un
     })
 }
 
-/// What a worker of these queues and kinds waits for while it has nothing to run, part by part; empty where its queues hold
-/// nothing that it may have to run.
+/// What a worker of these queues and kinds waits for while it has nothing to run, part by part; empty where its queues
+/// hold nothing that it may have to run.
 pub fn waits_for(stats: &StatsReply, queues: &[Name], kinds: &KindSet) -> Vec<String> {
     let mut parts = Vec::new();
     for stats in stats.queues.iter().filter(|stats| queues.contains(&stats.queue.name)) {

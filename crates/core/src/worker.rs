@@ -48,7 +48,8 @@ impl std::str::FromStr for WorkerId {
     }
 }
 
-/// The kinds a worker has handlers for. An empty set stands for every kind: a client that fetches by hand registers none.
+/// The kinds a worker has handlers for. An empty set stands for every kind: a client that fetches by hand registers
+/// none.
 ///
 /// ```
 /// use gristmill_core::{KindSet, Name};
@@ -113,7 +114,8 @@ pub struct WorkerRecord {
     pub queues: Vec<Name>,
     /// The kinds it has handlers for.
     pub kinds: Vec<Name>,
-    /// What of the stored row this version cannot read, as in [`JobRecord::undecodable`](crate::JobRecord::undecodable).
+    /// What of the stored row this version cannot read, as in
+    /// [`JobRecord::undecodable`](crate::JobRecord::undecodable).
     pub undecodable: Option<String>,
 }
 

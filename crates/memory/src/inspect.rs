@@ -12,8 +12,8 @@ use gristmill_core::{
 use crate::job::{EndedRun, Job};
 use crate::store::{Queue, Store};
 
-/// Jobs one call looks at, at most, once it has found one, and until then: a page may be short, never slow, and an empty one
-/// is not worth its call.
+/// Jobs one call looks at, at most, once it has found one, and until then: a page may be short, never slow, and an
+/// empty one is not worth its call.
 const SCAN_LIMIT: usize = 10_000;
 const EMPTY_LIMIT: usize = 1_000_000;
 

@@ -1,9 +1,8 @@
 //! What the store holds, and the one way a job moves from place to place.
 //!
-//! A job is in exactly one place, told by its state: `waiting` (scheduled, retryable), its queue's `parked` (scheduled, for
-//! want of a handler), its queue's `ready` (available), a claim of a worker (running), or nowhere else (suspended, or
-//! ended). Every move goes through [`Store::move_to`],
-//! which keeps places and counts in step.
+//! A job is in exactly one place, told by its state: `waiting` (scheduled, retryable), its queue's `parked` (scheduled,
+//! for want of a handler), its queue's `ready` (available), a claim of a worker (running), or nowhere else (suspended,
+//! or ended). Every move goes through [`Store::move_to`], which keeps places and counts in step.
 //!
 //! Jobs and queues are found by their index in a vector: the hot path compares no text and searches no tree by id.
 

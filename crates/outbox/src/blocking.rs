@@ -25,15 +25,15 @@ impl<'o, D: BlockingDriver> InBlockingTransaction<'o, D> {
     /// names the holder.
     ///
     /// # Errors
-    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists everything that is wrong with the job; nothing was sent. Else
-    /// the database's, after which PostgreSQL's transaction is aborted.
+    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists everything that is wrong with the job; nothing was sent.
+    /// Else the database's, after which PostgreSQL's transaction is aborted.
     pub fn enqueue<J: Job>(&mut self, job: impl Into<Enqueue<J>>) -> Result<Receipt, Error> {
         let job = self.outbox.prepare(job)?;
         act::only(self.enqueue_prepared(&[job])?)
     }
 
-    /// Stores many jobs, a thousand a statement, in their order. All are checked before the first one is sent; one answer
-    /// a job.
+    /// Stores many jobs, a thousand a statement, in their order. All are checked before the first one is sent; one
+    /// answer a job.
     ///
     /// # Errors
     /// As [`Self::enqueue`]; an invalid job is named by its place.
@@ -47,9 +47,9 @@ impl<'o, D: BlockingDriver> InBlockingTransaction<'o, D> {
         self.enqueue_prepared(&jobs)
     }
 
-    /// Stores jobs that were [prepared](Outbox::prepare), a thousand a statement. A repeat with the same jobs is safe, after
-    /// a lost answer to COMMIT say: those that are there answer [`Existing`](gristmill_core::Enqueued::Existing) by
-    /// their id.
+    /// Stores jobs that were [prepared](Outbox::prepare), a thousand a statement. A repeat with the same jobs is safe,
+    /// after a lost answer to COMMIT say: those that are there answer [`Existing`](gristmill_core::Enqueued::Existing)
+    /// by their id.
     ///
     /// # Errors
     /// As [`Self::enqueue`].
@@ -61,8 +61,8 @@ impl<'o, D: BlockingDriver> InBlockingTransaction<'o, D> {
         Ok(receipts)
     }
 
-    /// Cancels a job. One that has not started ends `cancelled` with the transaction's commit; the handler of a running one
-    /// is told then, and whatever its run comes to, the job ends `cancelled`.
+    /// Cancels a job. One that has not started ends `cancelled` with the transaction's commit; the handler of a running
+    /// one is told then, and whatever its run comes to, the job ends `cancelled`.
     ///
     /// # Errors
     /// The database's. That the job is not there, or has ended, is a verdict.

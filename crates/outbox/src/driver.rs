@@ -33,8 +33,8 @@ pub trait Driver: Send {
     /// Sends [`Call::statement`] with [`Call::request`] as its only parameter, a text, and returns the only column of
     /// the only row, a text.
     ///
-    /// SQLite may have ended the transaction by itself, and the job would be stored alone: where the driver says that it is in
-    /// a transaction and SQLite is not, an adapter answers [`Refusal::rolled_back`]. Either the driver tells
+    /// SQLite may have ended the transaction by itself, and the job would be stored alone: where the driver says that
+    /// it is in a transaction and SQLite is not, an adapter answers [`Refusal::rolled_back`]. Either the driver tells
     /// (`sqlite3_get_autocommit`), or [`Refusal::SQLITE_PROBE`] does.
     ///
     /// # Errors

@@ -5,8 +5,8 @@
 //! [`BlockingDriver`], and a function that gives it to [`Outbox::in_transaction`] or
 //! [`Outbox::in_blocking_transaction`].
 //!
-//! Every act is one statement with one parameter, a JSON text, and one answer, another. The statements call functions (in
-//! PostgreSQL) or write into views (in SQLite) that belong to the store's schema, so the caller's transaction does
+//! Every act is one statement with one parameter, a JSON text, and one answer, another. The statements call functions
+//! (in PostgreSQL) or write into views (in SQLite) that belong to the store's schema, so the caller's transaction does
 //! what a Gristmill client would do, with the rights of the schema's owner.
 //!
 //! ```

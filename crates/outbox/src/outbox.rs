@@ -12,7 +12,8 @@ const DEFAULT_SCHEMA: &str = "gristmill";
 /// The longest name PostgreSQL keeps, in bytes; of a longer one it drops the rest.
 const MAX_SCHEMA_BYTES: usize = 63;
 
-/// Enqueues inside the caller's transactions. It holds no connection; cloning is cheap, and clones share the source of ids.
+/// Enqueues inside the caller's transactions. It holds no connection; cloning is cheap, and clones share the source of
+/// ids.
 ///
 /// An adapter adds the method `within`, which takes the caller's transaction:
 ///
@@ -27,8 +28,8 @@ const MAX_SCHEMA_BYTES: usize = 63;
 /// The enqueue middleware of a client and its hooks see nothing of these jobs. Where middleware is needed, the client
 /// prepares the job (`Client::prepare`), and [`enqueue_prepared`](InTransaction::enqueue_prepared) stores it.
 ///
-/// What must be stored although the transaction rolls back does not go through an outbox, but through a client of its own
-/// connection (`Client::enqueue`).
+/// What must be stored although the transaction rolls back does not go through an outbox, but through a client of its
+/// own connection (`Client::enqueue`).
 #[derive(Debug, Clone)]
 pub struct Outbox {
     database: Database,
@@ -61,8 +62,8 @@ impl Outbox {
         Self::new(Database::Sqlite, Statements::sqlite())
     }
 
-    /// Another schema of a PostgreSQL database; default `gristmill`. 1 to 63 bytes without NUL; another name is refused by
-    /// the first call, before anything is sent. SQLite has no schemas.
+    /// Another schema of a PostgreSQL database; default `gristmill`. 1 to 63 bytes without NUL; another name is refused
+    /// by the first call, before anything is sent. SQLite has no schemas.
     pub fn schema(mut self, schema: &str) -> Self {
         self.schema = schema.into();
         if self.database == Database::Postgres {
@@ -71,8 +72,8 @@ impl Outbox {
         self
     }
 
-    /// Who acts, for the events of jobs that are cancelled or updated. Default nobody. NUL, which not every database can
-    /// store, becomes U+FFFD.
+    /// Who acts, for the events of jobs that are cancelled or updated. Default nobody. NUL, which not every database
+    /// can store, becomes U+FFFD.
     pub fn actor(mut self, actor: &str) -> Self {
         self.actor = Some(actor.replace('\0', "\u{fffd}").into());
         self

@@ -28,8 +28,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The database refused a statement. `code` is PostgreSQL's SQLSTATE, or SQLite's result code in decimal (the extended
-    /// one, too), where the driver tells it; `message` is the database's own, without what a driver adds.
+    /// The database refused a statement. `code` is PostgreSQL's SQLSTATE, or SQLite's result code in decimal (the
+    /// extended one, too), where the driver tells it; `message` is the database's own, without what a driver adds.
     pub fn new(
         code: Option<&str>,
         message: impl Into<String>,
@@ -44,12 +44,14 @@ impl Refusal {
         Self { is_lost: true, ..Self::new(None, "the connection was lost", source) }
     }
 
-    /// For adapters of SQLite whose driver does not tell whether the connection is in a transaction: inside of one, these
-    /// statements fail and change nothing (sqlite.org/lang_transaction.html); outside, they go well and change nothing.
+    /// For adapters of SQLite whose driver does not tell whether the connection is in a transaction: inside of one,
+    /// these statements fail and change nothing (sqlite.org/lang_transaction.html); outside, they go well and change
+    /// nothing.
     pub const SQLITE_PROBE: &'static str = "BEGIN; ROLLBACK";
 
-    /// SQLite has ended the transaction by itself (at an `INSERT OR ROLLBACK`, a full disk, an I/O error), and the driver
-    /// still counts itself inside. For adapters that see this: what they sent now would be stored at once, alone.
+    /// SQLite has ended the transaction by itself (at an `INSERT OR ROLLBACK`, a full disk, an I/O error), and the
+    /// driver still counts itself inside. For adapters that see this: what they sent now would be stored at once,
+    /// alone.
     pub fn rolled_back() -> Self {
         Self::new(None, NO_TRANSACTION, "SQLite has ended the transaction at an error")
     }
@@ -102,7 +104,8 @@ impl Refusal {
         self.is_lost || self.code.as_deref().is_some_and(is_ended)
     }
 
-    /// Whether SQLite could not read or write. Of what a COMMIT wrote before that, the next to open the file may find all.
+    /// Whether SQLite could not read or write. Of what a COMMIT wrote before that, the next to open the file may find
+    /// all.
     fn is_of_the_disk(&self) -> bool {
         match self.code.as_deref() {
             Some(state) if state.len() == SQLSTATE_BYTES => false,
@@ -181,8 +184,8 @@ fn of_postgres(state: &str, act: Option<(&Outbox, Verb)>) -> Option<Meaning> {
     })
 }
 
-/// What a result code of SQLite means (sqlite.org/rescode.html); its low byte is the primary one. Some drivers tell only
-/// the message.
+/// What a result code of SQLite means (sqlite.org/rescode.html); its low byte is the primary one. Some drivers tell
+/// only the message.
 fn of_sqlite(code: Option<u32>, message: &str, act: Option<(&Outbox, Verb)>) -> Option<Meaning> {
     let says = |text: &str| message.contains(text);
     Some(match (code.map(|code| code & 0xff), act) {

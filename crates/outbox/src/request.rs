@@ -7,8 +7,8 @@
 //! {"schema":2,"ids":["019a…"]}
 //! ```
 //!
-//! Args are text inside of the text, since they are stored byte by byte as they were given. `options` is there where the
-//! job has any, `key` (the unique key's bytes in hexadecimal) where it has one; a time is `delay_ms`, `at_ms` or
+//! Args are text inside of the text, since they are stored byte by byte as they were given. `options` is there where
+//! the job has any, `key` (the unique key's bytes in hexadecimal) where it has one; a time is `delay_ms`, `at_ms` or
 //! `suspended`, none of them is now.
 
 use std::fmt::Write as _;

@@ -56,8 +56,8 @@ impl Statements {
         Self(Verb::ALL.map(|verb| format!("SELECT {schema}.{}($1::pg_catalog.text) AS answer", verb.name())))
     }
 
-    /// SQLite: a view an act, whose triggers do it and leave the answer in another view. A look needs no trigger, and so
-    /// works in a transaction that only reads.
+    /// SQLite: a view an act, whose triggers do it and leave the answer in another view. A look needs no trigger, and
+    /// so works in a transaction that only reads.
     pub(crate) fn sqlite() -> Self {
         Self(Verb::ALL.map(|verb| match verb {
             Verb::Get => SQLITE_GET.to_owned(),

@@ -5,15 +5,15 @@ use gristmill_core::{Enqueue, Error, Job, JobId, JobPatch, NewJob, Receipt, Verd
 use crate::act::{self, Act};
 use crate::{Driver, Outbox, OutboxJob};
 
-/// The outbox on one of the caller's connections: what is done here is done in the transaction that the connection is in,
-/// and takes effect when that commits.
+/// The outbox on one of the caller's connections: what is done here is done in the transaction that the connection is
+/// in, and takes effect when that commits.
 ///
 /// Every act is one statement. Where no transaction has begun, each statement is one of its own and is stored at once.
 ///
 /// What a job's rules refuse is refused before anything is sent, and a duplicate (the unique key is held, or the id is
-/// there) is an answer: neither hurts the transaction. That holds at READ COMMITTED, PostgreSQL's default; at REPEATABLE
-/// READ and SERIALIZABLE, a unique key that another transaction has taken since the snapshot, or a queue that was first
-/// used since, is an error that asks for a repeat of the whole transaction.
+/// there) is an answer: neither hurts the transaction. That holds at READ COMMITTED, PostgreSQL's default; at
+/// REPEATABLE READ and SERIALIZABLE, a unique key that another transaction has taken since the snapshot, or a queue
+/// that was first used since, is an error that asks for a repeat of the whole transaction.
 #[derive(Debug)]
 #[must_use = "it does nothing until something is enqueued"]
 pub struct InTransaction<'o, D> {
@@ -31,8 +31,8 @@ impl<'o, D: Driver> InTransaction<'o, D> {
     /// names the holder.
     ///
     /// # Errors
-    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists everything that is wrong with the job; nothing was sent. Else
-    /// the database's, after which PostgreSQL's transaction is aborted.
+    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists everything that is wrong with the job; nothing was sent.
+    /// Else the database's, after which PostgreSQL's transaction is aborted.
     ///
     /// # Cancel safety
     /// Dropped, the statement may have been executed in the transaction.
@@ -41,8 +41,8 @@ impl<'o, D: Driver> InTransaction<'o, D> {
         act::only(self.enqueue_prepared(&[job]).await?)
     }
 
-    /// Stores many jobs, a thousand a statement, in their order. All are checked before the first one is sent; one answer
-    /// a job.
+    /// Stores many jobs, a thousand a statement, in their order. All are checked before the first one is sent; one
+    /// answer a job.
     ///
     /// # Errors
     /// As [`Self::enqueue`]; an invalid job is named by its place.
@@ -59,9 +59,9 @@ impl<'o, D: Driver> InTransaction<'o, D> {
         self.enqueue_prepared(&jobs).await
     }
 
-    /// Stores jobs that were [prepared](Outbox::prepare), a thousand a statement. A repeat with the same jobs is safe, after
-    /// a lost answer to COMMIT say: those that are there answer [`Existing`](gristmill_core::Enqueued::Existing) by
-    /// their id.
+    /// Stores jobs that were [prepared](Outbox::prepare), a thousand a statement. A repeat with the same jobs is safe,
+    /// after a lost answer to COMMIT say: those that are there answer [`Existing`](gristmill_core::Enqueued::Existing)
+    /// by their id.
     ///
     /// # Errors
     /// As [`Self::enqueue`].
@@ -76,8 +76,8 @@ impl<'o, D: Driver> InTransaction<'o, D> {
         Ok(receipts)
     }
 
-    /// Cancels a job. One that has not started ends `cancelled` with the transaction's commit; the handler of a running one
-    /// is told then, and whatever its run comes to, the job ends `cancelled`.
+    /// Cancels a job. One that has not started ends `cancelled` with the transaction's commit; the handler of a running
+    /// one is told then, and whatever its run comes to, the job ends `cancelled`.
     ///
     /// # Errors
     /// The database's. That the job is not there, or has ended, is a verdict.

@@ -1,17 +1,18 @@
 //! Which claims of a worker a renewal reads.
 //!
-//! A claim that is gone leaves a dead entry in the index of claims, and beside an old snapshot all entries a worker ever had
-//! stay. A renewal that read all of its claims would step over each. So this process remembers, for each worker:
+//! A claim that is gone leaves a dead entry in the index of claims, and beside an old snapshot all entries a worker
+//! ever had stay. A renewal that read all of its claims would step over each. So this process remembers, for each
+//! worker:
 //!
 //! ```text
 //!  1 2 3 4 5 6 7 8 9 │ 10 11 12 …      the numbers of its fetches
 //!      ○     ○       │                 through = 9; open = {3, 6}; the others up to 9 are gone
 //! ```
 //!
-//! A renewal looks up the open ones and those that the worker lists, and reads what comes behind `through`. A fetch that
-//! ended without an answer may still be granted: its number counts as open for a while. Now and then all claims are read,
-//! since another handle may have fetched for the worker, and on a new connection, which may lead to a store where claims came
-//! back.
+//! A renewal looks up the open ones and those that the worker lists, and reads what comes behind `through`. A fetch
+//! that ended without an answer may still be granted: its number counts as open for a while. Now and then all claims
+//! are read, since another handle may have fetched for the worker, and on a new connection, which may lead to a store
+//! where claims came back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -84,7 +85,8 @@ impl Claimed {
         }
     }
 
-    /// What a renewal reads that begins now. `listed` are the claims that the worker names, `fetching` the fetches in flight.
+    /// What a renewal reads that begins now. `listed` are the claims that the worker names, `fetching` the fetches in
+    /// flight.
     pub(crate) fn reading(&self, worker: WorkerId, listed: &[ClaimId], fetching: &[ClaimId]) -> Reading {
         let mut workers = self.lock();
         let known = workers.entry(worker).or_default();

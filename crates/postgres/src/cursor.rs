@@ -1,20 +1,20 @@
 //! Where fetches go on: behind the jobs that were fetched before.
 //!
-//! A fetched job leaves a dead entry in the index. Until a vacuum removes it, and while an old snapshot is open none can,
-//! every scan from the start steps over all of them again. So each process remembers, for each queue and priority, the last
-//! position it took. Jobs land behind a position, too: by transactions that commit late, by retries, releases and earlier
-//! due times. None of them may be missed:
+//! A fetched job leaves a dead entry in the index. Until a vacuum removes it, and while an old snapshot is open none
+//! can, every scan from the start steps over all of them again. So each process remembers, for each queue and priority,
+//! the last position it took. Jobs land behind a position, too: by transactions that commit late, by retries, releases
+//! and earlier due times. None of them may be missed:
 //!
 //! * What this process puts back lowers the position, also under a fetch that is in flight.
 //! * A fetch that finds too little behind the positions looks at what is before them, in the same statement, as long as
 //!   that is cheap.
-//! * All others go back a few seconds, and to the start, each as often as costs a fiftieth of the time at most, and once a
-//!   minute at least.
+//! * All others go back a few seconds, and to the start, each as often as costs a fiftieth of the time at most, and
+//!   once a minute at least.
 //! * Where a look from the start was measured to be dear, no fetch looks back: a task does so beside them
 //!   ([`look`]).
 //!
-//! So without load, and without an old snapshot, every fetch sees every job. With one the cost of a fetch stays the same,
-//! and what another process put behind a position without being heard is found a little later.
+//! So without load, and without an old snapshot, every fetch sees every job. With one the cost of a fetch stays the
+//! same, and what another process put behind a position without being heard is found a little later.
 
 mod look;
 
@@ -254,8 +254,8 @@ impl Scan<'_> {
         self.lanes().filter(|(_, position)| self.looks_before && *position > Position::START)
     }
 
-    /// The fetch has taken these jobs, priority and position of each, and will commit, most likely. What begins from now on
-    /// need not step over them; should it not commit, its end lowers the positions again.
+    /// The fetch has taken these jobs, priority and position of each, and will commit, most likely. What begins from
+    /// now on need not step over them; should it not commit, its end lowers the positions again.
     pub(crate) fn reached(&self, taken: impl Iterator<Item = (i16, Position)>) {
         if self.reach != Reach::Position {
             return;
@@ -269,7 +269,8 @@ impl Scan<'_> {
         }
     }
 
-    /// The fetch is committed. `taken` tells the last job of each priority that it gave, in the order of the priorities.
+    /// The fetch is committed. `taken` tells the last job of each priority that it gave, in the order of the
+    /// priorities.
     pub(crate) fn end(mut self, now: Instant, found: Found, taken: &[(i16, Position)]) {
         self.has_ended = true;
         let mut known = self.cursors.lock();

@@ -1,8 +1,8 @@
 //! Stores jobs: many in one statement, which is a transaction of its own.
 //!
-//! A plain job's id is new, so it is inserted without a look; only when one is there after all, the same is done again with
-//! care. Jobs with unique keys take their keys first, in a transaction for their call alone: a key may be in another's
-//! open transaction, and nobody else should wait for that.
+//! A plain job's id is new, so it is inserted without a look; only when one is there after all, the same is done again
+//! with care. Jobs with unique keys take their keys first, in a transaction for their call alone: a key may be in
+//! another's open transaction, and nobody else should wait for that.
 
 mod columns;
 mod group;
@@ -27,8 +27,8 @@ use crate::told::{Position, Told};
 use self::columns::Columns;
 pub(crate) use self::group::Groups;
 
-/// How far ahead of the server's clock an id may have been made. Room for clocks that are badly set, and less than the time
-/// for which partitions are made ahead. The function `outbox_enqueue` has the same bound.
+/// How far ahead of the server's clock an id may have been made. Room for clocks that are badly set, and less than the
+/// time for which partitions are made ahead. The function `outbox_enqueue` has the same bound.
 const FAR_AHEAD_MS: i64 = 3_600_000;
 
 /// A job and its queue's number.
@@ -73,8 +73,8 @@ pub(crate) async fn enqueue(inner: &Inner, call: Call, request: &EnqueueRequest)
     Ok(reply)
 }
 
-/// Refuses ids from far ahead of the server's clock. When an id was made decides in which partition its job is kept: one from far
-/// ahead would be in none, in the way of the partition that is made for its time, and stay for as long.
+/// Refuses ids from far ahead of the server's clock. When an id was made decides in which partition its job is kept:
+/// one from far ahead would be in none, in the way of the partition that is made for its time, and stay for as long.
 pub(crate) fn check_ids(inner: &Inner, call: Call, jobs: &[&NewJob]) -> Result<(), BackendError> {
     // An instant that replaces the clock says nothing of the server's.
     if call.now.is_some() {
@@ -127,7 +127,8 @@ fn items<'j>(jobs: &[&'j NewJob], queues: &[i32]) -> Vec<Item<'j>> {
 }
 
 /// Stores jobs within a transaction that has begun, whose instant is `now`, and adds what is to be told once it has
-/// committed. A job that is there already, by its id or its unique key, writes nothing and does not hurt the transaction.
+/// committed. A job that is there already, by its id or its unique key, writes nothing and does not hurt the
+/// transaction.
 pub(crate) async fn store_jobs(
     inner: &Inner,
     session: &mut Session,

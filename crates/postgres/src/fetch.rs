@@ -1,9 +1,9 @@
 //! Leases available jobs to a worker.
 //!
-//! One statement takes the jobs of all queues and makes their claims; a second one, behind it in the same round trip, tells
-//! the rest of the reply. Rows of jobs that the first did not find cost a further round trip. [Parked](crate::parked) jobs
-//! come before all of that, where a look at them is due. Where a request names priorities of a queue twice, the later wish
-//! is served from what the earlier one left, in further rounds of one transaction.
+//! One statement takes the jobs of all queues and makes their claims; a second one, behind it in the same round trip,
+//! tells the rest of the reply. Rows of jobs that the first did not find cost a further round trip.
+//! [Parked](crate::parked) jobs come before all of that, where a look at them is due. Where a request names priorities
+//! of a queue twice, the later wish is served from what the earlier one left, in further rounds of one transaction.
 
 mod ask;
 mod jobs;
@@ -49,8 +49,8 @@ pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> 
     Ok(reply)
 }
 
-/// Ends the runs of jobs that do not decode. Where that fails the others are granted all the same, and these are given back
-/// with their claim, so a later fetch meets them again.
+/// Ends the runs of jobs that do not decode. Where that fails the others are granted all the same, and these are given
+/// back with their claim, so a later fetch meets them again.
 async fn set_aside(inner: &Inner, call: Call, bad: &[FinishItem]) {
     let answers = match finish_items(inner, call, bad).await {
         Ok(answers) => answers,
@@ -118,7 +118,8 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
         let rows = session.query(sql!("fetch_again"), &[&ask.worker, &ask.claim]).await?;
         let mut batch = Batch::new(&inner.names, &kinds, request.claim, rows.len());
         add_rows(inner, &mut session, request, &numbers, &rows, &mut batch).await?;
-        // Whatever is of a kind without a handler may have been handed out before, so the worker is left to give it back.
+        // Whatever is of a kind without a handler may have been handed out before, so the worker is left to give it
+        // back.
         let queues = request.queues.iter().zip(&numbers).map(|(want, number)| head.look(want, *number));
         let (jobs, bad) = batch.into_jobs();
         return Ok((FetchReply::new(jobs, queues.collect(), lease), bad));
@@ -166,8 +167,8 @@ fn wishes<'r>(request: &'r FetchRequest, numbers: &[Option<i32>]) -> Vec<Wish<'r
     wishes
 }
 
-/// Adds jobs by rows as `fetch_again.sql` gives them, in the order of the request. Those of a repeat that began while the
-/// first call was under way may be of queues of which the first took nothing.
+/// Adds jobs by rows as `fetch_again.sql` gives them, in the order of the request. Those of a repeat that began while
+/// the first call was under way may be of queues of which the first took nothing.
 async fn add_rows(
     inner: &Inner,
     session: &mut Session,

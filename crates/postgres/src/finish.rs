@@ -1,8 +1,8 @@
 //! Ends runs, each only if its token holds.
 //!
-//! Runs that completed and leave nothing else to do end by one statement, which takes a claim's runs all or none. What it
-//! did not take, and all other ends, go through a transaction that looks at each of them. What meets a lock of somebody's
-//! open transaction goes [`apart`]: it is busy, and the others end.
+//! Runs that completed and leave nothing else to do end by one statement, which takes a claim's runs all or none. What
+//! it did not take, and all other ends, go through a transaction that looks at each of them. What meets a lock of
+//! somebody's open transaction goes [`apart`]: it is busy, and the others end.
 
 mod apart;
 mod quick;
@@ -25,8 +25,8 @@ use crate::member::{self, Member};
 use crate::session::Session;
 use crate::told::Told;
 
-/// How often a part is begun anew that was in another's way. The call as a whole is not, since what it has finished already
-/// would then be told as a repeat.
+/// How often a part is begun anew that was in another's way. The call as a whole is not, since what it has finished
+/// already would then be told as a repeat.
 const TRIES: u32 = 8;
 
 pub(crate) async fn finish(inner: &Inner, call: Call, request: &FinishRequest) -> Answer<FinishReply> {
@@ -49,8 +49,8 @@ async fn fetch_behind(inner: &Inner, call: Call, request: &FetchRequest) -> Answ
     }
 }
 
-/// Ends one run in a transaction that has begun. Unless the answer is that it was accepted, nothing of the transaction is
-/// to be stored; what is to be told is true once it has committed.
+/// Ends one run in a transaction that has begun. Unless the answer is that it was accepted, nothing of the transaction
+/// is to be stored; what is to be told is true once it has committed.
 pub(crate) async fn finish_in(
     inner: &Inner,
     session: &mut Session,

@@ -46,8 +46,8 @@ pub struct Postgres {
 
 /// What the clones share.
 ///
-/// No lock of these is held over an await. Of the pools, `control` is for heartbeats alone, so that neither a full load nor
-/// handlers with transactions of their own can keep a worker from renewing its leases.
+/// No lock of these is held over an await. Of the pools, `control` is for heartbeats alone, so that neither a full load
+/// nor handlers with transactions of their own can keep a worker from renewing its leases.
 pub(crate) struct Inner {
     /// Itself, for the tasks it starts; they end with it.
     pub(crate) me: Weak<Inner>,
@@ -109,8 +109,8 @@ pub(crate) struct Inner {
 impl Postgres {
     /// Settings for the server that a URL names, as libpq reads it:
     /// `postgres://user:password@host:5432/database?sslmode=verify-full`. Three options are ours: `schema=NAME`,
-    /// `connections=N` and `pooler=transaction`; see the methods of the builder. The variables of libpq (`PGHOST`, `PGPASSWORD`
-    /// and others) and its files are not read.
+    /// `connections=N` and `pooler=transaction`; see the methods of the builder. The variables of libpq (`PGHOST`,
+    /// `PGPASSWORD` and others) and its files are not read.
     ///
     /// # Errors
     /// [`Refused`](gristmill_core::BackendErrorKind::Refused) when the text does not say where a server is. It is not

@@ -1,8 +1,8 @@
 //! Fetches beside renewals: a renewal gives back the claims its worker does not know, and may not give back one that is
 //! being granted meanwhile.
 //!
-//! A fetch whose claim the worker names in its renewal is known. One that began after the worker had written that list is
-//! not: a renewal keeps every claim whose fetch was in flight at any moment of it.
+//! A fetch whose claim the worker names in its renewal is known. One that began after the worker had written that list
+//! is not: a renewal keeps every claim whose fetch was in flight at any moment of it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -111,8 +111,8 @@ impl Renewing<'_> {
         self.calls.claimed.read(self.worker, reading, began, found);
     }
 
-    /// The claims this renewal must not give back, as far as their fetches have begun by now. To be asked once the claims
-    /// of the worker are read: a fetch that begins later is not among those.
+    /// The claims this renewal must not give back, as far as their fetches have begun by now. To be asked once the
+    /// claims of the worker are read: a fetch that begins later is not among those.
     pub(crate) fn kept(&self) -> Vec<ClaimId> {
         self.calls
             .lock()

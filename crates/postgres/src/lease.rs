@@ -106,8 +106,8 @@ fn unknown(claims: &[OwnClaim], known: &[ClaimId], renewing: &Renewing<'_>) -> V
     claims.iter().filter(is_unknown).copied().collect()
 }
 
-/// Gives back claims a renewed worker does not know, and tells their numbers. What fails, and what another transaction has
-/// locked, is left to the next renewal: the worker's leases are renewed, and it has to hear of that.
+/// Gives back claims a renewed worker does not know, and tells their numbers. What fails, and what another transaction
+/// has locked, is left to the next renewal: the worker's leases are renewed, and it has to hear of that.
 async fn give_back_unknown(
     inner: &Inner,
     session: &mut Session,
@@ -139,8 +139,8 @@ async fn give_back_unknown(
     }
 }
 
-/// What nobody has locked is given back at once. The worker is forgotten together with the rest, in a transaction that first
-/// waits for its fetches: what they grant is seen and given back, and a later one grants nothing.
+/// What nobody has locked is given back at once. The worker is forgotten together with the rest, in a transaction that
+/// first waits for its fetches: what they grant is seen and given back, and a later one grants nothing.
 pub(crate) async fn retire_worker(inner: &Inner, call: Call, request: &WorkerId) -> Answer<()> {
     let worker = row::worker_uuid(*request);
     let mut session = inner.control().await?;

@@ -1,9 +1,10 @@
 //! Listening to what other processes tell.
 //!
-//! One task with a connection of its own: started with the first subscription, ended when for a while there was none, or
-//! with the backend, which owns it. It holds the backend weakly. The connection is asked at least every [`PING`] whether it
-//! still hears, by a notification to itself: a link that is dead without a word, or a pooler that gives away the session,
-//! shows in no other way. After every new connection the listeners are told to look, since what was told meanwhile is lost.
+//! One task with a connection of its own: started with the first subscription, ended when for a while there was none,
+//! or with the backend, which owns it. It holds the backend weakly. The connection is asked at least every [`PING`]
+//! whether it still hears, by a notification to itself: a link that is dead without a word, or a pooler that gives away
+//! the session, shows in no other way. After every new connection the listeners are told to look, since what was told
+//! meanwhile is lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -188,8 +189,8 @@ async fn listen(backend: Weak<Inner>, shared: Arc<Shared>) {
     }
 }
 
-/// Waits until the listening is to begin anew, at another server perhaps. A server that takes no writes for a while is not left
-/// again and again.
+/// Waits until the listening is to begin anew, at another server perhaps. A server that takes no writes for a while is
+/// not left again and again.
 async fn left(servers: &Servers, reached: Reached, since: Instant) {
     servers.left(&reached).await;
     tokio::time::sleep_until(since + SETTLED).await;

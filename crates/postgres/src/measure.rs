@@ -31,8 +31,8 @@ pub struct Spent {
     pub local_pid: Option<u32>,
 }
 
-/// A transaction that sees the database as it was when it began. As long as it is open, the server can remove no row that
-/// was dead later, from no table: the condition under which queues in a database grow slow.
+/// A transaction that sees the database as it was when it began. As long as it is open, the server can remove no row
+/// that was dead later, from no table: the condition under which queues in a database grow slow.
 ///
 /// It ends when this is dropped.
 pub struct HeldSnapshot {
@@ -44,8 +44,8 @@ impl Postgres {
     /// What the server has spent so far; two of them tell what happened between.
     ///
     /// # Errors
-    /// [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server cannot be reached; an error of the
-    /// server on a standby, which writes no log.
+    /// [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server cannot be reached; an error of
+    /// the server on a standby, which writes no log.
     ///
     /// # Cancel safety
     /// Nothing is changed.
@@ -66,8 +66,8 @@ impl Postgres {
     }
 
     /// Lets the server vacuum what was stored and write out what it has changed in its memory, so that none of it falls
-    /// into a measurement that follows. May take as long as the disk needs for some gigabytes. Says whether the role may
-    /// ask for the latter; tables that are not its own are not vacuumed.
+    /// into a measurement that follows. May take as long as the disk needs for some gigabytes. Says whether the role
+    /// may ask for the latter; tables that are not its own are not vacuumed.
     ///
     /// # Errors
     /// [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server cannot be reached,

@@ -50,8 +50,8 @@ const RIGHTS: &str = include_str!("../migrations/rights.sql");
 
 impl Postgres {
     /// The statements that make the schema of this version in an empty database, with what marks it as ours; for those
-    /// who want to read it first, or to run it by hand as another role. In comments behind them are the rights that a role
-    /// needs which only works.
+    /// who want to read it first, or to run it by hand as another role. In comments behind them are the rights that a
+    /// role needs which only works.
     pub fn schema_sql(schema: &str) -> String {
         let steps: Vec<String> = MIGRATIONS.after(0).map(applied).collect();
         let text = format!("{MIGRATIONS_TABLE}\n\n{}", steps.join("\n"));

@@ -1,8 +1,8 @@
 //! Tells what was stored: this process's listeners at once, other processes by NOTIFY.
 //!
-//! A NOTIFY in the transaction of every enqueue would divide their rate by two to five, since such commits take a lock of
-//! the whole database one after the other. So notifications are summed up, and one statement on a connection of its own
-//! carries them:
+//! A NOTIFY in the transaction of every enqueue would divide their rate by two to five, since such commits take a lock
+//! of the whole database one after the other. So notifications are summed up, and one statement on a connection of its
+//! own carries them:
 //!
 //! ```text
 //! now and then   enqueue ─ commit ─ NOTIFY ─ return          the caller waits for it, a fraction of a millisecond
@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A program that ends right after a call has therefore notified the workers. What a flood has left to the task is sent
-//! when the handle is dropped, and when the runtime ends ([`Sending`]). A notification that is lost costs others the time
-//! until they look by themselves.
+//! when the handle is dropped, and when the runtime ends ([`Sending`]). A notification that is lost costs others the
+//! time until they look by themselves.
 //!
 //! The lock of [`Outbox`] is held for a few moves and never over an await. Its task ends when nothing is left to send.
 
@@ -152,8 +152,8 @@ impl Inner {
         }
     }
 
-    /// Waits until other processes are notified of what was told so far, so that a program may end right after a call. Not
-    /// in a flood, which its task goes on telling.
+    /// Waits until other processes are notified of what was told so far, so that a program may end right after a call.
+    /// Not in a flood, which its task goes on telling.
     ///
     /// # Cancel safety
     /// The task goes on.
@@ -242,8 +242,8 @@ async fn send(mut sending: Sending) {
     sending.is_over = true;
 }
 
-/// Notifies from the thread for heartbeats. The connection is one of theirs, perhaps the only one: code of jobs that blocks
-/// the program's runtime must not keep it. Dropped, the notification is given up.
+/// Notifies from the thread for heartbeats. The connection is one of theirs, perhaps the only one: code of jobs that
+/// blocks the program's runtime must not keep it. Dropped, the notification is given up.
 async fn notify_apart(inner: &Arc<Inner>, texts: Vec<String>) -> Answer<()> {
     let mut apart = JoinSet::new();
     let own = Arc::clone(inner);

@@ -1,8 +1,8 @@
 //! The operator's acts: cancel, retry, delete, update, release.
 //!
-//! An act is one transaction. It locks the rows of `jobs`, in the order of the ids, which keeps other operators, the pruner
-//! and the audit away; then the jobs where they are, see [`hold`]; and then it applies what core decides to all of them at
-//! once, in a number of statements that does not grow with their number.
+//! An act is one transaction. It locks the rows of `jobs`, in the order of the ids, which keeps other operators, the
+//! pruner and the audit away; then the jobs where they are, see [`hold`]; and then it applies what core decides to all
+//! of them at once, in a number of statements that does not grow with their number.
 
 mod apply;
 mod hold;

@@ -39,15 +39,15 @@ pub(crate) struct Pools {
     pub(crate) cleanup: Cleanup,
 }
 
-/// What every connection of ours is told when it starts. A statement waits for a lock no longer than a turn, and a transaction
-/// that was left open gives up its locks, sooner where a lease is shorter (`session/settings.rs`); a generic plan spares the
-/// planning of statements whose shape never changes; compiling them costs more than they do.
+/// What every connection of ours is told when it starts. A statement waits for a lock no longer than a turn, and a
+/// transaction that was left open gives up its locks, sooner where a lease is shorter (`session/settings.rs`); a
+/// generic plan spares the planning of statements whose shape never changes; compiling them costs more than they do.
 const SETTINGS: &str = "-c lock_timeout=200 -c idle_in_transaction_session_timeout=30000 -c jit=off \
     -c plan_cache_mode=force_generic_plan -c default_transaction_isolation=read\\ committed \
     -c standard_conforming_strings=on -c statement_timeout=0";
-/// Statements find each row by an index, whatever the statistics say: they were taken while the table was empty, or full.
-/// Without these settings a plan once turned into a scan of all jobs. A bitmap is made of all that an index finds, even where
-/// a few are wanted.
+/// Statements find each row by an index, whatever the statistics say: they were taken while the table was empty, or
+/// full. Without these settings a plan once turned into a scan of all jobs. A bitmap is made of all that an index
+/// finds, even where a few are wanted.
 const BY_INDEX: &str =
     "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 

@@ -1,9 +1,10 @@
 //! Takes back the jobs of claims whose worker is not known.
 //!
-//! The lock of a claim decides between the rescue and a finish: the runs that are still open are read in a statement that
-//! begins once the lock is held, so a finish that came first is seen, and only what is ended here is put back. A claim is a
-//! transaction, and if it fails each of its runs is one: neither a claim nor a run that cannot be ended keeps the others. Nor
-//! does a job that another transaction has locked, which may be a user's and stay open: it is left to a later rescue.
+//! The lock of a claim decides between the rescue and a finish: the runs that are still open are read in a statement
+//! that begins once the lock is held, so a finish that came first is seen, and only what is ended here is put back. A
+//! claim is a transaction, and if it fails each of its runs is one: neither a claim nor a run that cannot be ended
+//! keeps the others. Nor does a job that another transaction has locked, which may be a user's and stay open: it is
+//! left to a later rescue.
 
 use gristmill_core::{Call, RescueReply, Rescued, Timestamp, settle_crash};
 use gristmill_sql::EndedBy;

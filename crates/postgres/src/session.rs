@@ -53,8 +53,8 @@ enum Link {
     Closed,
 }
 
-/// A connection taken from a pool. Dropped in the middle of a transaction it is rolled back, and in the middle of a statement
-/// that is cancelled.
+/// A connection taken from a pool. Dropped in the middle of a transaction it is rolled back, and in the middle of a
+/// statement that is cancelled.
 pub(crate) struct Session {
     link: Link,
     statements: Arc<Statements>,
@@ -143,8 +143,8 @@ impl Session {
         self.query(sql, params).await.map(drop)
     }
 
-    /// Two statements one after the other, each a transaction of its own outside of one that was begun, in one round trip.
-    /// Each row of the first is told when it comes, which may be long before the statement is committed.
+    /// Two statements one after the other, each a transaction of its own outside of one that was begun, in one round
+    /// trip. Each row of the first is told when it comes, which may be long before the statement is committed.
     pub(crate) async fn query_each_and(
         &mut self,
         first: (Sql, &Params<'_>),
@@ -161,8 +161,8 @@ impl Session {
         answer.map(|_| rows)
     }
 
-    /// Begins a transaction at READ COMMITTED. Without a commit it is rolled back when the session is dropped, and by the
-    /// server when it hears nothing for as long as a lease: a network that died must not keep a claim.
+    /// Begins a transaction at READ COMMITTED. Without a commit it is rolled back when the session is dropped, and by
+    /// the server when it hears nothing for as long as a lease: a network that died must not keep a claim.
     pub(crate) async fn begin(&mut self) -> Answer<()> {
         self.is_open = true;
         self.awaited(&self.settings.begin()).await
@@ -180,8 +180,8 @@ impl Session {
         self.awaited(&self.settings.begin_snapshot()).await
     }
 
-    /// From here on a transaction with settings of its own has our statements, until it commits. Those wait for locks until
-    /// the call's deadline, since the transaction cannot be begun anew.
+    /// From here on a transaction with settings of its own has our statements, until it commits. Those wait for locks
+    /// until the call's deadline, since the transaction cannot be begun anew.
     pub(crate) async fn comes_to_ours(&mut self) -> Answer<()> {
         self.batch(&self.settings.of_ours_in_theirs()).await
     }

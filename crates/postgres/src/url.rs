@@ -77,7 +77,8 @@ fn set(builder: PostgresBuilder, name: &str, value: &str) -> Result<PostgresBuil
     }
 }
 
-/// What the driver cannot read. It repeats what it read, which may be a piece of a password, so its error is not passed on.
+/// What the driver cannot read. It repeats what it read, which may be a piece of a password, so its error is not passed
+/// on.
 fn unreadable(options: &[String]) -> BackendError {
     for option in options {
         let name = option.split('=').next().unwrap_or_default();

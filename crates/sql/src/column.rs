@@ -98,8 +98,8 @@ pub fn run_error(message: Option<&str>, backtrace: Option<&str>) -> Option<RunEr
     })
 }
 
-/// Whether a job has anything of what few jobs have, and what hot paths so leave aside: a unique key, a timeout, policies of
-/// its own, tags, metadata.
+/// Whether a job has anything of what few jobs have, and what hot paths so leave aside: a unique key, a timeout,
+/// policies of its own, tags, metadata.
 #[inline]
 pub fn has_options(spec: &JobSpec) -> bool {
     spec.unique_key.is_some()

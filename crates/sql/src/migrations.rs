@@ -2,8 +2,8 @@
 
 use gristmill_core::{BackendError, BackendErrorKind, MigrationReport};
 
-/// The version of PostgreSQL's schema: the one its backend brings, which does not compile otherwise, and the one the outbox
-/// asks for.
+/// The version of PostgreSQL's schema: the one its backend brings, which does not compile otherwise, and the one the
+/// outbox asks for.
 pub const POSTGRES_SCHEMA: u32 = 2;
 /// The version of SQLite's schema; as [`POSTGRES_SCHEMA`].
 pub const SQLITE_SCHEMA: u32 = 2;

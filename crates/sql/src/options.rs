@@ -12,8 +12,8 @@ use crate::column::has_options;
 use crate::lenient::{read_metadata, read_names, read_retention, read_retry};
 
 /// What few jobs have, as the column `options` of PostgreSQL and the requests of the outbox keep it:
-/// `{"unique_key":"k","timeout_ms":1000,"retry":{…},"retention":{…},"tags":["t"],"metadata":{…}}`, each member only where
-/// it is set.
+/// `{"unique_key":"k","timeout_ms":1000,"retry":{…},"retention":{…},"tags":["t"],"metadata":{…}}`, each member only
+/// where it is set.
 ///
 /// Each member is read by itself: one that does not decode counts as not set, and the others keep their values. A newer
 /// version may have written it, and a job may not be lost, or its queue held up, for that.
@@ -35,8 +35,8 @@ pub struct Options {
     pub tags: Vec<Name>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Box<RawValue>>,
-    /// The job may hold a unique key: the text has the member, whether it decodes or not, or is not whole. Keys are freed
-    /// by the id of their job, so this is all that freeing one needs.
+    /// The job may hold a unique key: the text has the member, whether it decodes or not, or is not whole. Keys are
+    /// freed by the id of their job, so this is all that freeing one needs.
     #[serde(skip)]
     pub may_hold_key: bool,
 }

@@ -10,8 +10,8 @@ use rusqlite::{Connection, OpenFlags};
 
 /// Page cache of the writer, and of each reader.
 const CACHE_KIB: i64 = 64 * 1024;
-/// The log is merged into the file when it has this many pages, 16 MiB: a page that changes in each batch is then copied
-/// once for four times as many batches as with SQLite's own 1,000.
+/// The log is merged into the file when it has this many pages, 16 MiB: a page that changes in each batch is then
+/// copied once for four times as many batches as with SQLite's own 1,000.
 const LOG_PAGES: i64 = 4_000;
 /// The write-ahead log shrinks to this when it is reused after having grown beyond it.
 const LOG_LIMIT_BYTES: i64 = 64 * 1024 * 1024;
@@ -100,8 +100,8 @@ pub(crate) fn open_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Resu
     Ok(connection)
 }
 
-/// A connection that only reads, of a process that may write: the last one to close removes the log and its index, which
-/// one without the right to write would leave behind.
+/// A connection that only reads, of a process that may write: the last one to close removes the log and its index,
+/// which one without the right to write would leave behind.
 pub(crate) fn open_tidy_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let connection = open(path, busy_timeout)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;

@@ -12,7 +12,8 @@ pub(crate) enum Fail {
     Refused(BackendError),
     /// The transaction is not to be committed.
     Broken(rusqlite::Error),
-    /// A part of the operation was refused that can be undone by itself only if no other operation is in the transaction.
+    /// A part of the operation was refused that can be undone by itself only if no other operation is in the
+    /// transaction.
     Crowded,
 }
 

@@ -120,8 +120,8 @@ impl Group<'_> {
         Ok(Look { number, answer })
     }
 
-    /// Takes the first parked jobs of a queue that the worker has handlers for. `false` when rows of jobs that are gone stood
-    /// among them: these rows go, and others may follow.
+    /// Takes the first parked jobs of a queue that the worker has handlers for. `false` when rows of jobs that are gone
+    /// stood among them: these rows go, and others may follow.
     fn take_parked(
         &mut self,
         want: &QueueWant,
@@ -149,12 +149,12 @@ impl Group<'_> {
         Ok(taken == seqs.len())
     }
 
-    /// Takes the first available jobs of a queue that the worker has handlers for, parks those of other kinds that stand
-    /// before them, and says whether nothing is left.
+    /// Takes the first available jobs of a queue that the worker has handlers for, parks those of other kinds that
+    /// stand before them, and says whether nothing is left.
     ///
-    /// The writer is alone and the priorities wanted are a range, so what was selected is everything from the range's start
-    /// to the last row selected. That is three ranges of the key, each deleted without a test a row; as one comparison of
-    /// rows it took half as long again.
+    /// The writer is alone and the priorities wanted are a range, so what was selected is everything from the range's
+    /// start to the last row selected. That is three ranges of the key, each deleted without a test a row; as one
+    /// comparison of rows it took half as long again.
     fn take_ready(
         &mut self,
         want: &QueueWant,
@@ -209,7 +209,8 @@ impl Group<'_> {
         Ok(is_exhausted)
     }
 
-    /// Whether the job in a row of `fetch.sql` is for the worker. One whose kind does not decode is set aside by any worker.
+    /// Whether the job in a row of `fetch.sql` is for the worker. One whose kind does not decode is set aside by any
+    /// worker.
     fn handles(&mut self, row: &Row<'_>, kinds: &KindSet) -> bool {
         let text = row.get_ref(7).ok().and_then(|kind| kind.as_str().ok()).unwrap_or_default();
         kinds.handles(text) || self.memory.kinds.name(text).is_err()

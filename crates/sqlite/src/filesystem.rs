@@ -61,8 +61,8 @@ pub(crate) fn log(path: &Path) -> PathBuf {
     log.into()
 }
 
-/// Whether the header of a file says that it has a write-ahead log. Only for a process that may not write the file: closing
-/// it drops the locks of all its connections.
+/// Whether the header of a file says that it has a write-ahead log. Only for a process that may not write the file:
+/// closing it drops the locks of all its connections.
 pub(crate) fn says_wal(path: &Path) -> bool {
     // The read version of the format: <https://www.sqlite.org/fileformat.html#file_format_version_numbers>.
     const READ_VERSION: usize = 19;

@@ -103,8 +103,8 @@ impl<'c> Group<'c> {
         Mark { rows: self.connection.total_changes(), stale_finishes: self.sums.stale_finishes }
     }
 
-    /// Runs a part of an operation whose refusal leaves the rest of it in place. What a refused part has changed is undone;
-    /// among other operations there is no way to, so the operation is then to be run alone.
+    /// Runs a part of an operation whose refusal leaves the rest of it in place. What a refused part has changed is
+    /// undone; among other operations there is no way to, so the operation is then to be run alone.
     pub(crate) fn apart<T>(&mut self, part: impl FnOnce(&mut Self) -> Answer<T>) -> Answer<T> {
         if self.company == Company::Many {
             let mark = self.mark();

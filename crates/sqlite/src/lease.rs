@@ -84,8 +84,8 @@ pub(crate) fn retire_worker(group: &mut Group<'_>, worker: &WorkerId, now: Times
 }
 
 impl Group<'_> {
-    /// A waiting job becomes available, due no later than now; whether it was there. A row of a job that is gone goes, too:
-    /// it would stand at the head of what is due for ever.
+    /// A waiting job becomes available, due no later than now; whether it was there. A row of a job that is gone goes,
+    /// too: it would stand at the head of what is due for ever.
     pub(crate) fn make_available(&mut self, seq: i64, now: Timestamp) -> Answer<bool> {
         let mut select = self.prepare(include_str!("../sql/waiting.sql"))?;
         let (state, tally) = {

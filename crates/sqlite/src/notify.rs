@@ -12,8 +12,8 @@ pub(crate) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
-/// Every queue with something to fetch, and when the next waiting job is due: what of it another process has changed is not
-/// known.
+/// Every queue with something to fetch, and when the next waiting job is due: what of it another process has changed is
+/// not known.
 pub(crate) fn hints_of_others(connection: &Connection, memory: &mut Memory) -> Vec<Hint> {
     // A hint that cannot be made is lost like any other; polling is the truth.
     let mut hints = queues_with_jobs(connection, memory).unwrap_or_default();

@@ -16,8 +16,8 @@ pub(crate) struct Fetching {
     pub(crate) is_any_parked: bool,
 }
 
-/// The kinds of the worker that fetched last, as text and as a set: mostly the next fetch is of the same worker, or of one
-/// with the same handlers.
+/// The kinds of the worker that fetched last, as text and as a set: mostly the next fetch is of the same worker, or of
+/// one with the same handlers.
 pub(crate) type LatestKinds = Option<(String, Arc<KindSet>)>;
 
 impl Group<'_> {

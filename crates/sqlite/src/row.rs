@@ -39,8 +39,8 @@ pub(crate) fn read_retention(row: &Row<'_>, column: usize) -> Option<Retention> 
     text(row, column).and_then(|json| gristmill_sql::read_retention(&json))
 }
 
-// What a column of a row holds. None of these fails: a value that cannot be what was stored becomes the nearest that can,
-// and where there is none the reader of the row notes it (`Unread`).
+// What a column of a row holds. None of these fails: a value that cannot be what was stored becomes the nearest that
+// can, and where there is none the reader of the row notes it (`Unread`).
 
 /// A column's value; NULL for a column that the statement does not have.
 fn value<'r>(row: &'r Row<'_>, column: usize) -> ValueRef<'r> {

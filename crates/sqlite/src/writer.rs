@@ -119,8 +119,8 @@ impl Writer {
         self.let_others();
     }
 
-    /// Runs what waits until the time is up, commits, and tells the listeners. One that is to be alone takes in nothing that
-    /// comes meanwhile.
+    /// Runs what waits until the time is up, commits, and tells the listeners. One that is to be alone takes in nothing
+    /// that comes meanwhile.
     fn work(
         &mut self,
         waiting: &mut VecDeque<Box<dyn Task>>,
@@ -158,7 +158,8 @@ impl Writer {
         Ok(())
     }
 
-    /// A spoiled group is undone; one bad operation does not take its neighbours down. What may be stored is not run again.
+    /// A spoiled group is undone; one bad operation does not take its neighbours down. What may be stored is not run
+    /// again.
     fn redo(&mut self, tasks: Vec<Box<dyn Task>>, spoiled: Spoiled, company: Company) {
         self.roll_back();
         let is_last = company == Company::Alone || tasks.len() == 1;

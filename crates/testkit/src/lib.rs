@@ -51,8 +51,8 @@
 //!
 //! # The model
 //! [`model_histories`] does random histories to the backend and to a naive model of the contract, and compares all that
-//! can be seen after each step. A history that differs is shrunk and printed, with a seed: `GRISTMILL_MODEL_SEED` set to it
-//! (hexadecimal) begins the next run with the same histories. `tests/model.rs` is whole with:
+//! can be seen after each step. A history that differs is shrunk and printed, with a seed: `GRISTMILL_MODEL_SEED` set
+//! to it (hexadecimal) begins the next run with the same histories. `tests/model.rs` is whole with:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -70,8 +70,8 @@
 //! for tests of whatever uses a backend. The suite's area `crash` runs a small client over it.
 //!
 //! # Requests to an outbox
-//! [`REFUSED_JOBS`], [`REFUSED_PATCHES`] and [`REFUSED_ACTS`] are what the outbox of every database refuses, each as JSON
-//! text, [`TAKEN_ARGS`] and [`TAKEN_OPTIONS`] what none may.
+//! [`REFUSED_JOBS`], [`REFUSED_PATCHES`] and [`REFUSED_ACTS`] are what the outbox of every database refuses, each as
+//! JSON text, [`TAKEN_ARGS`] and [`TAKEN_OPTIONS`] what none may.
 //!
 //! Which rule is proved by which case stands in the crate's README.
 

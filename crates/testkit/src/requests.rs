@@ -324,7 +324,8 @@ pub const REFUSED_PATCHES: [&str; 28] = [
     r#"{"delay_ms":1,"at_ms":1}"#,
 ];
 
-/// What a cancel or an update is refused for: what its request says beside the version. `$id` stands for the id of a job.
+/// What a cancel or an update is refused for: what its request says beside the version. `$id` stands for the id of a
+/// job.
 pub const REFUSED_ACTS: [&str; 9] = [
     r#""patch":{}"#,
     r#""ids":null,"patch":{}"#,

@@ -38,8 +38,8 @@ impl Store {
         self
     }
 
-    /// How to make a stored row unreadable behind the backend's back: the cases about rows that do not decode need it. A
-    /// store that keeps values of Rust instead of rows has none, and those cases pass it by.
+    /// How to make a stored row unreadable behind the backend's back: the cases about rows that do not decode need it.
+    /// A store that keeps values of Rust instead of rows has none, and those cases pass it by.
     pub fn with_damage(mut self, damage: impl Fn(&Damage) + Send + Sync + 'static) -> Self {
         self.damage = Some(Box::new(damage));
         self

@@ -18,7 +18,8 @@ pub struct Connection<'c>(&'c mut AsyncPgConnection);
 
 /// Adds `within` to the outbox.
 pub trait Within {
-    /// Acts in the transaction that the connection is in. What a pool lends is taken as well: it leads to its connection.
+    /// Acts in the transaction that the connection is in. What a pool lends is taken as well: it leads to its
+    /// connection.
     fn within<'c>(&self, connection: &'c mut AsyncPgConnection) -> InTransaction<'_, Connection<'c>>;
 }
 
@@ -44,14 +45,14 @@ impl Driver for Connection<'_> {
     }
 }
 
-/// Runs `body` in a transaction as [`AsyncConnection::transaction`] does, and says whether the jobs may have been stored
-/// where the commit fails.
+/// Runs `body` in a transaction as [`AsyncConnection::transaction`] does, and says whether the jobs may have been
+/// stored where the commit fails.
 ///
 /// A transaction in which a statement has failed is rolled back by PostgreSQL without an error, here as there.
 ///
 /// # Errors
-/// Those of `body`, after which the transaction is rolled back; diesel's where it cannot begin or be rolled back; those of
-/// [`commit`].
+/// Those of `body`, after which the transaction is rolled back; diesel's where it cannot begin or be rolled back; those
+/// of [`commit`].
 ///
 /// # Cancel safety
 /// That of diesel-async: dropped, the transaction stays open, and a pool throws its connection away.
@@ -75,8 +76,8 @@ where
     }
 }
 
-/// Ends what [`AnsiTransactionManager`] began, as its `commit_transaction` does, and says whether the jobs may have been
-/// stored where it fails. Inside of a nested transaction it ends that one only.
+/// Ends what [`AnsiTransactionManager`] began, as its `commit_transaction` does, and says whether the jobs may have
+/// been stored where it fails. Inside of a nested transaction it ends that one only.
 ///
 /// # Errors
 /// [`certainty`](Error::certainty) is `MaybeStored` where the connection was lost before the answer.

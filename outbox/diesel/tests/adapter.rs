@@ -73,7 +73,8 @@ fn a_nested_transaction_takes_jobs_and_takes_them_back() {
     assert_eq!(site.jobs(), 1);
 }
 
-/// Behind a batch at which SQLite has ended the transaction, diesel counts none, and nobody can tell that there was one.
+/// Behind a batch at which SQLite has ended the transaction, diesel counts none, and nobody can tell that there was
+/// one.
 #[test]
 fn a_batch_that_ends_the_transaction_ends_it_for_diesel_too() {
     let site = Site::sqlite();
@@ -105,7 +106,8 @@ fn a_commit_on_a_disk_that_fails_may_have_stored() {
         return commit_on_a_disk_that_fails(&path);
     }
     let site = Site::sqlite();
-    // In a process of its own, since the limit holds for all its files: what is written beyond it fails, as on a bad disk.
+    // In a process of its own, since the limit holds for all its files: what is written beyond it fails, as on a bad
+    // disk.
     let script = "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$1\"";
     let mut command = Command::new("sh");
     command.args(["-c", script]).arg(std::env::current_exe().expect("it is known"));

@@ -88,7 +88,8 @@ where
         }
     }
 
-    /// Stores an order, or rolls it back on purpose; repeats it where the plan says so and nobody knows what became of it.
+    /// Stores an order, or rolls it back on purpose; repeats it where the plan says so and nobody knows what became of
+    /// it.
     async fn store(&mut self, plan: &Plan, jobs: &[NewJob], mut began: Fact) {
         while let Some(mut connection) = self.connected().await {
             let Ok(tx) = connection.begin_with(self.begin).await else {

@@ -129,7 +129,8 @@ fn a_commit_on_a_disk_that_fails_may_have_stored() {
         return commit_on_a_disk_that_fails(&path);
     }
     let site = Site::sqlite();
-    // In a process of its own, since the limit holds for all its files: what is written beyond it fails, as on a bad disk.
+    // In a process of its own, since the limit holds for all its files: what is written beyond it fails, as on a bad
+    // disk.
     let script = "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$1\"";
     let mut command = Command::new("sh");
     command.args(["-c", script]).arg(std::env::current_exe().expect("it is known"));

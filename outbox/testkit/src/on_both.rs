@@ -230,7 +230,8 @@ pub fn an_outbox_of_another_database_is_refused_before_anything_is_sent<A: Adapt
     assert_eq!(site.jobs(), 1);
 }
 
-/// What must stay goes through the client, which has a connection of its own; what goes through the adapter does not stay.
+/// What must stay goes through the client, which has a connection of its own; what goes through the adapter does not
+/// stay.
 pub fn a_detached_job_stays_where_the_transaction_is_rolled_back<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     let (detached, attached) = rolled_back(&mut adapter, |tx| {

@@ -83,8 +83,8 @@ pub fn at_stricter_levels_a_key_taken_meanwhile_asks_for_a_repeat<A: Adapter>(si
     }
 }
 
-/// A queue that another transaction has been the first to use since the snapshot asks for the repeat at the commit, where
-/// the transaction makes its own queues known.
+/// A queue that another transaction has been the first to use since the snapshot asks for the repeat at the commit,
+/// where the transaction makes its own queues known.
 pub fn at_stricter_levels_a_queue_first_used_meanwhile_asks_for_a_repeat<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     for (row, level) in (1..).zip(STRICTER) {
@@ -109,8 +109,8 @@ pub fn at_stricter_levels_a_queue_first_used_meanwhile_asks_for_a_repeat<A: Adap
     assert_eq!((site.rows(), site.jobs()), (2, 4));
 }
 
-/// The server rolls back where COMMIT is asked for, and the drivers do not say so: who goes on behind an error is not told
-/// again.
+/// The server rolls back where COMMIT is asked for, and the drivers do not say so: who goes on behind an error is not
+/// told again.
 pub fn a_commit_where_a_statement_has_failed_is_no_error_and_stores_nothing<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     committed(&mut adapter, |tx| {
@@ -121,7 +121,8 @@ pub fn a_commit_where_a_statement_has_failed_is_no_error_and_stores_nothing<A: A
     assert_eq!((site.rows(), site.jobs()), (0, 0));
 }
 
-/// On a connection of its own, a client need not wait for the transaction, but for a queue that this is the first to use.
+/// On a connection of its own, a client need not wait for the transaction, but for a queue that this is the first to
+/// use.
 pub fn a_detached_job_is_stored_while_the_transaction_writes<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     store(site, Letter::new(0));
@@ -136,8 +137,8 @@ pub fn a_detached_job_is_stored_while_the_transaction_writes<A: Adapter>(site: &
     assert_eq!((site.rows(), site.jobs()), (0, 2));
 }
 
-/// The server has committed, the client cannot know it: the error says so, and a repeat with the same ids stores nothing
-/// twice.
+/// The server has committed, the client cannot know it: the error says so, and a repeat with the same ids stores
+/// nothing twice.
 pub fn a_lost_answer_to_commit_may_have_stored_and_a_repeat_is_safe<A: Adapter>(site: &Site) {
     let proxy = FaultProxy::start(Server::shared().address());
     let prepared: Vec<_> = [Letter::new(1).into(), Letter::new(2).unique_key("key")]

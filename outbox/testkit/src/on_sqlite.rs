@@ -50,8 +50,8 @@ pub fn a_snapshot_that_is_past_is_an_error_that_asks_for_a_repeat<A: Adapter>(si
     assert_eq!((site.rows(), site.jobs()), (1, 0));
 }
 
-/// SQLite ends a transaction by itself where a statement says so, or its disk is full. What the driver still takes for one
-/// stores nothing: its row is gone, and a job would be stored alone.
+/// SQLite ends a transaction by itself where a statement says so, or its disk is full. What the driver still takes for
+/// one stores nothing: its row is gone, and a job would be stored alone.
 pub fn a_transaction_that_sqlite_has_ended_takes_nothing<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     let other = runtime().block_on(site.client.enqueue(Letter::new(0))).expect("it is stored").id;
@@ -107,8 +107,8 @@ pub fn a_commit_that_is_refused_has_stored_nothing<A: Adapter>(site: &Site) {
     assert_eq!(site.jobs(), 1);
 }
 
-/// Only in the journal modes with a rollback journal can a reader hold up a commit; Gristmill's files use the other one,
-/// unless the program changes that.
+/// Only in the journal modes with a rollback journal can a reader hold up a commit; Gristmill's files use the other
+/// one, unless the program changes that.
 pub fn a_commit_that_is_held_up_asks_for_a_repeat<A: Adapter>(site: &Site) {
     let (url, _) = site.without_outbox();
     let mut adapter = A::connect(&url);

@@ -7,8 +7,8 @@
 mod embedded;
 mod postgres;
 
-/// One row of the table: a subject, what it is held against, and the bound. Sides with the same command line are figures of
-/// the same runs.
+/// One row of the table: a subject, what it is held against, and the bound. Sides with the same command line are
+/// figures of the same runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Comparison {
     pub(crate) when: When,

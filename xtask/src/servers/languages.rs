@@ -28,7 +28,8 @@ struct Language {
     toolchain: &'static [&'static str],
     /// The files of that folder which say what to install.
     files: &'static [&'static str],
-    /// What installs it, run one after the other in the language's folder below the target folder, which `{folder}` names.
+    /// What installs it, run one after the other in the language's folder below the target folder, which `{folder}`
+    /// names.
     commands: &'static [&'static str],
 }
 

@@ -16,11 +16,15 @@ const UNFINISHED: &[&str] = &["dbg", "todo", "unimplemented"];
 /// Marks of unfinished work in comments.
 const MARKS: &[&str] = &["TODO", "FIXME", "XXX"];
 
+/// The most characters of a line of comment, which rustfmt leaves alone.
+const COMMENT_WIDTH: usize = 120;
+
 /// Checks one Rust file.
 pub(crate) fn check(file: &File) -> Vec<Finding> {
     let tokens = lexer::rust(&file.text);
     let code = lexer::code(&tokens);
     let mut findings = check_comments(file, &tokens);
+    findings.extend(check_width(file));
     check_names(file, &code, &mut findings);
     for (index, token) in code.iter().enumerate().filter(|(_, token)| token.kind == Kind::Word) {
         let next_is = |text: &str| code.get(index + 1).is_some_and(|next| next.is(text));
@@ -58,6 +62,22 @@ fn finding(file: &File, at: Token<'_>, what: &str, hint: &str) -> Finding {
         what: what.to_owned(),
         hint: hint.to_owned(),
     }
+}
+
+/// Reports comment lines that are too long, apart from tables and links, which cannot be broken.
+fn check_width(file: &File) -> impl Iterator<Item = Finding> + '_ {
+    let is_long = |line: &str| {
+        let text = line.trim_start();
+        let can_be_broken =
+            !text.contains("://") && !text.trim_start_matches(['/', '!', ' ']).starts_with('|');
+        text.starts_with("//") && can_be_broken && line.chars().count() > COMMENT_WIDTH
+    };
+    let long = file.text.lines().enumerate().filter(move |(_, line)| is_long(line));
+    long.map(|(index, line)| {
+        let at = Token { kind: Kind::Comment, text: "comment", line: index + 1 };
+        let what = format!("a comment line of {} characters", line.chars().count());
+        finding(file, at, &what, &format!("break it at {COMMENT_WIDTH}"))
+    })
 }
 
 fn check_comments(file: &File, tokens: &[Token<'_>]) -> Vec<Finding> {
@@ -134,6 +154,17 @@ fn check_globs(file: &File, code: &[Token<'_>], findings: &mut Vec<Finding>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lines_of_comment_are_found_and_tables_and_links_left_alone() {
+        let long = "word ".repeat(30);
+        let text = format!(
+            "/// {long}\n    // {long}\n/// | {long}|\n/// <https://x/> {long}\nlet s = \"{long}\";\n"
+        );
+        let file = File { path: "crates/core/src/a.rs".to_owned(), text };
+        let lines: Vec<usize> = check(&file).iter().map(|finding| finding.line).collect();
+        assert_eq!(lines, [1, 2]);
+    }
 
     fn found(path: &str, text: &str) -> Vec<(usize, String)> {
         let file = File { path: path.to_owned(), text: text.to_owned() };

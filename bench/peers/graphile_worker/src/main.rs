@@ -1,6 +1,6 @@
-//! `graphile_worker` at the settings of its own `perf_test` benchmark: local queue of 5000, 500 jobs at once, completions
-//! collected for 5 ms, a poll each 5 ms. The jobs do nothing but decode their args. What is printed is a line of JSON
-//! with the members of `gristmill bench --json`.
+//! `graphile_worker` at the settings of its own `perf_test` benchmark: local queue of 5000, 500 jobs at once,
+//! completions collected for 5 ms, a poll each 5 ms. The jobs do nothing but decode their args. What is printed is a
+//! line of JSON with the members of `gristmill bench --json`.
 //!
 //! It deletes jobs as they complete and keeps no history.
 

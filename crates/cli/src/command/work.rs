@@ -37,8 +37,8 @@ use crate::stop::Stop;
 ///
 /// Whatever a program has started ends with it, and everything ends with the worker, by whatever signal that dies.
 ///
-/// SIGTERM, SIGINT and SIGHUP stop gently: nothing new is fetched, what runs has the grace to end. A second one stops at
-/// once.
+/// SIGTERM, SIGINT and SIGHUP stop gently: nothing new is fetched, what runs has the grace to end. A second one stops
+/// at once.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Work {
@@ -63,8 +63,8 @@ pub(crate) struct Work {
     /// Keep this variable of the environment from the programs
     #[arg(long, value_name = "NAME")]
     without_env: Vec<String>,
-    /// End with code 0 when nothing is left that this worker can run; jobs that are due later, run elsewhere or wait in a
-    /// paused queue are waited for, those of kinds without a command here are named and left
+    /// End with code 0 when nothing is left that this worker can run; jobs that are due later, run elsewhere or wait in
+    /// a paused queue are waited for, those of kinds without a command here are named and left
     #[arg(long)]
     drain: bool,
     /// End with code 5 if the store cannot be reached at the start, instead of waiting for it

@@ -48,7 +48,8 @@ impl Server {
             Absent::Migrate => {}
             Absent::Refuse | Absent::Read => {
                 match store.migrate(Call::new(), MigrateMode::Status).await {
-                    // A role that only produces may not read which version there is; what it does next says what it may.
+                    // A role that only produces may not read which version there is; what it does next says what it
+                    // may.
                     Err(error) if absent == Absent::Read && error.kind() == BackendErrorKind::ReadOnly => {}
                     found => drop(found.map_err(about)?),
                 }

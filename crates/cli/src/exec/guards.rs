@@ -136,9 +136,9 @@ fn own_pid() -> i32 {
     rustix::process::getpid().as_raw_pid()
 }
 
-/// Whether an adopted child is of an attempt. The first process of a container adopts every orphan, and a worker that had
-/// children before it was one adopts what those leave behind: some have nothing to do with jobs, and are waited for, but
-/// not killed. All that another worker adopts is of an attempt.
+/// Whether an adopted child is of an attempt. The first process of a container adopts every orphan, and a worker that
+/// had children before it was one adopts what those leave behind: some have nothing to do with jobs, and are waited
+/// for, but not killed. All that another worker adopts is of an attempt.
 fn is_of_an_attempt(pid: i32) -> bool {
     std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
         environ.split(|byte| *byte == 0).any(|word| word.starts_with(b"GRISTMILL_TOKEN="))

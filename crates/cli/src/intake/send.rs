@@ -53,8 +53,8 @@ struct Batch {
 
 /// Sends a stream: one that was checked, or one whose invalid lines are left out. Every answer goes to `answered`.
 ///
-/// After the first call that fails, and after a stop, nothing more is sent; the calls in flight are waited for, so that as
-/// little as possible stays unknown.
+/// After the first call that fails, and after a stop, nothing more is sent; the calls in flight are waited for, so that
+/// as little as possible stays unknown.
 pub(crate) async fn send(
     input: std::result::Result<Checked, Source>,
     client: &Client,

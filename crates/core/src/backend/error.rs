@@ -92,7 +92,8 @@ impl BackendError {
         self
     }
 
-    /// The same error, of a cause that only a change of the configuration or of the store ends, such as a wrong password.
+    /// The same error, of a cause that only a change of the configuration or of the store ends, such as a wrong
+    /// password.
     pub fn lasting(mut self) -> Self {
         self.0.lasting = true;
         self

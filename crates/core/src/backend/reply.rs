@@ -194,8 +194,8 @@ pub enum Finished {
         /// Why.
         why: LostWhy,
     },
-    /// Another transaction has locked what this end needs: nothing was changed. Repeat this item; the others of the call
-    /// have their own answers.
+    /// Another transaction has locked what this end needs: nothing was changed. Repeat this item; the others of the
+    /// call have their own answers.
     Busy,
 }
 

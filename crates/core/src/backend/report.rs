@@ -166,8 +166,8 @@ pub struct QueueStats {
     pub counts: [Count; 8],
     /// For how long its oldest available job has been due.
     pub oldest_available: Option<Duration>,
-    /// Its parked jobs, kind by kind in the order of the names: no worker that met them has a handler for them. They are
-    /// counted as scheduled, too.
+    /// Its parked jobs, kind by kind in the order of the names: no worker that met them has a handler for them. They
+    /// are counted as scheduled, too.
     pub parked: Vec<ParkedKind>,
 }
 

@@ -129,9 +129,9 @@ impl FinishItem {
         Self { error: Some(error), ..Self::new(lease, Decision::RetryAfter(delay), Ending::Failed) }
     }
 
-    /// The end of a run whose stored job this version cannot read: the job is discarded, so that it is set aside and kept,
-    /// with a reason that says what of it is the trouble. A backend ends a job so in the fetch that meets it, and grants the
-    /// others.
+    /// The end of a run whose stored job this version cannot read: the job is discarded, so that it is set aside and
+    /// kept, with a reason that says what of it is the trouble. A backend ends a job so in the fetch that meets it, and
+    /// grants the others.
     pub fn undecodable(lease: Lease, what: &str) -> Self {
         let reason = Some(format!("undecodable: {what}"));
         Self { reason, ..Self::new(lease, Decision::Discard, Ending::Undecodable) }
@@ -168,8 +168,8 @@ pub struct RecordRequest {
     pub lease: Lease,
     /// How far it is, in per cent; more than 100 counts as 100.
     pub progress: Option<u8>,
-    /// Bytes the next attempt may start from; the last ones are kept. Those above [`RecordRequest::MAX_CHECKPOINT_BYTES`]
-    /// are not, and the ones before stay.
+    /// Bytes the next attempt may start from; the last ones are kept. Those above
+    /// [`RecordRequest::MAX_CHECKPOINT_BYTES`] are not, and the ones before stay.
     pub checkpoint: Option<Bytes>,
     /// Lines to add to its log; the newest [`RecordRequest::MAX_LOG_LINES`] of a run are kept.
     pub log: Vec<LogLine>,
@@ -215,8 +215,8 @@ pub struct RegisterWorker {
     pub slots: u32,
     /// From which queues it fetches.
     pub queues: Vec<Name>,
-    /// The kinds it has handlers for. Its fetches lease no job of another kind, and park those they meet. Empty: it takes
-    /// jobs of every kind.
+    /// The kinds it has handlers for. Its fetches lease no job of another kind, and park those they meet. Empty: it
+    /// takes jobs of every kind.
     pub kinds: Vec<Name>,
 }
 
@@ -227,7 +227,8 @@ impl RegisterWorker {
     }
 }
 
-/// Which jobs an operator means. Exhaustive on purpose: a backend that does not know one would act on no job in silence.
+/// Which jobs an operator means. Exhaustive on purpose: a backend that does not know one would act on no job in
+/// silence.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Select {
     /// These.

@@ -13,9 +13,9 @@ use crate::{BackendError, FinishItem, Finished};
 ///
 /// # Rules
 /// * **Atomic.** What was written in it, the end of the run and the consequences of that end are stored by one commit.
-/// * **It holds nothing of the job while the handler works.** The claim's row is locked from the finish to the commit only,
-///   so other runs of the same claim end meanwhile, leases are renewed and lost ones are rescued. What the handler's own
-///   statements lock is the handler's affair.
+/// * **It holds nothing of the job while the handler works.** The claim's row is locked from the finish to the commit
+///   only, so other runs of the same claim end meanwhile, leases are renewed and lost ones are rescued. What the
+///   handler's own statements lock is the handler's affair.
 /// * **Tokens decide.** A handler whose lease has passed on may write as much as it likes: its finish answers
 ///   [`LeaseLost`](Finished::LeaseLost) and nothing of it is stored.
 /// * **Dropped** at any moment it is rolled back; the store may notice a little later.
@@ -29,14 +29,14 @@ pub trait BackendTx: fmt::Debug + Send + Sync {
 
     /// Ends the run in the transaction and commits.
     ///
-    /// *Answers:* [`Accepted`](Finished::Accepted), and then everything is stored, also where a requested cancel has won
-    /// over the decision. [`LeaseLost`](Finished::LeaseLost) or [`AlreadyAccepted`](Finished::AlreadyAccepted), and then
-    /// the transaction is rolled back; a stale finish is counted and becomes an event of the job as with
+    /// *Answers:* [`Accepted`](Finished::Accepted), and then everything is stored, also where a requested cancel has
+    /// won over the decision. [`LeaseLost`](Finished::LeaseLost) or [`AlreadyAccepted`](Finished::AlreadyAccepted), and
+    /// then the transaction is rolled back; a stale finish is counted and becomes an event of the job as with
     /// [`Backend::finish`](crate::Backend::finish). *Errors:* after one that is
     /// [`NotStored`](crate::Certainty::NotStored) nothing of it is, and never will be. After one that is
     /// [`MaybeStored`](crate::Certainty::MaybeStored) an ordinary finish of the same lease decides: it answers
-    /// `AlreadyAccepted` if this one was stored, and else is accepted in its place. It must not ask for `Complete`, which
-    /// would complete the job without the handler's writes.
+    /// `AlreadyAccepted` if this one was stored, and else is accepted in its place. It must not ask for `Complete`,
+    /// which would complete the job without the handler's writes.
     ///
     /// *Cancel safety:* dropping the future leaves it done or not done, like a lost reply.
     fn finish(
@@ -47,6 +47,7 @@ pub trait BackendTx: fmt::Debug + Send + Sync {
 
     /// Rolls back. The run goes on and is to be finished in the ordinary way.
     ///
-    /// *Errors:* the store could not be told; it rolls back when it notices. *Cancel safety:* as dropping the transaction.
+    /// *Errors:* the store could not be told; it rolls back when it notices. *Cancel safety:* as dropping the
+    /// transaction.
     fn roll_back(self: Box<Self>, call: Call) -> BoxFuture<'static, Result<(), BackendError>>;
 }

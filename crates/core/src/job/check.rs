@@ -27,7 +27,8 @@ impl InvalidJob {
 }
 
 impl JobSpec {
-    /// Checks what [`JobOptions::prepare`](crate::JobOptions::prepare) checks and the types alone do not hold: for specs that were made otherwise.
+    /// Checks what [`JobOptions::prepare`](crate::JobOptions::prepare) checks and the types alone do not hold: for
+    /// specs that were made otherwise.
     ///
     /// ```
     /// use gristmill_core::{Args, JobSpec, Name};

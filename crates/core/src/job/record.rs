@@ -39,8 +39,8 @@ pub struct JobRecord {
     pub progress: Option<u8>,
     /// What went wrong so far, oldest first; the last 20.
     pub errors: Vec<RunFailure>,
-    /// What of the stored row this version cannot read, such as ``kind `two words` ``; `None` for a row that is in order.
-    /// The members that it names hold a stand-in: [`Name::UNREADABLE`] for a name, the default for all else.
+    /// What of the stored row this version cannot read, such as ``kind `two words` ``; `None` for a row that is in
+    /// order. The members that it names hold a stand-in: [`Name::UNREADABLE`] for a name, the default for all else.
     pub undecodable: Option<String>,
 }
 

@@ -62,8 +62,8 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// The shortest delay after which a handler's job comes back: one that asks for none would take a slot for itself, and
-    /// leave thousands of runs a minute.
+    /// The shortest delay after which a handler's job comes back: one that asks for none would take a slot for itself,
+    /// and leave thousands of runs a minute.
     pub const SHORTEST_DELAY: Duration = Duration::from_millis(100);
 }
 

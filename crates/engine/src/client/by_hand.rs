@@ -1,8 +1,8 @@
 //! The worker that a client becomes while jobs are fetched by hand: registered, with a heartbeat of its own.
 //!
-//! Its heartbeat has a thread of its own. Another [task](task) gives back what was dropped, and does the little maintenance
-//! without which snoozed jobs would never come back where no other worker runs. The one lock guards plain memory and is
-//! never held over an await. Both end when the last handle is dropped, and the worker retires.
+//! Its heartbeat has a thread of its own. Another [task](task) gives back what was dropped, and does the little
+//! maintenance without which snoozed jobs would never come back where no other worker runs. The one lock guards plain
+//! memory and is never held over an await. Both end when the last handle is dropped, and the worker retires.
 
 mod held;
 mod shared;
@@ -101,7 +101,8 @@ impl ByHand {
         }
     }
 
-    /// Stores the end of a run. While it is [`Busy`](Finished::Busy) it is repeated, until a call's deadline has passed.
+    /// Stores the end of a run. While it is [`Busy`](Finished::Busy) it is repeated, until a call's deadline has
+    /// passed.
     pub(super) async fn finish(&self, item: FinishItem) -> Result<Finished, Error> {
         let lease = item.lease.clone();
         let until = Instant::now() + self.shared.deadline;

@@ -122,8 +122,8 @@ impl Leased {
         self.finish(Outcome::Completed { output }).await
     }
 
-    /// The attempt failed. What a [`JobError`](gristmill_core::JobError) anywhere in the error says, else the retry policy, decides what becomes
-    /// of the job.
+    /// The attempt failed. What a [`JobError`](gristmill_core::JobError) anywhere in the error says, else the retry
+    /// policy, decides what becomes of the job.
     ///
     /// # Errors
     /// As [`Self::finish`].

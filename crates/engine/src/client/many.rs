@@ -55,8 +55,8 @@ impl Client {
         }
     }
 
-    /// Stores jobs that were [prepared](Self::prepare), a thousand or 8 MiB a call. Repeating it with the same jobs is harmless:
-    /// those that are there answer [`Existing`](gristmill_core::Enqueued::Existing) by their id.
+    /// Stores jobs that were [prepared](Self::prepare), a thousand or 8 MiB a call. Repeating it with the same jobs is
+    /// harmless: those that are there answer [`Existing`](gristmill_core::Enqueued::Existing) by their id.
     ///
     /// # Errors
     /// [`PartlyEnqueued`] says which jobs were stored, which were not or perhaps not, and why.

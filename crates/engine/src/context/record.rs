@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use super::log::Log;
 use super::{JobContext, StopWhy};
 
-/// Lines on their way. Unless they are known to be stored they wait again: the call failed or was dropped, and a line with
-/// the same number is stored once.
+/// Lines on their way. Unless they are known to be stored they wait again: the call failed or was dropped, and a line
+/// with the same number is stored once.
 struct Sent<'c> {
     context: &'c JobContext,
     first: u32,

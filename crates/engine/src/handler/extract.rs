@@ -35,7 +35,8 @@ pub trait FromJob<S>: Sized {
     /// Makes it for one attempt.
     fn from_job(context: &JobContext, state: &S) -> impl Future<Output = Result<Self, BoxError>> + Send;
 
-    /// What the backend must promise for it. A worker that takes it over a backend without that is refused when it is built.
+    /// What the backend must promise for it. A worker that takes it over a backend without that is refused when it is
+    /// built.
     fn needs() -> Option<Capability> {
         None
     }

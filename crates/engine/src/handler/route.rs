@@ -39,8 +39,8 @@ pub(crate) trait Start: Send + Sync + 'static {
     /// The attempt. Decodes the args first; undecodable ones never reach the user's code.
     fn start(&self, context: JobContext) -> BoxFuture<'static, Attempted>;
 
-    /// The same handler with a count of owners of its own: each attempt holds one, and threads that change the same count
-    /// slow each other down.
+    /// The same handler with a count of owners of its own: each attempt holds one, and threads that change the same
+    /// count slow each other down.
     fn fork(&self) -> Box<dyn Start>;
 }
 

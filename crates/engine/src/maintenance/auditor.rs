@@ -1,7 +1,7 @@
 //! Looks for jobs that are in no place.
 //!
-//! There are none, unless the store or the engine has a defect; then a repair keeps the job from being lost, and the log
-//! tells of it. A slice a minute goes through a large store in its own time and costs next to nothing.
+//! There are none, unless the store or the engine has a defect; then a repair keeps the job from being lost, and the
+//! log tells of it. A slice a minute goes through a large store in its own time and costs next to nothing.
 
 use std::sync::Arc;
 use std::time::Duration;

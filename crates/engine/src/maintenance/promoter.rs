@@ -66,8 +66,8 @@ async fn round(shared: &Shared, trouble: &mut Trouble, hold: &mut Duration) -> D
     if more && done > 0 { Duration::ZERO } else { until_due(shared).clamp(SHORTEST_WAIT, look(shared, poll)) }
 }
 
-/// The longest time between two rounds. Fetches look at every poll interval, and their replies say when the next job is due,
-/// as hints do: where those arrive, a round of its own is the third way to learn it.
+/// The longest time between two rounds. Fetches look at every poll interval, and their replies say when the next job is
+/// due, as hints do: where those arrive, a round of its own is the third way to learn it.
 fn look(shared: &Shared, poll: Duration) -> Duration {
     if shared.backend().hears_hints() { poll * 2 } else { poll }
 }

@@ -67,7 +67,8 @@ async fn round(shared: &Shared, trouble: &mut Trouble) -> Duration {
 
 fn pause(shared: &Shared, reply: &RescueReply) -> Duration {
     let longest = if shared.backend().hears_hints() { LONGEST_HINTED_INTERVAL } else { LONGEST_INTERVAL };
-    // Shorter than a lease: one that began after this look is seen before it ends, and the look after it comes at its end.
+    // Shorter than a lease: one that began after this look is seen before it ends, and the look after it comes at its
+    // end.
     let interval = (shared.options.lease / 4).clamp(SHORTEST_INTERVAL, longest);
     let interval = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
     let until_due = reply.next_due.map_or(interval, |due| due.since(shared.store_now()));

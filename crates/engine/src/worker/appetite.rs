@@ -1,7 +1,8 @@
 //! Which queues may have something to fetch.
 //!
 //! A hint, a promotion or a full answer makes a lane hungry; an exhausted one is left alone until the next hint or its
-//! time to be looked at again. The flag is cleared before the fetch is sent, so that a hint that comes meanwhile counts.
+//! time to be looked at again. The flag is cleared before the fetch is sent, so that a hint that comes meanwhile
+//! counts.
 //!
 //! A worker of many lanes does not fetch from each of them to find out which have something: it looks at all of them in
 //! one call, and fetches from those alone.

@@ -64,8 +64,8 @@ pub(crate) fn timed_out(timeout: Duration, said: Option<Attempted>) -> Attempted
 impl Ended {
     /// What the handler's outcome means for the store.
     ///
-    /// An attempt that failed after the worker told it to stop is given back: it failed because of that. When another one
-    /// comes says the error itself, else the user's own `delay`, else the job's policy.
+    /// An attempt that failed after the worker told it to stop is given back: it failed because of that. When another
+    /// one comes says the error itself, else the user's own `delay`, else the job's policy.
     pub(crate) fn of(
         lane: usize,
         context: &JobContext,
@@ -153,8 +153,8 @@ impl Ended {
         Self::unrun(ready, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
     }
 
-    /// A job of a kind that this worker has no handler for. The store leases none of these, except where a claim cannot be
-    /// changed at that moment; given back, the job is parked.
+    /// A job of a kind that this worker has no handler for. The store leases none of these, except where a claim cannot
+    /// be changed at that moment; given back, the job is parked.
     pub(crate) fn no_handler(ready: Ready) -> Self {
         Self::unrun(ready, Decision::GiveBackAfter(Duration::ZERO), Ending::UnknownKind)
     }

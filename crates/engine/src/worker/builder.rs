@@ -112,8 +112,8 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     ///
     /// # Errors
     /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists every fault: names, numbers out of range, a queue or kind
-    /// that is given twice, no handler at all, options of a job that could never be enqueued, an argument of a handler that
-    /// needs what the backend does not promise.
+    /// that is given twice, no handler at all, options of a job that could never be enqueued, an argument of a handler
+    /// that needs what the backend does not promise.
     pub fn build(self) -> Result<Worker, Error> {
         let Parts { client, options, routes, hooks } = self.into_parts()?;
         Ok(Worker::assemble(client, options, &routes, hooks))

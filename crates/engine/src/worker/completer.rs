@@ -1,14 +1,14 @@
 //! Stores the ends of runs, many at once, one call in flight.
 //!
-//! While a call is in flight ends collect; the next call takes them all, so batches grow by themselves under load and an
-//! idle worker's ends leave at once. A call that may have taken effect is repeated with the same items: their tokens make
-//! that safe. Items are kept in [`Finishes`] until they are answered, so a restart of the loop loses none.
+//! While a call is in flight ends collect; the next call takes them all, so batches grow by themselves under load and
+//! an idle worker's ends leave at once. A call that may have taken effect is repeated with the same items: their tokens
+//! make that safe. Items are kept in [`Finishes`] until they are answered, so a restart of the loop loses none.
 //!
-//! An end that answers [`Busy`](Finished::Busy) needs a row of somebody's open transaction. It moves to a line of its own,
-//! whose calls go beside the others: it is repeated until the row is free, and no other end waits for it.
+//! An end that answers [`Busy`](Finished::Busy) needs a row of somebody's open transaction. It moves to a line of its
+//! own, whose calls go beside the others: it is repeated until the row is free, and no other end waits for it.
 //!
-//! A call that fails is repeated, then halved, whatever the error: one item, or the size of all, may be at fault. One that
-//! fails alone while the store answers another call goes [apart](Line::Apart), and in the end is stored [without a
+//! A call that fails is repeated, then halved, whatever the error: one item, or the size of all, may be at fault. One
+//! that fails alone while the store answers another call goes [apart](Line::Apart), and in the end is stored [without a
 //! part](super::lessen).
 
 use std::sync::Arc;

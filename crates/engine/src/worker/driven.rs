@@ -22,7 +22,8 @@ const LONGEST_COOPERATION: Duration = Duration::from_secs(1);
 
 /// An attempt and its end.
 ///
-/// The handler's code has ended before the run is handed over: its destructors run first, and none of them panics further.
+/// The handler's code has ended before the run is handed over: its destructors run first, and none of them panics
+/// further.
 pub(crate) struct Driven {
     attempting: Code,
     end: End,
@@ -125,8 +126,8 @@ impl Driven {
         driven
     }
 
-    /// Stores what the handler logged, then ends its transaction. What it said stands by now: a store that hangs does not
-    /// turn a success into a timeout.
+    /// Stores what the handler logged, then ends its transaction. What it said stands by now: a store that hangs does
+    /// not turn a success into a timeout.
     async fn finish(mut self) {
         dispose(self.attempting.0.take());
         self.end.context.flush_log().await;

@@ -1,8 +1,8 @@
 //! Runs fetched jobs.
 //!
 //! A batch is cut into chunks, one task each. A job of a quick kind is polled once in its chunk's task, and most end
-//! there: no task, no timer, no entry in the registry. What is left over after that poll, and every job of another kind,
-//! gets a task of its own. Ends are handed to the completer many at once.
+//! there: no task, no timer, no entry in the registry. What is left over after that poll, and every job of another
+//! kind, gets a task of its own. Ends are handed to the completer many at once.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -227,8 +227,8 @@ fn tell_start(shared: &Shared, context: &JobContext) {
     }
 }
 
-/// An attempt between its start and its end in the task of its chunk. Should anything unwind in between, the run is handed
-/// over with what its handler said, or given back.
+/// An attempt between its start and its end in the task of its chunk. Should anything unwind in between, the run is
+/// handed over with what its handler said, or given back.
 struct InHand<'a> {
     shared: &'a Arc<Shared>,
     kind: &'a Kind,

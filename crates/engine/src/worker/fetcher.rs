@@ -1,5 +1,5 @@
-//! Fetches as many jobs as there are free slots, one request for all queues, one in flight; more where the queues have more
-//! than a fetch takes and the backend serves several side by side.
+//! Fetches as many jobs as there are free slots, one request for all queues, one in flight; more where the queues have
+//! more than a fetch takes and the backend serves several side by side.
 //!
 //! Where the queues have more and jobs end quicker than a fetch takes, it also fetches those that will have a slot when
 //! they arrive ([forecast](super::forecast)); whatever is in flight together is bounded by that. They are held in the
@@ -112,8 +112,8 @@ impl Fetcher {
         if self.is_deep.contains(&true) { self.abreast } else { 1 }
     }
 
-    /// After one of `in_flight` fetches was planned: the queues have more than it takes, so the next one need not wait for
-    /// its answer.
+    /// After one of `in_flight` fetches was planned: the queues have more than it takes, so the next one need not wait
+    /// for its answer.
     fn go_on(&self, in_flight: usize) {
         if in_flight < self.most() {
             (0..self.look_at.len()).for_each(|lane| self.shared.appetite.keep(lane));
@@ -189,8 +189,8 @@ impl Fetcher {
         shared.finishes.backlog() > 2 * shared.slots.limit().max(shared.options.fetch_batch)
     }
 
-    /// How many jobs will end before those of the next fetch are here, less those that wait for a thread: where there is
-    /// such a line, slots are not what is short.
+    /// How many jobs will end before those of the next fetch are here, less those that wait for a thread: where there
+    /// is such a line, slots are not what is short.
     fn ahead(&mut self) -> Ahead {
         let shared = &self.shared;
         let mut ahead = self.forecast.ahead(&shared.slots, shared.options.fetch_batch, &self.is_deep);
@@ -266,8 +266,8 @@ impl Fetcher {
     }
 }
 
-/// Sends the plan until it is answered: a repeat has the same number and gets the same jobs. `None` when there is no answer
-/// to wait for any more; what the claim holds is given back by the next renewal.
+/// Sends the plan until it is answered: a repeat has the same number and gets the same jobs. `None` when there is no
+/// answer to wait for any more; what the claim holds is given back by the next renewal.
 async fn send(
     shared: &Arc<Shared>,
     incarnation: &Incarnation,

@@ -226,14 +226,16 @@ impl Finishes {
         self.bells[Line::Apart as usize].notify_one();
     }
 
-    /// Leaves out a part of the one end in flight; says which, and of which job. `None` when nothing is left to leave out.
+    /// Leaves out a part of the one end in flight; says which, and of which job. `None` when nothing is left to leave
+    /// out.
     pub(super) fn lessen(&self, line: Line, why: &str) -> Option<(&'static str, JobId)> {
         let mut inside = self.inside();
         let ended = inside.of(line).in_flight.first_mut()?;
         ended.lessen(why).map(|left_out| (left_out, ended.item.lease.job))
     }
 
-    /// Takes the batch in flight off its line: the ends with their answers. Those that are busy go to the end of their line.
+    /// Takes the batch in flight off its line: the ends with their answers. Those that are busy go to the end of their
+    /// line.
     pub(super) fn answered(
         &self,
         line: Line,

@@ -1,8 +1,8 @@
 //! Renews the leases, and brings what the store has to say: lost claims, cancels.
 //!
-//! On a thread and with calls of its own, so that neither a finish or fetch nor code of a job is ever in its way, and for
-//! as long as such code runs, the worker's stop included. What it does besides renewing, it leaves to tasks of the runtime
-//! that runs the handlers: they start, stop and log.
+//! On a thread and with calls of its own, so that neither a finish or fetch nor code of a job is ever in its way, and
+//! for as long as such code runs, the worker's stop included. What it does besides renewing, it leaves to tasks of the
+//! runtime that runs the handlers: they start, stop and log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use super::running::{Which, stop_attempts};
 use super::shared::Shared;
 use crate::context::StopWhy;
 
-/// With jobs in hand, where no hint tells of a cancel: it reaches its handler within a second, the call and the handler's
-/// waking included.
+/// With jobs in hand, where no hint tells of a cancel: it reaches its handler within a second, the call and the
+/// handler's waking included.
 const UNHINTED_INTERVAL: Duration = Duration::from_millis(700);
 /// With jobs in hand, where hints arrive: a cancel whose hint is lost reaches its handler this much later.
 const HINTED_INTERVAL: Duration = Duration::from_secs(5);

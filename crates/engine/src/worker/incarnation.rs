@@ -33,8 +33,8 @@ pub(crate) struct Incarnation {
     fenced: AtomicBool,
 }
 
-/// The lease by this process's monotonic clock, counted from the sending of the request that renewed it, so that neither
-/// the network nor a slow store stretches it.
+/// The lease by this process's monotonic clock, counted from the sending of the request that renewed it, so that
+/// neither the network nor a slow store stretches it.
 #[derive(Debug, Clone, Copy)]
 struct LocalLease {
     renewed: Instant,
@@ -110,8 +110,8 @@ impl Incarnation {
     }
 }
 
-/// The store has ended the lease of an incarnation: whatever runs has lost the right to, and whatever is given back would
-/// be stale. Called again when nothing is fetched any more, for a handler that was just starting.
+/// The store has ended the lease of an incarnation: whatever runs has lost the right to, and whatever is given back
+/// would be stale. Called again when nothing is fetched any more, for a handler that was just starting.
 pub(crate) fn bury(shared: &Arc<Shared>) {
     shared.claims.forget_all();
     give_back_unstarted(shared);

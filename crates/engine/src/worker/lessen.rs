@@ -1,8 +1,8 @@
 //! What is kept of an end that the store refuses: the outcome first.
 //!
-//! Words go before anything else, whatever the store's objection is: they are cut, then the output is replaced by a note,
-//! then both are left out. None of that changes what becomes of the job. Follow-up jobs that cannot be stored are a refusal
-//! of the attempt, which then fails; a cancelled or discarded job stays one without them.
+//! Words go before anything else, whatever the store's objection is: they are cut, then the output is replaced by a
+//! note, then both are left out. None of that changes what becomes of the job. Follow-up jobs that cannot be stored are
+//! a refusal of the attempt, which then fails; a cancelled or discarded job stays one without them.
 
 use std::time::Duration;
 

@@ -27,8 +27,8 @@ pub(crate) struct WorkerOptions {
     pub(crate) lease: Duration,
     /// How long running handlers may go on after a stop.
     pub(crate) grace: Duration,
-    /// How long an async handler may go on after a cancel or its timeout; `None` is a second, and after a timeout at most
-    /// a tenth of that.
+    /// How long an async handler may go on after a cancel or its timeout; `None` is a second, and after a timeout at
+    /// most a tenth of that.
     pub(crate) cancel_grace: Option<Duration>,
     /// How often an idle queue is looked at when no hint comes; `None` depends on whether hints arrive.
     pub(crate) poll_interval: Option<Duration>,

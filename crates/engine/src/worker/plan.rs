@@ -16,8 +16,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Takes units for the hungry lanes, beginning with lane `first`: as many as there are free slots, and as many more as
-    /// `ahead` says, at most `most`. `None` when there are none.
+    /// Takes units for the hungry lanes, beginning with lane `first`: as many as there are free slots, and as many more
+    /// as `ahead` says, at most `most`. `None` when there are none.
     pub(crate) fn make(shared: &Arc<Shared>, first: usize, ahead: &Ahead, most: usize) -> Option<Self> {
         let count = shared.options.queues.len();
         let mut left = shared.options.fetch_batch.min(most);
@@ -52,9 +52,9 @@ impl Plan {
         self.lanes.iter().map(want).collect()
     }
 
-    /// Gives each job a unit of the lane it was fetched for; frees the rest. Until they are put into the reserve the jobs
-    /// count as running ones. A job that nobody asked for is given back: its
-    /// lease would be renewed with its claim for as long as the worker lives.
+    /// Gives each job a unit of the lane it was fetched for; frees the rest. Until they are put into the reserve the
+    /// jobs count as running ones. A job that nobody asked for is given back: its lease would be renewed with its claim
+    /// for as long as the worker lives.
     pub(crate) fn assign(mut self, jobs: Vec<FetchedJob>) -> Vec<Ready> {
         let mut unwanted = Vec::new();
         let mut ready = Vec::with_capacity(jobs.len());

@@ -1,7 +1,8 @@
 //! The attempts that have a task of their own: how to stop each.
 //!
-//! Sharded by the random end of the job's id. An entry is made before its task, so that the task's end finds it, and gets
-//! the task's handle after: a runtime that shuts down ends a task while it is being spawned, so no lock may be held then.
+//! Sharded by the random end of the job's id. An entry is made before its task, so that the task's end finds it, and
+//! gets the task's handle after: a runtime that shuts down ends a task while it is being spawned, so no lock may be
+//! held then.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

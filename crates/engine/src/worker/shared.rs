@@ -1,8 +1,9 @@
 //! What the parts of a worker share.
 //!
 //! Who owns what: the fetcher takes slots and claim numbers; the reserve owns jobs until there is a slot for them, the
-//! executor's tasks from then to their end, when they free their slots; [`RunningJobs`] only points at them; the completer owns ends from then on. Locks are all leaves: none is
-//! taken while another is held, and none is held over an await or over code of a user.
+//! executor's tasks from then to their end, when they free their slots; [`RunningJobs`] only points at them; the
+//! completer owns ends from then on. Locks are all leaves: none is taken while another is held, and none is held over
+//! an await or over code of a user.
 
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
@@ -101,7 +102,8 @@ impl Shared {
         self.runtime.get_or_init(Handle::current)
     }
 
-    /// How many jobs are in hand: fetched, and their code not ended. Slots that a fetch in flight may fill do not count.
+    /// How many jobs are in hand: fetched, and their code not ended. Slots that a fetch in flight may fill do not
+    /// count.
     pub(crate) fn in_hand(&self) -> usize {
         self.slots.used().saturating_sub(self.reserve.expected())
     }

@@ -65,8 +65,8 @@ async fn stop_handlers(shared: &Arc<Shared>, incarnation: &Incarnation) -> Insta
     all_over
 }
 
-/// Goes on behind a worker that has left, for handlers that block a thread and cannot be stopped: their leases are renewed
-/// until they return, and how they ended is stored.
+/// Goes on behind a worker that has left, for handlers that block a thread and cannot be stopped: their leases are
+/// renewed until they return, and how they ended is stored.
 pub(crate) async fn outlive(shared: Arc<Shared>, life: Life, completer: Watched) {
     tokio::select! {
         () = all_ended(&shared) => {}

@@ -1,8 +1,9 @@
 //! The end of an attempt whose handler had a transaction.
 //!
-//! A success is stored by the transaction's own commit, everything else is rolled back first and ends in the ordinary way.
-//! A commit whose answer is lost is followed by an ordinary end of the run as failed: the store accepts one of the two, and
-//! its answer says which. So a job is neither completed without its handler's writes nor tried again after them.
+//! A success is stored by the transaction's own commit, everything else is rolled back first and ends in the ordinary
+//! way. A commit whose answer is lost is followed by an ordinary end of the run as failed: the store accepts one of the
+//! two, and its answer says which. So a job is neither completed without its handler's writes nor tried again after
+//! them.
 
 use gristmill_core::{
     BackendError, BackendErrorKind, BackendTx, Certainty, Ending, FinishItem, FinishRequest, Finished, Lease,
@@ -18,7 +19,8 @@ use super::shared::Shared;
 use crate::Attempted;
 use crate::context::Left;
 
-/// An answer that is no outage is asked for this often; then the completer has the end, which knows how to part with it.
+/// An answer that is no outage is asked for this often; then the completer has the end, which knows how to part with
+/// it.
 const TRIES: u32 = 5;
 /// How many runs of a job are looked at to find one.
 const LATEST_RUNS: usize = 100;
@@ -26,8 +28,8 @@ const LATEST_RUNS: usize = 100;
 /// Ends an attempt whose code has ended and that had a transaction.
 ///
 /// # Cancel safety
-/// Dropped before the commit begins the transaction is rolled back and the run ends as one that was stopped. Dropped later
-/// the lease is given back, which the store refuses if it has committed.
+/// Dropped before the commit begins the transaction is rolled back and the run ends as one that was stopped. Dropped
+/// later the lease is given back, which the store refuses if it has committed.
 pub(super) async fn conclude(mut end: End, left: Left) {
     let Some(said) = end.said.take() else { return };
     let completes = matches!(said.outcome, Outcome::Completed { .. });

@@ -1,4 +1,5 @@
-//! Reports what a worker waits for: once it has started, jobs that no worker will run; and while it is idle, what keeps it so.
+//! Reports what a worker waits for: once it has started, jobs that no worker will run; and while it is idle, what keeps
+//! it so.
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,8 +49,8 @@ impl fmt::Debug for OnWait {
     }
 }
 
-/// Warns once of due jobs that no live worker will run, and of queues that this worker's jobs go to by default and that no
-/// live worker serves.
+/// Warns once of due jobs that no live worker will run, and of queues that this worker's jobs go to by default and that
+/// no live worker serves.
 pub(crate) async fn warn_of_unserved(shared: Arc<Shared>) {
     tokio::select! {
         () = shared.control.stopping.cancelled() => return,

@@ -88,8 +88,8 @@ impl Watched {
             gristmill_core::log!(debug, target: "gristmill::worker", name = self.name, "a loop is aborted");
             self.outlives = false;
             self.task.abort();
-            // Its code has ended when this returns, unless a hook or the backend blocks its thread; what it came to does
-            // not matter.
+            // Its code has ended when this returns, unless a hook or the backend blocks its thread; what it came to
+            // does not matter.
             if tokio::time::timeout(ABORTED_WITHIN, &mut self.task).await.is_err() {
                 gristmill_core::log!(
                     error,

@@ -1,8 +1,8 @@
 //! Looks before the positions of a queue that no fetch has to wait for.
 //!
-//! A look from the start is the only way to find what another process has put before a position without being heard. Beside
-//! an old snapshot it takes the longer the older that is. While it is cheap, fetches look by themselves; once one was
-//! measured to be dear, fetches begin at the positions only, and a task looks beside them:
+//! A look from the start is the only way to find what another process has put before a position without being heard.
+//! Beside an old snapshot it takes the longer the older that is. While it is cheap, fetches look by themselves; once
+//! one was measured to be dear, fetches begin at the positions only, and a task looks beside them:
 //!
 //! ```text
 //!          a fetch was slow                 it took more than DEAR
@@ -28,8 +28,8 @@ const SHARE: u32 = 200;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 /// … and so far at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Jobs of a priority of which none was fetched are looked for up to this long ago, in milliseconds: those that come later
-/// are behind the position then.
+/// Jobs of a priority of which none was fetched are looked for up to this long ago, in milliseconds: those that come
+/// later are behind the position then.
 const SETTLED_MS: i64 = 5_000;
 
 /// The looks at a queue.

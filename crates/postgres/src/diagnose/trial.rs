@@ -1,5 +1,5 @@
-//! What the library relies on is tried, not looked up: in transactions that are rolled back. They hardly wait for a lock, and
-//! what they lock is nobody else's, but for a partition that is locked for a moment, if it is free.
+//! What the library relies on is tried, not looked up: in transactions that are rolled back. They hardly wait for a
+//! lock, and what they lock is nobody else's, but for a partition that is locked for a moment, if it is free.
 
 use gristmill_core::{Clock as _, Diagnosis, SystemClock};
 use uuid::Uuid;

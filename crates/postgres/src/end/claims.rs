@@ -27,8 +27,8 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Whether a job that was leased under the claim is still listed: one that was erased is not, nor is one that was stored
-    /// again with its id.
+    /// Whether a job that was leased under the claim is still listed: one that was erased is not, nor is one that was
+    /// stored again with its id.
     pub(crate) fn lists(&self, job: Uuid) -> bool {
         self.listed.as_ref().is_none_or(|listed| listed.contains(&job))
     }
@@ -151,8 +151,9 @@ pub(crate) async fn shrink_claims(session: &mut Session, ended: &[EndedRun<'_>],
     session.execute(sql!("shrink_claims"), &[&nonces, &counts, &have_erased, &jobs, &erased]).await
 }
 
-/// Strikes members, each with its claim's nonce, out of locked claims: their jobs go elsewhere and leave no row of a run. The
-/// last open member of a claim takes it along. The caller knows that each is [listed](Held::lists) and its run is open.
+/// Strikes members, each with its claim's nonce, out of locked claims: their jobs go elsewhere and leave no row of a
+/// run. The last open member of a claim takes it along. The caller knows that each is [listed](Held::lists) and its run
+/// is open.
 #[expect(dead_code, reason = "for jobs that are put aside without a run")]
 pub(crate) async fn strike_members(session: &mut Session, members: &[(Uuid, Uuid)]) -> Answer<()> {
     let (nonces, ids): (Vec<Uuid>, Vec<Uuid>) = members.iter().copied().unzip();

@@ -1,13 +1,13 @@
 //! Group commit: single enqueues that meet share a statement, and with it a write of the server's log.
 //!
-//! While a statement is under way, calls wait in line; the next statement takes all of them. A call that finds the place
-//! free goes at once and alone, unless the last statement was a group: its callers are about to come back, and each of them
-//! gets on sooner in one statement than one after the other. A group runs in a task of its own, since it must not end with
-//! the patience of one of its callers, only with that of all. Its transaction is whole, so when the server refuses it,
-//! nothing was stored, and each of its calls goes alone: a bad one takes only itself down.
+//! While a statement is under way, calls wait in line; the next statement takes all of them. A call that finds the
+//! place free goes at once and alone, unless the last statement was a group: its callers are about to come back, and
+//! each of them gets on sooner in one statement than one after the other. A group runs in a task of its own, since it
+//! must not end with the patience of one of its callers, only with that of all. Its transaction is whole, so when the
+//! server refuses it, nothing was stored, and each of its calls goes alone: a bad one takes only itself down.
 //!
-//! The lock is held for a few moves and never over an await. A place in flight is a [`Place`]; given up, on whatever way, it
-//! starts the next group.
+//! The lock is held for a few moves and never over an await. A place in flight is a [`Place`]; given up, on whatever
+//! way, it starts the next group.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -24,8 +24,8 @@ use crate::told::Told;
 
 /// Statements for single enqueues under way at a time.
 const MOST_IN_FLIGHT: usize = 2;
-/// So many jobs in line are worth a statement beside the one under way: with fewer the server's log would only be written
-/// more often, for less each time.
+/// So many jobs in line are worth a statement beside the one under way: with fewer the server's log would only be
+/// written more often, for less each time.
 const MANY: usize = 100;
 /// A group waits for the callers of the one before, which are about to come back, this part of what a statement takes.
 const GATHERING: u32 = 16;
@@ -242,8 +242,8 @@ async fn alone(inner: &Inner, call: Call, items: &[Item<'_>], place: Option<Plac
     Ok(EnqueueReply::new(stored.jobs, stored.durability))
 }
 
-/// Stores the jobs of the calls in line. What comes meanwhile is the next group's, which the place starts when it is given
-/// up.
+/// Stores the jobs of the calls in line. What comes meanwhile is the next group's, which the place starts when it is
+/// given up.
 async fn together(inner: Arc<Inner>, place: Place) {
     // The connection first: whoever comes while it is waited for joins.
     let session = tokio::time::timeout(DEFAULT_DEADLINE, inner.work()).await;

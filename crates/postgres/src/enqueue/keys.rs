@@ -1,8 +1,8 @@
 //! Unique keys: who holds which, decided by the index of `uniques`.
 //!
 //! Keys are taken in ascending order, in the caller's transaction. Who finds one taken looks up the holder in a new
-//! statement, since the snapshot of the first may be older than the holder; a key whose holder has gone meanwhile is tried
-//! again.
+//! statement, since the snapshot of the first may be older than the holder; a key whose holder has gone meanwhile is
+//! tried again.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,7 +1,7 @@
 //! A fetch of no jobs: which of its queues have some.
 //!
-//! One statement goes from queue to queue of those that have jobs to fetch, so it costs the same for a worker of one queue
-//! and of thousands.
+//! One statement goes from queue to queue of those that have jobs to fetch, so it costs the same for a worker of one
+//! queue and of thousands.
 
 use std::collections::HashSet;
 

@@ -10,8 +10,8 @@ const LONGEST_PAUSE: i64 = 1_024;
 
 /// Whether the jobs of a process lie close together.
 ///
-/// A range that holds much else misses some of the jobs, and these take a round trip of their own. Fetches then do without
-/// ranges for a while, so that a mixture of queues costs each hardly more than without them.
+/// A range that holds much else misses some of the jobs, and these take a round trip of their own. Fetches then do
+/// without ranges for a while, so that a mixture of queues costs each hardly more than without them.
 #[derive(Debug)]
 pub(crate) struct Near {
     /// Fetches that still do without.

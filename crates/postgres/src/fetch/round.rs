@@ -117,8 +117,8 @@ impl<'r> Round<'r> {
         }
     }
 
-    /// Adds the jobs that the statement took to a batch, in order, and counts for each want of the request how many it was
-    /// given. A job that has no row, because it was deleted, is left out.
+    /// Adds the jobs that the statement took to a batch, in order, and counts for each want of the request how many it
+    /// was given. A job that has no row, because it was deleted, is left out.
     pub(super) fn hand_out(
         self,
         taken: &[Taken],

@@ -1,8 +1,8 @@
 //! Fetches of one process follow each other through a queue instead of running side by side over the same jobs.
 //!
-//! A fetch that begins while another one takes jobs steps over each of them, which costs more than taking it. So the second
-//! waits until the first tells what it took, long before all its rows are there and its transaction is committed, and then
-//! begins behind it.
+//! A fetch that begins while another one takes jobs steps over each of them, which costs more than taking it. So the
+//! second waits until the first tells what it took, long before all its rows are there and its transaction is
+//! committed, and then begins behind it.
 
 use std::time::Duration;
 

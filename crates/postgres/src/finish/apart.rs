@@ -1,7 +1,7 @@
 //! Ends of which one may need a row or a key that somebody's open transaction holds.
 //!
-//! Claims and jobs that are locked are found by one look that waits for nothing. A unique key that another transaction is
-//! taking is found by trying: with hardly any patience, and in halves.
+//! Claims and jobs that are locked are found by one look that waits for nothing. A unique key that another transaction
+//! is taking is found by trying: with hardly any patience, and in halves.
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -84,8 +84,8 @@ impl Place {
 }
 
 impl Seen {
-    /// What is certain of a place's next rows. Where there are as many as could be, the last id may have more of them, and
-    /// is left to the next look; unless there is no other, or the walk would never go on.
+    /// What is certain of a place's next rows. Where there are as many as could be, the last id may have more of them,
+    /// and is left to the next look; unless there is no other, or the walk would never go on.
     pub(super) fn of(mut ids: Vec<Uuid>, limit: usize) -> Self {
         let Some(last) = ids.last().copied().filter(|_| ids.len() >= limit) else {
             return Self { ids, end: None };

@@ -33,8 +33,8 @@ struct Writes {
     struck: Vec<Uuid>,
 }
 
-/// Applies an act to jobs whose rows in `jobs` are locked. Each id stands here once; a job that the filter no longer means
-/// has no verdict.
+/// Applies an act to jobs whose rows in `jobs` are locked. Each id stands here once; a job that the filter no longer
+/// means has no verdict.
 pub(super) async fn apply(
     session: &mut Session,
     acting: &Acting<'_>,

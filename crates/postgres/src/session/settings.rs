@@ -6,10 +6,10 @@ use crate::call::time_left;
 
 /// What our own connections are started with, see `pool.rs`; no lease counts for longer.
 pub(crate) const LONGEST_IDLE: Duration = Duration::from_secs(30);
-/// How long a statement waits for a lock. It may be a user's transaction that holds it, for hours: then the statement ends
-/// with an error, its connection goes to the next call, and its own call is begun anew a moment later, until its deadline.
-/// So nothing of ours waits on the server for longer, not even when this process is killed. Behind a pooler, where no statement
-/// is cancelled, it ends with its call by a timeout.
+/// How long a statement waits for a lock. It may be a user's transaction that holds it, for hours: then the statement
+/// ends with an error, its connection goes to the next call, and its own call is begun anew a moment later, until its
+/// deadline. So nothing of ours waits on the server for longer, not even when this process is killed. Behind a pooler,
+/// where no statement is cancelled, it ends with its call by a timeout.
 pub(crate) const TURN: Duration = Duration::from_millis(200);
 /// How long a statement waits that looks which of many rows are locked.
 const HASTE: Duration = Duration::from_millis(20);
@@ -76,8 +76,8 @@ impl Settings {
         self.whose == Whose::Theirs
     }
 
-    /// What a transaction of theirs is told once our own statements come. They wait for locks until shortly before the call's
-    /// end, since the transaction cannot be begun anew.
+    /// What a transaction of theirs is told once our own statements come. They wait for locks until shortly before the
+    /// call's end, since the transaction cannot be begun anew.
     pub(super) fn of_ours_in_theirs(self) -> String {
         format!("{BY_INDEX}; {AS_OURS}; {}; {}", lock_timeout(time_left() * 9 / 10), self.idle())
     }

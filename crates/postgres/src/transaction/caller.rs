@@ -24,16 +24,16 @@ const CHUNK: usize = 1_000;
 const ANYBODY: u64 = 0;
 
 impl Postgres {
-    /// Stores a job in the caller's own transaction, at READ COMMITTED: the job is there if and only if that commits (the
-    /// outbox pattern). The transaction is one of the database that holds the jobs.
+    /// Stores a job in the caller's own transaction, at READ COMMITTED: the job is there if and only if that commits
+    /// (the outbox pattern). The transaction is one of the database that holds the jobs.
     ///
     /// A job whose unique key is held by another one is not stored, as with `Client::enqueue`, and does not abort the
-    /// transaction. While another transaction that took the same key is open, the call waits for its end. A queue that is
-    /// new is made at once, on a connection of the backend's. Nothing is left prepared on the connection. Workers hear of
-    /// the job when the transaction commits.
+    /// transaction. While another transaction that took the same key is open, the call waits for its end. A queue that
+    /// is new is made at once, on a connection of the backend's. Nothing is left prepared on the connection. Workers
+    /// hear of the job when the transaction commits.
     ///
-    /// A transaction of `deadpool_postgres` is passed as it is, by dereferencing. The middleware of a client is not asked;
-    /// for that see [`Self::enqueue_prepared_in`].
+    /// A transaction of `deadpool_postgres` is passed as it is, by dereferencing. The middleware of a client is not
+    /// asked; for that see [`Self::enqueue_prepared_in`].
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] lists everything that is wrong with the job; nothing was sent, and the transaction is as
@@ -101,11 +101,11 @@ impl Postgres {
         self.inner.enqueue_on(tx.client(), &jobs).await
     }
 
-    /// Cancels a job in the caller's own transaction: it is cancelled if and only if that commits. For a running job the
-    /// request is stored, and reaches its handler after the commit.
+    /// Cancels a job in the caller's own transaction: it is cancelled if and only if that commits. For a running job
+    /// the request is stored, and reaches its handler after the commit.
     ///
-    /// Until the transaction ends it keeps the job, and of a running job all that was fetched with it, from ending: commit
-    /// soon.
+    /// Until the transaction ends it keeps the job, and of a running job all that was fetched with it, from ending:
+    /// commit soon.
     ///
     /// # Errors
     /// The store's, after which the transaction is aborted, or the connection lost.
@@ -127,8 +127,9 @@ impl Postgres {
 }
 
 impl PostgresTransaction {
-    /// Stores a job in the handler's transaction: it is there if and only if the handler's own job completes. The transaction
-    /// sees it at once, and learns whether its unique key is held; follow-up jobs of the context cost no round trip.
+    /// Stores a job in the handler's transaction: it is there if and only if the handler's own job completes. The
+    /// transaction sees it at once, and learns whether its unique key is held; follow-up jobs of the context cost no
+    /// round trip.
     ///
     /// # Errors
     /// As [`Postgres::enqueue_in`].

@@ -221,8 +221,8 @@ fn a_promoted_job_is_fetched_next() {
     assert_eq!(first(&place), due);
 }
 
-/// A report holds a snapshot while the queue is drained: no dead entry can be removed, and each scan from the start would
-/// step over all of them.
+/// A report holds a snapshot while the queue is drained: no dead entry can be removed, and each scan from the start
+/// would step over all of them.
 #[test]
 fn an_open_snapshot_does_not_make_fetches_dearer() {
     const JOBS: usize = 200_000;

@@ -102,8 +102,8 @@ fn expired(schema: &Schema, backend: &impl Backend, lease: Duration) -> WorkerId
     worker
 }
 
-/// While a server is down nobody can renew. When it came back, every worker of a peer was taken for dead at once, and all
-/// running jobs ran a second time.
+/// While a server is down nobody can renew. When it came back, every worker of a peer was taken for dead at once, and
+/// all running jobs ran a second time.
 #[test]
 fn a_server_that_has_just_started_gives_every_worker_its_full_lease() {
     let schema = Schema::new();

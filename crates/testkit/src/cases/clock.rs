@@ -99,8 +99,8 @@ fn clock_that_goes_back_still_finishes_what_runs(t: &Fixture) {
     assert_eq!(t.fetch(worker, 5).len(), 1, "what was given back may run again");
 }
 
-/// Half of a dead worker's claims were taken when the clock went back to where its lease still held. Were it alive again,
-/// it would go on beside the others who have its jobs.
+/// Half of a dead worker's claims were taken when the clock went back to where its lease still held. Were it alive
+/// again, it would go on beside the others who have its jobs.
 fn clock_that_goes_back_does_not_revive_a_worker_declared_dead(t: &Fixture) {
     let worker = t.worker();
     t.put_many(2);

@@ -60,8 +60,8 @@ fn enqueue_keeps_every_part_of_the_spec(t: &Fixture) {
     assert_eq!(t.look(id).spec, spec);
 }
 
-/// One source design stored args in a column that normalised JSON: key order and number spelling changed, and signatures
-/// over the args no longer held. Args are bytes here.
+/// One source design stored args in a column that normalised JSON: key order and number spelling changed, and
+/// signatures over the args no longer held. Args are bytes here.
 fn enqueue_keeps_args_byte_for_byte(t: &Fixture) {
     let json = "{ \"b\" : 1.50, \"a\": [1e2,\t-0, 18446744073709551615], \"b\": \"\\u00e9é\" }";
 

@@ -1,5 +1,5 @@
-//! A transaction in which a handler writes and its run ends. What drivers write in it is tested with each backend; here it
-//! is the end of the run, its effects and what is held meanwhile.
+//! A transaction in which a handler writes and its run ends. What drivers write in it is tested with each backend; here
+//! it is the end of the run, its effects and what is held meanwhile.
 
 use gristmill_core::{
     BackendErrorKind, BackendTx, Capability, Certainty, ClaimId, Decision, Ending, FetchedJob, FinishItem,

@@ -19,7 +19,8 @@ use super::plan::{Fault, Operation, Plan};
 
 /// A backend that does what another does, except that chosen calls fail, hang, or succeed and say that they failed.
 ///
-/// A fault is taken when a call is made, so the order of calls is the order of faults. Hints are passed on untouched unless it is [`deaf`](Self::deaf).
+/// A fault is taken when a call is made, so the order of calls is the order of faults. Hints are passed on untouched
+/// unless it is [`deaf`](Self::deaf).
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -133,7 +134,8 @@ impl FaultyBackend {
         self.faults.plan.randomly(seed, per_mille, faults);
     }
 
-    /// From now on ends of this job's runs answer [`Busy`](Finished::Busy), as if an open transaction had locked its rows.
+    /// From now on ends of this job's runs answer [`Busy`](Finished::Busy), as if an open transaction had locked its
+    /// rows.
     pub fn lock(&self, job: JobId) {
         self.faults.locked().insert(job);
     }

@@ -6,7 +6,8 @@
 //! would leave the files behind.
 //!
 //! The server is ended by SIGQUIT, PostgreSQL's immediate shutdown: it takes its children with it and gives its shared
-//! memory back. Should it stand still, it and its children are woken first. The number in `postmaster.pid` is believed only if that process was started with our folder.
+//! memory back. Should it stand still, it and its children are woken first. The number in `postmaster.pid` is believed
+//! only if that process was started with our folder.
 
 use std::{
     io::Write,

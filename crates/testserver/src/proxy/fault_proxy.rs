@@ -132,8 +132,8 @@ impl FaultProxy {
     /// connections are not touched.
     ///
     /// `matches` gets a whole request of PostgreSQL's protocol (its first megabyte), which is everything a client sends
-    /// up to and including a simple query or a Sync. A statement's text is in it when it is prepared or sent as
-    /// a simple query, not when a prepared one is executed again. Not for the request that begins a `COPY … FROM STDIN`,
+    /// up to and including a simple query or a Sync. A statement's text is in it when it is prepared or sent as a
+    /// simple query, not when a prepared one is executed again. Not for the request that begins a `COPY … FROM STDIN`,
     /// nor for encrypted connections.
     pub fn lose_next_reply_to(&self, matches: impl Fn(&[u8]) -> bool + Send + 'static) {
         self.control.set_lose(Some(Box::new(matches)));

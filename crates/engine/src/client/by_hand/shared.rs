@@ -97,7 +97,8 @@ impl Shared {
     /// One heartbeat.
     pub(super) async fn renew(&self) -> Result<(), Error> {
         let sent = Instant::now();
-        // Heartbeats may overlap, of the task and of a user's renewal: one at a time, so that fetches know which list counts.
+        // Heartbeats may overlap, of the task and of a user's renewal: one at a time, so that fetches know which list
+        // counts.
         let _one = self.renewing.lock().await;
         let renewing = Renewing::begin(&self.claims);
         // Given up early enough for another one before the lease ends.

@@ -33,9 +33,9 @@ impl WorkerBuilder<()> {
 }
 
 impl<S: Send + Sync + 'static> WorkerBuilder<S> {
-    /// Adds a handler: an async function, or a closure that returns a future, of one to nine arguments. The first one is
-    /// the job, whose kind selects the handler; the others are extractors
-    /// ([`State`](crate::State), [`JobContext`](crate::JobContext), [`Attempt`](crate::Attempt), …).
+    /// Adds a handler: an async function, or a closure that returns a future, of one to nine arguments. The first one
+    /// is the job, whose kind selects the handler; the others are extractors ([`State`](crate::State),
+    /// [`JobContext`](crate::JobContext), [`Attempt`](crate::Attempt), …).
     ///
     /// The attempt is stopped by dropping the future: at its timeout, a cancel, a lost lease or the end of the grace.
     pub fn handle<F, A>(self, handler: F) -> Self
@@ -133,11 +133,11 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         self
     }
 
-    /// Asks `delay` when an attempt of this kind has failed: of the attempt's number, from 1, and its error it makes the time
-    /// until the next one. It stands before the job's retry policy and behind a delay of the error's own
-    /// ([`JobError::retry_after`](gristmill_core::JobError::retry_after)). `max_attempts` holds as ever; a run that ends
-    /// with its worker's death follows the policy, which is stored with the job. It is asked in the worker's own tasks and
-    /// must not block; where it panics, the policy decides.
+    /// Asks `delay` when an attempt of this kind has failed: of the attempt's number, from 1, and its error it makes
+    /// the time until the next one. It stands before the job's retry policy and behind a delay of the error's own
+    /// ([`JobError::retry_after`](gristmill_core::JobError::retry_after)). `max_attempts` holds as ever; a run that
+    /// ends with its worker's death follows the policy, which is stored with the job. It is asked in the worker's own
+    /// tasks and must not block; where it panics, the policy decides.
     ///
     /// ```
     /// use gristmill_core::JobError;

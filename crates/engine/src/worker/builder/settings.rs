@@ -12,8 +12,9 @@ impl<S> WorkerBuilder<S> {
     /// `default` with the slots of [`Self::slots`], or 10.
     ///
     /// No more than `slots` handlers run at once. Where they end quicker than a fetch takes, some more jobs are leased,
-    /// as many as will have a slot when they arrive and at most `slots`; they are in hand but have not started, and a stop
-    /// gives them back with their attempt. A pause of the queue gives back those that wait when the worker hears of it.
+    /// as many as will have a slot when they arrive and at most `slots`; they are in hand but have not started, and a
+    /// stop gives them back with their attempt. A pause of the queue gives back those that wait when the worker hears
+    /// of it.
     pub fn queue(mut self, name: impl Into<String>, slots: usize) -> Self {
         self.queues.push(QueueWish { name: name.into(), slots, priorities: None });
         self
@@ -60,8 +61,8 @@ impl<S> WorkerBuilder<S> {
         self
     }
 
-    /// How often an idle worker looks for jobs that no notification announced. Default: 5 s while notifications arrive, 1 s
-    /// where the backend has none or its listening connection is down. Smallest 1 ms, largest 1 min. A job whose
+    /// How often an idle worker looks for jobs that no notification announced. Default: 5 s while notifications arrive,
+    /// 1 s where the backend has none or its listening connection is down. Smallest 1 ms, largest 1 min. A job whose
     /// notification is lost waits at most this long. A shorter interval costs the store two transactions a look.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.options.poll_interval = Some(interval);
@@ -93,16 +94,17 @@ impl<S> WorkerBuilder<S> {
         self
     }
 
-    /// Calls this when the worker has had nothing to do for a second, and once a minute while that lasts, with what it waits
-    /// for: `waiting for 3 jobs in the paused queue \`default\``. A worker that [drains](Self::drain) also says what it leaves.
-    /// Default: nothing is called.
+    /// Calls this when the worker has had nothing to do for a second, and once a minute while that lasts, with what it
+    /// waits for: `waiting for 3 jobs in the paused queue \`default\``. A worker that [drains](Self::drain) also says
+    /// what it leaves. Default: nothing is called.
     pub fn on_wait(mut self, call: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.options.on_wait = OnWait(Some(Arc::new(call)));
         self
     }
 
-    /// The worker ends by itself when nothing that it can run is left in its queues: nothing available, running, scheduled
-    /// or retryable. Jobs of kinds that it has no handler for are left; those of a paused queue are waited for.
+    /// The worker ends by itself when nothing that it can run is left in its queues: nothing available, running,
+    /// scheduled or retryable. Jobs of kinds that it has no handler for are left; those of a paused queue are waited
+    /// for.
     pub fn drain(mut self) -> Self {
         self.options.drain = true;
         self

@@ -132,7 +132,8 @@ async fn a_standby_whose_queries_hold_the_horizon_back_is_named() {
     drop(standby);
 }
 
-/// A standby as the server knows it: what it asks for, and the oldest transaction its queries see; protocol-replication.
+/// A standby as the server knows it: what it asks for, and the oldest transaction its queries see;
+/// protocol-replication.
 struct Standby(TcpStream);
 
 impl Standby {

@@ -136,8 +136,8 @@ fn a_finish_whose_reply_is_lost_after_the_commit_is_already_accepted_when_repeat
     assert_eq!(network.site.raw().rows("claims"), 0);
 }
 
-/// The network dies between the statements of a finish: nobody tells the server, whose session holds the claim. How long it
-/// holds it.
+/// The network dies between the statements of a finish: nobody tells the server, whose session holds the claim. How
+/// long it holds it.
 fn holds_its_claim(
     lease: Duration,
     end: impl Fn(&Postgres, Call, FinishItem) -> BackendError + Sync,

@@ -95,7 +95,12 @@ fn statements() -> Vec<(String, String)> {
         }
         all
     };
-    files().into_iter().flat_map(added).collect()
+    files().into_iter().filter(|(_, text)| has_plan(text)).flat_map(added).collect()
+}
+
+/// A `LOCK TABLE` has no plan, and SQL's PREPARE does not take it.
+fn has_plan(text: &str) -> bool {
+    text.lines().find(|line| !line.starts_with("--")).is_some_and(|line| !line.starts_with("LOCK TABLE "))
 }
 
 /// The types of a statement's parameters, each from its first `$n::type`; where there is none the backend sends a text.

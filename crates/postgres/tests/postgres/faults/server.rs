@@ -61,8 +61,8 @@ fn lease_of(worker: WorkerId, claim: u64, max: usize) -> FetchRequest {
     FetchRequest::new(worker, ClaimId(claim), vec![QueueWant::new(name("line"), max)])
 }
 
-/// Every call ends by its deadline while the server stands still, for longer than any connection is trusted; one of each
-/// kind of write is on its way.
+/// Every call ends by its deadline while the server stands still, for longer than any connection is trusted; one of
+/// each kind of write is on its way.
 fn stand_still(server: &Server, backend: &Postgres, writes: &Writes) {
     const STOP: Duration = Duration::from_secs(20);
     let stopped = Instant::now();

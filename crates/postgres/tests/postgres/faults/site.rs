@@ -124,7 +124,8 @@ impl Raw {
         self.value(&format!("SELECT count(*) FROM {{schema}}.{table}")).parse().expect("it is a number")
     }
 
-    /// Until so many statements on the schema wait for a lock. In a transaction the server would show its first look again.
+    /// Until so many statements on the schema wait for a lock. In a transaction the server would show its first look
+    /// again.
     pub(super) fn wait_for_waiters(&self, count: usize) {
         let waiters = format!(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%{}%'",

@@ -127,7 +127,7 @@ fn a_new_queue_of_an_open_transaction_keeps_no_other_one_waiting() {
         }
         other.run("COMMIT");
         let program = EnqueueRequest::new(vec![queued()]);
-        let deadline = Call::new().within(Duration::from_millis(150));
+        let deadline = Call::new().within(Duration::from_secs(5));
         block_on(backend.enqueue(deadline, program)).expect("a program does not wait");
         holder.run(end);
         assert_eq!(other.value("SELECT count(*) FROM {schema}.queues WHERE name = 'new'"), "1");
@@ -188,8 +188,8 @@ fn transactions_with_the_same_keys_and_queues_in_another_order_do_not_block_each
     assert_eq!(stored(&schema), 250);
 }
 
-/// What is promised there: a duplicate that the transaction's snapshot shows is an answer; one that it cannot see ends it by
-/// an error that says to repeat it.
+/// What is promised there: a duplicate that the transaction's snapshot shows is an answer; one that it cannot see ends
+/// it by an error that says to repeat it.
 #[test]
 fn at_repeatable_read_and_serializable_a_duplicate_is_an_answer_or_a_reason_to_repeat() {
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {

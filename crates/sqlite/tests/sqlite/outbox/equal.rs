@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-/// Tables and what of them is compared: all but what is drawn at random (nonces of claims) and what only says how rows came
-/// together (the number and the grouping of expiries, counts that are zero).
+/// Tables and what of them is compared: all but what is drawn at random (nonces of claims) and what only says how rows
+/// came together (the number and the grouping of expiries, counts that are zero).
 const TABLES: &[(&str, &str)] = &[
     ("meta", "SELECT * FROM meta ORDER BY name"),
     ("queues", "SELECT * FROM queues ORDER BY queue"),
