@@ -130,8 +130,8 @@ fn within_runtime(command: impl Future<Output = Result<()>>) -> Result<()> {
         .build()
         .map_err(|error| Failure::io("the runtime cannot be started", &error))?;
     let result = runtime.block_on(Box::pin(command));
-    // Its tasks end, and tell other processes what they have not told yet. A blocking handler that does not end must
-    // not keep a process that was told to leave.
+    // The runtime's tasks end, and send the notifications that are left. A blocking handler that does not end must not
+    // keep a process alive that was asked to stop.
     runtime.shutdown_timeout(LAST_TASKS);
     result
 }

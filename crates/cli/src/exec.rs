@@ -199,7 +199,7 @@ impl Runner {
                 status
             }
             Err(_) => {
-                // Whoever killed it may have been the program.
+                // The program itself may have killed its guard, so the attempt counts.
                 let error = RunError::new(heard.told("the process that guards the program was killed"));
                 return Outcome::Failed { error, after: None }.into();
             }

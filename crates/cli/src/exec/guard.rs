@@ -63,7 +63,7 @@ impl Guard {
         let (ours, theirs) = UnixStream::pair()?;
         let channel = Channel::new(ours)?;
         let mut command = Command::new(own_program()?);
-        // Whoever kills processes by the worker's name or its group does not mean those that clean up after it.
+        // A name and a group of its own: killing the worker by either must leave the guard alive to clean up.
         command.arg0("grist-guard").arg(WORD).process_group(0);
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn()?;
