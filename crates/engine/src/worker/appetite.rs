@@ -4,8 +4,8 @@
 //! time to be looked at again. The flag is cleared before the fetch is sent, so that a hint that comes meanwhile
 //! counts.
 //!
-//! A worker of many lanes does not fetch from each of them to find out which have something: it looks at all of them in
-//! one call, and fetches from those alone.
+//! To find out which lanes have something, where no hint names them, a worker looks at all of them in one call and
+//! fetches from those alone. Only a few lanes are fetched from at once, since a fetch costs little more than a look.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,11 +55,16 @@ impl Appetite {
     /// Every queue may have something.
     pub(crate) fn wake_all(&self) {
         if self.lanes.len() > FEW_LANES {
-            self.look.store(true, Ordering::SeqCst);
+            self.look();
         } else {
             (0..self.lanes.len()).for_each(|lane| self.keep(lane));
         }
         self.bell.notify_one();
+    }
+
+    /// All lanes are worth a look.
+    pub(crate) fn look(&self) {
+        self.look.store(true, Ordering::SeqCst);
     }
 
     /// Whether all lanes are worth a look; they no longer are.
@@ -90,11 +95,6 @@ impl Appetite {
     /// Whether any lane is hungry.
     pub(crate) fn any(&self) -> bool {
         self.lanes.iter().any(|hungry| hungry.load(Ordering::SeqCst))
-    }
-
-    /// Whether lanes are looked at before they are fetched from.
-    pub(crate) fn is_many(&self) -> bool {
-        self.lanes.len() > FEW_LANES
     }
 
     /// Waits for the bell.

@@ -33,7 +33,7 @@ const CHEAP_FETCH: Duration = Duration::from_micros(500);
 struct Fetcher {
     shared: Arc<Shared>,
     incarnation: Arc<Incarnation>,
-    /// When each lane is looked at although nobody hinted.
+    /// When each lane is looked at although there was no hint.
     look_at: Vec<Instant>,
     /// With which lane the next plan begins, so that none is always last.
     first: usize,
@@ -99,7 +99,7 @@ pub(crate) async fn fetch(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
 impl Fetcher {
     fn new(shared: Arc<Shared>, incarnation: Arc<Incarnation>) -> Self {
         let lanes = shared.options.queues.len();
-        let look_at = vec![Instant::now(); lanes];
+        let look_at = vec![Instant::now() + shared.poll_interval(); lanes];
         let forecast = Forecast::new(&shared.slots, lanes);
         let abreast = shared.backend().fetches_abreast().max(1);
         let (is_deep, last_took) = (vec![false; lanes], Duration::ZERO);
@@ -167,20 +167,10 @@ impl Fetcher {
         }
     }
 
-    /// Lanes that nobody hinted at are looked at now: few by a fetch, many by one look at all.
+    /// Lanes that had no hint for a while are all looked at, in one call.
     fn is_time(&mut self, now: Instant, poll_interval: Duration) {
-        let appetite = &self.shared.appetite;
-        if appetite.is_many() {
-            appetite.wake_all();
-            self.look_at.fill(now + poll_interval);
-            return;
-        }
-        for (lane, look_at) in self.look_at.iter_mut().enumerate() {
-            if *look_at <= now {
-                appetite.keep(lane);
-                *look_at = now + poll_interval;
-            }
-        }
+        self.shared.appetite.look();
+        self.look_at.fill(now + poll_interval);
     }
 
     /// More ends wait for the store than a while's worth: fetching more would only lengthen the line.

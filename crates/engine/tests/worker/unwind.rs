@@ -148,7 +148,10 @@ async fn a_log_that_panics_costs_no_job_no_slot_and_no_loop() {
     t.until(id, JobState::Completed).await;
     let report = worker.stop().await;
     assert!(report.is_clean() && report.stats.completed == 101, "{report:?}");
-    assert!(seen.load(Ordering::SeqCst) > 10, "the log was given lines");
+    // One for each outage at least. Tests beside this one may switch off what else there is: which lines are wanted is
+    // remembered for the whole process.
+    let lines = seen.load(Ordering::SeqCst);
+    assert!(lines > 4, "the log was given {lines} lines");
 }
 
 #[tokio::test(start_paused = true)]
