@@ -12,21 +12,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_core::{
-    Backend, BackendErrorKind, ClaimId, Error, ErrorKind, FetchRequest, FetchedJob, FinishItem, Finished,
-    Lease, Name, QueueWant, RegisterWorker, WorkerId,
+    Backend, BackendErrorKind, ClaimId, Error, ErrorKind, FetchRequest, FetchedJob, Finished, Lease, Name,
+    QueueWant, RegisterWorker, WorkerId,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::JobContext;
+use crate::worker::Ended;
 use crate::worker::apart::spawn_apart;
 use crate::worker::builder::default_label;
 use crate::worker::call::answer;
+use crate::worker::lessen::store_alone;
+use crate::worker::options::DEFAULT_LEASE;
 use shared::Shared;
 
-/// How long its leases hold without a heartbeat.
-const LEASE: Duration = Duration::from_secs(30);
 /// The wait before a busy end is repeated.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,7 +45,7 @@ impl ByHand {
     pub(super) async fn start(backend: Arc<dyn Backend>, deadline: Duration) -> Result<Self, Error> {
         let shared = Shared::new(backend, deadline, WorkerId::random());
         let label = format!("{} by hand", default_label());
-        let request = RegisterWorker::new(shared.worker, label, LEASE);
+        let request = RegisterWorker::new(shared.worker, label, DEFAULT_LEASE);
         let call = shared.backend.register_worker(shared.call(), request);
         answer(deadline, "register_worker", call).await?;
         let (shared, end) = (Arc::new(shared), CancellationToken::new());
@@ -103,26 +104,20 @@ impl ByHand {
 
     /// Stores the end of a run. While it is [`Busy`](Finished::Busy) it is repeated, until a call's deadline has
     /// passed.
-    pub(super) async fn finish(&self, item: FinishItem) -> Result<Finished, Error> {
-        let lease = item.lease.clone();
-        let until = Instant::now() + self.shared.deadline;
+    pub(super) async fn finish(&self, mut ended: Ended) -> Result<Finished, Error> {
+        let shared = &*self.shared;
+        let until = Instant::now() + shared.deadline;
         loop {
-            let reply = self.shared.finish(vec![item.clone()]).await?;
-            match reply.into_iter().next() {
-                Some(Finished::Busy) if Instant::now() < until => tokio::time::sleep(BUSY_PAUSE).await,
-                Some(Finished::Busy) => {
+            match store_alone(&*shared.backend, shared.deadline, &mut ended).await? {
+                Finished::Busy if Instant::now() < until => tokio::time::sleep(BUSY_PAUSE).await,
+                Finished::Busy => {
                     let message = "another transaction has locked what the end of the run needs";
                     return Err(Error::new(ErrorKind::Backend(BackendErrorKind::Busy), message)
                         .with_hint("commit that transaction first"));
                 }
-                Some(finished) => {
-                    self.shared.forget(&lease);
+                finished => {
+                    shared.forget(&ended.item.lease);
                     return Ok(finished);
-                }
-                None => {
-                    self.shared.forget(&lease);
-                    let message = "the store returned no result for the finish";
-                    return Err(Error::new(ErrorKind::Internal, message));
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{Error, ErrorKind, FinishItem, Finished, Name, Outcome, Output, classify};
+use gristmill_core::{Error, ErrorKind, Finished, Name, Outcome, Output, classify};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -180,11 +180,12 @@ impl Leased {
     /// # Cancel safety
     /// As [`Self::finish`].
     pub async fn release(mut self) -> Result<Finished, Error> {
-        let item = FinishItem::give_back(self.context.lease().clone(), Duration::ZERO);
-        self.store(item).await
+        let ended = Ended::released(&self.context);
+        self.store(ended).await
     }
 
-    /// Stores any outcome, with log lines and follow-up jobs.
+    /// Stores any outcome, with log lines and follow-up jobs. Of an end that the store refuses in full, long words, the
+    /// output and at last the follow-up jobs are left out, step by step. Without them a completed attempt has failed.
     ///
     /// # Errors
     /// The store's; then the job is given back. That the lease was lost is an answer.
@@ -200,11 +201,11 @@ impl Leased {
         }
         self.context.flush_log().await;
         let ended = Ended::of(0, &self.context, Attempted::from(outcome), None);
-        self.store(ended.item).await
+        self.store(ended).await
     }
 
-    async fn store(&mut self, item: FinishItem) -> Result<Finished, Error> {
-        let finished = self.by_hand.finish(item).await?;
+    async fn store(&mut self, ended: Ended) -> Result<Finished, Error> {
+        let finished = self.by_hand.finish(ended).await?;
         self.ended = true;
         Ok(finished)
     }

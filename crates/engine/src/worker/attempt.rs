@@ -121,6 +121,11 @@ impl Ended {
         }
     }
 
+    /// The end of a run that is given back.
+    pub(crate) fn released(context: &JobContext) -> Self {
+        Self::stopped(0, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
+    }
+
     /// The end of an attempt whose code was dropped.
     pub(crate) fn dropped(
         lane: usize,

@@ -19,6 +19,7 @@ use gristmill_core::{BackendError, BackendErrorKind, FinishRequest, Finished, ti
 use super::call::{Trouble, answer};
 pub(crate) use super::finishes::Finishes;
 use super::finishes::{Batch, Line, SMALL_BATCH};
+use super::lessen::{may_be_an_item, say_lessened};
 use super::settled;
 use super::shared::Shared;
 
@@ -171,27 +172,11 @@ async fn is_there(shared: &Shared) -> bool {
     answer(shared.call_deadline(), "ping", shared.backend().ping(shared.call())).await.is_ok()
 }
 
-/// Whether the error may be due to one item rather than to the store.
-fn may_be_an_item(error: &BackendError) -> bool {
-    matches!(
-        error.kind(),
-        BackendErrorKind::Internal
-            | BackendErrorKind::Refused
-            | BackendErrorKind::Undecodable
-            | BackendErrorKind::Unsupported(_)
-    )
-}
-
 /// The store refuses this one end: it is sent with less, and given up when nothing is left to leave out.
 fn lessen(shared: &Shared, line: Line, error: &BackendError, pause: Duration) -> Called {
     match shared.finishes.lessen(line, &error.chain()) {
         Some((left_out, job)) => {
-            gristmill_core::log!(
-                error,
-                name: "finish_lessened", target: "gristmill::worker",
-                job = %job, left_out, error = %error.chain(),
-                "the store refuses the end of a run: it is stored without a part"
-            );
+            say_lessened(job, left_out, error);
             Called::Failed(pause)
         }
         None => Called::Stored(settle(shared, line, vec![None])),

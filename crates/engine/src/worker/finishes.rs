@@ -7,13 +7,12 @@ use gristmill_core::{FinishItem, Finished, JobId, MAX_BATCH_BYTES, batch_len};
 use tokio::sync::Notify;
 
 use super::attempt::Ended;
+use super::lessen::TRIES_BEFORE_LESS;
 
 /// The most items of one call. Where the store falls behind, a larger one spares it commits.
 const BATCH: usize = 4_000;
 /// What is handed over, or was too much for the store, goes in calls of at most so many.
 pub(super) const SMALL_BATCH: usize = 1_000;
-/// A call the store finds fault with is repeated as it is this often before its items are tried one by one.
-const TRIES_BEFORE_ISOLATION: u32 = 2;
 /// Busy ends beyond this many hold up fetches: else a worker whose every job meets the lock would collect them without
 /// bound.
 const MOST_BUSY: usize = 4_000;
@@ -201,7 +200,7 @@ impl Finishes {
         let mut inside = self.inside();
         let ends = inside.of(line);
         ends.failures += 1;
-        (ends.failures, ends.failures <= TRIES_BEFORE_ISOLATION && ends.most == BATCH)
+        (ends.failures, ends.failures <= TRIES_BEFORE_LESS && ends.most == BATCH)
     }
 
     /// The next calls have half as many items as this one.

@@ -19,7 +19,7 @@ use super::shared::Shared;
 use crate::context::StopWhy;
 
 /// At this part of a lease without a renewal the worker stops believing in it.
-const FENCE_AT: f64 = 0.8;
+pub(crate) const FENCE_AT: f64 = 0.8;
 /// How long handlers whose lease is lost may take to come to their end.
 const BURIED_WITHIN: Duration = Duration::from_millis(100);
 

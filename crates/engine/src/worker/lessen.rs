@@ -3,15 +3,27 @@
 //! Words go before anything else, whatever the store's objection is: they are cut, then the output is replaced by a
 //! note, then both are left out. None of that changes what becomes of the job. Follow-up jobs that cannot be stored are
 //! a refusal of the attempt, which then fails; a cancelled or discarded job stays one without them.
+//!
+//! The completer does this for a worker's ends, [`store_alone`] for one that is stored by itself. A handler's own
+//! transaction ends with the first refusal, so its commit cannot be repeated with less: the attempt fails, and the
+//! completer stores that.
 
 use std::time::Duration;
 
-use gristmill_core::{Decision, Ending, FinishItem, Output, RetryPolicy, RunError};
+use gristmill_core::{
+    Backend, BackendError, BackendErrorKind, Call, Decision, Ending, FinishItem, FinishRequest, Finished,
+    JobId, Output, RunError, time_for_bytes,
+};
 
 use super::attempt::Ended;
+use super::call::answer;
 
 /// How long texts are that any store takes.
 const SHORT_BYTES: usize = 200;
+/// A call the store finds fault with is repeated as it is this often before anything is left out.
+pub(super) const TRIES_BEFORE_LESS: u32 = 2;
+/// The wait before such a repeat.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How much of an end is left to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,12 +84,71 @@ impl Ended {
     }
 
     fn fail(&mut self, message: &str) {
-        let delay: Duration = RetryPolicy::default().delay(self.attempt, 0.5);
+        let delay = self.spec.retry_policy().delay(self.attempt, fastrand::f64());
         self.item.decision = Decision::RetryAfter(delay);
         self.item.ending = Ending::Failed;
         self.item.output = None;
         self.item.error = Some(RunError::new(message));
     }
+}
+
+/// Stores one end by itself, with less of it as long as the store refuses it for what it is.
+///
+/// # Errors
+/// The store's: of an outage at once, of a refusal when nothing is left to leave out.
+pub(crate) async fn store_alone(
+    backend: &dyn Backend,
+    deadline: Duration,
+    ended: &mut Ended,
+) -> Result<Finished, BackendError> {
+    let mut tries = 0;
+    loop {
+        let error = match finish_alone(backend, deadline, ended.item.clone()).await {
+            Err(error) if may_be_an_item(&error) => error,
+            answered => return answered,
+        };
+        tries += 1;
+        if tries <= TRIES_BEFORE_LESS {
+            tokio::time::sleep(PAUSE).await;
+        } else if let Some(left_out) = ended.lessen(&error.chain()) {
+            say_lessened(ended.item.lease.job, left_out, &error);
+        } else {
+            return Err(error);
+        }
+    }
+}
+
+/// One finish of one item.
+pub(crate) async fn finish_alone(
+    backend: &dyn Backend,
+    deadline: Duration,
+    item: FinishItem,
+) -> Result<Finished, BackendError> {
+    let deadline = deadline.saturating_add(time_for_bytes(item.bytes()));
+    let call = backend.finish(Call::new().within(deadline), FinishRequest::new(vec![item]));
+    answer(deadline, "finish", call).await?.items.into_iter().next().ok_or_else(|| {
+        BackendError::new(BackendErrorKind::Internal, "`finish` answered nothing").maybe_stored()
+    })
+}
+
+/// Whether the error may be due to one item rather than to the store.
+pub(super) fn may_be_an_item(error: &BackendError) -> bool {
+    matches!(
+        error.kind(),
+        BackendErrorKind::Internal
+            | BackendErrorKind::Refused
+            | BackendErrorKind::Undecodable
+            | BackendErrorKind::Unsupported(_)
+    )
+}
+
+pub(super) fn say_lessened(job: JobId, left_out: &str, error: &BackendError) {
+    gristmill_core::log!(
+        error,
+        name: "finish_lessened", target: "gristmill::worker",
+        job = %job, left_out, error = %error.chain(),
+        "the store refuses the end of a run: it is stored without a part"
+    );
 }
 
 fn shorten_words(item: &mut FinishItem) -> bool {

@@ -6,6 +6,9 @@ use gristmill_core::{Name, Priority};
 
 use super::waits::OnWait;
 
+/// How long a lease holds without a heartbeat, unless a worker says otherwise.
+pub(crate) const DEFAULT_LEASE: Duration = Duration::from_secs(30);
+
 /// One queue a worker fetches from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueueOptions {
@@ -53,7 +56,7 @@ impl Default for WorkerOptions {
             label: String::new(),
             queues: Vec::new(),
             slots: None,
-            lease: Duration::from_secs(30),
+            lease: DEFAULT_LEASE,
             grace: Duration::from_secs(30),
             cancel_grace: None,
             poll_interval: None,

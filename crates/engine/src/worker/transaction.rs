@@ -6,13 +6,14 @@
 //! them.
 
 use gristmill_core::{
-    BackendError, BackendErrorKind, BackendTx, Certainty, Ending, FinishItem, FinishRequest, Finished, Lease,
-    LostWhy, Outcome, RunError,
+    BackendError, BackendErrorKind, BackendTx, Certainty, Ending, FinishItem, Finished, Lease, LostWhy,
+    Outcome, RunError, time_for_bytes,
 };
 
 use super::attempt::Ended;
 use super::call::{Trouble, answer, is_outage};
 use super::driven::End;
+use super::lessen::finish_alone;
 use super::running::key;
 use super::settled;
 use super::shared::Shared;
@@ -66,8 +67,9 @@ async fn commit(mut end: End, transaction: Box<dyn BackendTx>, said: Attempted) 
     end.shared.running.leave(key(&end.context));
     let ended = end.ended(said);
     let shared = end.shared.clone();
-    let finish = transaction.finish(shared.call(), ended.item.clone());
-    match answer(shared.call_deadline(), "commit", finish).await {
+    let deadline = shared.call_deadline().saturating_add(time_for_bytes(ended.item.bytes()));
+    let finish = transaction.finish(shared.call().within(deadline), ended.item.clone());
+    match answer(deadline, "commit", finish).await {
         // Whoever has ended the run, it was not this transaction.
         Ok(Finished::AlreadyAccepted) => {
             let lost = Finished::LeaseLost { why: LostWhy::Unknown };
@@ -121,14 +123,9 @@ async fn in_doubt(end: End, committed: &Ended, error: &BackendError) {
 }
 
 async fn finish(shared: &Shared, item: FinishItem) -> Result<Finished, BackendError> {
-    let finish = shared.backend().finish(shared.call(), FinishRequest::new(vec![item]));
-    let reply = answer(shared.call_deadline(), "finish", finish).await?;
-    match reply.items.into_iter().next() {
-        Some(Finished::Busy) => Err(busy()),
-        Some(finished) => Ok(finished),
-        None => {
-            Err(BackendError::new(BackendErrorKind::Internal, "`finish` answered nothing").maybe_stored())
-        }
+    match finish_alone(&**shared.backend(), shared.call_deadline(), item).await? {
+        Finished::Busy => Err(busy()),
+        finished => Ok(finished),
     }
 }
 

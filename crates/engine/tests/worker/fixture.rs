@@ -61,7 +61,7 @@ impl Fixture {
     pub(crate) fn objecting(
         objects: impl Fn(&[FinishItem]) -> Option<BackendErrorKind> + Send + Sync + 'static,
     ) -> Self {
-        Self::of_ledger(|ledger| ledger.objecting(Box::new(objects)))
+        Self::of_ledger(|ledger| ledger.objecting(Arc::new(objects)))
     }
 
     /// A store that takes so long for ends.

@@ -27,7 +27,7 @@ pub(crate) struct Ledger {
     lines: Lines,
     abreast: usize,
     bears: usize,
-    objects: Box<Objection>,
+    objects: Arc<Objection>,
     takes: Box<Slowness>,
 }
 
@@ -50,7 +50,7 @@ impl Draft {
 impl Ledger {
     pub(crate) fn new(inner: Arc<dyn Backend>, lines: Lines) -> Self {
         let (objects, takes) =
-            (Box::new(|_: &[FinishItem]| None), Box::new(|_: &[FinishItem]| Duration::ZERO));
+            (Arc::new(|_: &[FinishItem]| None), Box::new(|_: &[FinishItem]| Duration::ZERO));
         Self { inner, lines, abreast: 1, bears: usize::MAX, objects, takes }
     }
 
@@ -65,7 +65,7 @@ impl Ledger {
     }
 
     /// The same, as a store that refuses ends by what they hold.
-    pub(crate) fn objecting(self, objects: Box<Objection>) -> Self {
+    pub(crate) fn objecting(self, objects: Arc<Objection>) -> Self {
         Self { objects, ..self }
     }
 
@@ -75,11 +75,17 @@ impl Ledger {
     }
 }
 
-#[derive(Debug)]
 struct LedgerTx {
     inner: Arc<dyn Backend>,
     lines: Lines,
+    objects: Arc<Objection>,
     draft: Draft,
+}
+
+impl std::fmt::Debug for LedgerTx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("LedgerTx").field(&self.draft).finish()
+    }
 }
 
 impl BackendTx for LedgerTx {
@@ -97,6 +103,9 @@ impl BackendTx for LedgerTx {
         item: FinishItem,
     ) -> BoxFuture<'static, Result<Finished, BackendError>> {
         Box::pin(async move {
+            if let Some(kind) = (self.objects)(std::slice::from_ref(&item)) {
+                return Err(BackendError::new(kind, "the ledger objects"));
+            }
             let finished = self.inner.finish(call, FinishRequest::new(vec![item])).await?.items[0];
             if matches!(finished, Finished::Accepted { .. }) {
                 self.lines.lock().expect("no test panics while it holds it").extend(self.draft.0);
@@ -144,8 +153,11 @@ impl Backend for Ledger {
     }
 
     fn begin(&self, _: Call, _: Lease) -> Reply<'_, Box<dyn BackendTx>> {
-        let (inner, lines) = (self.inner.clone(), self.lines.clone());
-        Box::pin(async { Ok(Box::new(LedgerTx { inner, lines, draft: Draft::default() }) as Box<_>) })
+        let (inner, lines, objects) = (self.inner.clone(), self.lines.clone(), self.objects.clone());
+        Box::pin(async {
+            let transaction = LedgerTx { inner, lines, objects, draft: Draft::default() };
+            Ok(Box::new(transaction) as Box<_>)
+        })
     }
 
     fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply> {

@@ -10,6 +10,7 @@ mod fixture;
 mod idle;
 mod lease;
 mod ledger;
+mod lessened;
 mod locked;
 mod outcomes;
 mod pressed;

@@ -12,12 +12,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::LEASE;
 use super::held::Held;
 use crate::JobContext;
 use crate::context::StopWhy;
 use crate::worker::call::answer;
 use crate::worker::claims::{Claims, Listed};
+use crate::worker::options::DEFAULT_LEASE;
 
 /// The most items of one call.
 const BATCH: usize = 1_000;
@@ -102,7 +102,7 @@ impl Shared {
         let _one = self.renewing.lock().await;
         let renewing = Renewing::begin(&self.claims);
         // Given up early enough for another one before the lease ends.
-        let deadline = self.deadline.min(LEASE / 4);
+        let deadline = self.deadline.min(DEFAULT_LEASE / 4);
         let call = Call::new().within(deadline);
         let reply = self.backend.renew(call, RenewRequest::new(self.worker, renewing.listed.known.clone()));
         match answer(deadline, "renew", reply).await {

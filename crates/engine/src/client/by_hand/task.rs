@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
 use crate::worker::call::answer;
+use crate::worker::incarnation::FENCE_AT;
+use crate::worker::options::DEFAULT_LEASE;
 
-/// At this part of a lease without a renewal the worker stops believing in it.
-const FENCE_AT: Duration = Duration::from_secs(24);
 /// How often it shows life while it holds leases: a cancel arrives within it.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it does while it holds none, and how often it maintains the store.
@@ -40,7 +40,7 @@ pub(super) async fn beat(shared: Arc<Shared>, end: CancellationToken) {
             }
         }
         let renewed = shared.held().renewed;
-        if renewed.elapsed() >= FENCE_AT {
+        if renewed.elapsed() >= DEFAULT_LEASE.mul_f64(FENCE_AT) {
             shared.say(|| {
                 gristmill_core::log!(
                     error,
