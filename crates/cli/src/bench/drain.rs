@@ -6,7 +6,7 @@ use gristmill::Client;
 
 use super::job::{Bench, Form};
 use super::options::Options;
-use super::produce::bulk;
+use super::produce::{bulk, unknown};
 use super::report::{Figures, WalBytes};
 use super::server::Server;
 use super::store::places;
@@ -33,6 +33,7 @@ pub(super) async fn run(
         workers.stop().await?;
     }
     server.settle().await?;
+    unknown(client, options.unknown, options.batch).await?;
     let enqueue = server.start_without_snapshot().await?;
     bulk(client, &form, history..all, options.batch).await?;
     let enqueue = enqueue.stop().await?;
@@ -50,7 +51,9 @@ pub(super) async fn run(
     let stored = places(client).await?;
     // A job is where it ought to be if it ran and is completed (or deleted by that), or waits for its run.
     let finished = if options.delete_on_finish { runs.ran } else { stored.completed };
-    let accounted = finished.min(runs.ran) + stored.unended + stored.discarded;
+    // Those without a handler wait for ever.
+    let waiting = stored.unended.saturating_sub(u64::from(options.unknown));
+    let accounted = finished.min(runs.ran) + waiting + stored.discarded;
     Ok(Figures {
         enqueue_per_s: Some(enqueue.per_second(u64::from(all - history))),
         drain_per_s: Some(drain.per_second(completed)),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
-use gristmill::{Attempt, Job, JobError, JobOptions, Retention, RetryPolicy, State};
+use gristmill::{Attempt, Job, JobError, JobOptions, Priority, Retention, RetryPolicy, State};
 use serde::{Deserialize, Serialize};
 
 use super::account::{Account, Places};
@@ -28,6 +28,19 @@ pub(super) struct Count {
 impl Job for Count {
     const KIND: &'static str = "bench.count";
     type Output = ();
+}
+
+/// A job that no worker of the benchmark has a handler for; it is fetched before the others.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Unknown;
+
+impl Job for Unknown {
+    const KIND: &'static str = "bench.unknown";
+    type Output = ();
+
+    fn options() -> JobOptions {
+        JobOptions::new().queue(QUEUE).priority(Priority::FIRST)
+    }
 }
 
 /// What every job of a run has in common.

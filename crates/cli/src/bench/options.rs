@@ -68,6 +68,9 @@ pub(crate) struct Options {
     /// Leave so many more jobs behind in the queue than `drain` runs
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=50_000_000))]
     pub(crate) backlog: u32,
+    /// Put so many jobs that no worker has a handler for, of a better priority, before those that `drain` runs
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=50_000_000))]
+    pub(crate) unknown: u32,
     /// So many finished jobs lie in the store before the measurement begins
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=50_000_000))]
     pub(crate) history: u32,
@@ -85,7 +88,7 @@ pub(crate) struct Options {
     pub(crate) apart: bool,
     /// Run `drain` in processes of which one is killed every so often, as in 500ms
     #[arg(long, value_name = "EVERY", num_args = 0..=1, default_missing_value = "500ms",
-        value_parser = parse_duration, allow_hyphen_values = true, conflicts_with_all = ["delete_on_finish", "backlog", "history"])]
+        value_parser = parse_duration, allow_hyphen_values = true, conflicts_with_all = ["delete_on_finish", "backlog", "unknown", "history"])]
     pub(crate) kill_workers: Option<Duration>,
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gristmill::Client;
 
-use super::job::Form;
+use super::job::{Form, Unknown};
 use crate::failure::{Failure, Result};
 
 /// Calls in flight.
@@ -27,4 +27,18 @@ pub(super) async fn bulk(client: &Client, form: &Form, numbers: Range<u32>, batc
         .buffered(IN_FLIGHT)
         .try_collect::<()>()
         .await
+}
+
+/// Enqueues so many jobs that no worker has a handler for.
+pub(super) async fn unknown(client: &Client, jobs: u32, batch: u32) -> Result<()> {
+    let mut left = jobs;
+    while left > 0 {
+        let jobs = left.min(batch);
+        client
+            .enqueue_many((0..jobs).map(|_| Unknown))
+            .await
+            .map_err(|partly| Failure::from(partly.error))?;
+        left -= jobs;
+    }
+    Ok(())
 }

@@ -22,7 +22,10 @@ fn every_mode_prints_its_figure_and_loses_nothing() {
     ];
     for database in databases {
         for (words, figure) in [
-            (&["--jobs", "3000", "--history", "500", "--backlog", "700"][..], "/drain_per_s"),
+            (
+                &["--jobs", "3000", "--history", "500", "--backlog", "700", "--unknown", "200"][..],
+                "/drain_per_s",
+            ),
             (&["--jobs", "2000", "--delete-on-finish", "--workers", "2"], "/drain_per_s"),
             (&["--jobs", "300", "--fail-rate", "20", "--run-ms", "1", "--slots", "50"], "/drain_per_s"),
             (&["--mode", "enqueue", "--jobs", "500", "--callers", "20"], "/bulk_enqueue_per_s"),
