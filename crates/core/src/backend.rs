@@ -277,7 +277,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// Jobs by id, in the order of the ids; `None` for one that is not there.
     fn get(&self, call: Call, ids: Vec<JobId>) -> Reply<'_, Vec<Option<JobRecord>>>;
 
-    /// A page of jobs that match, by id. Bounded work: a page may be short although more follows.
+    /// A page of jobs that match, by id. Bounded work and bytes: a page may be short although more follows, and ends
+    /// with the job that makes it reach [`MAX_BATCH_BYTES`](crate::MAX_BATCH_BYTES).
     fn list(&self, call: Call, request: ListRequest) -> Reply<'_, Page<JobRecord>>;
 
     /// The ended runs of a job, oldest first, at most the newest `limit`. Of a job that keeps coming back the first

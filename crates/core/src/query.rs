@@ -1,6 +1,6 @@
 //! What the inspection is asked: filters and keyset cursors.
 
-use crate::{JobId, JobState, Name, Timestamp, WorkerId};
+use crate::{JobId, JobRecord, JobState, MAX_BATCH_BYTES, Name, Timestamp, WorkerId};
 
 /// Which jobs are meant. Members that are set must all hold; within a list any one does. An empty filter means every
 /// job.
@@ -67,7 +67,7 @@ impl JobFilter {
     }
 
     /// Whether a job matches: the one definition of what each member means.
-    pub fn matches(&self, job: &crate::JobRecord) -> bool {
+    pub fn matches(&self, job: &JobRecord) -> bool {
         fn any<T: PartialEq>(wanted: &[T], value: &T) -> bool {
             wanted.is_empty() || wanted.contains(value)
         }
@@ -96,14 +96,38 @@ pub enum Order {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub JobId);
 
-/// A page of a list. Its length is bounded by the request; it may be shorter, even empty, although more follows, since
-/// a backend bounds the work of one call: only `next` says whether it is the last.
+/// A page of a list. Its length is bounded by the request. It may be shorter, even empty, although more follows, since
+/// a backend bounds the work and the bytes of one call: only `next` says whether it is the last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
     /// Where the next page begins; `None` after the last.
     pub next: Option<Cursor>,
+}
+
+impl Page<JobRecord> {
+    /// Takes jobs until they reach [`MAX_BATCH_BYTES`]; the first is taken however large it is. If jobs are left over,
+    /// the next page begins behind the last one taken, otherwise at `next`. Reads at most one job more than it takes.
+    ///
+    /// # Errors
+    /// That of the first job which cannot be read.
+    pub fn fill<E>(
+        jobs: impl IntoIterator<Item = Result<JobRecord, E>>,
+        next: Option<Cursor>,
+    ) -> Result<Self, E> {
+        let (mut items, mut bytes) = (Vec::<JobRecord>::new(), 0_usize);
+        for job in jobs {
+            let job = job?;
+            if let Some(last) = items.last().filter(|_| bytes >= MAX_BATCH_BYTES) {
+                let next = Some(Cursor(last.id));
+                return Ok(Self { items, next });
+            }
+            bytes = bytes.saturating_add(job.bytes());
+            items.push(job);
+        }
+        Ok(Self { items, next })
+    }
 }
 
 /// A page of jobs, please.

@@ -1,5 +1,6 @@
 //! Looks without touching.
 
+use std::convert::Infallible;
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -25,7 +26,9 @@ impl Store {
     pub(crate) fn list(&self, request: &ListRequest) -> Page<JobRecord> {
         let limit = request.limit.min(ListRequest::MAX_LIMIT);
         let page = self.scan(&request.filter, request.cursor, request.order, limit);
-        Page { items: page.items.into_iter().map(|slot| record(self.job(slot))).collect(), next: page.next }
+        let records = page.items.into_iter().map(|slot| Ok(record(self.job(slot))));
+        let Ok(page) = Page::fill::<Infallible>(records, page.next);
+        page
     }
 
     /// The jobs behind a cursor, in the order of their ids.

@@ -5,7 +5,7 @@ mod walk;
 
 use std::time::{Duration, Instant};
 
-use gristmill_core::{Call, Count, Cursor, JobFilter, JobRecord, ListRequest, Order, Page};
+use gristmill_core::{Call, Count, Cursor, JobFilter, JobRecord, ListRequest, MAX_BATCH_BYTES, Order, Page};
 use uuid::Uuid;
 
 use crate::error::Answer;
@@ -13,6 +13,7 @@ use crate::handle::Inner;
 use crate::inspect::records;
 use crate::row;
 use crate::session::Session;
+use crate::statement::sql;
 use walk::Walk;
 
 /// Jobs one call looks at, at most, once it has found one: a page may be short, never slow. An empty one is not worth
@@ -26,9 +27,26 @@ pub(crate) async fn list(inner: &Inner, call: Call, request: &ListRequest) -> An
     let page =
         scan(inner, &mut session, &request.filter, request.cursor, request.order, limit, call.patience())
             .await?;
+    let page = cut(&mut session, page).await?;
     let items = records(inner, &mut session, &page.items).await?;
     session.commit().await?;
-    Ok(Page { items: items.into_iter().flatten().collect(), next: page.next })
+    Page::fill(items.into_iter().flatten().map(Ok), page.next)
+}
+
+/// Ends a page with the job that makes it reach the bytes of a batch, before any of it is read.
+async fn cut(session: &mut Session, mut page: Page<Uuid>) -> Answer<Page<Uuid>> {
+    let mut bytes = 0;
+    let shown_errors = row::size(JobRecord::MAX_ERRORS);
+    let sizes = session.query(sql!("page_bytes"), &[&page.items, &shown_errors]).await?;
+    for (place, size) in sizes.iter().enumerate() {
+        bytes += row::get::<i64>(size, 0)?;
+        if bytes >= row::size(MAX_BATCH_BYTES) && place + 1 < page.items.len() {
+            page.next = Some(cursor_behind(page.items[place]));
+            page.items.truncate(place + 1);
+            break;
+        }
+    }
+    Ok(page)
 }
 
 /// The ids of a page of jobs that match. Outside of a transaction of one snapshot a job may have moved since.

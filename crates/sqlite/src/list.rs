@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use gristmill_core::{Count, Cursor, JobFilter, JobId, JobRecord, JobState, ListRequest, Order, Page};
+use gristmill_core::{
+    Count, Cursor, JobFilter, JobId, JobRecord, JobState, ListRequest, MAX_BATCH_BYTES, Order, Page,
+};
 use rusqlite::{Connection, Row, params};
 
 use crate::claim::members;
@@ -27,8 +29,7 @@ pub(crate) fn list(
 ) -> Answer<Page<JobRecord>> {
     let limit = request.limit.min(ListRequest::MAX_LIMIT);
     let page = scan(connection, &request.filter, request.cursor, request.order, limit, patience)?;
-    let items = page.items.into_iter().map(|job| complete(connection, job)).collect::<Answer<_>>()?;
-    Ok(Page { items, next: page.next })
+    Page::fill(page.items.into_iter().map(|job| complete(connection, job)), page.next)
 }
 
 /// A page of jobs that match, without their errors and outputs.
@@ -46,24 +47,25 @@ pub(crate) fn scan(
         return Ok(page);
     }
     let mut walk = Walk::new(connection, filter, cursor, order)?;
-    let mut looked_at = 0;
+    let (mut looked_at, mut bytes) = (0, 0);
     loop {
         let is_late = begun.elapsed() >= patience;
         // Which of the jobs a worker has is known only once their leases are found.
         let wanted = if filter.worker.is_some() { CHUNK } else { limit - page.items.len() };
-        let mut step = walk.next(wanted)?;
+        let mut step = walk.next(wanted, MAX_BATCH_BYTES - bytes)?;
         if step.looked_at == 0 {
             return Ok(page);
         }
         step.find_leases(connection)?;
         let mut matching = step.kept.into_iter().filter(|job| filter.matches(&job.record));
-        page.items.extend(matching.by_ref().take(limit - page.items.len()));
+        let found = matching.by_ref().take(limit - page.items.len());
+        page.items.extend(found.inspect(|job| bytes += job.record.bytes()));
         if matching.next().is_some() {
             page.next = page.items.last().map(|job| Cursor(job.record.id));
             return Ok(page);
         }
         looked_at += step.looked_at;
-        let is_full = page.items.len() >= limit;
+        let is_full = page.items.len() >= limit || bytes >= MAX_BATCH_BYTES;
         if is_full || looked_at >= SCAN_LIMIT && (is_late || !page.items.is_empty()) {
             page.next = if walk.is_over()? { None } else { walk.behind.map(Cursor) };
             return Ok(page);
@@ -82,7 +84,7 @@ pub(crate) fn count_matches(
     let mut walk = Walk::new(connection, filter, None, Order::OldestFirst)?;
     let mut matches = 0;
     loop {
-        let mut step = walk.next(CHUNK)?;
+        let mut step = walk.next(CHUNK, MAX_BATCH_BYTES)?;
         if step.looked_at == 0 || cap.is_some_and(|cap| matches > cap) {
             return Ok(Count::up_to(cap, matches));
         } else if begun.elapsed() >= patience {
@@ -102,6 +104,8 @@ struct Step {
     kept: Vec<Listed>,
     /// How many jobs were read; none at the end.
     looked_at: usize,
+    /// The bytes of those that are kept.
+    bytes: usize,
 }
 
 impl Step {
@@ -153,21 +157,22 @@ impl<'c> Walk<'c> {
         Ok(Self { connection, by_row, order, behind, few })
     }
 
-    /// Reads on until `wanted` jobs are kept, or a chunk was read.
-    fn next(&mut self, wanted: usize) -> Answer<Step> {
+    /// Reads on until `wanted` jobs or `room` bytes are kept, or a chunk was read.
+    fn next(&mut self, wanted: usize, room: usize) -> Answer<Step> {
         let mut step = Step::default();
+        let has_room = |step: &Step| step.kept.len() < wanted && step.bytes < room;
         if self.few.is_some() {
-            self.few(wanted, &mut step)?;
+            self.few(has_room, &mut step)?;
         } else {
-            self.every(wanted, &mut step)?;
+            self.every(has_room, &mut step)?;
         }
         Ok(step)
     }
 
     /// The next of few candidates; those that are gone meanwhile are passed over.
-    fn few(&mut self, wanted: usize, step: &mut Step) -> Answer<()> {
+    fn few(&mut self, has_room: impl Fn(&Step) -> bool, step: &mut Step) -> Answer<()> {
         let mut select = self.connection.prepare_cached(jobs_where!("WHERE jobs.id = ?1"))?;
-        while step.looked_at < CHUNK && step.kept.len() < wanted {
+        while step.looked_at < CHUNK && has_room(step) {
             let Some(id) = self.few.as_mut().and_then(VecDeque::pop_front) else { break };
             let mut rows = select.query([id.as_bytes()])?;
             if let Some(row) = rows.next()? {
@@ -177,7 +182,7 @@ impl<'c> Walk<'c> {
         Ok(())
     }
 
-    fn every(&mut self, wanted: usize, step: &mut Step) -> Answer<()> {
+    fn every(&mut self, has_room: impl Fn(&Step) -> bool, step: &mut Step) -> Answer<()> {
         let sql = match self.order {
             Order::OldestFirst => jobs_where!("WHERE jobs.id > ?1 ORDER BY jobs.id LIMIT ?2"),
             Order::NewestFirst => jobs_where!("WHERE jobs.id < ?1 ORDER BY jobs.id DESC LIMIT ?2"),
@@ -185,7 +190,7 @@ impl<'c> Walk<'c> {
         let mut select = self.connection.prepare_cached(sql)?;
         // The rows are read one by one, so the limit costs nothing.
         let mut rows = select.query(params![self.edge().as_bytes(), row::size(CHUNK)])?;
-        while step.kept.len() < wanted {
+        while has_room(step) {
             let Some(row) = rows.next()? else { break };
             self.look(row, step);
         }
@@ -197,6 +202,7 @@ impl<'c> Walk<'c> {
         step.looked_at += 1;
         self.behind = Some(job.record.id);
         if self.by_row.matches(&job.record) {
+            step.bytes += job.record.bytes();
             step.kept.push(job);
         }
     }

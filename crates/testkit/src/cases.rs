@@ -20,6 +20,7 @@ mod lease;
 mod load;
 mod notify;
 mod often;
+mod pages;
 mod parked;
 mod pause;
 mod poison;
@@ -54,6 +55,7 @@ const AREAS: &[&[Case]] = &[
     prune::CASES,
     pause::CASES,
     inspect::CASES,
+    pages::CASES,
     kinds::CASES,
     parked::CASES,
     record::CASES,
