@@ -27,6 +27,7 @@ impl Group<'_> {
     /// Stores a job, unless its id or its unique key is there.
     pub(crate) fn store(&mut self, job: &NewJob, now: Timestamp) -> Answer<Enqueued> {
         let existing = |id, by| Ok(Enqueued::Existing { id, by });
+        self.sums.bytes += job.bytes();
         let queue = self.queue(&job.spec.queue)?;
         let seq = self.next_seq()?;
         if let Some(key) = &job.spec.unique_key {

@@ -64,6 +64,8 @@ pub(crate) struct Sums {
     pub(crate) erased: HashSet<i64>,
     /// Jobs whose old runs go, and the run that has just ended.
     pub(crate) trimmed: HashMap<i64, u32>,
+    /// Bytes that operations brought with them: args, options, outputs, errors, checkpoints and logs.
+    pub(crate) bytes: usize,
     counts: Vec<(i64, [i64; 8])>,
     expiries: BTreeMap<i64, Vec<u8>>,
     next_seq: Option<i64>,

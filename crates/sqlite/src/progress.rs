@@ -22,6 +22,7 @@ pub(crate) fn record(group: &mut Group<'_>, request: &RecordRequest, _: Timestam
     let fits = |bytes: &&Bytes| bytes.len() <= RecordRequest::MAX_CHECKPOINT_BYTES;
     let checkpoint = request.checkpoint.as_ref().filter(fits).map(Bytes::as_ref);
     let progress = request.progress.map(|percent| percent.min(100));
+    group.sums.bytes += checkpoint.map_or(0, <[u8]>::len);
     if progress.is_some() || checkpoint.is_some() {
         group.prepare(include_str!("../sql/record.sql"))?.execute(params![seq, run, progress, checkpoint])?;
     }
@@ -41,6 +42,7 @@ impl Group<'_> {
             "INSERT INTO logs (seq, run, line, at, text) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
         )?;
         for (number, line) in request.numbered().filter(|(number, _)| kept.contains(number)) {
+            self.sums.bytes += line.text.len();
             insert.execute(params![seq, run, number, line.at.as_millis(), line.text])?;
         }
         self.prepare("DELETE FROM logs WHERE seq = ?1 AND run = ?2 AND line < ?3")?.execute(params![

@@ -1,6 +1,6 @@
 //! Runs as rows: their key, and the statements that append them.
 
-use gristmill_core::{Ending, FinishItem, JobState, LeaseToken, Output, Settlement, Timestamp};
+use gristmill_core::{Ending, FinishItem, JobState, LeaseToken, Output, RunError, Settlement, Timestamp};
 use gristmill_sql::EndedBy;
 use rusqlite::CachedStatement;
 
@@ -68,6 +68,10 @@ impl<'c> Group<'c> {
         let output = said.and_then(|item| item.output.as_ref());
         let output = output.filter(|_| settled.ending == Ending::Completed);
         let is_plain = reason.is_none() && error.is_none() && output.is_none();
+        if !is_plain {
+            self.sums.bytes +=
+                error.map_or(0, RunError::bytes) + output.map_or(0, |output| output.as_bytes().len());
+        }
         let ends = self.ends()?;
         let bound = Bound { nonce: claim.nonce, ending: settled.ending, state: settled.state, by, now };
         // Bindings stay from run to run: what a batch has in common is bound once.

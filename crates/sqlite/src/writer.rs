@@ -1,7 +1,7 @@
 //! The one writer of a process: group commit.
 //!
 //! The thread owns the only connection of the process that writes. It takes everything that waits, runs it inside one
-//! `BEGIN IMMEDIATE` transaction of at most [`GROUP_WORK`], commits, and only then answers and tells the listeners. An
+//! `BEGIN IMMEDIATE` transaction of at most [`GROUP_WORK`] and [`MAX_BATCH_BYTES`], commits, and only then answers and tells the listeners. An
 //! operation that breaks rolls the whole group back, and each of its operations is run again in a transaction of its
 //! own: a savepoint for each would cost every group what this costs a rare one.
 
@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gristmill_core::{Clock, Listeners};
+use gristmill_core::{Clock, Listeners, MAX_BATCH_BYTES};
 use rusqlite::Connection;
 
 use crate::error::{is_busy, of_sqlite, timed_out};
@@ -119,7 +119,7 @@ impl Writer {
         self.let_others();
     }
 
-    /// Runs what waits until the time is up, commits, and tells the listeners. One that is to be alone takes in nothing
+    /// Runs what waits until the time is up or the bytes are a batch's, commits, and tells the listeners. One that is to be alone takes in nothing
     /// that comes meanwhile.
     fn work(
         &mut self,
@@ -146,7 +146,7 @@ impl Writer {
             let ran = task.run(&mut group, &*self.clock);
             tasks.push(task);
             ran?;
-            if started.elapsed() >= GROUP_WORK {
+            if started.elapsed() >= GROUP_WORK || group.sums.bytes >= MAX_BATCH_BYTES {
                 break;
             }
         }

@@ -131,3 +131,19 @@ fn a_commit_that_fails_is_not_run_again_since_it_may_have_succeeded() {
     let (answers, names) = run(&mut writer, &[("a", write), ("b", write)]);
     assert_eq!((answers, names), (vec![maybe, maybe], vec!["a".to_owned(), "b".to_owned()]));
 }
+
+#[test]
+fn a_group_ends_with_the_operation_that_brings_it_to_the_bytes_of_a_batch() {
+    const THIRD: usize = MAX_BATCH_BYTES / 3 + 1;
+    /// Brings a third of a batch, and makes its queue if it is the first of its transaction.
+    fn bring(group: &mut Group<'_>, name: &&'static str, now: gristmill_core::Timestamp) -> Answer<()> {
+        if group.sums.bytes == 0 {
+            write(group, name, now)?;
+        }
+        group.sums.bytes += THIRD;
+        Ok(())
+    }
+    let operations = ["a", "b", "c", "d", "e", "f", "g"].map(|name| (name, bring as Operation));
+    let (_, firsts) = run(&mut writer(commit), &operations);
+    assert_eq!(firsts, ["a", "d", "g"]);
+}
