@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gristmill_core::{
     Args, BackendError, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem, FinishRequest,
-    JobSpec, JobState, KindSet, Name, Priority, QueueWant, Timestamp, WorkerId,
+    Finished, JobSpec, JobState, KindSet, Name, Priority, QueueWant, Timestamp, WorkerId,
 };
 use gristmill_sql::{ArgsBlocks, Unread};
 use rusqlite::{OptionalExtension, Row, params};
@@ -105,9 +105,9 @@ impl Group<'_> {
 
     /// Whether a queue has an available job of the wanted priorities.
     fn has_ready(&self, want: &QueueWant, queue: Option<i64>) -> Answer<bool> {
-        let (first, last) = want.priorities.unwrap_or((Priority::FIRST, Priority::LAST));
+        let (first, last) = priorities(want);
         let mut select = self.prepare(include_str!("../sql/has_ready.sql"))?;
-        Ok(select.query_row(params![queue, first.get(), last.get()], |row| row.get(0))?)
+        Ok(select.query_row(params![queue, first, last], |row| row.get(0))?)
     }
 
     fn look(&mut self, want: &QueueWant) -> Answer<Look> {
@@ -162,9 +162,7 @@ impl Group<'_> {
         kinds: &KindSet,
         batch: &mut Batch,
     ) -> Answer<bool> {
-        let range = want.priorities.map(|(first, last)| (i64::from(first.get()), i64::from(last.get())));
-        // All of them includes a priority that cannot be.
-        let (first, last) = range.unwrap_or((i64::MIN, i64::MAX));
+        let (first, last) = priorities(want);
         let mut select = self.prepare(include_str!("../sql/fetch.sql"))?;
         // The rows are read one by one, so the limit costs nothing.
         let limit = row::size(want.max.saturating_add(PARKED_AT_ONCE));
@@ -298,9 +296,14 @@ impl Group<'_> {
             Some(FinishItem::undecodable(lease, what))
         });
         let items: Vec<FinishItem> = items.collect();
-        if !items.is_empty() {
-            finish(self, &FinishRequest::new(items), now)?;
+        if items.is_empty() {
+            return Ok(());
         }
+        let request = FinishRequest::new(items);
+        let reply = finish(self, &request, now)?;
+        let ended = request.items.into_iter().zip(reply.items);
+        let ended = ended.filter(|(_, answer)| matches!(answer, Finished::Accepted { .. }));
+        self.sums.set_aside.extend(ended.map(|(item, _)| (item.lease.job, item.reason.unwrap_or_default())));
         Ok(())
     }
 
@@ -352,6 +355,16 @@ impl Group<'_> {
         row::read_options(row, 0, spec);
         Ok(row::has(row, 1))
     }
+}
+
+/// The first and the last priority that a want asks for. A stored priority that cannot be counts as the nearest end of
+/// the scale, so a worker takes it that takes that end.
+pub(crate) fn priorities(want: &QueueWant) -> (i64, i64) {
+    let (first, last) = want.priorities.unwrap_or((Priority::FIRST, Priority::LAST));
+    (
+        if first == Priority::FIRST { i64::MIN } else { first.get().into() },
+        if last == Priority::LAST { i64::MAX } else { last.get().into() },
+    )
 }
 
 fn fetched(claim: &Claim, place: usize, facts: &Facts, tally: Tally, spec: Arc<JobSpec>) -> FetchedJob {

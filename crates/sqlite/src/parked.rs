@@ -6,6 +6,7 @@ use gristmill_core::{Count, KindSet, Name, ParkedKind, Priority, QueueWant, Time
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Answer;
+use crate::fetch::priorities;
 use crate::group::Group;
 use crate::row;
 
@@ -39,7 +40,7 @@ impl Group<'_> {
 
     /// The first parked jobs of a queue that a worker has handlers for, in the order of fetching.
     pub(crate) fn first_parked(&self, want: &QueueWant, queue: i64, kinds: &KindSet) -> Answer<Vec<i64>> {
-        let (first, last) = want.priorities.unwrap_or((Priority::FIRST, Priority::LAST));
+        let (first, last) = priorities(want);
         let kinds = if kinds.is_every() {
             kinds_of(self.connection, queue)?
         } else {
@@ -48,7 +49,7 @@ impl Group<'_> {
         let mut select = self.prepare(include_str!("../sql/parked_of_kind.sql"))?;
         let mut found: Vec<(i64, i64, i64)> = Vec::new();
         for kind in kinds {
-            let bound = params![queue, kind, first.get(), last.get(), row::size(want.max)];
+            let bound = params![queue, kind, first, last, row::size(want.max)];
             for key in select.query_map(bound, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))? {
                 found.push(key?);
             }

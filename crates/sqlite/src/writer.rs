@@ -152,9 +152,13 @@ impl Writer {
         }
         group.flush().map_err(Spoil::Broken)?;
         let hints = group.take_hints();
+        let set_aside = std::mem::take(&mut group.sums.set_aside);
         drop(group);
         (self.commit)(&self.connection).map_err(Spoiled::AtCommit)?;
         self.listeners.tell(&hints);
+        for (job, reason) in set_aside {
+            tracing::error!(%job, reason, "a job cannot be read and is discarded");
+        }
         Ok(())
     }
 
