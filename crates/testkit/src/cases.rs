@@ -19,6 +19,7 @@ mod kinds;
 mod lease;
 mod load;
 mod notify;
+mod numbers;
 mod often;
 mod pages;
 mod parked;
@@ -74,6 +75,7 @@ const AREAS: &[&[Case]] = &[
     again::CASES,
     often::CASES,
     undecodable::CASES,
+    numbers::CASES,
 ];
 
 /// Every case, area by area.

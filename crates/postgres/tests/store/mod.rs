@@ -63,6 +63,9 @@ fn damage(schema: &str, what: &Damage) {
         ),
         Damage::MaxAttempts(id) => format!("UPDATE jobs SET max_attempts = -1 WHERE id = '{id}'"),
         Damage::Run(id) => format!("UPDATE ready SET run = -7 WHERE id = '{id}'"),
+        Damage::Priority(id) => format!(
+            "UPDATE ready SET priority = 99 WHERE id = '{id}'; UPDATE jobs SET priority = 99 WHERE id = '{id}'"
+        ),
         Damage::Counts(id) => {
             format!("UPDATE ready SET attempt = 2147483647, crashes = 32767 WHERE id = '{id}'")
         }

@@ -19,7 +19,6 @@ cases! { "undecodable":
     a_bad_job_is_shown_with_what_is_wrong,
     a_bad_job_keeps_no_list_from_the_others,
     operators_act_on_bad_jobs,
-    numbers_that_cannot_be_stop_nothing,
     args_and_options_that_cannot_be_read_stop_nothing,
     an_unknown_state_stops_no_round,
     an_unknown_state_of_an_ended_job_stops_nothing,
@@ -42,12 +41,12 @@ fn bad(t: &Fixture, filter: &JobFilter) -> Vec<(JobId, String)> {
 
 /// A whole audit, which must find nothing.
 #[track_caller]
-fn audit(t: &Fixture) {
+pub(super) fn audit(t: &Fixture) {
     let reply = t.must(|backend, call| backend.audit(call, None, ALL));
     assert!(reply.repaired.is_empty(), "{reply:?}");
 }
 
-fn any() -> JobFilter {
+pub(super) fn any() -> JobFilter {
     JobFilter::new()
 }
 
@@ -159,35 +158,6 @@ fn operators_act_on_bad_jobs(t: &Fixture) {
     assert_eq!(t.runs(ids[2]).len(), 2);
     assert_eq!(t.everywhere(&any(), ALL, |t, request| t.must(|b, call| b.delete(call, request))).len(), 2);
     assert_eq!(t.count(any()), 0);
-}
-
-fn numbers_that_cannot_be_stop_nothing(t: &Fixture) {
-    if !t.can_damage() {
-        return;
-    }
-    for damage in [Damage::MaxAttempts, Damage::Run, Damage::Counts] {
-        let ids = t.put_many(3);
-        t.damage(&damage(ids[1]));
-        t.look(ids[1]);
-        assert_eq!(t.list(&any(), Order::OldestFirst, ALL).len(), 3);
-        let worker = t.worker();
-        let granted = t.fetch(worker, 3);
-        let good: Vec<_> = granted.iter().filter(|job| job.lease.job != ids[1]).collect();
-        assert_eq!(good.iter().map(|job| job.lease.job).collect::<Vec<_>>(), [ids[0], ids[2]]);
-        t.look(ids[1]);
-        for job in &granted {
-            assert!(matches!(t.fail(&job.lease, SECOND), Finished::Accepted { .. }), "{job:?}");
-        }
-        t.advance(SECOND);
-        t.promote();
-        for job in t.fetch(worker, 3) {
-            assert_eq!(t.complete(&job.lease), Finished::Accepted { state: JobState::Completed });
-        }
-        t.assert_states(&[ids[0], ids[2]], JobState::Completed);
-        assert!(t.state(ids[1]).is_terminal());
-        t.everywhere(&any(), ALL, |t, request| t.must(|b, call| b.delete(call, request)));
-        t.retire(worker);
-    }
 }
 
 fn args_and_options_that_cannot_be_read_stop_nothing(t: &Fixture) {
