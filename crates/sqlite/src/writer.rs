@@ -1,9 +1,9 @@
 //! The one writer of a process: group commit.
 //!
 //! The thread owns the only connection of the process that writes. It takes everything that waits, runs it inside one
-//! `BEGIN IMMEDIATE` transaction of at most [`GROUP_WORK`] and [`MAX_BATCH_BYTES`], commits, and only then answers and tells the listeners. An
-//! operation that breaks rolls the whole group back, and each of its operations is run again in a transaction of its
-//! own: a savepoint for each would cost every group what this costs a rare one.
+//! `BEGIN IMMEDIATE` transaction of at most [`GROUP_WORK`] and about [`MAX_BATCH_BYTES`], commits, and only then
+//! answers and tells the listeners. An operation that breaks rolls the whole group back, and each of its operations is
+//! run again in a transaction of its own: a savepoint for each would cost every group what this costs a rare one.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -110,17 +110,27 @@ impl Writer {
         let spoiled = self.work(waiting, &mut tasks, started, company).err();
         self.others.worked += started.elapsed();
         match spoiled {
-            None => tasks.into_iter().for_each(|task: Box<dyn Task>| match self.opened.check() {
-                Ok(()) => task.answer(),
-                Err(error) => task.fail(error.maybe_stored()),
-            }),
+            None => self.answer(tasks),
             Some(spoiled) => self.redo(tasks, spoiled, company),
         }
         self.let_others();
     }
 
-    /// Runs what waits until the time is up or the bytes are a batch's, commits, and tells the listeners. One that is to be alone takes in nothing
-    /// that comes meanwhile.
+    /// Answers the tasks of a group that is committed. One look tells whether it went to the file that is there.
+    fn answer(&self, tasks: Vec<Box<dyn Task>>) {
+        if self.opened.check().is_ok() {
+            return tasks.into_iter().for_each(|task| task.answer());
+        }
+        for task in tasks {
+            match self.opened.check() {
+                Ok(()) => task.answer(),
+                Err(error) => task.fail(error.maybe_stored()),
+            }
+        }
+    }
+
+    /// Runs what waits until its time or its bytes are used up, commits, and tells the listeners. One that is to be
+    /// alone takes in nothing that comes meanwhile.
     fn work(
         &mut self,
         waiting: &mut VecDeque<Box<dyn Task>>,

@@ -39,7 +39,7 @@ impl Job for Unknown {
     type Output = ();
 
     fn options() -> JobOptions {
-        JobOptions::new().queue(QUEUE).priority(Priority::FIRST)
+        JobOptions::new().queue(QUEUE).priority(Priority::FIRST.get())
     }
 }
 
