@@ -171,3 +171,37 @@ impl ListRequest {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Args, IdSource, JobSpec};
+
+    /// A job whose args have about this many bytes.
+    fn job(ids: &IdSource, bytes: usize) -> JobRecord {
+        let name = |text| Name::new(text).expect("it is one");
+        let spec = JobSpec::new(name("kind"), name("queue"), Args::from_stored("x".repeat(bytes)));
+        let at = Timestamp::EPOCH;
+        JobRecord::new(ids.next(at), spec, JobState::Available, at, at)
+    }
+
+    #[test]
+    fn a_page_ends_with_the_job_that_makes_it_reach_its_bytes() {
+        let (ids, behind) = (IdSource::new(), Some(Cursor(JobId::from_bytes([9; 16]))));
+        let third = MAX_BATCH_BYTES / 3;
+        for (sizes, taken) in [
+            (&[] as &[usize], 0),
+            (&[third, third], 2),
+            (&[third, third, third], 3),
+            (&[third, third, third, 1, third], 3),
+            (&[MAX_BATCH_BYTES * 2, 1], 1),
+        ] {
+            let jobs: Vec<JobRecord> = sizes.iter().map(|size| job(&ids, *size)).collect();
+            let page = Page::fill::<()>(jobs.iter().cloned().map(Ok), behind).expect("all are read");
+            assert_eq!(page.items, jobs[..taken]);
+            let last = page.items.last().map(|job| Cursor(job.id));
+            assert_eq!(page.next, if taken < jobs.len() { last } else { behind });
+        }
+        assert_eq!(Page::fill([Ok(job(&ids, 1)), Err("broken")], None), Err("broken"));
+    }
+}

@@ -101,6 +101,10 @@ fn json_bytes(value: &Value) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        Args, ClaimId, Ending, IdSource, JobState, Lease, LeaseToken, Name, Output, Place, RunFailure,
+        RunRecord, Timestamp, UniqueKey, WorkerId,
+    };
 
     #[test]
     fn a_batch_ends_at_its_count_or_its_bytes() {
@@ -110,6 +114,80 @@ mod tests {
         assert_eq!(batch_len([MAX_BATCH_BYTES * 3, 1], 10), 1, "one that is too large goes alone");
         assert_eq!(batch_len([1, usize::MAX, 1], 10), 1);
         assert_eq!(batch_len([1, 1], 0), 0);
+    }
+
+    #[test]
+    fn a_deadline_grows_by_a_second_for_each_whole_mebibyte() {
+        assert_eq!(MAX_BATCH_BYTES, 8_388_608);
+        for (bytes, seconds) in [(0, 0), (1_048_575, 0), (1_048_576, 1), (MAX_BATCH_BYTES, 8)] {
+            assert_eq!(time_for_bytes(bytes), Duration::from_secs(seconds), "{bytes}");
+        }
+    }
+
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("it is one")
+    }
+
+    /// A job whose parts have 4, 5, 3 + 2, 6, 9 and 12 bytes, in the order of its members.
+    fn job() -> NewJob {
+        let args = Args::from_json("\"1234567\"").expect("it is JSON");
+        let mut spec = JobSpec::new(name("kind"), name("queue"), args);
+        spec.tags = vec![name("tag"), name("tu")];
+        spec.unique_key = Some(UniqueKey::new("unique").expect("it is one"));
+        spec.metadata = Metadata::new().with("name", "ab");
+        NewJob::new(IdSource::new().next(Timestamp::EPOCH), spec)
+    }
+
+    #[test]
+    fn an_item_has_the_bytes_of_all_its_parts() {
+        let job = job();
+        let of_job = OVERHEAD + 4 + 5 + 3 + 2 + 6 + 9 + 12;
+        assert_eq!((job.spec.bytes(), job.bytes()), (of_job, of_job));
+
+        let lease = Lease { job: job.id, run: 1, claim: ClaimId(1), token: LeaseToken(0), place: Place(0) };
+        let error = RunError::new("message").with_backtrace("trace");
+        assert_eq!(error.bytes(), 12);
+        let mut item = FinishItem::fail(lease, Duration::ZERO, error);
+        assert_eq!(item.bytes(), OVERHEAD + 12);
+        item.output = Some(Output::from_stored("[1,2]"));
+        item.reason = Some("why".to_owned());
+        item.effects = vec![job.clone(), job.clone()];
+        assert_eq!(item.bytes(), OVERHEAD + 12 + 5 + 3 + 2 * of_job);
+
+        let mut record =
+            JobRecord::new(job.id, job.spec, JobState::Completed, Timestamp::EPOCH, Timestamp::EPOCH);
+        assert_eq!(record.bytes(), of_job);
+        record.output = Some(Output::from_stored("[1,2]"));
+        let worker = WorkerId::random();
+        let mut run = RunRecord::new(
+            1,
+            1,
+            Ending::Failed,
+            JobState::Retryable,
+            worker,
+            Timestamp::EPOCH,
+            Timestamp::EPOCH,
+        );
+        run.error = Some(RunError::new("message"));
+        record.errors.extend(RunFailure::of(&run));
+        assert_eq!(record.bytes(), of_job + 5 + 7);
+    }
+
+    #[test]
+    fn values_have_at_least_the_bytes_of_their_json() {
+        for (json, bytes) in [
+            ("null", 8),
+            ("true", 8),
+            ("\"four\"", 6),
+            ("[]", 2),
+            ("[\"a\",\"bcd\"]", 2 + 4 + 6),
+            ("{}", 2),
+            ("{\"a\":\"b\",\"cd\":[]}", 2 + (1 + 4 + 3) + (2 + 4 + 2)),
+        ] {
+            let value: Value = serde_json::from_str(json).expect("it is JSON");
+            assert_eq!(json_bytes(&value), bytes, "{json}");
+            assert!(bytes >= json.len(), "{json}");
+        }
     }
 
     #[test]

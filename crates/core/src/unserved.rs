@@ -257,4 +257,43 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn jobs_that_come_later_or_run_elsewhere_are_named_and_due_ones_only_behind_a_pause() {
+        let mut stats = queue("q", 3, &[("x", 2)]);
+        stats.counts[JobState::Scheduled.index()] = count(2);
+        stats.counts[JobState::Retryable.index()] = Count { value: 4, capped: true };
+        stats.counts[JobState::Running.index()] = count(1);
+        let mut empty = queue("r", 0, &[]);
+        empty.queue.paused_at = Some(NOW);
+        let stats = StatsReply { queues: vec![stats, empty], ..StatsReply::default() };
+        assert_eq!(
+            waits_for(&stats, &[name("q"), name("r")], &KindSet::default()),
+            ["more than 4 jobs of queue `q` that are due later", "1 job of queue `q` that other workers run"]
+        );
+    }
+
+    #[test]
+    fn what_is_capped_and_what_is_younger_than_a_second_is_said_as_it_is() {
+        let mut stats = queue("q", 2, &[]);
+        stats.counts[JobState::Available.index()].capped = true;
+        for (oldest, text) in [(999, "999ms"), (1_000, "1s"), (1_001, "1s")] {
+            stats.oldest_available = Some(Duration::from_millis(oldest));
+            let wanted = format!(
+                "more than 2 jobs in queue `q`, which no live worker serves; the oldest has been due for {text}"
+            );
+            assert_eq!(texts(vec![stats.clone()], &[]), [wanted]);
+        }
+    }
+
+    #[test]
+    fn each_reason_has_its_remedy() {
+        let mut found =
+            Unserved { queue: name("q"), why: UnservedWhy::Queue, jobs: count(1), oldest: Duration::ZERO };
+        assert_eq!(found.remedy(), "start a worker that serves queue `q`");
+        found.why = UnservedWhy::Kind(name("k"));
+        assert_eq!(found.remedy(), "start a worker of queue `q` with a handler for kind `k`");
+        found.why = UnservedWhy::Paused;
+        assert_eq!(found.remedy(), "resume queue `q`, or cancel its jobs");
+    }
 }

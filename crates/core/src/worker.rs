@@ -137,3 +137,19 @@ impl WorkerRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_kinds_handles_its_own_and_an_empty_one_every() {
+        let names = ["mail", "a", "mail"].map(|text| Name::new(text).expect("it is one"));
+        let (some, every) = (KindSet::new(&names), KindSet::new(&[]));
+        assert_eq!(some.iter().map(Name::as_str).collect::<Vec<_>>(), ["a", "mail"]);
+        assert_eq!(every.iter().count(), 0);
+        assert!(!some.is_every() && every.is_every());
+        let handles = |kinds: &KindSet| ["a", "b", "mail"].map(|kind| kinds.handles(kind));
+        assert_eq!((handles(&some), handles(&every)), ([true, false, true], [true; 3]));
+    }
+}

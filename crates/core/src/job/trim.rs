@@ -14,7 +14,7 @@ impl RunRecord {
 
     /// Whether the record of a run is kept as long as its job is, when `latest` is the job's latest run.
     pub const fn is_kept(run: u32, latest: u32) -> bool {
-        run <= Self::FIRST_KEPT || run.saturating_add(Self::NEWEST_KEPT) > latest
+        run <= Self::FIRST_KEPT || run > latest.saturating_sub(Self::NEWEST_KEPT)
     }
 
     /// The runs whose records go when a run with this number ends, except those that a claim still lists: a job that
@@ -33,5 +33,34 @@ impl RunRecord {
             return None;
         }
         Some(RangeInclusive::new(Self::FIRST_KEPT + 1, last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_and_the_newest_runs_are_kept() {
+        for (run, latest, kept) in
+            [(10, 1_000, true), (11, 1_000, false), (900, 1_000, false), (901, 1_000, true), (11, 110, true)]
+        {
+            assert_eq!(RunRecord::is_kept(run, latest), kept, "{run} of {latest}");
+        }
+        assert!(RunRecord::is_kept(u32::MAX, u32::MAX));
+    }
+
+    #[test]
+    fn now_and_then_all_runs_go_that_are_not_kept() {
+        for run in [1, 64, 127, 129, 191] {
+            assert_eq!(RunRecord::trimmed_at(run), None, "{run}");
+        }
+        for run in [128, 192, 6_400] {
+            let trimmed = RunRecord::trimmed_at(run).expect("it is a multiple of 64");
+            assert_eq!(trimmed, 11..=run - 100);
+            for other in 1..=run {
+                assert_eq!(trimmed.contains(&other), !RunRecord::is_kept(other, run), "{other} at {run}");
+            }
+        }
     }
 }
