@@ -9,6 +9,7 @@ use std::time::Duration;
 use gristmill::parse_duration;
 use serde::{Deserialize, Deserializer};
 
+use crate::connect::GivenUrl;
 use crate::failure::{Failure, Result, words_of};
 use crate::trust::distrust;
 
@@ -38,7 +39,7 @@ pub(crate) const FILE_NAME: &str = "gristmill.toml";
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    pub(crate) db: Option<String>,
+    pub(crate) db: Option<GivenUrl>,
     pub(crate) log: Option<String>,
     #[serde(default)]
     pub(crate) work: WorkConfig,

@@ -3,12 +3,14 @@
 mod file;
 mod server;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill::backend::Backend;
 use gristmill::{Memory, Postgres, Sqlite};
+use serde::Deserialize;
 
 use crate::failure::{Failure, Result};
 
@@ -29,6 +31,23 @@ pub(crate) enum Absent {
     Refuse,
     /// Says so, and only reads.
     Read,
+}
+
+/// A URL as it was given. It may hold a password, so it has no `Debug` of its text.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct GivenUrl(pub(crate) String);
+
+impl From<String> for GivenUrl {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for GivenUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GivenUrl(..)")
+    }
 }
 
 /// A URL, taken apart. Its text is never printed: other backends' URLs hold passwords.
@@ -137,10 +156,11 @@ impl Url {
 
 #[cfg(test)]
 mod tests {
-
     use gristmill::Synchronous;
 
     use super::*;
+    use crate::config::Config;
+    use crate::setup::Global;
 
     #[test]
     fn urls_of_this_build_are_read() {
@@ -159,6 +179,18 @@ mod tests {
             assert_eq!(Url::parse(text, None).expect(text), url);
         }
         assert_eq!(Url::parse("sqlite:a", Some(Path::new("/x"))).expect("valid"), sqlite("/x/a", None));
+    }
+
+    #[test]
+    fn a_url_is_shown_by_no_debug_format() {
+        let text = "postgres://me:secret@host/x";
+        let given = GivenUrl(text.to_owned());
+        let global = Global { db: Some(given.clone()), config: None, log: None };
+        let config = Config { db: Some(given), ..Config::default() };
+        let url = Url::parse(text, None).expect("it is one");
+        for shown in [format!("{global:?}"), format!("{config:#?}"), format!("{url:?}")] {
+            assert!(!shown.contains("secret"), "{shown}");
+        }
     }
 
     #[test]

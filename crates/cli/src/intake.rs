@@ -7,7 +7,7 @@ mod source;
 
 pub(crate) use check::{Checked, check};
 pub(crate) use send::{Broken, Sent, send};
-pub(crate) use source::Source;
+pub(crate) use source::{Source, Stream};
 
 use gristmill::{Client, JobOptions, NewJob};
 

@@ -6,7 +6,7 @@ use clap::Args;
 use gristmill::{Client, did_you_mean};
 
 use crate::config::{self, WorkConfig};
-use crate::connect::{Absent, DEFAULT_FILE, Url};
+use crate::connect::{Absent, DEFAULT_FILE, GivenUrl, Url};
 use crate::failure::{Failure, Result};
 use crate::log;
 use crate::trust::distrust;
@@ -25,7 +25,7 @@ pub(crate) struct Global {
         env = "GRISTMILL_DB",
         hide_env_values = true
     )]
-    pub(crate) db: Option<String>,
+    pub(crate) db: Option<GivenUrl>,
     /// The file to read instead of the nearest `gristmill.toml` upwards
     #[arg(long, global = true, display_order = 1_001, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -63,13 +63,13 @@ impl Setup {
         let found = config::load(global.config.as_deref(), &here)?;
         start_log(global.log.as_deref().or(found.config.log.as_deref()).unwrap_or(quiet))?;
         let url = match (&global.db, &found.config.db) {
-            (Some(url), _) if url.is_empty() => {
+            (Some(GivenUrl(url)), _) if url.is_empty() => {
                 return Err(Failure::usage("the store's URL is empty")
                     .hint("leave --db out and unset GRISTMILL_DB for `sqlite:jobs.db`"));
             }
-            (Some(url), _) => Url::parse(url, None)?,
+            (Some(GivenUrl(url)), _) => Url::parse(url, None)?,
             // A path in the file means the same wherever below it the command is started.
-            (None, Some(url)) => Url::parse(url, found.folder.as_deref())?,
+            (None, Some(GivenUrl(url))) => Url::parse(url, found.folder.as_deref())?,
             (None, None) => default_url()?,
         };
         let config::Found { config, folder, file } = found;

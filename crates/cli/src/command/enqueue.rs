@@ -62,31 +62,26 @@ Examples:
 impl Enqueue {
     pub(crate) async fn run(mut self, setup: &Setup) -> Result<()> {
         let file = self.file.take();
-        let defaults = Defaults { kind: self.kind.take(), options: self.options.job_options() };
-        // A check needs no store, and makes none.
-        let client = if self.dry_run {
-            Client::new(Arc::new(Memory::new()))
-        } else {
-            setup.connect(Absent::Create).await?
-        };
-        if setup.url == Url::Memory && !self.dry_run {
-            say("`memory:` ends with this process, and what is enqueued with it");
-        }
+        let defaults = Defaults { kind: self.kind.take(), options: self.options.job_options()? };
+        // Checks need no store: none is opened or made for what is not valid.
+        let checker = Client::new(Arc::new(Memory::new()));
         match file {
-            None => self.one(&client, defaults).await,
-            Some(path) => self.stream(&client, defaults, Source::from(path)).await,
+            None => self.one(setup, &checker, defaults).await,
+            Some(path) => self.stream(setup, &checker, defaults, Source::from(path)).await,
         }
     }
 
-    async fn one(self, client: &Client, defaults: Defaults) -> Result<()> {
+    async fn one(self, setup: &Setup, checker: &Client, defaults: Defaults) -> Result<()> {
         let kind = defaults.kind.unwrap_or_default();
         let args = self.args.unwrap_or_else(|| "{}".to_owned());
-        let job = client.prepare_raw(&kind, args, defaults.options)?;
+        let mut job = checker.prepare_raw(&kind, args, defaults.options)?;
         if self.dry_run {
             say("the job is valid");
             return Ok(());
         }
-        let id = job.id;
+        let client = connect(setup).await?;
+        let id = client.mint_id();
+        job.id = id;
         let receipts = client.enqueue_prepared(vec![job]).await.map_err(|partly| {
             let maybe = format!("the job may be stored all the same; `gristmill jobs show {id}` shows it");
             Failure::from(partly.error).maybe(maybe)
@@ -103,26 +98,31 @@ impl Enqueue {
         output.finish()
     }
 
-    async fn stream(self, client: &Client, defaults: Defaults, source: Source) -> Result<()> {
-        defaults.check(client)?;
+    async fn stream(self, setup: &Setup, checker: &Client, defaults: Defaults, source: Source) -> Result<()> {
+        defaults.check(checker)?;
         let stop = Stop::listen()?;
         let mut output = Output::stdout();
+        let stopped = || Failure::failed("stopped; nothing was enqueued");
         let (input, total) = if self.skip_invalid && !self.dry_run {
-            (Err(source), None)
+            (source.open()?, None)
         } else {
             let checked = tokio::select! {
-                checked = check(source, client, &defaults) => checked?,
-                () = stop.gently.cancelled() => return Err(Failure::failed("stopped; nothing was enqueued")),
+                checked = check(source, checker, &defaults) => checked?,
+                () = stop.gently.cancelled() => return Err(stopped()),
             };
             if checked.invalid > 0 || self.dry_run {
                 return report(&checked, self.dry_run, self.json, output);
             }
             let total = checked.valid;
-            (Ok(checked), Some(total))
+            (checked.reopen()?, Some(total))
+        };
+        let client = tokio::select! {
+            client = connect(setup) => client?,
+            () = stop.gently.cancelled() => return Err(stopped()),
         };
         let mut progress = Progress::new("enqueued", total);
         let json = self.json;
-        let sent = intake::send(input, client, defaults, &stop, |result| {
+        let sent = intake::send(input, &client, defaults, &stop, |result| {
             if let Some(error) = result.error {
                 say_invalid(result.line, error);
             }
@@ -145,6 +145,14 @@ impl Enqueue {
             Err(broken) => Err(unsent(broken, total)),
         }
     }
+}
+
+async fn connect(setup: &Setup) -> Result<Client> {
+    let client = setup.connect(Absent::Create).await?;
+    if setup.url == Url::Memory {
+        say("`memory:` ends with this process, and what is enqueued with it");
+    }
+    Ok(client)
 }
 
 fn say_sent(sent: &Sent) {

@@ -30,7 +30,7 @@ enum Act {
     #[command(after_help = "Example:\n  gristmill queues pause mail --reason 'the relay is down'")]
     Pause {
         /// Which
-        queue: String,
+        queue: Name,
         /// Why, for people
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
@@ -42,7 +42,7 @@ enum Act {
     #[command(after_help = "Example:\n  gristmill queues resume mail")]
     Resume {
         /// Which
-        queue: String,
+        queue: Name,
     },
 }
 
@@ -53,7 +53,6 @@ impl Queues {
         match self.command {
             Act::List { json } => show(&client.queues().list().await?, json),
             Act::Pause { queue, reason, create } => {
-                let queue = Name::new(&queue).map_err(gristmill::Error::from)?;
                 if !create {
                     check_queue(&client, &queue).await?;
                 }
@@ -63,7 +62,6 @@ impl Queues {
                 Ok(())
             }
             Act::Resume { queue } => {
-                let queue = Name::new(&queue).map_err(gristmill::Error::from)?;
                 check_queue(&client, &queue).await?;
                 let resumed = client.queues().resume(queue.as_str()).await;
                 resumed.map_err(|error| Failure::from(error).maybe(MAYBE))?;

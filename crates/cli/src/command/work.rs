@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use gristmill::{Client, JobContext, Worker, parse_duration};
+use gristmill::{Client, JobContext, JobError, Memory, Worker, WorkerBuilder, parse_duration};
 
 use crate::config::WorkConfig;
 use crate::connect::Absent;
@@ -109,33 +109,23 @@ impl Work {
     pub(crate) async fn run(self, mut setup: Setup) -> Result<()> {
         let stop = Stop::listen()?;
         let programs = self.programs(&setup)?;
-        let lease = self.lease.or(setup.work.lease);
-        if let Some(lease) = lease {
+        // Everything that can be wrong is found before the store is opened or made.
+        let checker = self.settings(Client::new(Arc::new(Memory::new())), &setup.work);
+        let nothing = async |_: JobContext| Ok::<_, JobError>(());
+        drop(
+            programs
+                .keys()
+                .fold(checker, |checker, kind| checker.handle_raw(kind.clone(), nothing))
+                .build()?,
+        );
+        if let Some(lease) = self.lease.or(setup.work.lease) {
             setup.url = setup.url.for_lease(lease);
         }
         let Some(client) = self.connect(&setup, &stop).await? else {
             say("ended: the store was not reached");
             return if self.drain { Err(summary::not_drained()) } else { Ok(()) };
         };
-        let mut builder = Worker::builder(client).on_wait(|what| say(format_args!("{what}")));
-        for (name, slots) in self.queues(&setup.work) {
-            builder = builder.queue(name, slots);
-        }
-        if let Some(slots) = self.slots.or(setup.work.slots) {
-            builder = builder.slots(slots);
-        }
-        if let Some(lease) = lease {
-            builder = builder.lease(lease);
-        }
-        if let Some(interval) = self.poll_interval.or(setup.work.poll_interval) {
-            builder = builder.poll_interval(interval);
-        }
-        let grace = self.grace(&setup.work);
-        // A program that has to be killed after the grace still says how it ended.
-        builder = builder.grace(grace).cancel_grace(grace + KILL);
-        if self.drain {
-            builder = builder.drain();
-        }
+        let mut builder = self.settings(client, &setup.work);
         let kinds: Vec<String> = programs.keys().cloned().collect();
         let runner = Arc::new(Runner::start()?);
         for (kind, program) in programs {
@@ -162,6 +152,27 @@ impl Work {
         };
         runner.leave().await;
         ended
+    }
+
+    /// The worker but for its programs.
+    fn settings(&self, client: Client, file: &WorkConfig) -> WorkerBuilder<()> {
+        let mut builder = Worker::builder(client).on_wait(|what| say(format_args!("{what}")));
+        for (name, slots) in self.queues(file) {
+            builder = builder.queue(name, slots);
+        }
+        if let Some(slots) = self.slots.or(file.slots) {
+            builder = builder.slots(slots);
+        }
+        if let Some(lease) = self.lease.or(file.lease) {
+            builder = builder.lease(lease);
+        }
+        if let Some(interval) = self.poll_interval.or(file.poll_interval) {
+            builder = builder.poll_interval(interval);
+        }
+        let grace = self.grace(file);
+        // A program that has to be killed after the grace still says how it ended.
+        builder = builder.grace(grace).cancel_grace(grace + KILL);
+        if self.drain { builder.drain() } else { builder }
     }
 
     /// Connects to the store, which may not be up yet. `None` when the wait is stopped.

@@ -4,7 +4,7 @@ use gristmill::Client;
 
 use super::Defaults;
 use super::lines::{Lines, MAX_LINE_BYTES, Read};
-use super::source::{Source, Spool, interrupted};
+use super::source::{Source, Spool, Stream, interrupted};
 use crate::failure::Result;
 use crate::wire::LineError;
 
@@ -18,7 +18,14 @@ pub(crate) struct Checked {
     pub(crate) invalid: u64,
     /// The first of the invalid ones.
     pub(crate) told: Vec<(u64, LineError)>,
-    pub(super) again: Spool,
+    again: Spool,
+}
+
+impl Checked {
+    /// The stream from its beginning.
+    pub(crate) fn reopen(self) -> Result<Stream> {
+        self.again.reopen()
+    }
 }
 
 /// Reads and checks every line; enqueues nothing.

@@ -11,10 +11,10 @@ use gristmill::backend::MAX_BATCH_BYTES;
 use gristmill::{Certainty, Client, Enqueued, Error, ExistingBy, JobId, NewJob, Receipt};
 use tokio::sync::mpsc;
 
-use super::check::{Checked, read};
+use super::check::read;
 use super::lines::Lines;
 use super::source::interrupted;
-use super::{Defaults, Source};
+use super::{Defaults, Stream};
 use crate::failure::{Failure, Result};
 use crate::stop::Stop;
 use crate::wire::{LineError, LineResult};
@@ -51,23 +51,18 @@ struct Batch {
     bytes: usize,
 }
 
-/// Sends a stream: one that was checked, or one whose invalid lines are left out. Every answer goes to `answered`.
+/// Sends a stream; invalid lines are left out. Every answer goes to `answered`.
 ///
 /// After the first call that fails, and after a stop, nothing more is sent; the calls in flight are waited for, so that
 /// as little as possible stays unknown.
 pub(crate) async fn send(
-    input: std::result::Result<Checked, Source>,
+    input: Stream,
     client: &Client,
     defaults: Defaults,
     stop: &Stop,
     mut answered: impl FnMut(&LineResult<'_>),
 ) -> std::result::Result<Sent, Broken> {
     let mut sent = Sent::default();
-    let opened = match input {
-        Ok(checked) => checked.again.reopen(),
-        Err(source) => source.open(),
-    };
-    let input = opened.map_err(|why| Broken { sent, why })?;
     let (batches, mut read_batches) = mpsc::channel(IN_FLIGHT);
     let minting = client.clone();
     // Ends with the stream, or when the receiver is gone; a read of a pipe that gives nothing ends with the process.

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
 
+/// A stream of lines, opened.
+pub(crate) type Stream = Box<dyn BufRead + Send>;
+
 /// A file, or the standard input.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
@@ -21,7 +24,7 @@ impl From<PathBuf> for Source {
 
 impl Source {
     /// Reads it once.
-    pub(super) fn open(&self) -> Result<Box<dyn BufRead + Send>> {
+    pub(crate) fn open(&self) -> Result<Stream> {
         match self {
             Self::Stdin => Ok(Box::new(BufReader::new(io::stdin()))),
             Self::File(path) => Ok(Box::new(BufReader::new(open(path)?))),
@@ -29,7 +32,7 @@ impl Source {
     }
 
     /// Reads it with a way to read it again: from the file itself, or from a copy of what is no file.
-    pub(super) fn open_twice(&self) -> Result<(Box<dyn BufRead + Send>, Spool)> {
+    pub(super) fn open_twice(&self) -> Result<(Stream, Spool)> {
         if let Self::File(path) = self {
             let file = open(path)?;
             if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
@@ -52,7 +55,7 @@ pub(crate) struct Spool(File);
 
 impl Spool {
     /// Reads it again.
-    pub(super) fn reopen(self) -> Result<Box<dyn BufRead + Send>> {
+    pub(super) fn reopen(self) -> Result<Stream> {
         let mut file = self.0;
         file.rewind().map_err(|error| Failure::io("cannot read the stream again", &error))?;
         Ok(Box::new(BufReader::new(file)))
@@ -95,7 +98,7 @@ const ROOM: &str =
 
 /// Copies what is read.
 struct Tee {
-    input: Box<dyn BufRead + Send>,
+    input: Stream,
     copy: BufWriter<File>,
 }
 

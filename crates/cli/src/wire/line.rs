@@ -83,8 +83,13 @@ impl Line {
         for tag in members.take::<Vec<String>>("tags")?.unwrap_or_default() {
             options = options.tag(tag);
         }
-        for (key, value) in members.take::<BTreeMap<String, Value>>("metadata")?.unwrap_or_default() {
-            options = options.metadata(key, value);
+        if let Some(json) = members.0.remove("metadata").filter(|json| json.get() != "null") {
+            let of_metadata = |error| within("metadata", &error);
+            let Unique(metadata) = serde_json::from_str(json.get()).map_err(of_metadata)?;
+            for (key, value) in metadata {
+                let value: Value = serde_json::from_str(value.get()).map_err(of_metadata)?;
+                options = options.metadata(key, value);
+            }
         }
         options = when(&mut members, options)?;
         Ok(Self { kind, args, options })

@@ -45,6 +45,64 @@ fn a_message_names_what_is_wrong_and_the_remedy() {
     }
 }
 
+/// Whatever the command line gets wrong, no store is made for it.
+#[test]
+fn nothing_is_opened_or_made_for_input_that_is_wrong() {
+    let home = Home::new();
+    let broken = home.write("broken.ndjson", "{\"kind\":\"k\"}\n{\"kind\":\"two words\"}\n");
+    let lines = home.write("lines.ndjson", "{\"kind\":\"k\"}\n");
+    let programs =
+        home.write("gone.toml", "[work.handlers.k]\nexec = \"true\"\n[work.queues]\n\"a b\" = 1\n");
+    let cases: &[(&[&str], i32)] = &[
+        (&["enqueue", "k", "--unique-key", ""], 2),
+        (&["enqueue", "two words"], 2),
+        (&["enqueue", "k", "{"], 2),
+        (&["enqueue", "k", "--queue", "a b"], 2),
+        (&["enqueue", "k", "--priority", "11"], 2),
+        (&["enqueue", "k", "--tag", ""], 2),
+        (&["enqueue", "k", "--file", "absent.ndjson"], 2),
+        (&["enqueue", "k", "--file", "absent.ndjson", "--skip-invalid"], 2),
+        (&["enqueue", "--file", &broken], 1),
+        (&["enqueue", "--file", &lines, "--unique-key", ""], 2),
+        (&["enqueue", "--file", &lines, "--unique-key", "", "--skip-invalid"], 2),
+        (&["work"], 2),
+        (&["work", "--exec", "two words=true"], 2),
+        (&["work", "--exec", "k=no-such-program"], 2),
+        (&["work", "--exec", "k=true", "--queue", "a b=1"], 2),
+        (&["work", "--exec", "k=true", "--queue", "a=0"], 2),
+        (&["work", "--exec", "k=true", "--slots", "0"], 2),
+        (&["work", "--exec", "k=true", "--lease", "1ms"], 2),
+        (&["work", "--exec", "k=true", "--poll-interval", "1h"], 2),
+        (&["work", "--config", &programs], 2),
+        (&["queues", "pause", "a b", "--create"], 2),
+        (&["jobs", "cancel", "--queue", "a b"], 2),
+        (&["jobs", "show", "x"], 2),
+    ];
+    for (words, code) in cases {
+        let ran = home.run(words);
+        assert_eq!(ran.code, *code, "{words:?}: {}", ran.stderr);
+        assert!(!home.path("jobs.db").exists(), "{words:?} made the store: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_key_that_stands_twice_is_named() {
+    let home = Home::new();
+    for (line, said) in [
+        (r#"{"kind":"a","kind":"b"}"#, "`kind` stands twice"),
+        (r#"{"kind":"a","unique_key":"a","unique_key":null}"#, "`unique_key` stands twice"),
+        (r#"{"kind":"a","metadata":{"tenant":"a","tenant":"b"}}"#, "metadata: `tenant` stands twice"),
+    ] {
+        let file = home.write("jobs.ndjson", line);
+        let ran = home.run(&["enqueue", "--file", &file]);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        assert!(ran.stderr.contains(said), "{line}: {}", ran.stderr);
+    }
+    let ran = home.run(&["enqueue", "k", "--meta", "tenant=a", "--meta", "tenant=b"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("--meta gives `tenant` twice"), "{}", ran.stderr);
+}
+
 #[test]
 fn a_file_that_is_no_utf_8_is_named_as_what_it_is() {
     let home = Home::new();

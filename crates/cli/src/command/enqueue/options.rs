@@ -6,6 +6,8 @@ use clap::Args;
 use gristmill::{JobOptions, Timestamp, parse_duration};
 use serde_json::Value;
 
+use crate::failure::{Failure, Result};
+
 const JOB: &str = "Options of the job";
 
 #[derive(Debug, Args)]
@@ -41,7 +43,7 @@ pub(super) struct Options {
 
 impl Options {
     /// The options of a job; what is not given keeps its default.
-    pub(super) fn job_options(&self) -> JobOptions {
+    pub(super) fn job_options(&self) -> Result<JobOptions> {
         let mut options = JobOptions::new();
         if let Some(queue) = &self.queue {
             options = options.queue(queue.clone());
@@ -65,11 +67,18 @@ impl Options {
             options = options.unique_key(key.clone());
         }
         let options = self.tag.iter().fold(options, |options, tag| options.tag(tag.clone()));
-        self.meta.iter().fold(options, |options, (key, value)| options.metadata(key.clone(), value.clone()))
+        for (number, (key, _)) in self.meta.iter().enumerate() {
+            if self.meta[..number].iter().any(|(other, _)| other == key) {
+                let message = format!("--meta gives `{}` twice", key.escape_debug());
+                return Err(Failure::usage(message).hint("give each key once"));
+            }
+        }
+        let metadata = self.meta.iter().cloned();
+        Ok(metadata.fold(options, |options, (key, value)| options.metadata(key, value)))
     }
 }
 
-fn key_value(text: &str) -> Result<(String, Value), String> {
+fn key_value(text: &str) -> std::result::Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or("write it as key=value")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
     Ok((key.to_owned(), value))
