@@ -60,7 +60,9 @@ impl Trouble {
 
     /// The same, its log written by tasks of this runtime.
     pub(crate) fn on(self, runtime: &Handle) -> Self {
-        Self { runtime: Some(runtime.clone()), ..self }
+        let mut trouble = self;
+        trouble.runtime = Some(runtime.clone());
+        trouble
     }
 
     fn say(&self, line: impl FnOnce() + Send + 'static) {
@@ -102,6 +104,23 @@ impl Trouble {
             });
         }
         self.tries = 0;
+    }
+}
+
+impl Drop for Trouble {
+    /// The loop ends in the middle of a trouble, as that of a worker which has lost its leases does: whoever has read
+    /// that it began reads that this is its end.
+    fn drop(&mut self) {
+        if self.kind.is_some() {
+            let (operation, tries) = (self.operation, self.tries);
+            self.say(move || {
+                gristmill_core::log!(
+                    warn,
+                    name: "backend_left", target: "gristmill::worker",
+                    operation, tries, "the calls that failed are not repeated any more"
+                );
+            });
+        }
     }
 }
 

@@ -99,6 +99,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, incarnation: Arc<Incarnation>) {
                 None
             }
             Err(error) if error.kind() == BackendErrorKind::WorkerGone => {
+                trouble.over();
                 incarnation.gone.cancel();
                 return;
             }

@@ -103,7 +103,11 @@ async fn in_doubt(end: End, committed: &Ended, error: &BackendError) {
     let mut trouble = Trouble::new("finish");
     let (mut tries, mut is_repeated) = (0, false);
     loop {
-        let error = match finish(&shared, instead.item.clone()).await {
+        let answered = finish(&shared, instead.item.clone()).await;
+        if answered.is_ok() {
+            trouble.over();
+        }
+        let error = match answered {
             Ok(Finished::AlreadyAccepted) => {
                 // After a lost answer to this end it may itself be what the store has accepted.
                 let has_committed = !is_repeated || has_completed(&shared, &instead.item.lease).await;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use gristmill_core::{Job, JobError, JobState};
+use gristmill_core::{Finished, Job, JobError, JobState};
 use gristmill_engine::{Client, JobContext, Worker, WorkerBuilder};
 use gristmill_memory::Memory;
 use gristmill_testkit::{Fault, Operation};
@@ -162,4 +162,21 @@ async fn a_lease_by_hand_outlives_maintenance_that_hangs() {
     assert_eq!(t.job(id).await.state, JobState::Running);
     leased.complete(&()).await.unwrap();
     assert_eq!(t.job(id).await.state, JobState::Completed);
+}
+
+/// Every heartbeat comes within a third of the lease, however long a call of maintenance may take.
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_by_hand_is_never_older_than_a_third_of_its_lease() {
+    let t = Fixture::new();
+    t.enqueue("k").await;
+    let client = Client::builder(t.backend.clone()).call_deadline(30 * SECOND).build();
+    let leased = client.fetch("default", 1).await.unwrap().remove(0);
+    t.backend.script(Operation::Prune, [Fault::HoldRequest; 10]);
+    for second in 0..120 {
+        tokio::time::sleep(SECOND).await;
+        let worker = t.client.workers().await.unwrap().remove(0);
+        let age = t.client.ping().await.unwrap().now.since(worker.heartbeat_at);
+        assert!(age <= 10 * SECOND, "{age:?} after {second} s");
+    }
+    assert_eq!(leased.complete(&()).await.unwrap(), Finished::Accepted { state: JobState::Completed });
 }

@@ -166,6 +166,27 @@ async fn calls_carry_a_bounded_number_of_bytes() {
     assert!((MEBIBYTE..=MAX_BATCH_BYTES).contains(&most), "{most}");
 }
 
+/// Jobs of a mebibyte are stored in calls of 8 MiB, and a failure says what is left.
+#[tokio::test(start_paused = true)]
+async fn many_mebibytes_of_jobs_is_stored_in_bounded_calls() {
+    const COUNT: usize = 24;
+    let t = Fixture::new();
+    let first = t.client.prepare_raw("k", big(), JobOptions::new()).unwrap();
+    let mut jobs = vec![first; COUNT];
+    jobs.iter_mut().for_each(|job| job.id = t.client.mint_id());
+    t.backend.script(Operation::Enqueue, [Fault::LoseReply(BackendErrorKind::Unavailable)]);
+
+    let partly = t.client.enqueue_prepared(jobs).await.unwrap_err();
+    assert_eq!((partly.receipts.len(), partly.rest.len()), (0, COUNT), "none is known to be stored");
+    t.client.enqueue_prepared(partly.rest).await.unwrap();
+
+    let calls = t.backend.calls(Operation::Enqueue);
+    assert!((4..=6).contains(&calls), "{calls} calls");
+    let totals = t.client.stats().await.unwrap();
+    let stored: u64 = totals.queues.iter().map(|queue| queue.count(JobState::Available).value).sum();
+    assert_eq!(stored, COUNT as u64);
+}
+
 #[tokio::test(start_paused = true)]
 async fn follow_ups_have_a_bound_of_bytes() {
     let t = Fixture::new();

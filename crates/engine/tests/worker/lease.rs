@@ -54,6 +54,27 @@ async fn a_dead_workers_jobs_are_back_within_its_lease_and_a_second() {
     assert_eq!((rescued.load(Ordering::SeqCst), worker.stop().await.stats.rescued), (1, 1));
 }
 
+/// A worker that dies right after its start, at any moment between two looks of one whose lease is as short.
+#[tokio::test(start_paused = true)]
+async fn a_short_lease_is_noticed_within_a_third_of_it_after_its_end() {
+    for lease in [SECOND, 2 * SECOND, 6 * SECOND] {
+        for part in 0..8 {
+            let t = Fixture::new();
+            let worker =
+                run(t.worker().lease(lease).handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
+            tokio::time::sleep(10 * SECOND + lease * part / 16).await;
+            let id = t.enqueue_with("k", JobOptions::new().queue("elsewhere")).await;
+            let ghost = WorkerId::random();
+            t.backend.register_worker(Call::new(), RegisterWorker::new(ghost, "ghost", lease)).await.unwrap();
+            let want = vec![QueueWant::new(Name::new("elsewhere").unwrap(), 1)];
+            t.backend.fetch(Call::new(), FetchRequest::new(ghost, ClaimId(1), want)).await.unwrap();
+            let took = t.until(id, JobState::Available).await;
+            assert!(took <= lease + lease / 3, "{lease:?}: {took:?}");
+            worker.stop().await;
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_cannot_renew_stops_its_handlers_before_the_lease_ends() {
     let t = Fixture::new();

@@ -47,6 +47,10 @@ impl Draft {
     }
 }
 
+fn objection(kind: BackendErrorKind) -> BackendError {
+    BackendError::new(kind, "the ledger objects").with_source("its disk is full")
+}
+
 impl Ledger {
     pub(crate) fn new(inner: Arc<dyn Backend>, lines: Lines) -> Self {
         let (objects, takes) =
@@ -104,7 +108,7 @@ impl BackendTx for LedgerTx {
     ) -> BoxFuture<'static, Result<Finished, BackendError>> {
         Box::pin(async move {
             if let Some(kind) = (self.objects)(std::slice::from_ref(&item)) {
-                return Err(BackendError::new(kind, "the ledger objects"));
+                return Err(objection(kind));
             }
             let finished = self.inner.finish(call, FinishRequest::new(vec![item])).await?.items[0];
             if matches!(finished, Finished::Accepted { .. }) {
@@ -166,7 +170,7 @@ impl Backend for Ledger {
             return Box::pin(async { Err(error) });
         }
         if let Some(kind) = (self.objects)(&request.items) {
-            let error = BackendError::new(kind, "the ledger objects").maybe_stored();
+            let error = objection(kind).maybe_stored();
             return Box::pin(async { Err(error) });
         }
         let pause = (self.takes)(&request.items);

@@ -12,6 +12,7 @@ mod lease;
 mod ledger;
 mod lessened;
 mod locked;
+mod log;
 mod outcomes;
 mod pressed;
 mod stop;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gristmill_core::{
-    Backend, BackendErrorKind, Call, Error, FinishItem, FinishRequest, Finished, Lease, RenewReply,
-    RenewRequest, WorkerId,
+    Backend, BackendError, BackendErrorKind, Call, Error, FinishItem, FinishRequest, Finished, Lease,
+    RenewReply, RenewRequest, WorkerId,
 };
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::held::Held;
 use crate::JobContext;
 use crate::context::StopWhy;
-use crate::worker::call::answer;
+use crate::worker::call::{Trouble, answer};
 use crate::worker::claims::{Claims, Listed};
 use crate::worker::options::DEFAULT_LEASE;
 
@@ -64,6 +64,10 @@ impl Shared {
         !self.held().dropped.is_empty()
     }
 
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     pub(super) fn say(&self, line: impl FnOnce() + Send + 'static) {
         self.runtime.spawn(async move { line() });
     }
@@ -83,7 +87,7 @@ impl Shared {
         }
     }
 
-    pub(super) async fn finish(&self, items: Vec<FinishItem>) -> Result<Vec<Finished>, Error> {
+    async fn finish(&self, items: Vec<FinishItem>) -> Result<Vec<Finished>, BackendError> {
         let reply = self.backend.finish(self.call(), FinishRequest::new(items));
         Ok(answer(self.deadline, "finish", reply).await?.items)
     }
@@ -95,7 +99,7 @@ impl Shared {
     }
 
     /// One heartbeat.
-    pub(super) async fn renew(&self) -> Result<(), Error> {
+    pub(super) async fn renew(&self) -> Result<(), BackendError> {
         let sent = Instant::now();
         // Heartbeats may overlap, of the task and of a user's renewal: one at a time, so that fetches know which list
         // counts.
@@ -115,7 +119,7 @@ impl Shared {
                 if error.kind() == BackendErrorKind::WorkerGone {
                     self.lose_all();
                 }
-                Err(error.into())
+                Err(error)
             }
         }
     }
@@ -140,7 +144,7 @@ impl Shared {
 
     /// Gives back what was dropped. What fails is tried again with the next heartbeat; the lease's end gives it back in
     /// any case.
-    pub(super) async fn give_back_dropped(&self) {
+    pub(super) async fn give_back_dropped(&self, trouble: &mut Trouble) {
         loop {
             let leases = {
                 let dropped = &mut self.held().dropped;
@@ -155,11 +159,12 @@ impl Shared {
             let finished = match finished {
                 Ok(finished) => finished,
                 Err(error) => {
-                    gristmill_core::log!(warn, error = %format_args!("{error:#}"), "dropped jobs could not be given back yet");
+                    trouble.failed(&error);
                     self.held().dropped.extend(leases);
                     return;
                 }
             };
+            trouble.over();
             let mut busy = Vec::new();
             for (lease, finished) in leases.into_iter().zip(finished) {
                 if finished == Finished::Busy {

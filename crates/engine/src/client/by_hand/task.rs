@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
-use crate::worker::call::answer;
+use crate::worker::call::{Trouble, answer};
 use crate::worker::incarnation::FENCE_AT;
 use crate::worker::options::DEFAULT_LEASE;
 
@@ -22,6 +22,7 @@ const MAINTAIN_LIMIT: usize = 1_000;
 /// job nor another call of the client holds it up.
 pub(super) async fn beat(shared: Arc<Shared>, end: CancellationToken) {
     let mut beaten = Instant::now();
+    let mut trouble = Trouble::new("renew").on(shared.runtime());
     loop {
         // Counted from the latest heartbeat: however often it is woken, the next one comes in time.
         let interval = interval(&shared);
@@ -32,10 +33,9 @@ pub(super) async fn beat(shared: Arc<Shared>, end: CancellationToken) {
             () = tokio::time::sleep_until(beaten + interval) => {
                 beaten = Instant::now();
                 shared.held().hurry = false;
-                if let Err(error) = shared.renew().await {
-                    shared.say(move || {
-                        gristmill_core::log!(warn, error = %format_args!("{error:#}"), "a heartbeat failed");
-                    });
+                match shared.renew().await {
+                    Ok(()) => trouble.over(),
+                    Err(error) => drop(trouble.failed(&error)),
                 }
             }
         }
@@ -55,6 +55,7 @@ pub(super) async fn beat(shared: Arc<Shared>, end: CancellationToken) {
 /// Gives back what was dropped and maintains the store, until `end`; then retires the worker.
 pub(super) async fn tend(shared: Arc<Shared>, end: CancellationToken) {
     let mut maintained = Instant::now();
+    let mut trouble = Trouble::new("finish");
     loop {
         tokio::select! {
             () = end.cancelled() => break,
@@ -63,13 +64,13 @@ pub(super) async fn tend(shared: Arc<Shared>, end: CancellationToken) {
             () = tokio::time::sleep_until(maintained + IDLE_INTERVAL) => {}
             () = tokio::time::sleep(BUSY_INTERVAL), if shared.has_dropped() => {}
         }
-        shared.give_back_dropped().await;
+        shared.give_back_dropped(&mut trouble).await;
         if maintained.elapsed() >= IDLE_INTERVAL {
             maintain(&shared).await;
             maintained = Instant::now();
         }
     }
-    shared.give_back_dropped().await;
+    shared.give_back_dropped(&mut trouble).await;
     let retired = shared.backend.retire_worker(shared.call(), shared.worker);
     if let Err(error) = answer(shared.deadline, "retire_worker", retired).await {
         gristmill_core::log!(
