@@ -38,7 +38,7 @@ pub struct Place(pub u128);
 pub struct Lease {
     /// The job.
     pub job: JobId,
-    /// Which lease of the job this is, from 1; never reset, so `(job, run)` names this one for ever.
+    /// Which lease of the job this is, from 1; no retry resets it. SQLite begins anew after 4,194,303 of them.
     pub run: u32,
     /// The claim of the worker the job was fetched with.
     pub claim: ClaimId,
@@ -49,7 +49,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// The fencing text a handler may pass to other systems: grows with every run of the job.
+    /// The fencing text a handler may pass to other systems: grows with every run of the job. SQLite numbers the runs of
+    /// a job anew after 4,194,303 of them; the text falls once then.
     pub fn fencing_token(&self) -> String {
         format!("{:010}-{}", self.run, self.token)
     }

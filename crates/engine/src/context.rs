@@ -190,7 +190,7 @@ impl JobContext {
     }
 
     /// The fencing token of this run, for systems that refuse an older one: of two runs of a job the later one's is
-    /// the greater text.
+    /// the greater text. SQLite numbers the runs of a job anew after 4,194,303 of them; the text falls once then.
     pub fn token(&self) -> String {
         self.lease().fencing_token()
     }
