@@ -283,7 +283,9 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
 
     /// The ended runs of a job, oldest first, at most the newest `limit`. Of a job that keeps coming back the first
     /// [`FIRST_KEPT`](RunRecord::FIRST_KEPT) and the newest [`NEWEST_KEPT`](RunRecord::NEWEST_KEPT) are kept, and those
-    /// that a claim lists; the others go now and then, with their logs. Its latest checkpoint stays.
+    /// that a claim lists; the others go now and then, with their logs. Its latest checkpoint stays. Of the logs of all
+    /// these runs the newest lines are shown, up to the one that makes them reach
+    /// [`MAX_BATCH_BYTES`](crate::MAX_BATCH_BYTES).
     fn list_runs(&self, call: Call, id: JobId, limit: usize) -> Reply<'_, Vec<RunRecord>>;
 
     /// What happened to a job outside its leases, oldest first.

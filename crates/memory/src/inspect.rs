@@ -5,12 +5,12 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use gristmill_core::{
-    Count, Cursor, Diagnosis, JobEvent, JobFilter, JobId, JobRecord, JobSpec, JobState, ListRequest, Order,
-    Page, ParkedKind, Priority, QueueRecord, QueueStats, RunFailure, RunRecord, StatsReply, StatsRequest,
-    Timestamp, WorkerRecord,
+    Count, Cursor, Diagnosis, JobEvent, JobFilter, JobId, JobRecord, JobSpec, JobState, ListRequest,
+    MAX_BATCH_BYTES, Order, Page, ParkedKind, Priority, QueueRecord, QueueStats, RunFailure, RunRecord,
+    StatsReply, StatsRequest, Timestamp, WorkerRecord,
 };
 
-use crate::job::{EndedRun, Job};
+use crate::job::Job;
 use crate::store::{Queue, Store};
 
 /// Jobs one call looks at, at most, once it has found one, and until then: a page may be short, never slow, and an
@@ -70,7 +70,11 @@ impl Store {
     pub(crate) fn list_runs(&self, id: JobId, limit: usize) -> Vec<RunRecord> {
         let Some(slot) = self.by_id.get(&id) else { return Vec::new() };
         let runs = &self.job(*slot).runs;
-        runs[runs.len().saturating_sub(limit)..].iter().map(EndedRun::record).collect()
+        let mut room = MAX_BATCH_BYTES;
+        let newest = runs.iter().rev().take(limit);
+        let mut records: Vec<RunRecord> = newest.map(|run| run.record(&mut room)).collect();
+        records.reverse();
+        records
     }
 
     pub(crate) fn list_events(&self, id: JobId) -> Vec<JobEvent> {
@@ -170,8 +174,12 @@ fn record(job: &Job) -> JobRecord {
     record.reason = job.reason.as_deref().map(str::to_owned);
     record.output = job.output.as_deref().cloned();
     record.progress = job.notes.as_ref().and_then(|notes| notes.progress);
-    let failures =
-        job.runs.iter().rev().filter_map(|run| RunFailure::of(&run.record())).take(JobRecord::MAX_ERRORS);
+    let failures = job
+        .runs
+        .iter()
+        .rev()
+        .filter_map(|run| RunFailure::of(&run.record(&mut 0)))
+        .take(JobRecord::MAX_ERRORS);
     record.errors = failures.collect();
     record.errors.reverse();
     record

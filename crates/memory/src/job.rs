@@ -1,6 +1,7 @@
 //! A job as the store holds it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -141,8 +142,8 @@ impl Job {
 }
 
 impl EndedRun {
-    /// The run as the inspection shows it.
-    pub(crate) fn record(&self) -> RunRecord {
+    /// The run as the inspection shows it, with the newest lines of its log for which there is room.
+    pub(crate) fn record(&self, room: &mut usize) -> RunRecord {
         let mut record = RunRecord::new(
             self.run,
             self.attempt,
@@ -156,7 +157,8 @@ impl EndedRun {
         if let Some(words) = &self.words {
             record.reason.clone_from(&words.reason);
             record.error.clone_from(&words.error);
-            record.log.clone_from(&words.log);
+            let Ok(log) = LogLine::newest::<Infallible>(words.log.iter().rev().cloned().map(Ok), room);
+            record.log = log;
         }
         record
     }

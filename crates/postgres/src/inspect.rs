@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use gristmill_core::{
-    Args, Call, Ending, JobEvent, JobId, JobRecord, JobState, LogLine, Name, Output, RunFailure, RunRecord,
+    Args, Call, Ending, JobEvent, JobId, JobRecord, JobState, LogLine, MAX_BATCH_BYTES, Name, Output,
+    RunFailure, RunRecord,
 };
 use gristmill_sql::Unread;
 use tokio_postgres::Row;
@@ -150,7 +151,7 @@ pub(crate) async fn list_runs(
     let mut runs = rows.iter().rev().map(read_run).collect::<Answer<Vec<_>>>()?;
     if let Some(first) = runs.first().map(|run| row::run(run.run)) {
         let mut logs: HashMap<u32, Vec<LogLine>> = HashMap::new();
-        for row in session.query(sql!("log"), &[&id, &first]).await? {
+        for row in session.query(sql!("log"), &[&id, &first, &row::size(MAX_BATCH_BYTES)]).await? {
             let line = LogLine { at: row::timestamp(&row, 1)?, text: row::get(&row, 2)? };
             logs.entry(row::count32(row::get(&row, 0)?)).or_default().push(line);
         }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use gristmill_core::{
-    Args, Ending, JobEvent, JobId, JobRecord, JobSpec, JobState, LogLine, Output, Priority, RunFailure,
-    RunRecord,
+    Args, Ending, JobEvent, JobId, JobRecord, JobSpec, JobState, LogLine, MAX_BATCH_BYTES, Output, Priority,
+    RunFailure, RunRecord,
 };
 use gristmill_sql::Unread;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -127,15 +127,16 @@ pub(crate) fn list_runs(connection: &Connection, id: JobId, limit: usize) -> Ans
     let (first, last) = run_keys(seq);
     let rows = select.query_map(params![first, last, row::size(limit)], |row| Ok(read_run(row)))?;
     let mut runs = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    runs.reverse();
     let mut lines = connection.prepare_cached(include_str!("../sql/log.sql"))?;
+    let mut room = MAX_BATCH_BYTES;
     for run in &mut runs {
         let log = lines.query_map(params![seq, run.run], |row| {
             let text = row::string(row, 1).unwrap_or_default();
             Ok(LogLine { at: row::timestamp(row, 0), text })
         })?;
-        run.log = log.collect::<rusqlite::Result<_>>()?;
+        run.log = LogLine::newest(log, &mut room)?;
     }
+    runs.reverse();
     Ok(runs)
 }
 

@@ -180,6 +180,26 @@ impl LogLine {
         let text = text.trim_end_matches(['\r', '\n']);
         Self { at, text: escape(text, Self::MAX_BYTES, &['\t']) }
     }
+
+    /// Takes lines, newest first, until they use up `room` bytes, and returns them oldest first. `room` starts at
+    /// [`MAX_BATCH_BYTES`](crate::MAX_BATCH_BYTES) for the newest run of a job and is handed on to the ones before it.
+    ///
+    /// # Errors
+    /// That of the first line which cannot be read.
+    pub fn newest<E>(
+        lines: impl IntoIterator<Item = Result<Self, E>>,
+        room: &mut usize,
+    ) -> Result<Vec<Self>, E> {
+        let mut taken = Vec::new();
+        let mut lines = lines.into_iter();
+        while *room > 0 {
+            let Some(line) = lines.next().transpose()? else { break };
+            *room = room.saturating_sub(line.text.len());
+            taken.push(line);
+        }
+        taken.reverse();
+        Ok(taken)
+    }
 }
 
 /// Something that happened to a job outside a lease: an operator's act, a stale finish. The last 100 are kept.

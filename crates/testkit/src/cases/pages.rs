@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gristmill_core::{
-    FinishItem, Finished, JobFilter, JobId, JobRecord, JobState, ListRequest, MAX_BATCH_BYTES, Order, Output,
-    RunError,
+    FinishItem, Finished, JobFilter, JobId, JobRecord, JobState, ListRequest, LogLine, MAX_BATCH_BYTES,
+    Order, Output, RecordRequest, RunError,
 };
 
 use crate::case::cases;
@@ -18,6 +18,7 @@ cases! { "pages":
     pages_end_where_their_errors_are_large,
     pages_of_one_job_show_it_however_large,
     counts_and_verbs_take_large_jobs,
+    logs_of_runs_show_the_newest_lines_of_all,
 }
 
 const MEGABYTE: usize = 1_000_000;
@@ -108,4 +109,31 @@ fn counts_and_verbs_take_large_jobs(t: &Fixture) {
     });
     assert_eq!(verdicts.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
     t.assert_states(&ids, JobState::Cancelled);
+}
+
+/// Two logs of 8,000,000 bytes each are more than a batch: the newest run shows all of its lines, the one before it the
+/// last of them.
+fn logs_of_runs_show_the_newest_lines_of_all(t: &Fixture) {
+    let id = t.put(t.job());
+    let worker = t.worker();
+    for run in 1..=3 {
+        let lease = t.take(worker).lease;
+        let mut request = RecordRequest::new(lease.clone());
+        request.first_line = 1;
+        let text = |line| format!("{run}:{line:04}{}", "x".repeat(8_000 - 6));
+        request.log = (1..=1_000).map(|line| LogLine { at: t.now(), text: text(line) }).collect();
+        t.record(request);
+        t.give_back(&lease);
+    }
+
+    let runs = t.runs(id);
+
+    let shown = |run: usize| runs[run].log.iter().map(|line| &line.text[..6]).collect::<Vec<_>>();
+    let all: Vec<String> = (1..=1_000).map(|line| format!("3:{line:04}")).collect();
+    assert_eq!(shown(2), all);
+    // The line that reaches the bytes of a batch is the last.
+    let rest = (MAX_BATCH_BYTES - 8_000_000).div_ceil(8_000);
+    let newest: Vec<String> = (1_001 - rest..=1_000).map(|line| format!("2:{line:04}")).collect();
+    assert_eq!(shown(1), newest);
+    assert!(shown(0).is_empty() && runs.len() == 3);
 }
