@@ -49,8 +49,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// The fencing text a handler may pass to other systems: grows with every run of the job. SQLite numbers the runs of
-    /// a job anew after 4,194,303 of them; the text falls once then.
+    /// The fencing text a handler may pass to other systems: grows with every run of the job. SQLite numbers the runs
+    /// of a job anew after 4,194,303 of them; the text falls once then.
     pub fn fencing_token(&self) -> String {
         format!("{:010}-{}", self.run, self.token)
     }
