@@ -131,7 +131,7 @@ fn partition_goes(is_locked: bool) {
     let backend = schema.open();
     let begin = past_partition(&schema);
     let ids = IdSource::new();
-    let past = SystemClock.now() - 32 * DAY / 24;
+    let past = Timestamp::from_millis(begin) + Duration::from_secs(60);
     let jobs: Vec<NewJob> = (0..2).map(|_| made_at(&schema, &ids, past)).collect();
     for job in &jobs {
         put(&backend, job.clone());
