@@ -287,6 +287,41 @@ CREATE FUNCTION gristmill.lease_ends(lease_expires_at bigint, lease_ms bigint, g
             floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint + least(lease_ms, 253402207200000))
         ELSE lease_expires_at END';
 
+-- The claims that list any of these jobs. Claims are few, and all of them are read: no fetch keeps an index by job. `IS TRUE`
+-- makes a hash of the ids, whatever joins are allowed.
+CREATE FUNCTION gristmill.claims_listing(wanted uuid[]) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+    AS $gristmill_function$
+SELECT ARRAY(
+    SELECT claims.nonce FROM gristmill.claims
+    WHERE EXISTS (SELECT FROM unnest(claims.ids) AS member (id) WHERE (member.id IN (SELECT unnest(wanted))) IS TRUE))
+$gristmill_function$;
+
+-- No claim lists jobs that are about to disappear, so a job that is stored later with such an id is in no claim. A struck member
+-- leaves NULL in its place, and a list of cancels, empty as it may be: a claim with one finishes no run the quick way, which
+-- would take the missing row of a run that has ended for an open one. Claims are locked in the order of their nonces; a
+-- transaction that changes others, too, locks all of them before it changes the first.
+CREATE FUNCTION gristmill.strike(gone uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+    AS $gristmill_function$
+DECLARE
+    listing CONSTANT uuid[] := gristmill.claims_listing(gone);
+BEGIN
+    IF listing = '{}' THEN
+        RETURN;
+    END IF;
+    PERFORM FROM gristmill.claims WHERE claims.nonce = ANY (listing) ORDER BY claims.nonce FOR UPDATE;
+    UPDATE gristmill.claims SET
+        ids = ARRAY(
+            SELECT CASE WHEN (member.id IN (SELECT unnest(gone))) IS NOT TRUE THEN member.id END
+            FROM unnest(claims.ids) WITH ORDINALITY AS member (id, place) ORDER BY member.place),
+        cancels = ARRAY(SELECT unnest(claims.cancels) EXCEPT SELECT unnest(gone))
+    WHERE claims.nonce = ANY (listing);
+END
+$gristmill_function$;
+
 -- Jobs disappear with all that belongs to them. Their rows in `ready` and `waiting` and their claims are the caller's. The plan
 -- is made for the ids, so only the partitions they lie in are locked.
 CREATE FUNCTION gristmill.erase(gone uuid[]) RETURNS void

@@ -1,11 +1,17 @@
 -- Purpose: locks claims, so that no run of theirs ends but by this transaction, and reads the clock after that.
--- Parameters: $1 the instant that replaces the clock (ms), or NULL; $2 nonces.
--- Rows: now (ms), nonce, worker, fetched_at (ms), the ids whose cancel was asked for, and, where
---   a member may have been struck out, the ids that are listed; one row with nothing but now where no claim is there. The clock was read after all locks in the last row.
--- Index: the primary key of `claims`, in the order of the nonces.
+-- Parameters: $1 the instant that replaces the clock (ms), or NULL; $2 nonces; $3 ids of jobs that may disappear: other claims
+--   that list them are locked, too, since a later statement strikes the jobs out.
+-- Rows: now (ms), nonce, worker, fetched_at (ms), the ids whose cancel was asked for, and, where a member may have been struck
+--   out, the ids that are listed; one row with nothing but now where no claim is there. The clock was read after all locks in
+--   the last row.
+-- Index: the primary key of `claims`, in the order of the nonces; all of `claims` for $3, where there is one.
 WITH locked AS MATERIALIZED (
     SELECT nonce, worker, fetched_at, cancels, CASE WHEN cancels IS NOT NULL THEN array_remove(ids, NULL) END
     FROM gristmill.claims
-    WHERE nonce = ANY ($2::uuid[]) ORDER BY nonce FOR UPDATE
+    WHERE nonce = ANY (ARRAY(
+        SELECT unnest($2::uuid[])
+        UNION ALL
+        SELECT unnest(gristmill.claims_listing($3::uuid[])) WHERE cardinality($3) > 0))
+    ORDER BY nonce FOR UPDATE
 )
 SELECT gristmill.now_ms($1::int8), locked.* FROM (SELECT) AS one LEFT JOIN locked ON true

@@ -66,26 +66,13 @@ BEGIN
 END
 $gristmill_function$;
 
--- Jobs disappear with all that belongs to them, as by `sql/strike_jobs.sql` and `erase`. Claims may list them
--- still: they are struck out.
+-- Jobs disappear with all that belongs to them. Claims may list them still: they are struck out.
 CREATE FUNCTION gristmill.outbox_erase(gone uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
     AS $gristmill_function$
 BEGIN
-    WITH wanted AS MATERIALIZED (SELECT unnest(gone) AS id),
-    listing AS MATERIALIZED (
-        SELECT claims.nonce FROM gristmill.claims
-        WHERE EXISTS (
-            SELECT FROM unnest(claims.ids) AS member (id) WHERE (member.id IN (SELECT wanted.id FROM wanted)) IS TRUE)
-        ORDER BY claims.nonce FOR UPDATE
-    )
-    UPDATE gristmill.claims SET
-        ids = ARRAY(
-            SELECT CASE WHEN (member.id IN (SELECT wanted.id FROM wanted)) IS NOT TRUE THEN member.id END
-            FROM unnest(claims.ids) WITH ORDINALITY AS member (id, place) ORDER BY member.place),
-        cancels = ARRAY(SELECT unnest(claims.cancels) EXCEPT SELECT wanted.id FROM wanted)
-    WHERE claims.nonce = ANY (ARRAY(SELECT listing.nonce FROM listing));
+    PERFORM gristmill.strike(gone);
     DELETE FROM gristmill.ready WHERE id = ANY (gone);
     DELETE FROM gristmill.waiting WHERE id = ANY (gone);
     PERFORM gristmill.erase(gone);
@@ -103,8 +90,9 @@ $gristmill_function$;
 
 -- Cancels or updates jobs, each id once, whose rows in `jobs` the caller has locked; the verdicts in their order.
 --
--- Locks come in the order of all operators' acts: the jobs where they are, then claims. A job may be fetched, finished or
--- promoted between the statement that locks it and the one that tells where it is; then it is looked for again.
+-- Locks come in the order of all operators' acts: the jobs where they are, then claims, those of running jobs together with
+-- those that list jobs which disappear. A job may be fetched, finished or promoted between the statement that locks it and the
+-- one that tells where it is; then it is looked for again.
 CREATE FUNCTION gristmill.outbox_act(verb text, ids uuid[], patch jsonb, actor text, now bigint) RETURNS json[]
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
@@ -117,6 +105,9 @@ DECLARE
     places uuid[];
     nonces uuid[] := '{}';
     locked uuid[];
+    -- Those that disappear and have run, so that claims may list them, and those of them whose claims are locked.
+    fleeting uuid[] := '{}';
+    unlisted uuid[];
     job record;
     -- NULL where the time stays as it is.
     due CONSTANT bigint := CASE
@@ -145,8 +136,10 @@ BEGIN
         SELECT array_agg(held.id) INTO places
             FROM (SELECT id FROM available UNION ALL SELECT id FROM waits UNION ALL SELECT id FROM past) AS held;
         locked := '{}';
-        IF nonces <> '{}' THEN
-            locked := ARRAY(SELECT nonce FROM gristmill.claims WHERE nonce = ANY (nonces) ORDER BY nonce FOR UPDATE);
+        unlisted := fleeting;
+        IF nonces || fleeting <> '{}' THEN
+            locked := nonces || gristmill.claims_listing(fleeting);
+            locked := ARRAY(SELECT nonce FROM gristmill.claims WHERE nonce = ANY (locked) ORDER BY nonce FOR UPDATE);
         END IF;
         still := '{}';
         FOR job IN SELECT * FROM gristmill.outbox_locate(open) LOOP
@@ -154,6 +147,10 @@ BEGIN
                 nonces := nonces || job.nonce;
                 still := still || job.id;
             ELSIF job.state NOT IN (3, 5) AND (job.id = ANY (places)) IS NOT TRUE THEN
+                still := still || job.id;
+            ELSIF verb = 'cancel' AND job.state IN (0, 1, 2, 4) AND job.run > 0 AND (job.id = ANY (unlisted)) IS NOT TRUE
+                AND gristmill.outbox_kept(job.options) = 0 THEN
+                fleeting := fleeting || job.id;
                 still := still || job.id;
             ELSIF job.state = 3 AND verb = 'cancel' THEN
                 verdicts[array_position(ids, job.id)] := '{"verdict":"requested"}';

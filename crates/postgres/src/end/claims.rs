@@ -49,17 +49,37 @@ pub(crate) async fn lock_claims(
     nonces: &[Uuid],
     if_locked: IfLocked,
 ) -> Answer<(Timestamp, BTreeMap<Uuid, Held>)> {
+    match if_locked {
+        IfLocked::Wait => lock_claims_and_listing(session, given_now, nonces, &[]).await,
+        IfLocked::Leave => {
+            let given = given_now.map(Timestamp::as_millis);
+            read_claims(session.query(sql!("lock_free_claims"), &[&given, &nonces]).await?, nonces)
+        }
+    }
+}
+
+/// As [`lock_claims`], together with the claims that list jobs which may disappear: all that a transaction changes are
+/// locked in one order, and those are struck later.
+pub(crate) async fn lock_claims_and_listing(
+    session: &mut Session,
+    given_now: Option<Timestamp>,
+    nonces: &[Uuid],
+    fleeting: &[Uuid],
+) -> Answer<(Timestamp, BTreeMap<Uuid, Held>)> {
     let given = given_now.map(Timestamp::as_millis);
-    let sql = match if_locked {
-        IfLocked::Wait => sql!("lock_claims"),
-        IfLocked::Leave => sql!("lock_free_claims"),
-    };
-    let rows = session.query(sql, &[&given, &nonces]).await?;
+    read_claims(session.query(sql!("lock_claims"), &[&given, &nonces, &fleeting]).await?, nonces)
+}
+
+/// The claims that were wanted, of those that are locked.
+fn read_claims(rows: Vec<Row>, nonces: &[Uuid]) -> Answer<(Timestamp, BTreeMap<Uuid, Held>)> {
+    let wanted: HashSet<Uuid> = nonces.iter().copied().collect();
     let mut now = Timestamp::EPOCH;
     let mut claims = BTreeMap::new();
     for row in rows {
         now = row::timestamp(&row, 0)?;
-        let Some(nonce) = row.try_get(1)? else { continue };
+        let Some(nonce) = row.try_get::<_, Option<Uuid>>(1)?.filter(|nonce| wanted.contains(nonce)) else {
+            continue;
+        };
         let held = Held {
             worker: row.try_get(2)?,
             fetched_at: row::timestamp(&row, 3)?,

@@ -63,7 +63,10 @@ pub(super) async fn within(
     let mut nonces: Vec<Uuid> = said.iter().map(|said| said.nonce).collect();
     nonces.sort_unstable();
     nonces.dedup();
-    let (now, claims) = end::lock_claims(session, call.now, &nonces, end::IfLocked::Wait).await?;
+    // Claims of earlier runs may list them still.
+    let run_again = |said: &&Said<'_>| said.member.has_retention && said.item.lease.run > 1;
+    let fleeting: Vec<Uuid> = said.iter().filter(run_again).map(Said::job).collect();
+    let (now, claims) = end::lock_claims_and_listing(session, call.now, &nonces, &fleeting).await?;
     let known = known_of(session, &said).await?;
     let Judged { answers, ended } = judge(&said, &claims, &known, now);
 

@@ -28,9 +28,8 @@ struct Writes {
     retried: Vec<(Uuid, i32)>,
     patched: Vec<Uuid>,
     puts: Vec<Put>,
+    /// Those that disappear.
     erased: Vec<Uuid>,
-    /// Those that disappear and that a claim may still list, with a run that has ended.
-    struck: Vec<Uuid>,
 }
 
 /// Applies an act to jobs whose rows in `jobs` are locked. Each id stands here once; a job that the filter no longer
@@ -41,7 +40,7 @@ pub(super) async fn apply(
     ids: &[Uuid],
     told: &mut Told,
 ) -> Answer<Vec<Option<Verdict>>> {
-    let claims = if acting.verb == Verb::Cancel { Claims::Lock } else { Claims::Leave };
+    let claims = if acting.verb == Verb::Cancel { Claims::OfCancel } else { Claims::Leave };
     let jobs = hold(session, ids, claims).await?;
     let acts: Vec<Option<(&Located, Act)>> = ids
         .iter()
@@ -133,24 +132,16 @@ impl Writes {
                 }
                 self.taken_out.push(job.id);
                 self.erased.push(job.id);
-                self.strike(job);
             }
         }
     }
 
     fn moves(&mut self, job: &Located, put: Put) {
         if put.is_erased() {
-            self.strike(job);
+            self.erased.push(job.id);
         }
         self.taken_out.push(job.id);
         self.puts.push(put);
-    }
-
-    /// Only a job that has run can be in a claim.
-    fn strike(&mut self, job: &Located) {
-        if job.run > 0 {
-            self.struck.push(job.id);
-        }
     }
 
     fn tell(&self, acting: &Acting<'_>, told: &mut Told) {
@@ -179,14 +170,12 @@ impl Writes {
         if let Some(patch) = acting.patch.filter(|_| !self.patched.is_empty()) {
             patch_jobs(session, &self.patched, patch).await?;
         }
-        if !self.struck.is_empty() {
-            session.execute(sql!("strike_jobs"), &[&self.struck]).await?;
-        }
         if !self.taken_out.is_empty() {
             place::take_out(session, &self.taken_out).await?;
         }
-        if !self.puts.is_empty() {
-            place::put(session, acting.now, &self.puts).await?;
+        let kept: Vec<Put> = self.puts.iter().filter(|put| !put.is_erased()).cloned().collect();
+        if !kept.is_empty() {
+            place::put(session, acting.now, &kept).await?;
         }
         if !self.erased.is_empty() {
             place::erase(session, &self.erased).await?;

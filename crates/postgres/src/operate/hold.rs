@@ -17,10 +17,11 @@ use crate::statement::sql;
 /// How often a job is looked for that moves all the time.
 const ROUNDS: usize = 10;
 
-/// Whether the claims of running jobs are locked, too: needed only to change them.
+/// Whether claims are locked, too: needed only to change them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claims {
-    Lock,
+    /// Those of running jobs, and together with them those that list a job which disappears when it is cancelled.
+    OfCancel,
     Leave,
 }
 
@@ -34,21 +35,27 @@ pub(super) async fn hold(
     let mut held = HashMap::with_capacity(ids.len());
     let mut open = ids.to_vec();
     let mut nonces = BTreeSet::new();
+    let mut fleeting = BTreeSet::new();
     for _ in 0..ROUNDS {
         let places = uuids(session.query(sql!("lock_places"), &[&open]).await?)?;
-        let locked = lock_claims(session, &nonces).await?;
+        let locked = lock_claims(session, &nonces, &fleeting).await?;
+        let unlisted = fleeting.clone();
         let jobs = locate(session, &open, Detail::Place).await?;
         open.clear();
         for job in jobs.into_iter().flatten() {
             let is_held = match job.state {
                 JobState::Completed => true,
-                JobState::Running => match job.held.filter(|_| claims == Claims::Lock) {
+                JobState::Running => match job.held.filter(|_| claims == Claims::OfCancel) {
                     Some(claim) => {
                         nonces.insert(claim.nonce);
                         locked.contains(&claim.nonce)
                     }
                     None => true,
                 },
+                _ if claims == Claims::OfCancel && disappears(&job) => {
+                    fleeting.insert(job.id);
+                    places.contains(&job.id) && unlisted.contains(&job.id)
+                }
                 _ => places.contains(&job.id),
             };
             if is_held {
@@ -66,12 +73,22 @@ pub(super) async fn hold(
         .into())
 }
 
-async fn lock_claims(session: &mut Session, nonces: &BTreeSet<Uuid>) -> Answer<HashSet<Uuid>> {
-    if nonces.is_empty() {
+/// Whether a cancel erases the job and claims may list it: one that has not run is in none.
+fn disappears(job: &Located) -> bool {
+    let kept = job.options.retention.unwrap_or_default().of(JobState::Cancelled);
+    !job.state.is_terminal() && job.run > 0 && kept.is_some_and(|kept| kept.is_zero())
+}
+
+async fn lock_claims(
+    session: &mut Session,
+    nonces: &BTreeSet<Uuid>,
+    fleeting: &BTreeSet<Uuid>,
+) -> Answer<HashSet<Uuid>> {
+    if nonces.is_empty() && fleeting.is_empty() {
         return Ok(HashSet::new());
     }
-    let nonces: Vec<Uuid> = nonces.iter().copied().collect();
-    uuids(session.query(sql!("lock_claims_of_runs"), &[&nonces]).await?)
+    let [nonces, fleeting] = [nonces, fleeting].map(|ids| ids.iter().copied().collect::<Vec<Uuid>>());
+    uuids(session.query(sql!("lock_claims_of_runs"), &[&nonces, &fleeting]).await?)
 }
 
 fn uuids(rows: Vec<tokio_postgres::Row>) -> Answer<HashSet<Uuid>> {
