@@ -129,11 +129,11 @@ impl Backend for Postgres {
     }
 
     fn promote(&self, call: Call, limit: usize) -> Reply<'_, Maintained> {
-        ask!(self, call, Write, limit, promote::promote)
+        ask!(run_past; self, call, Write, limit, promote::promote)
     }
 
     fn rescue(&self, call: Call, limit: usize) -> Reply<'_, RescueReply> {
-        ask!(self, call, Write, limit, maintain::rescue)
+        ask!(run_past; self, call, Write, limit, maintain::rescue)
     }
 
     fn prune(&self, call: Call, limit: usize) -> Reply<'_, Maintained> {

@@ -40,6 +40,15 @@ pub(crate) enum Effect {
     Write,
 }
 
+/// Where a call waits that has met a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// Behind all others that wait: together they may hold a part of the connections.
+    Shared,
+    /// In none. There are few such calls at a time, and what they wait for is not what enqueues and verbs wait for.
+    None,
+}
+
 impl Postgres {
     /// Runs a call. `work` is begun anew after a collision, so it changes nothing but the store.
     pub(crate) fn run<T, F, Work>(&self, call: Call, effect: Effect, work: F) -> Reply<'_, T>
@@ -48,7 +57,17 @@ impl Postgres {
         F: Fn(Arc<Inner>, Call) -> Work + Send + 'static,
         Work: Future<Output = Answer<T>> + Send,
     {
-        self.run_on(&self.inner.runtime, call, effect, work)
+        self.run_on(&self.inner.runtime, Line::Shared, call, effect, work)
+    }
+
+    /// Runs a call that keeps the jobs of others moving, past all that wait for locks.
+    pub(crate) fn run_past<T, F, Work>(&self, call: Call, effect: Effect, work: F) -> Reply<'_, T>
+    where
+        T: Send + 'static,
+        F: Fn(Arc<Inner>, Call) -> Work + Send + 'static,
+        Work: Future<Output = Answer<T>> + Send,
+    {
+        self.run_on(&self.inner.runtime, Line::None, call, effect, work)
     }
 
     /// Runs a call of a worker's life on the thread for heartbeats, which nothing else holds up.
@@ -58,10 +77,17 @@ impl Postgres {
         F: Fn(Arc<Inner>, Call) -> Work + Send + 'static,
         Work: Future<Output = Answer<T>> + Send,
     {
-        self.run_on(self.inner.apart.handle(), call, effect, work)
+        self.run_on(self.inner.apart.handle(), Line::None, call, effect, work)
     }
 
-    fn run_on<T, F, Work>(&self, runtime: &Handle, call: Call, effect: Effect, work: F) -> Reply<'_, T>
+    fn run_on<T, F, Work>(
+        &self,
+        runtime: &Handle,
+        line: Line,
+        call: Call,
+        effect: Effect,
+        work: F,
+    ) -> Reply<'_, T>
     where
         T: Send + 'static,
         F: Fn(Arc<Inner>, Call) -> Work + Send + 'static,
@@ -72,7 +98,7 @@ impl Postgres {
             return Box::pin(async { Err(timed_out()) });
         }
         let inner = Arc::clone(&self.inner);
-        let task = runtime.spawn(async move { within(deadline, repeated(inner, call, work)).await });
+        let task = runtime.spawn(async move { within(deadline, repeated(inner, line, call, work)).await });
         Box::pin(async move {
             let fail = match task.await {
                 Ok(answer) => match answer {
@@ -114,7 +140,7 @@ pub(crate) fn time_left() -> Duration {
     END.try_with(|end| end.saturating_duration_since(Instant::now())).unwrap_or(DEFAULT_DEADLINE)
 }
 
-async fn repeated<T, F, Work>(inner: Arc<Inner>, call: Call, work: F) -> Answer<T>
+async fn repeated<T, F, Work>(inner: Arc<Inner>, line: Line, call: Call, work: F) -> Answer<T>
 where
     F: Fn(Arc<Inner>, Call) -> Work,
     Work: Future<Output = Answer<T>>,
@@ -132,13 +158,16 @@ where
             answer => return answer,
         }
     }
-    // From here on it shares a part of the connections with all others that wait for locks. The deadline ends it.
+    // From here on it shares a part of the connections with all others in its line. The deadline ends it.
     let mut pause = FIRST_PAUSE;
     loop {
         tokio::time::sleep(pause).await;
         pause = LAST_PAUSE.min(pause * 2);
-        // The semaphore is never closed.
-        let _turn = inner.waiting.acquire().await;
+        let _turn = match line {
+            // The semaphore is never closed.
+            Line::Shared => Some(inner.waiting.acquire().await),
+            Line::None => None,
+        };
         match work(Arc::clone(&inner), call).await {
             Err(Fail::Exchanged) if tries < TRIES => {
                 inner.forget();

@@ -142,6 +142,47 @@ fn calls_that_wait_for_a_users_transaction_leave_connections_to_those_that_do_no
     });
 }
 
+/// All that waits for a lock shares a part of the connections, by turns. A heartbeat that met a lock itself, and so waits
+/// for its own, has no turn in that line.
+#[test]
+fn calls_of_a_workers_life_that_met_a_lock_stand_in_no_line_behind_enqueues() {
+    let site = Site::shared();
+    let (backend, watcher) = (&site.open(), site.raw());
+    let [key, row] = [(); 2].map(|()| site.raw());
+    let (worker, _) = leased(&site, backend);
+    key.run(
+        "BEGIN; INSERT INTO {schema}.uniques (queue, key, id)
+            SELECT queue, 'held', gen_random_uuid() FROM {schema}.queues WHERE name = 'line'",
+    );
+    thread::scope(|scope| {
+        let keyed = || {
+            let mut job = site.job();
+            job.spec.unique_key = Some(UniqueKey::new("held").expect("it is a key"));
+            block_on(backend.enqueue(Call::new(), EnqueueRequest::new(vec![job]))).expect("it is answered")
+        };
+        let enqueuing: Vec<_> = (0..60).map(|_| scope.spawn(keyed)).collect();
+        watcher.wait_for_waiters(3);
+        row.run("BEGIN; SELECT FROM {schema}.workers FOR UPDATE");
+        let renewing = scope.spawn(|| {
+            let request = RenewRequest::new(worker, vec![ClaimId(1)]);
+            let renewed = block_on(backend.renew(Call::new(), request));
+            (renewed.map(|renewed| renewed.lost), Instant::now())
+        });
+        // It has met the lock, and waits for it without a connection in between.
+        thread::park_timeout(Duration::from_millis(500));
+        row.run("ROLLBACK");
+        let freed = Instant::now();
+        let (renewed, at) = renewing.join().expect("it ends");
+        key.run("ROLLBACK");
+        assert_eq!(renewed.expect("the worker lives"), []);
+        let took = at.duration_since(freed);
+        assert!(took < MOMENT, "a heartbeat took {took:?} after its lock was free");
+        for enqueuing in enqueuing {
+            assert_eq!(enqueuing.join().expect("it ends").jobs.len(), 1);
+        }
+    });
+}
+
 /// Otherwise the promoter takes a job that it cannot have for one that is due, and tries again at once.
 #[test]
 fn a_promotion_says_that_a_due_job_is_held_and_when_the_next_one_is_due() {
