@@ -18,7 +18,7 @@ use crate::statement::sql;
 /// How long a row counts as locked that was found so.
 const LATELY: Duration = Duration::from_secs(10);
 /// How long a call looks which of its items are locked. The rest counts as locked.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The claims, by nonce, and the jobs that were found locked lately.
 #[derive(Debug, Default)]

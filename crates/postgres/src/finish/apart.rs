@@ -1,18 +1,20 @@
 //! Ends of which one may need a row or a key that somebody's open transaction holds.
 //!
-//! Claims and jobs that are locked are found by one look that waits for nothing. A unique key that another transaction
-//! is taking is found by trying: with hardly any patience, and in halves.
+//! Claims and jobs that are locked are found by one look that waits for nothing. What another transaction is making is
+//! found by trying, with hardly any patience: a new queue by its name, a unique key by halves of the ends.
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::time::Instant;
 
-use gristmill_core::{Call, FinishItem, Finished};
+use gristmill_core::{Call, FinishItem, Finished, Name, NewJob};
 use uuid::Uuid;
 
 use super::{TRIES, in_turn, learn_queues, stored_before, thorough};
+use crate::enqueue;
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
-use crate::locked::{self, Parts};
+use crate::locked::{self, PATIENCE, Parts};
 use crate::member::{self, Member};
 use crate::row;
 use crate::session::Session;
@@ -35,10 +37,16 @@ pub(super) async fn finish(
         return Ok(Vec::new());
     }
     let held = held(session, items).await?;
-    let is_free = |place: &usize| !rows(items[*place]).iter().any(|row| held.contains(row));
+    let unknown = queues_being_made(inner, session, items).await?;
+    let waits_for_queue =
+        |item: &FinishItem| item.effects.iter().any(|job| unknown.contains(&job.spec.queue));
+    let is_free = |place: &usize| {
+        !rows(items[*place]).iter().any(|row| held.contains(row)) && !waits_for_queue(items[*place])
+    };
     let free: Vec<usize> = (0..items.len()).filter(is_free).collect();
     let mut answers = vec![Finished::Busy; items.len()];
     let mut busy: Vec<Uuid> = held.into_iter().collect();
+    busy.extend(items.iter().filter(|item| waits_for_queue(item)).map(|item| row::uuid(item.lease.job)));
     let chosen: Vec<&FinishItem> = free.iter().map(|place| items[*place]).collect();
     let mut parts = Parts::of(ranges(&in_turn(&chosen)));
     let mut has_stored = false;
@@ -81,6 +89,41 @@ async fn learn_and_finish(
         }
         tries += 1;
     }
+}
+
+/// The queues of follow-up jobs that are new and that another transaction is making. Each is tried by itself, with hardly
+/// any patience; when that has taken too long the rest counts as being made.
+async fn queues_being_made(
+    inner: &Inner,
+    session: &mut Session,
+    items: &[&FinishItem],
+) -> Answer<HashSet<Name>> {
+    let effects: Vec<&NewJob> = items.iter().flat_map(|item| &item.effects).collect();
+    let (mut names, _) = enqueue::names_of(&effects);
+    names.retain(|name| inner.names.known_numbers(std::slice::from_ref(name)).is_none());
+    let begun = Instant::now();
+    let mut held = HashSet::new();
+    for name in &names {
+        if begun.elapsed() >= PATIENCE {
+            held.insert(name.clone());
+            continue;
+        }
+        session.begin_hasty().await?;
+        match inner.names.numbers(session, std::slice::from_ref(name)).await {
+            Ok(_) => {
+                if let Err(fail) = session.commit().await {
+                    inner.names.forget();
+                    return Err(fail);
+                }
+            }
+            Err(fail) if fail.is_end_of_turn() || fail.is_collision() => {
+                session.roll_back().await?;
+                held.insert(name.clone());
+            }
+            Err(fail) => return Err(fail),
+        }
+    }
+    Ok(held)
 }
 
 /// Where each of the parts lies, one after the other.

@@ -10,7 +10,7 @@ use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
 
 use super::site::{Raw, Site, finish};
-use crate::fixture::{count, fetch, register};
+use crate::fixture::{count, fetch, name, register};
 
 const COMPLETED: Finished = Finished::Accepted { state: JobState::Completed };
 /// A turn for a lock, a look which it is, and a slow machine. A call's deadline is 30 s.
@@ -119,6 +119,46 @@ fn a_follow_up_job_whose_key_is_being_taken_holds_up_no_other_end() {
     assert_eq!(finish_all(&backend, vec![items[3].clone(), items[7].clone()]), [COMPLETED, COMPLETED]);
     // The two follow-up jobs: of two with one key the first.
     assert_eq!(count(&backend, JobFilter::new().state(JobState::Available)), 2);
+}
+
+/// The number of a queue is decided by the commit of the transaction that makes it.
+#[test]
+fn a_follow_up_job_of_a_queue_that_is_being_made_holds_up_no_other_end() {
+    const JOBS: usize = 300;
+    let site = Site::shared();
+    let (backend, raw) = (site.open(), site.raw());
+    let worker = register(&backend);
+    site.put(&backend, JOBS);
+    let jobs = fetch(&backend, worker, 1, JOBS);
+    raw.run(
+        "BEGIN; INSERT INTO {schema}.queues (queue, name) VALUES
+            ({schema}.queue_number('new'), 'new'), ({schema}.queue_number('newer'), 'newer')",
+    );
+    let with_follow_up = |job: &FetchedJob, queue: &str| {
+        let mut follow_up = site.job();
+        follow_up.spec.queue = name(queue);
+        let mut item = complete(job);
+        item.effects.push(follow_up);
+        item
+    };
+    let mut items: Vec<FinishItem> = jobs.iter().map(complete).collect();
+    for (place, item) in items.iter_mut().enumerate() {
+        // So that none ends the quick way.
+        item.error = Some(RunError::new("a trifle"));
+        match place {
+            3 => *item = with_follow_up(&jobs[place], "new"),
+            5 => *item = with_follow_up(&jobs[place], "free"),
+            77 => *item = with_follow_up(&jobs[place], "newer"),
+            _ => {}
+        }
+    }
+    let answers = finish_all(&backend, items.clone());
+    for (place, answer) in answers.into_iter().enumerate() {
+        assert_eq!(answer, if [3, 77].contains(&place) { Finished::Busy } else { COMPLETED }, "item {place}");
+    }
+    raw.run("ROLLBACK");
+    assert_eq!(finish_all(&backend, vec![items[3].clone(), items[77].clone()]), [COMPLETED, COMPLETED]);
+    assert_eq!(count(&backend, JobFilter::new().state(JobState::Available)), 3);
 }
 
 /// Cancelled jobs that are past their retention.
