@@ -106,7 +106,7 @@ pub(crate) async fn learn_queues(inner: &Inner, session: &mut Session, jobs: &[&
 }
 
 /// The names of the jobs' queues, and which of them each job has.
-fn names_of(jobs: &[&NewJob]) -> (Vec<Name>, Vec<usize>) {
+pub(crate) fn names_of(jobs: &[&NewJob]) -> (Vec<Name>, Vec<usize>) {
     let mut names: Vec<Name> = Vec::new();
     let mut places = Vec::with_capacity(jobs.len());
     for job in jobs {
@@ -165,7 +165,14 @@ pub(crate) async fn store_jobs(
 
 /// Whether the jobs' queues are those the process knows.
 async fn has_queues(session: &mut Session, items: &[Item<'_>]) -> Answer<bool> {
-    Ok(session.query_one(sql!("has_queues"), &[&different_queues(items)]).await?.try_get(0)?)
+    Ok(queues_and_now(session, Call::new(), items).await?.0)
+}
+
+/// Whether the jobs' queues are those the process knows, and the clock, in one round trip.
+async fn queues_and_now(session: &mut Session, call: Call, items: &[Item<'_>]) -> Answer<(bool, Timestamp)> {
+    let given = call.now.map(Timestamp::as_millis);
+    let row = session.query_one(sql!("has_queues"), &[&different_queues(items), &given]).await?;
+    Ok((row.try_get(0)?, row::timestamp(&row, 1)?))
 }
 
 /// The queues of jobs, each once.
@@ -210,11 +217,11 @@ async fn with_keys(inner: &Inner, call: Call, items: &[Item<'_>]) -> Answer<Enqu
 }
 
 async fn at_once(session: &mut Session, call: Call, items: &[Item<'_>]) -> Answer<Stored> {
-    let clock = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
-    if !has_queues(session, items).await? {
+    let (has_queues, now) = queues_and_now(session, call, items).await?;
+    if !has_queues {
         return Err(Fail::Exchanged);
     }
-    within(session, row::timestamp(&clock, 0)?, items).await
+    within(session, now, items).await
 }
 
 async fn within(session: &mut Session, now: Timestamp, items: &[Item<'_>]) -> Answer<Stored> {
