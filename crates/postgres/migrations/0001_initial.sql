@@ -143,8 +143,9 @@ CREATE TABLE gristmill.ended (
 );
 -- The condition is always true: see `ready_order`.
 CREATE INDEX ended_delete ON gristmill.ended (delete_at, id) WHERE delete_at IS NOT NULL;
--- The condition is always true: see `ready_order`.
-CREATE INDEX ended_state ON gristmill.ended (state, id) WHERE state IS NOT NULL;
+-- A state that is unknown counts as discarded. The condition is always true: see `ready_order`.
+CREATE INDEX ended_state ON gristmill.ended ((CASE WHEN state = 6 THEN 6 ELSE 7 END), id)
+    WHERE CASE WHEN state = 6 THEN 6 ELSE 7 END IS NOT NULL;
 
 -- Completed jobs that do not go with their partition, because their own retention says otherwise or they ended late: when
 -- each is deleted. A hint for the pruner: the job may have been retried or deleted since.

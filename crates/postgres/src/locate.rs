@@ -127,9 +127,10 @@ fn read(row: &Row, detail: Detail) -> Answer<Located> {
     // A state that is unknown is the one of its place in which nothing happens by itself.
     let is_ended = row::get::<bool>(row, 22)?;
     let stand_in = if is_ended { JobState::Discarded } else { JobState::Suspended };
-    let state = unread.or("state", number, row::state(number), stand_in);
+    let fits = |state: &JobState| !is_ended || matches!(state, JobState::Cancelled | JobState::Discarded);
+    let state = unread.or("state", number, row::state(number).filter(fits), stand_in);
     let priority: i16 = row::get(row, 10)?;
-    unread.or("priority", priority, Priority::new(priority).ok(), Priority::default());
+    let priority = unread.or("priority", priority, Priority::new(priority).ok(), Priority::default());
     let latest = match row.try_get::<_, Option<i32>>(16)? {
         Some(run) => Some(Latest {
             run: row::count32(run),
@@ -146,7 +147,7 @@ fn read(row: &Row, detail: Detail) -> Answer<Located> {
     Ok(Located {
         id: row.try_get(1)?,
         queue: row::get(row, 9)?,
-        priority,
+        priority: priority.get().into(),
         max_attempts: row::max_attempts(row::get(row, 11)?).get(),
         created_at: row::timestamp(row, 12)?,
         options: Options::parse(row.try_get(13)?),

@@ -47,6 +47,13 @@ pub(crate) async fn audit(
     let mut reply = AuditReply::default();
     reply.checked = ids.len() as u64;
     reply.next = ids.last().filter(|_| ids.len() == limit).map(|id| Cursor(row::job_id(*id)));
+    // As many places as jobs, and so many strays.
+    let looks = row::size(limit.saturating_mul(2));
+    let reached = reply.next.map(|Cursor(id)| row::uuid(id));
+    for stray in session.query(sql!("drop_strays"), &[&behind, &reached, &looks]).await? {
+        let id = row::job_id(stray.try_get(0)?);
+        gristmill_core::log!(error, job = %id, "a place held a job that is not there: a manual change, or a defect");
+    }
     let lost = lost(&mut session, &ids).await?;
     if !lost.is_empty() {
         let ids: Vec<Uuid> = lost.iter().map(|job| job.id).collect();

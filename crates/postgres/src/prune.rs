@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 
-use gristmill_core::{Call, Maintained, Retention, Timestamp};
+use gristmill_core::{Call, Maintained, Priority, Retention, Timestamp};
 use uuid::Uuid;
 
 use crate::error::Answer;
@@ -24,6 +24,7 @@ use crate::row::{self, Options};
 use crate::session::Session;
 use crate::statement::{Sql, sql};
 use crate::steps::{DROP, Steps};
+use crate::told::{Position, Told};
 use crate::{partition, sweep};
 
 /// Jobs that one transaction deletes at most.
@@ -54,6 +55,8 @@ pub(crate) async fn prune(inner: &Inner, call: Call, request: &usize) -> Answer<
         steps.longest_ms = dropped.longest_ms;
         done += dropped.jobs;
     }
+    let mended = mend_priorities(inner, &mut session).await;
+    steps.take(logged, &mut session, "mend priorities", mended).await?;
     let gone = ended(&mut session, now, limit.saturating_sub(done)).await;
     done += steps.take(logged, &mut session, "delete ended jobs", gone).await?;
     let gone = noted(&mut session, now, limit.saturating_sub(done)).await;
@@ -74,6 +77,20 @@ pub(crate) async fn prune(inner: &Inner, call: Call, request: &usize) -> Answer<
     round.more &= done >= limit;
     round.more |= swept.is_cut;
     Ok(round)
+}
+
+/// Makes available jobs fetchable whose priority cannot be.
+async fn mend_priorities(inner: &Inner, session: &mut Session) -> Answer<()> {
+    let (first, last) = (i16::from(Priority::FIRST.get()), i16::from(Priority::LAST.get()));
+    let mut told = Told::default();
+    for row in session.query(sql!("mend_priorities"), &[&first, &last, &row::size(BATCH)]).await? {
+        let (queue, run_at_ms, id): (i32, i64, Uuid) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        gristmill_core::log!(warn, job = %row::job_id(id), "the priority of a job cannot be; it counts as 0");
+        inner.cursors.lower(queue, 0, run_at_ms, id);
+        told.available(queue, Position { priority: 0, run_at_ms, id });
+    }
+    inner.tell(told);
+    Ok(())
 }
 
 /// When the next job is past its retention, of those that were noted and those from an id on.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use gristmill_core::{Call, FetchRequest, KindSet, Name, Reason};
+use gristmill_core::{Call, FetchRequest, KindSet, Name, Priority, Reason};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -37,7 +37,10 @@ pub(super) async fn take<'n>(
 ) -> Answer<Look<'n>> {
     let lines = wishes.iter().map(|wish| {
         let (first, last) = wish.range();
-        Line { queue: wish.queue, first: first.get().into(), last: last.get().into() }
+        // What lies beyond cannot be, and would be looked for by nobody.
+        let first = if first == Priority::FIRST { i16::MIN } else { first.get().into() };
+        let last = if last == Priority::LAST { i16::MAX } else { last.get().into() };
+        Line { queue: wish.queue, first, last }
     });
     let looks = inner.parked.due(request.worker, lines);
     let due: Vec<(&Wish<'_>, DueLook)> =

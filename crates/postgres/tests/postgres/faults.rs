@@ -2,6 +2,7 @@
 
 mod apart;
 mod aside;
+mod crossed;
 mod dropped;
 mod exchanged;
 mod failover;
@@ -19,6 +20,7 @@ mod roles;
 mod server;
 pub(crate) mod site;
 mod snapshot;
+mod strays;
 mod sum;
 mod table;
 mod text;
