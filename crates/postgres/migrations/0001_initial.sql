@@ -288,6 +288,33 @@ CREATE FUNCTION gristmill.lease_ends(lease_expires_at bigint, lease_ms bigint, g
             floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint + least(lease_ms, 253402207200000))
         ELSE lease_expires_at END';
 
+-- The key of the advisory lock by which a worker is kept or forgotten.
+CREATE FUNCTION gristmill.worker_lock(worker uuid) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS 'SELECT hashtextextended(''gristmill worker '' || worker::text, 0)';
+
+-- Keeps a worker from being forgotten until the transaction ends; the worker, or NULL when it is not known or its lease has
+-- ended. That is read by a statement of its own, which begins once the lock is held. It is no lock of the worker's row: fetches
+-- side by side would share it, and for each group that shares a row's lock the server uses up a number (a multixact). Only where
+-- the isolation is stricter, so that the statement sees no more than the one around it, the row is locked, too.
+CREATE FUNCTION gristmill.keep_worker(wanted uuid, given_now bigint) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+    AS $gristmill_function$
+DECLARE
+    kept uuid;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(gristmill.worker_lock(wanted));
+    SELECT workers.worker INTO kept FROM gristmill.workers
+        WHERE workers.worker = wanted
+            AND gristmill.lease_ends(workers.lease_expires_at, workers.lease_ms, given_now) > gristmill.now_ms(given_now);
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM FROM gristmill.workers WHERE workers.worker = kept FOR KEY SHARE;
+    END IF;
+    RETURN kept;
+END
+$gristmill_function$;
+
 -- The claims that list any of these jobs. Claims are few, and all of them are read: no fetch keeps an index by job. `IS TRUE`
 -- makes a hash of the ids, whatever joins are allowed.
 CREATE FUNCTION gristmill.claims_listing(wanted uuid[]) RETURNS uuid[]

@@ -6,7 +6,7 @@
 -- Rows: one a job, in no order: queue, priority, run_at (ms), run, attempt, crashes, id, kind, max_attempts, args, options,
 --   the claim's nonce.
 -- Index: `waiting_parked` kind by kind, as long as jobs are wanted; the primary keys of `workers`, `queues` and `jobs`; the
---   unique index of `claims`. `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
+--   unique index of `claims`. A place without a job is left to the audit. `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
 WITH fetched AS (
     DELETE FROM gristmill.waiting WHERE ctid = ANY (ARRAY(
         SELECT taken.ctid
@@ -19,6 +19,7 @@ WITH fetched AS (
                 FROM gristmill.waiting AS job
                 WHERE job.queue = want.queue AND job.kind = known.kind
                     AND job.priority >= want.first AND job.priority <= want.last
+                    AND EXISTS (SELECT FROM gristmill.jobs AS stored WHERE stored.id = job.id OFFSET 0)
                 ORDER BY job.priority, job.run_at, job.id
                 LIMIT want.most
                 FOR UPDATE SKIP LOCKED
@@ -43,11 +44,7 @@ WITH fetched AS (
 granted AS (
     INSERT INTO gristmill.claims
         (nonce, worker, number, fetched_at, queue, open, ids, run_ats, runs, attempts, priorities, crashes)
-    SELECT ($6)[array_position($4, queue)], (
-            SELECT workers.worker FROM gristmill.workers
-            WHERE worker = $2 AND gristmill.lease_ends(lease_expires_at, lease_ms, $1) > gristmill.now_ms($1)
-            FOR KEY SHARE
-        ), $3, gristmill.now_ms($1), queue, count(*), array_agg(id), array_agg(run_at), array_agg(run), array_agg(attempt),
+    SELECT ($6)[array_position($4, queue)], (SELECT gristmill.keep_worker($2, $1)), $3, gristmill.now_ms($1), queue, count(*), array_agg(id), array_agg(run_at), array_agg(run), array_agg(attempt),
         array_agg(priority), array_agg(crashes)
     FROM fetched GROUP BY queue
 )

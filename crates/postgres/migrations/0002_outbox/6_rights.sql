@@ -21,6 +21,8 @@ REVOKE EXECUTE ON FUNCTION
     gristmill.name_queues(),
     gristmill.lease_ends(bigint, bigint, bigint),
     gristmill.first_id(bigint),
+    gristmill.worker_lock(uuid),
+    gristmill.keep_worker(uuid, bigint),
     gristmill.claims_listing(uuid[]),
     gristmill.strike(uuid[]),
     gristmill.erase(uuid[]),

@@ -1,5 +1,6 @@
 //! What goes wrong around the backend; which fault is caught by which test stands in the README of the crate.
 
+mod abreast;
 mod apart;
 mod aside;
 mod crossed;

@@ -108,7 +108,7 @@ fn a_worker_that_retires_waits_for_its_fetch_and_gives_back_what_it_took() {
     let worker = register(&backend);
     // As a fetch that has made its claim.
     raw.run(
-        "BEGIN; SELECT FROM {schema}.workers FOR KEY SHARE;
+        "BEGIN; SELECT {schema}.keep_worker(worker, NULL) FROM {schema}.workers;
         WITH taken AS (DELETE FROM {schema}.ready RETURNING *)
         INSERT INTO {schema}.claims
             (nonce, worker, number, fetched_at, queue, open, ids, run_ats, runs, attempts, priorities, crashes)
