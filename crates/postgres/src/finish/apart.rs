@@ -91,8 +91,8 @@ async fn learn_and_finish(
     }
 }
 
-/// The queues of follow-up jobs that are new and that another transaction is making. Each is tried by itself, with hardly
-/// any patience; when that has taken too long the rest counts as being made.
+/// The queues of follow-up jobs that are new and that another transaction is making. Each is tried by itself, with
+/// hardly any patience; when that has taken too long the rest counts as being made.
 async fn queues_being_made(
     inner: &Inner,
     session: &mut Session,

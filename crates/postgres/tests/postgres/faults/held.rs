@@ -142,8 +142,8 @@ fn calls_that_wait_for_a_users_transaction_leave_connections_to_those_that_do_no
     });
 }
 
-/// All that waits for a lock shares a part of the connections, by turns. A heartbeat that met a lock itself, and so waits
-/// for its own, has no turn in that line.
+/// All that waits for a lock shares a part of the connections, by turns. A heartbeat that met a lock itself, and so
+/// waits for its own, has no turn in that line.
 #[test]
 fn calls_of_a_workers_life_that_met_a_lock_stand_in_no_line_behind_enqueues() {
     let site = Site::shared();
