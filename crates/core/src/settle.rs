@@ -230,6 +230,7 @@ mod tests {
         }
         let released = settle(Decision::GiveBackAfter(SECOND), Ending::Released, FACTS);
         assert!(!released.is_parked());
+        assert_eq!((released.attempt, released.crashes), (FACTS.attempt - 1, FACTS.crashes));
     }
 
     #[test]
