@@ -189,12 +189,15 @@ mod tests {
     fn a_page_ends_with_the_job_that_makes_it_reach_its_bytes() {
         let (ids, behind) = (IdSource::new(), Some(Cursor(JobId::from_bytes([9; 16]))));
         let third = MAX_BATCH_BYTES / 3;
+        let all = MAX_BATCH_BYTES - job(&ids, 0).bytes();
         for (sizes, taken) in [
             (&[] as &[usize], 0),
             (&[third, third], 2),
             (&[third, third, third], 3),
             (&[third, third, third, 1, third], 3),
             (&[MAX_BATCH_BYTES * 2, 1], 1),
+            (&[all, 1], 1),
+            (&[all - 1, 1], 2),
         ] {
             let jobs: Vec<JobRecord> = sizes.iter().map(|size| job(&ids, *size)).collect();
             let page = Page::fill::<()>(jobs.iter().cloned().map(Ok), behind).expect("all are read");
