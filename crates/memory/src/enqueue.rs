@@ -65,7 +65,8 @@ impl Store {
             return Enqueued::Existing { id: holder, by: ExistingBy::UniqueKey };
         }
         let at = when.resolve(now);
-        self.insert(Job::new(id, spec, queue, at, now));
+        let kind = self.kind_number(&spec.kind);
+        self.insert(Job::new(id, spec, (queue, kind), at, now));
         Enqueued::Created
     }
 

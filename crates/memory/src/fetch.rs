@@ -25,12 +25,13 @@ impl Store {
         if let Some(reply) = self.repeat(worker, claim, &queues, lease) {
             return Ok(reply);
         }
+        let handles = self.handles(worker);
         let token = LeaseToken(uuid_bits());
         let held = Arc::new(Held { worker, claim, token, fetched_at: now });
         let (mut jobs, mut states, mut members) = (Vec::new(), Vec::with_capacity(queues.len()), Vec::new());
         let next_due = self.waiting.keys().next().map(|(due, _)| *due);
         for want in queues {
-            let (slots, is_exhausted) = self.take_first(&want, &kinds);
+            let (slots, is_exhausted) = self.take_first(&want, &kinds, &handles);
             let has_none = want.max == 0 && !self.has_any(&want);
             let mut state = self.look(&want, has_none || is_exhausted);
             state.next_due = next_due;
@@ -99,7 +100,7 @@ impl Store {
 
     /// Takes the first jobs that the worker may have out of the lines of a queue that is not paused, and says whether
     /// it left none. Those of kinds without a handler that stand before them are parked.
-    fn take_first(&mut self, want: &QueueWant, kinds: &KindSet) -> (Vec<usize>, bool) {
+    fn take_first(&mut self, want: &QueueWant, kinds: &KindSet, handles: &[bool]) -> (Vec<usize>, bool) {
         let index = self.queues_by_name.get(&want.queue).copied();
         let Some(index) = index.filter(|index| !self.queues[*index].record.is_paused()) else {
             return (Vec::new(), want.max > 0);
@@ -119,7 +120,7 @@ impl Store {
                 key.and_then(|key| ready.remove(&key))
             };
             let Some(slot) = next else { return (slots, true) };
-            if kinds.handles(self.job(slot).spec.kind.as_str()) {
+            if handles[self.job(slot).kind] {
                 slots.push(slot);
             } else {
                 self.park(slot);

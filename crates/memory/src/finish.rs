@@ -129,8 +129,10 @@ impl Store {
         let Said { output, error, reason, started_at } = said;
         let reason = settled.reason.map(|reason| reason.as_str().to_owned()).or(reason);
         let job = self.job_mut(slot);
-        let log = job.notes.as_mut().map(|notes| std::mem::take(&mut notes.log)).unwrap_or_default();
-        let log = log.into_values().collect();
+        let log = match &mut job.notes {
+            Some(notes) => std::mem::take(&mut notes.log).into_values().collect(),
+            None => Vec::new(),
+        };
         let words = Words { reason: reason.clone(), error, log };
         job.runs.push(EndedRun {
             run: job.run,

@@ -19,6 +19,8 @@ pub(crate) struct Job {
     pub(crate) spec: Arc<JobSpec>,
     /// The index of its queue.
     pub(crate) queue: usize,
+    /// The number of its kind.
+    pub(crate) kind: usize,
     pub(crate) state: JobState,
     pub(crate) attempt: u16,
     pub(crate) run: u32,
@@ -93,7 +95,7 @@ impl Job {
     pub(crate) fn new(
         id: JobId,
         spec: JobSpec,
-        queue: usize,
+        (queue, kind): (usize, usize),
         (state, run_at): (JobState, Timestamp),
         now: Timestamp,
     ) -> Self {
@@ -101,6 +103,7 @@ impl Job {
             id,
             spec: Arc::new(spec),
             queue,
+            kind,
             state,
             attempt: 0,
             run: 0,

@@ -33,7 +33,8 @@ impl Store {
             }
             None => BTreeMap::new(),
         };
-        self.workers.insert(record.id, Worker { record, kinds, dead: false, claims });
+        self.workers
+            .insert(record.id, Worker { record, kinds, handles: Arc::default(), dead: false, claims });
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Store {
     pub(crate) by_id: BTreeMap<JobId, usize>,
     pub(crate) queues: Vec<Queue>,
     pub(crate) queues_by_name: BTreeMap<Name, usize>,
+    /// The number of each kind, in the order they were first met: a fetch compares no text.
+    kinds: HashMap<Name, usize>,
     /// Scheduled and retryable jobs by due time.
     pub(crate) waiting: BTreeMap<(Timestamp, JobId), usize>,
     /// Ended jobs by the time their retention passes. An entry is stale, and passed over, when its job is gone, runs
@@ -72,6 +74,8 @@ pub(crate) struct Worker {
     pub(crate) record: WorkerRecord,
     /// The kinds of the record.
     pub(crate) kinds: Arc<KindSet>,
+    /// Whether each kind that the store had met at its latest fetch is one of them, by the kind's number.
+    pub(crate) handles: Arc<Vec<bool>>,
     /// A rescue has found its lease expired. Nothing revives it, not even a clock that goes back; it stays only as long
     /// as its claims do.
     pub(crate) dead: bool,
@@ -98,6 +102,29 @@ impl Store {
         self.queues.push(Queue { record, ready, parked, counts: [0; 8], hinted: false });
         self.queues_by_name.insert(name.clone(), self.queues.len() - 1);
         self.queues.len() - 1
+    }
+
+    /// The number of a kind.
+    pub(crate) fn kind_number(&mut self, name: &Name) -> usize {
+        if let Some(&number) = self.kinds.get(name) {
+            return number;
+        }
+        self.kinds.insert(name.clone(), self.kinds.len());
+        self.kinds.len() - 1
+    }
+
+    /// Whether a worker handles each kind, by the kind's number.
+    pub(crate) fn handles(&mut self, worker: WorkerId) -> Arc<Vec<bool>> {
+        let kinds = &self.kinds;
+        let Some(worker) = self.workers.get_mut(&worker) else { return Arc::default() };
+        if worker.handles.len() < kinds.len() {
+            let mut handles = vec![false; kinds.len()];
+            for (kind, number) in kinds {
+                handles[*number] = worker.kinds.handles(kind.as_str());
+            }
+            worker.handles = Arc::new(handles);
+        }
+        Arc::clone(&worker.handles)
     }
 
     pub(crate) fn job(&self, slot: usize) -> &Job {

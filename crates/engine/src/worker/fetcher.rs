@@ -104,6 +104,8 @@ impl Fetcher {
         let abreast = shared.backend().fetches_abreast().max(1);
         let (is_deep, last_took) = (vec![false; lanes], Duration::ZERO);
         let size = JobSize::default();
+        // What the one before it had still to fetch is not known.
+        shared.appetite.wake_all();
         Self { shared, incarnation, look_at, first: 0, last_took, is_deep, forecast, abreast, size }
     }
 
@@ -123,9 +125,13 @@ impl Fetcher {
     /// Starts what was fetched, or gives it back where nothing is to be started any more.
     fn take(&mut self, fetched: Option<Fetched>) {
         let Some(Fetched { reply, plan, took }) = fetched else { return };
+        let is_look = plan.is_look();
+        self.note(&reply, is_look);
+        if is_look {
+            return;
+        }
         self.last_took = took;
         self.forecast.fetched(took);
-        self.note(&reply);
         self.size.learn(&reply.jobs);
         let jobs = plan.assign(reply.jobs);
         let is_over = self.shared.control.stopping.is_cancelled() || self.incarnation.gone.is_cancelled();
@@ -226,8 +232,9 @@ impl Fetcher {
         }
     }
 
-    /// Which lanes have more, and when the next waiting job is due.
-    fn note(&mut self, reply: &FetchReply) {
+    /// Which lanes have more, and when the next waiting job is due. A look says only that there may be some: it does not
+    /// see of which kinds.
+    fn note(&mut self, reply: &FetchReply, is_look: bool) {
         let shared = &self.shared;
         let (now, poll_interval) = (Instant::now(), shared.poll_interval());
         let spread = 0.9 + fastrand::f64() / 10.0;
@@ -242,7 +249,7 @@ impl Fetcher {
         for queue in &reply.queues {
             for lane in shared.appetite.lanes_of(&queue.queue) {
                 if !queue.exhausted && !queue.paused {
-                    self.is_deep[*lane] = true;
+                    self.is_deep[*lane] = !is_look;
                     shared.appetite.keep(*lane);
                 }
                 if queue.paused {

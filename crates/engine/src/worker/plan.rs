@@ -42,6 +42,11 @@ impl Plan {
         Self { shared: shared.clone(), lanes }
     }
 
+    /// Whether it asks for no job.
+    pub(crate) fn is_look(&self) -> bool {
+        self.lanes.iter().all(|(_, max)| *max == 0)
+    }
+
     pub(crate) fn wants(&self) -> Vec<QueueWant> {
         let want = |(lane, max): &(usize, usize)| {
             let options = &self.shared.options.queues[*lane];

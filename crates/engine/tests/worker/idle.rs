@@ -1,8 +1,8 @@
 //! What a worker with nothing to do costs its store.
 
-use gristmill_core::{JobError, JobOptions, JobState};
+use gristmill_core::{BackendErrorKind, JobError, JobOptions, JobState};
 use gristmill_engine::{JobContext, WorkerBuilder};
-use gristmill_testkit::Operation;
+use gristmill_testkit::{Fault, Operation};
 
 use crate::fixture::{Fixture, SECOND, run};
 
@@ -59,6 +59,18 @@ async fn a_job_whose_hint_is_lost_waits_for_the_next_look() {
     let id = t.enqueue("k").await;
     let took = t.until(id, JobState::Completed).await;
     assert!(took <= 5 * SECOND, "{took:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_had_to_register_again_looks_at_once() {
+    let t = Fixture::new();
+    let worker = run(idle(t.worker()));
+    tokio::time::sleep(30 * SECOND).await;
+    t.backend.script(Operation::Fetch, [Fault::Fail(BackendErrorKind::WorkerGone)]);
+    let id = t.enqueue("k").await;
+    let took = t.until(id, JobState::Completed).await;
+    assert!(took <= SECOND, "{took:?}");
     worker.stop().await;
 }
 
