@@ -232,8 +232,8 @@ impl Fetcher {
         }
     }
 
-    /// Which lanes have more, and when the next waiting job is due. A look says only that there may be some: it does not
-    /// see of which kinds.
+    /// Which lanes have more, and when the next waiting job is due. A look says only that there may be some: it does
+    /// not see their kinds.
     fn note(&mut self, reply: &FetchReply, is_look: bool) {
         let shared = &self.shared;
         let (now, poll_interval) = (Instant::now(), shared.poll_interval());
