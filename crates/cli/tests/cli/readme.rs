@@ -47,7 +47,6 @@ fn the_tour_of_the_readme_is_true() {
 }
 
 #[test]
-#[ignore = "the guide to a service on PostgreSQL is not written yet"]
 fn the_readme_leads_to_a_service_on_postgresql() {
     let readme = include_str!("../../../../README.md");
     let facts = [
