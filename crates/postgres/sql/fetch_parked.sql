@@ -39,7 +39,8 @@ WITH fetched AS (
         AND (SELECT paused_at FROM gristmill.queues WHERE queues.queue = want.queue) IS NULL
     ))
     RETURNING id, run_at, queue, least(greatest(run, 0), 2147483646) + 1 AS run,
-        least(greatest(attempt, 0), 65534) + 1 AS attempt, priority, greatest(crashes, 0::int2) AS crashes
+        least(greatest(attempt, 0), 65534) + 1 AS attempt, least(greatest(priority, -10), 10)::int2 AS priority,
+        greatest(crashes, 0::int2) AS crashes
 ),
 granted AS (
     INSERT INTO gristmill.claims

@@ -5,14 +5,15 @@
 --   the limit, and when the next job is due after now (ms) or NULL.
 -- Index: `waiting_due`, whose condition is repeated literally. The rows are deleted by where they are: `id IN (…)` turned
 --   into a scan of the table under a generic plan. Rows that others hold are theirs to move; the count tells that there are
---   some. A priority that cannot be counts as 0: no fetch looks for another one. $3 spares the dead entries of those that were promoted before, which stay as long as an old snapshot does.
+--   some. A priority that cannot be counts as the nearest that can: no fetch looks for another one. $3 spares the dead
+--   entries of those that were promoted before, which stay as long as an old snapshot does.
 WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
 due AS (
     DELETE FROM gristmill.waiting WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM gristmill.waiting
         WHERE state IN (1, 4) AND kind IS NULL AND run_at <= (SELECT now FROM moment) AND run_at >= $3::int8
         ORDER BY run_at, id LIMIT $2::int8 FOR UPDATE SKIP LOCKED))
-    RETURNING id, run_at, queue, run, attempt, CASE WHEN abs(priority) <= 10 THEN priority ELSE 0::int2 END AS priority, crashes
+    RETURNING id, run_at, queue, run, attempt, least(greatest(priority, -10), 10)::int2 AS priority, crashes
 ),
 available AS (
     INSERT INTO gristmill.ready (id, run_at, queue, run, attempt, priority, crashes)

@@ -84,10 +84,11 @@ async fn mend_priorities(inner: &Inner, session: &mut Session) -> Answer<()> {
     let (first, last) = (i16::from(Priority::FIRST.get()), i16::from(Priority::LAST.get()));
     let mut told = Told::default();
     for row in session.query(sql!("mend_priorities"), &[&first, &last, &row::size(BATCH)]).await? {
-        let (queue, run_at_ms, id): (i32, i64, Uuid) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        gristmill_core::log!(warn, job = %row::job_id(id), "the priority of a job cannot be; it counts as 0");
-        inner.cursors.lower(queue, 0, run_at_ms, id);
-        told.available(queue, Position { priority: 0, run_at_ms, id });
+        let (queue, priority): (i32, i16) = (row.try_get(0)?, row.try_get(1)?);
+        let (run_at_ms, id): (i64, Uuid) = (row.try_get(2)?, row.try_get(3)?);
+        gristmill_core::log!(warn, job = %row::job_id(id), priority, "the priority of a job cannot be; it counts as the nearest");
+        inner.cursors.lower(queue, priority, run_at_ms, id);
+        told.available(queue, Position { priority, run_at_ms, id });
     }
     inner.tell(told);
     Ok(())

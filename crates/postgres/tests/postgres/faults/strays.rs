@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use gristmill_core::{
-    Backend, Call, EnqueueRequest, Enqueued, Finished, JobFilter, JobId, JobState, ListRequest, NewJob,
-    Order, RegisterWorker, RenewRequest, StatsRequest, VerbRequest, Verdict, When, WorkerId,
+    Backend, Call, EnqueueRequest, Enqueued, FinishItem, FinishRequest, Finished, JobFilter, JobId, JobState,
+    ListRequest, NewJob, Order, RegisterWorker, RenewRequest, StatsRequest, VerbRequest, Verdict, When,
+    WorkerId,
 };
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
@@ -157,6 +158,27 @@ fn a_job_with_a_priority_that_cannot_be_is_fetched() {
 }
 
 #[test]
+fn the_least_and_the_greatest_number_for_a_priority_stop_no_promotion_and_count_as_the_nearest() {
+    let site = Site::shared();
+    let (backend, raw) = (site.open(), site.raw());
+    let mut jobs = site.jobs(6);
+    jobs[2..].iter_mut().for_each(|job| job.when = When::After(HOUR));
+    let ids = store(&backend, jobs);
+    for (id, priority) in ids.iter().zip([-32768, 32767, -32768, 32767, -11, 10]) {
+        for table in ["jobs", "ready", "waiting"] {
+            raw.run(&format!("UPDATE {{schema}}.{table} SET priority = {priority} WHERE id = '{id}'"));
+        }
+    }
+    raw.run("UPDATE {schema}.waiting SET run_at = 1");
+    let promoted = block_on(backend.promote(Call::new(), 10)).expect("it is answered");
+    assert_eq!(promoted.done, 4);
+    block_on(backend.prune(Call::new(), 10)).expect("it is answered");
+    let priorities = raw.value("SELECT string_agg(priority::text, ' ' ORDER BY id) FROM {schema}.ready");
+    assert_eq!(priorities, "-10 10 -10 10 -10 10");
+    assert_eq!(fetch(&backend, register(&backend), 1, 10).len(), 6);
+}
+
+#[test]
 fn a_parked_job_with_a_priority_that_cannot_be_is_fetched() {
     let site = Site::shared();
     let (backend, raw) = (site.open(), site.raw());
@@ -167,6 +189,26 @@ fn a_parked_job_with_a_priority_that_cannot_be_is_fetched() {
     let fetched = fetch(&backend, register(&backend), 1, 10);
     assert_eq!(fetched.len(), 2);
     assert_eq!(complete(&backend, fetched), [Finished::Accepted { state: JobState::Completed }; 2]);
+}
+
+#[test]
+fn a_parked_job_with_a_priority_that_cannot_be_is_fetched_again_after_it_was_given_back() {
+    let site = Site::shared();
+    let (backend, raw) = (site.open(), site.raw());
+    let ids = site.put(&backend, 2);
+    meet_without_a_handler(&backend);
+    for (id, priority) in ids.iter().zip([-32768, 32767]) {
+        raw.run(&format!("UPDATE {{schema}}.waiting SET priority = {priority} WHERE id = '{id}'"));
+    }
+
+    let worker = register(&backend);
+    for claim in 1..3 {
+        let fetched = fetch(&backend, worker, claim, 10);
+        assert_eq!(fetched.len(), 2, "fetch {claim}");
+        let items = fetched.into_iter().map(|job| FinishItem::give_back(job.lease, Duration::ZERO)).collect();
+        let reply = block_on(backend.finish(Call::new(), FinishRequest::new(items))).expect("it is answered");
+        assert_eq!(reply.items, [Finished::Accepted { state: JobState::Available }; 2]);
+    }
 }
 
 #[test]
