@@ -318,35 +318,41 @@ $gristmill_function$;
 -- The claims that list any of these jobs. Claims are few, and all of them are read: no fetch keeps an index by job. `IS TRUE`
 -- makes a hash of the ids, whatever joins are allowed.
 CREATE FUNCTION gristmill.claims_listing(wanted uuid[]) RETURNS uuid[]
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
     AS $gristmill_function$
-SELECT ARRAY(
-    SELECT claims.nonce FROM gristmill.claims
-    WHERE EXISTS (SELECT FROM unnest(claims.ids) AS member (id) WHERE (member.id IN (SELECT unnest(wanted))) IS TRUE))
+BEGIN
+    IF wanted = '{}' THEN
+        RETURN '{}';
+    END IF;
+    RETURN ARRAY(
+        SELECT claims.nonce FROM gristmill.claims
+        WHERE EXISTS (SELECT FROM unnest(claims.ids) AS member (id) WHERE (member.id IN (SELECT unnest(wanted))) IS TRUE));
+END
 $gristmill_function$;
 
--- No claim lists jobs that are about to disappear, so a job that is stored later with such an id is in no claim. A struck member
--- leaves NULL in its place, and a list of cancels, empty as it may be: a claim with one finishes no run the quick way, which
--- would take the missing row of a run that has ended for an open one. Claims are locked in the order of their nonces; a
--- transaction that changes others, too, locks all of them before it changes the first.
-CREATE FUNCTION gristmill.strike(gone uuid[]) RETURNS void
+-- No claim lists jobs that are about to disappear, so a job that is stored later with such an id is in no claim. The caller
+-- says which claims may list them: those that its own statement saw. A look from here would also find a claim that a fetch
+-- has made since, and whose run would go on unlisted. A struck member leaves NULL in its place, and a list of cancels, empty
+-- as it may be: a claim with one finishes no run the quick way, which would take the missing row of a run that has ended for
+-- an open one. Claims are locked in the order of their nonces; a transaction that changes others, too, locks all of them
+-- before it changes the first.
+CREATE FUNCTION gristmill.strike(gone uuid[], among uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
     AS $gristmill_function$
-DECLARE
-    listing CONSTANT uuid[] := gristmill.claims_listing(gone);
 BEGIN
-    IF listing = '{}' THEN
+    IF gone = '{}' OR among = '{}' THEN
         RETURN;
     END IF;
-    PERFORM FROM gristmill.claims WHERE claims.nonce = ANY (listing) ORDER BY claims.nonce FOR UPDATE;
+    PERFORM FROM gristmill.claims WHERE claims.nonce = ANY (among) ORDER BY claims.nonce FOR UPDATE;
     UPDATE gristmill.claims SET
         ids = ARRAY(
             SELECT CASE WHEN (member.id IN (SELECT unnest(gone))) IS NOT TRUE THEN member.id END
             FROM unnest(claims.ids) WITH ORDINALITY AS member (id, place) ORDER BY member.place),
         cancels = ARRAY(SELECT unnest(claims.cancels) EXCEPT SELECT unnest(gone))
-    WHERE claims.nonce = ANY (listing);
+    WHERE claims.nonce = ANY (among)
+        AND EXISTS (SELECT FROM unnest(claims.ids) AS member (id) WHERE (member.id IN (SELECT unnest(gone))) IS TRUE);
 END
 $gristmill_function$;
 

@@ -11,7 +11,7 @@ WITH locked AS MATERIALIZED (
     WHERE nonce = ANY (ARRAY(
         SELECT unnest($2::uuid[])
         UNION ALL
-        SELECT unnest(gristmill.claims_listing($3::uuid[])) WHERE cardinality($3) > 0))
+        SELECT unnest(gristmill.claims_listing($3::uuid[]))))
     ORDER BY nonce FOR UPDATE
 )
 SELECT gristmill.now_ms($1::int8), locked.* FROM (SELECT) AS one LEFT JOIN locked ON true

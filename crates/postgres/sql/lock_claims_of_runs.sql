@@ -6,5 +6,5 @@ SELECT nonce FROM gristmill.claims
 WHERE nonce = ANY (ARRAY(
     SELECT unnest($1::uuid[])
     UNION ALL
-    SELECT unnest(gristmill.claims_listing($2::uuid[])) WHERE cardinality($2) > 0))
+    SELECT unnest(gristmill.claims_listing($2::uuid[]))))
 ORDER BY nonce FOR UPDATE

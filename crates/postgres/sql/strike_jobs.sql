@@ -2,4 +2,4 @@
 -- Parameters: $1 ids.
 -- Rows: one without a meaning.
 -- Index: none; claims are few.
-SELECT gristmill.strike($1::uuid[])
+SELECT gristmill.strike($1::uuid[], gristmill.claims_listing($1))

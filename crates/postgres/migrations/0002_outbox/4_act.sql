@@ -66,13 +66,13 @@ BEGIN
 END
 $gristmill_function$;
 
--- Jobs disappear with all that belongs to them. Claims may list them still: they are struck out.
-CREATE FUNCTION gristmill.outbox_erase(gone uuid[]) RETURNS void
+-- Jobs disappear with all that belongs to them. These claims may list them still: they are struck out.
+CREATE FUNCTION gristmill.outbox_erase(gone uuid[], among uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
     AS $gristmill_function$
 BEGIN
-    PERFORM gristmill.strike(gone);
+    PERFORM gristmill.strike(gone, among);
     DELETE FROM gristmill.ready WHERE id = ANY (gone);
     DELETE FROM gristmill.waiting WHERE id = ANY (gone);
     PERFORM gristmill.erase(gone);
@@ -247,7 +247,7 @@ BEGIN
             FROM item WHERE item.state <> 2;
     END IF;
     IF erased <> '{}' THEN
-        PERFORM gristmill.outbox_erase(erased);
+        PERFORM gristmill.outbox_erase(erased, locked);
         noted := ARRAY(SELECT unnest(noted) EXCEPT SELECT unnest(erased));
     END IF;
     INSERT INTO gristmill.events (id, at, what, actor)

@@ -166,3 +166,13 @@ fn finishes_of_jobs_whose_claims_cross_never_deadlock() {
     drop((one, other));
     assert_no_deadlocks(&site.url);
 }
+
+#[test]
+fn no_claims_are_read_for_no_jobs() {
+    let site = Site::shared();
+    let (holder, raw) = (site.raw(), site.raw());
+    holder.run("BEGIN; LOCK TABLE {schema}.claims");
+    raw.run("SET lock_timeout = '100ms'");
+    assert_eq!(raw.value("SELECT {schema}.claims_listing('{}')"), "{}");
+    holder.run("ROLLBACK");
+}

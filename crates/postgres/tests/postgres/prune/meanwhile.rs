@@ -1,6 +1,11 @@
 //! What becomes of jobs between the look at their partition and the lock under which it is dropped.
 
-use gristmill_core::{Backend, Call, FetchedJob, JobId, JobState, VerbReply, VerbRequest, Verdict};
+use std::time::Duration;
+
+use gristmill_core::{
+    Backend, Call, FetchedJob, FinishItem, FinishRequest, Finished, JobId, JobState, RunError, VerbReply,
+    VerbRequest, Verdict,
+};
 use gristmill_postgres::Postgres;
 use gristmill_postgres::tokio_postgres::Client;
 use gristmill_testkit::block_on;
@@ -141,4 +146,41 @@ fn a_round_of_pruning_loses_nothing_that_changed_while_it_ran() {
 
     assert_eq!(round.done, JOBS - 3);
     watched.assert_nothing_is_lost();
+}
+
+/// It has ended, and runs again between the look at the claims that list it and their change.
+#[test]
+fn a_job_that_is_fetched_while_its_partition_goes_is_struck_out_of_no_new_claim() {
+    let schema = Schema::new();
+    let backend = schema.open();
+    let begin = past_partition(&schema);
+    for number in 1..3 {
+        schema.psql(&enqueue(job(&schema, begin, number)));
+    }
+    let worker = register(&backend);
+    let [first, stays] = fetch(&backend, worker, 1, 2).try_into().expect("both");
+    let failed = FinishItem::fail(first.lease.clone(), Duration::ZERO, RunError::new("no"));
+    block_on(backend.finish(Call::new(), FinishRequest::new(vec![failed]))).expect("it is answered");
+    schema.psql(
+        "ALTER FUNCTION {schema}.strike(uuid[], uuid[]) RENAME TO strike_at_once; \
+         CREATE FUNCTION {schema}.strike(gone uuid[], among uuid[]) RETURNS void LANGUAGE plpgsql AS $$ BEGIN \
+         LOCK TABLE {schema}.events; PERFORM {schema}.strike_at_once(gone, among); END $$",
+    );
+    let gate = session(&schema, "BEGIN; LOCK TABLE {schema}.events");
+    let again = std::thread::scope(|scope| {
+        let pruning = scope.spawn(|| prune(&schema.open_patient()));
+        wait_for_waiters(&schema, 1);
+        block_on(backend.promote(Call::new(), 10)).expect("it is answered");
+        let again = fetch(&backend, worker, 2, 1).remove(0);
+        assert_eq!((again.lease.job, again.lease.run), (first.lease.job, 2));
+        runtime().block_on(gate.batch_execute("COMMIT")).expect("it ends");
+        pruning.join().expect("it ends");
+        again
+    });
+
+    assert_eq!(partitions_from(&schema, begin), 0);
+    assert_eq!(
+        complete(&backend, vec![again, stays]),
+        [Finished::Accepted { state: JobState::Completed }; 2]
+    );
 }
