@@ -61,6 +61,12 @@ impl Put {
     }
 }
 
+/// Whether some end of a job with this retention erases it.
+pub(crate) fn may_erase(retention: Retention) -> bool {
+    let ends = [JobState::Completed, JobState::Cancelled, JobState::Discarded];
+    ends.iter().any(|end| retention.of(*end).is_some_and(|kept| kept.is_zero()))
+}
+
 /// Puts jobs where they go: frees the unique keys of those that have ended, and erases those that are not kept. Jobs
 /// that complete are counted here, too. `now` is the instant of the transaction.
 pub(crate) async fn put(session: &mut Session, now: Timestamp, jobs: &[Put]) -> Answer<()> {

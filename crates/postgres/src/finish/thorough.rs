@@ -15,6 +15,7 @@ use crate::error::Answer;
 use crate::events::{Event, add_events};
 use crate::handle::Inner;
 use crate::member::{self, Member};
+use crate::place;
 use crate::row::{self, Options};
 use crate::session::Session;
 use crate::statement::sql;
@@ -56,16 +57,10 @@ pub(super) async fn within(
     if_unknown: IfUnknown,
 ) -> Answer<(Vec<Finished>, Told)> {
     let said: Vec<Said<'_>> = items.iter().map(|item| Said::of(item)).collect();
-    let erasable: Vec<Uuid> = said.iter().filter(|said| said.member.has_retention).map(Said::job).collect();
-    if !erasable.is_empty() {
-        session.execute(sql!("lock_jobs"), &[&erasable]).await?;
-    }
+    let fleeting = lock_fleeting(session, &said).await?;
     let mut nonces: Vec<Uuid> = said.iter().map(|said| said.nonce).collect();
     nonces.sort_unstable();
     nonces.dedup();
-    // Claims of earlier runs may list them still.
-    let run_again = |said: &&Said<'_>| said.member.has_retention && said.item.lease.run > 1;
-    let fleeting: Vec<Uuid> = said.iter().filter(run_again).map(Said::job).collect();
     let (now, claims) = end::lock_claims_and_listing(session, call.now, &nonces, &fleeting).await?;
     let known = known_of(session, &said).await?;
     let Judged { answers, ended } = judge(&said, &claims, &known, now);
@@ -82,6 +77,23 @@ pub(super) async fn within(
     note_stale(session, now, &said, &answers).await?;
     end::tell(&mut told, &puts, inner.wants_ends());
     Ok((answers, told))
+}
+
+/// Locks the jobs with a retention of their own. Those that may disappear although claims of earlier runs may list them
+/// still.
+async fn lock_fleeting(session: &mut Session, said: &[Said<'_>]) -> Answer<Vec<Uuid>> {
+    let own: Vec<Uuid> = said.iter().filter(|said| said.member.has_retention).map(Said::job).collect();
+    if own.is_empty() {
+        return Ok(own);
+    }
+    let mut erasable = HashSet::new();
+    for row in session.query(sql!("lock_jobs"), &[&own]).await? {
+        if Options::parse(row.try_get(1)?).retention.is_some_and(place::may_erase) {
+            erasable.insert(row.try_get::<_, Uuid>(0)?);
+        }
+    }
+    let runs_again = said.iter().filter(|said| said.item.lease.run > 1).map(Said::job);
+    Ok(runs_again.filter(|job| erasable.contains(job)).collect())
 }
 
 /// An end, and whose it is by its lease.

@@ -89,6 +89,26 @@ fn a_locked_job_that_ends_with_its_run_holds_up_no_other_end() {
     assert_eq!((raw.rows("jobs"), raw.rows("claims")), (0, 0));
 }
 
+/// No claim is changed for a job that stays.
+#[test]
+fn a_locked_claim_of_an_earlier_run_holds_up_no_end_of_a_job_that_is_kept() {
+    let site = Site::shared();
+    let (backend, raw) = (site.open(), site.raw());
+    let worker = register(&backend);
+    let mut jobs = site.jobs(2);
+    jobs[0].spec.retention = Some(Box::new(kept(Duration::from_secs(3_600))));
+    store(&backend, jobs);
+    let mut jobs = fetch(&backend, worker, 1, 2);
+    jobs.sort_by_key(|job| job.lease.job);
+    finish(&backend, FinishItem::fail(jobs[0].lease.clone(), Duration::ZERO, RunError::new("no")));
+    block_on(backend.promote(Call::new(), 10)).expect("it is answered");
+    let again = fetch(&backend, worker, 2, 1);
+    assert_eq!((again[0].lease.job, again[0].lease.run), (jobs[0].lease.job, 2));
+    lock_claim(&raw, &jobs[1]);
+    assert_eq!(finish_all(&backend, vec![complete(&again[0])]), [COMPLETED]);
+    raw.run("ROLLBACK");
+}
+
 #[test]
 fn a_follow_up_job_whose_key_is_being_taken_holds_up_no_other_end() {
     let site = Site::shared();
