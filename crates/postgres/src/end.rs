@@ -23,8 +23,8 @@ use crate::statement::sql;
 use crate::told::{Position, Told};
 
 pub(crate) use self::claims::{
-    Held, IfLocked, OpenMember, drop_claims, lock_claims, lock_claims_and_listing, lock_jobs_of_claims,
-    open_members, shrink_claims,
+    Held, IfLocked, OpenMember, drop_claims, leave_listed, lock_claims, lock_claims_and_listing,
+    lock_jobs_of_claims, open_members, shrink_claims,
 };
 
 /// How one run ends.

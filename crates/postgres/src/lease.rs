@@ -190,12 +190,14 @@ async fn give_back(
     if nonces.is_empty() {
         return Ok(GivenBack::default());
     }
-    let left = end::lock_jobs_of_claims(session, nonces, if_locked).await?;
+    let mut left = end::lock_jobs_of_claims(session, nonces, if_locked).await?;
     let (now, locked) = end::lock_claims(session, call.now, nonces, if_locked).await?;
     let nonces: Vec<Uuid> = locked.into_keys().collect();
     let members = end::open_members(session, &nonces).await?;
     let is_free = |member: &&OpenMember| !left.contains(&member.job);
-    let ended: Vec<EndedRun<'_>> = members.iter().filter(is_free).map(released).collect();
+    let mut ended: Vec<EndedRun<'_>> = members.iter().filter(is_free).map(released).collect();
+    // What is left of a worker that retires is rescued.
+    end::leave_listed(session, now, &mut ended, &mut left).await?;
     let puts = end::end_runs(session, now, &ended).await?;
     let claims = end::drop_claims(session, &members, &nonces, &ended, &puts, &left).await?;
     Ok(GivenBack { claims, puts })

@@ -3,15 +3,16 @@
 //! The lock of a claim decides between the rescue and a finish: the runs that are still open are read in a statement
 //! that begins once the lock is held, so a finish that came first is seen, and only what is ended here is put back. A
 //! claim is a transaction, and if it fails each of its runs is one: neither a claim nor a run that cannot be ended
-//! keeps the others. Nor does a job that another transaction has locked, which may be a user's and stay open: it is
-//! left to a later rescue.
+//! keeps the others. Nor does a job that another transaction has locked, which may be a user's and stay open, or one
+//! that is to disappear from a locked claim, too: it is left to a later rescue.
 
 use gristmill_core::{Call, RescueReply, Rescued, Timestamp, settle_crash};
 use gristmill_sql::EndedBy;
 use uuid::Uuid;
 
 use crate::end::{
-    EndedRun, IfLocked, OpenMember, drop_claims, end_runs, lock_jobs_of_claims, open_members, shrink_claims,
+    EndedRun, IfLocked, OpenMember, drop_claims, end_runs, leave_listed, lock_jobs_of_claims, open_members,
+    shrink_claims,
 };
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
@@ -119,7 +120,7 @@ async fn run_by_run(session: &mut Session, call: Call, nonce: Uuid, fail: Fail) 
 /// Ends runs of a claim as crashed; what they became, nothing when somebody else has the claim.
 async fn transaction(session: &mut Session, call: Call, nonce: Uuid, which: Which) -> Answer<Vec<Put>> {
     session.begin().await?;
-    let left = lock_jobs_of_claims(session, &[nonce], IfLocked::Leave).await?;
+    let mut left = lock_jobs_of_claims(session, &[nonce], IfLocked::Leave).await?;
     let given = call.now.map(Timestamp::as_millis);
     let Some(locked) = session.query_opt(sql!("lock_orphan"), &[&nonce, &given]).await? else {
         session.roll_back().await?;
@@ -130,7 +131,8 @@ async fn transaction(session: &mut Session, call: Call, nonce: Uuid, which: Whic
     let is_wanted = |member: &&OpenMember| {
         !left.contains(&member.job) && (which == Which::All || which == Which::Only(member.job))
     };
-    let ended: Vec<EndedRun<'_>> = members.iter().filter(is_wanted).map(crashed).collect();
+    let mut ended: Vec<EndedRun<'_>> = members.iter().filter(is_wanted).map(crashed).collect();
+    leave_listed(session, now, &mut ended, &mut left).await?;
     let puts = end_runs(session, now, &ended).await?;
     match which {
         Which::All => drop(drop_claims(session, &members, &[nonce], &ended, &puts, &left).await?),

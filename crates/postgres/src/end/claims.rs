@@ -154,6 +154,26 @@ impl OpenMember {
     }
 }
 
+/// Locks the claims that list jobs which are about to disappear and have run before, besides the claims that the
+/// transaction has locked: it strikes them out. Where another transaction has locked one, the job is left, too.
+pub(crate) async fn leave_listed(
+    session: &mut Session,
+    now: Timestamp,
+    ended: &mut Vec<EndedRun<'_>>,
+    left: &mut HashSet<Uuid>,
+) -> Answer<()> {
+    let goes = |run: &&EndedRun<'_>| run.run > 1 && run.put(now).is_erased();
+    let going: Vec<Uuid> = ended.iter().filter(goes).map(|run| run.job).collect();
+    if going.is_empty() {
+        return Ok(());
+    }
+    for row in session.query(sql!("lock_free_claims_listing"), &[&going]).await? {
+        left.insert(row.try_get(0)?);
+    }
+    ended.retain(|run| !left.contains(&run.job));
+    Ok(())
+}
+
 /// Takes ended runs off their locked claims; the last of a claim takes it along.
 pub(crate) async fn shrink_claims(session: &mut Session, ended: &[EndedRun<'_>], puts: &[Put]) -> Answer<()> {
     let erased: HashSet<Uuid> = puts.iter().filter(|put| put.is_erased()).map(|put| put.id).collect();

@@ -1,12 +1,13 @@
 //! Rows that a user's open transaction has locked: whoever needs them waits, and nobody else does.
 
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use gristmill_core::{
     Backend, Call, ClaimId, Clock as _, EnqueueRequest, Enqueued, FetchedJob, FinishItem, Finished,
-    JobFilter, JobId, JobState, NewJob, RenewReply, RenewRequest, SystemClock, UniqueKey, VerbRequest,
-    Verdict, When, WorkerId,
+    JobFilter, JobId, JobState, NewJob, RenewReply, RenewRequest, Retention, RunError, SystemClock,
+    UniqueKey, VerbRequest, Verdict, When, WorkerId,
 };
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
@@ -93,6 +94,64 @@ fn a_renewal_that_gives_back_claims_waits_for_no_users_transaction() {
     raw.run("ROLLBACK");
     assert_eq!(renew().given_back, [ClaimId(1)]);
     assert_eq!((available(), raw.rows("claims")), (2, 0));
+}
+
+/// A job that disappears with its second run, for its cancel is asked for, and another job of its claim. A third one
+/// runs in the claim of the first run.
+fn cancelled_again(site: &Site, backend: &Postgres, worker: WorkerId) -> [JobId; 3] {
+    let mut jobs = site.jobs(2);
+    jobs[0].spec.retention = Some(Box::new(Retention::all(Duration::ZERO)));
+    let [goes, earlier] = [jobs[0].id, jobs[1].id];
+    block_on(backend.enqueue(Call::new(), EnqueueRequest::new(jobs))).expect("they are stored");
+    let first = fetch(backend, worker, 1, 2).into_iter().find(|job| job.lease.job == goes);
+    let first = first.expect("both are fetched").lease;
+    finish(backend, FinishItem::fail(first, Duration::ZERO, RunError::new("no")));
+    block_on(backend.promote(Call::new(), 10)).expect("it is answered");
+    let beside = site.put(backend, 1)[0];
+    assert_eq!(fetch(backend, worker, 2, 2).len(), 2);
+    block_on(backend.cancel(Call::new(), VerbRequest::ids(vec![goes]))).expect("it is answered");
+    [goes, beside, earlier]
+}
+
+/// As a finish or a cancel of a job that runs in it locks a claim.
+fn lock_claim_of(raw: &Raw, job: JobId) {
+    raw.run(&format!("BEGIN; SELECT FROM {{schema}}.claims WHERE '{job}' = ANY (ids) FOR UPDATE"));
+}
+
+#[test]
+fn a_rescue_waits_for_no_claim_that_lists_a_job_which_disappears() {
+    let site = Site::shared();
+    let (backend, raw) = (site.open_patient(), site.raw());
+    let [goes, beside, earlier] = cancelled_again(&site, &backend, register(&backend));
+    raw.run("DELETE FROM {schema}.workers");
+    let rescue = || -> BTreeSet<JobId> {
+        let reply = soon("a rescue", || block_on(backend.rescue(Call::new(), 100)).expect("it is answered"));
+        reply.jobs.iter().map(|job| job.id).collect()
+    };
+    lock_claim_of(&raw, earlier);
+    assert_eq!(rescue(), BTreeSet::from([beside]));
+    assert_eq!((raw.rows("claims"), raw.rows("jobs")), (2, 3));
+    raw.run("ROLLBACK");
+    assert_eq!(rescue(), BTreeSet::from([goes, earlier]));
+    assert_eq!((raw.rows("claims"), raw.rows("jobs")), (0, 2));
+}
+
+#[test]
+fn a_renewal_that_gives_back_claims_waits_for_no_claim_that_lists_a_job_which_disappears() {
+    let site = Site::shared();
+    let (backend, raw) = (site.open(), site.raw());
+    let worker = register(&backend);
+    let [_, _, earlier] = cancelled_again(&site, &backend, worker);
+    let renew = || {
+        let request = RenewRequest::new(worker, vec![ClaimId(1)]);
+        soon("a heartbeat", || block_on(backend.renew(Call::new(), request)).expect("the worker lives"))
+    };
+    lock_claim_of(&raw, earlier);
+    assert_eq!(renew().given_back, []);
+    assert_eq!(count(&backend, JobFilter::new().state(JobState::Available)), 1, "the other job is free");
+    raw.run("ROLLBACK");
+    assert_eq!(renew().given_back, [ClaimId(2)]);
+    assert_eq!((raw.rows("claims"), raw.rows("jobs")), (1, 2));
 }
 
 #[test]
