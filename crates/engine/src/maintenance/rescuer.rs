@@ -41,6 +41,7 @@ pub(crate) async fn rescue(shared: Arc<Shared>) {
 async fn after_outage(shared: &Shared, trouble: &mut Trouble) -> Duration {
     match answer(shared.call_deadline(), "ping", shared.backend().ping(shared.call())).await {
         Ok(_) => {
+            trouble.over();
             shared.outage.store(false, Ordering::SeqCst);
             shared.options.lease
         }

@@ -105,6 +105,12 @@ impl Trouble {
         }
         self.tries = 0;
     }
+
+    /// Another loop makes the calls from here on, and says itself what becomes of them.
+    pub(crate) fn passed_on(&mut self) {
+        self.kind = None;
+        self.tries = 0;
+    }
 }
 
 impl Drop for Trouble {

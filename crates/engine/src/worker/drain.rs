@@ -34,13 +34,17 @@ pub(crate) async fn drain(shared: Arc<Shared>) {
         if shared.slots.used() > 0 || shared.finishes.len() > 0 {
             continue;
         }
-        match look(&shared).await {
+        let left = look(&shared).await;
+        if left.is_ok() {
+            trouble.over();
+        }
+        match left {
             Ok(Left::Nothing) => return shared.control.stopping.cancel(),
             Ok(Left::Unhandled(parts)) => {
                 shared.options.on_wait.call(&format!("nothing is left to run but {}", parts.join(", ")));
                 return shared.control.stopping.cancel();
             }
-            Ok(Left::Jobs) => trouble.over(),
+            Ok(Left::Jobs) => {}
             Err(error) => tokio::time::sleep(trouble.failed(&error)).await,
         }
     }

@@ -143,7 +143,10 @@ pub(crate) async fn register(shared: &Shared, attempts: Attempts) -> Result<Opti
             () = shared.control.stopping.cancelled() => break,
         };
         let error = match answered {
-            Ok(()) => return Ok(Some(Incarnation::new(id, sent, shared.options.lease))),
+            Ok(()) => {
+                trouble.over();
+                return Ok(Some(Incarnation::new(id, sent, shared.options.lease)));
+            }
             Err(error) => error,
         };
         if is_outage(&error) {

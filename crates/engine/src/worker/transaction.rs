@@ -120,6 +120,7 @@ async fn in_doubt(end: End, committed: &Ended, error: &BackendError) {
         is_repeated |= error.certainty() == Certainty::MaybeStored;
         tries += u32::from(!is_outage(&error));
         if tries >= TRIES {
+            trouble.passed_on();
             return end.hand_over(instead);
         }
         tokio::time::sleep(trouble.failed(&error)).await;

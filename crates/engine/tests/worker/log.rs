@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gristmill_core::{BackendErrorKind, JobError, JobOptions, JobState};
-use gristmill_engine::JobContext;
+use gristmill_engine::{JobContext, Tx};
 use gristmill_testkit::{Fault, Operation};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::fixture::{Fixture, SECOND, eventually, run};
+use crate::ledger::Draft;
 
 /// A line that a program shows which logs warnings, as the command does by default.
 #[derive(Debug, Clone, Default)]
@@ -86,11 +87,12 @@ const ENDS: [&str; 2] = ["backend_recovered", "backend_left"];
 /// An outage for every loop of the worker, within a lease and beyond it.
 #[tokio::test(start_paused = true)]
 async fn each_loop_says_once_that_the_store_fails_and_once_that_this_is_over() {
-    outage(15 * SECOND).await;
-    outage(60 * SECOND).await;
+    outage(15 * SECOND, &ENDS[..1]).await;
+    outage(60 * SECOND, &ENDS).await;
 }
 
-async fn outage(length: Duration) {
+/// An outage of this length, and the lines of which one ends each trouble.
+async fn outage(length: Duration, ends: &[&str]) {
     let t = Fixture::new();
     let lines = Lines::default();
     let _log = tracing::subscriber::set_default(lines.clone());
@@ -106,20 +108,73 @@ async fn outage(length: Duration) {
     tokio::time::sleep(length).await;
     t.backend.heal();
     t.until(id, JobState::Completed).await;
-    tokio::time::sleep(60 * SECOND).await;
+    // Each loop has tried again, and the rescuer still waits for the other workers' renewals.
+    tokio::time::sleep(10 * SECOND).await;
     worker.stop().await;
 
     let begun = lines.counts(&["backend_trouble"]);
     for operation in ["fetch", "finish", "renew", "promote", "rescue"] {
         assert_eq!(begun.get(operation), Some(&1), "{operation}: {begun:?}");
     }
-    assert_eq!(lines.counts(&ENDS), begun);
+    assert_eq!(lines.counts(ends), begun, "{:?}", lines.counts(&ENDS[1..]));
     for line in lines.all() {
         assert!(line.target.starts_with("gristmill"), "{line:?}");
         if line.name == "backend_trouble" {
             assert!(line.of("error").contains("met an injected fault"), "{line:?}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_that_succeeds_ends_its_trouble() {
+    let t = Fixture::new();
+    let lines = Lines::default();
+    let _log = tracing::subscriber::set_default(lines.clone());
+    let id = t.enqueue("k").await;
+    t.backend.script(Operation::RegisterWorker, [Fault::Fail(BackendErrorKind::Unavailable); 3]);
+    let worker = run(t.worker().handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
+    t.until(id, JobState::Completed).await;
+    worker.stop().await;
+
+    let begun = lines.counts(&["backend_trouble"]);
+    assert_eq!(begun.get("register_worker"), Some(&1), "{begun:?}");
+    assert_eq!(lines.counts(&ENDS[..1]), begun);
+    assert!(lines.counts(&ENDS[1..]).is_empty(), "{:?}", lines.all());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_look_that_ends_a_drain_ends_its_trouble() {
+    for kind in ["k", "without_a_handler"] {
+        let t = Fixture::new();
+        let lines = Lines::default();
+        let _log = tracing::subscriber::set_default(lines.clone());
+        t.enqueue(kind).await;
+        t.backend.script(Operation::Stats, [Fault::Fail(BackendErrorKind::Unavailable); 2]);
+
+        run(t.worker().drain().handle_raw("k", async |_: JobContext| Ok::<_, JobError>(()))).report().await;
+
+        let begun = lines.counts(&["backend_trouble"]);
+        assert_eq!(begun.get("stats"), Some(&1), "{kind}: {begun:?}");
+        assert_eq!(lines.counts(&ENDS[..1]), begun, "{kind}");
+        assert!(lines.counts(&ENDS[1..]).is_empty(), "{kind}");
+    }
+}
+
+/// What settles the doubt about a commit passes it on; the calls are repeated, by the completer.
+#[tokio::test(start_paused = true)]
+async fn an_end_that_is_passed_on_is_not_said_to_be_given_up() {
+    let t = Fixture::with_ledger();
+    let lines = Lines::default();
+    let _log = tracing::subscriber::set_default(lines.clone());
+    t.enqueue("k").await;
+    t.backend.script(Operation::FinishTx, [Fault::LoseReply(BackendErrorKind::Unavailable)]);
+    t.backend.script(Operation::Finish, [Fault::Fail(BackendErrorKind::Internal); 5]);
+
+    run(t.worker().drain().handle_raw("k", async |_: Tx<Draft>| Ok::<_, JobError>(()))).report().await;
+
+    assert_eq!(t.backend.calls(Operation::Finish), 6);
+    assert_eq!(lines.counts(&["backend_trouble"]).get("finish"), Some(&1), "{:?}", lines.all());
+    assert!(lines.counts(&ENDS[1..]).is_empty(), "{:?}", lines.all());
 }
 
 #[tokio::test(start_paused = true)]
