@@ -130,7 +130,7 @@ fn read(row: &Row, detail: Detail) -> Answer<Located> {
     let fits = |state: &JobState| !is_ended || matches!(state, JobState::Cancelled | JobState::Discarded);
     let state = unread.or("state", number, row::state(number).filter(fits), stand_in);
     let priority: i16 = row::get(row, 10)?;
-    let priority = unread.or("priority", priority, Priority::new(priority).ok(), Priority::default());
+    let priority = unread.or("priority", priority, Priority::new(priority).ok(), row::priority(priority));
     let latest = match row.try_get::<_, Option<i32>>(16)? {
         Some(run) => Some(Latest {
             run: row::count32(run),

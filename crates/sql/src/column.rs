@@ -36,10 +36,11 @@ fn index(index: usize) -> i16 {
     i16::try_from(index).expect("an enum of core has a few members")
 }
 
-/// The priority in a column; one that cannot be counts as the default.
+/// The priority in a column.
 #[inline]
 pub fn priority(stored: i64) -> Priority {
-    Priority::new(stored).unwrap_or_default()
+    let nearest = if stored < 0 { Priority::FIRST } else { Priority::LAST };
+    Priority::new(stored).unwrap_or(nearest)
 }
 
 /// The attempts a job has at most; 0 counts as the default.
@@ -135,7 +136,7 @@ mod tests {
         assert_eq!([-1, 7, i64::MAX].map(count32), [0, 7, u32::MAX]);
         assert_eq!([-1, 7].map(amount), [0, 7]);
         assert_eq!([-1, 0, 5].map(|stored| max_attempts(stored).get()), [20, 20, 5]);
-        assert_eq!([-1_000, 1_000, 3].map(|stored| priority(stored).get()), [0, 0, 3]);
+        assert_eq!([-1_000, 1_000, 3].map(|stored| priority(stored).get()), [-10, 10, 3]);
     }
 
     #[test]

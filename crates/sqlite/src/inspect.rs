@@ -61,7 +61,7 @@ pub(crate) fn read_listed(row: &Row<'_>) -> Listed {
     let mut spec = JobSpec::new(kind, queue, args);
     let priority = located.facts.priority;
     spec.priority =
-        located.unread.or("priority", priority, Priority::new(priority).ok(), Priority::default());
+        located.unread.or("priority", priority, Priority::new(priority).ok(), row::priority(priority));
     row::read_options(row, 8, &mut spec);
     let facts = &located.facts;
     let mut record = JobRecord::new(facts.id, spec, located.state, facts.run_at, row::timestamp(row, 7));

@@ -41,7 +41,7 @@ fn a_job_of_a_priority_that_cannot_be_is_fetched_with_the_last() {
     let last = fetch(Priority::LAST, Priority::LAST, 9);
 
     assert_eq!(granted(&last), ids[..1]);
-    assert_eq!(last.jobs[0].spec.priority, Priority::default());
+    assert_eq!(last.jobs[0].spec.priority, Priority::LAST);
 }
 
 #[test]

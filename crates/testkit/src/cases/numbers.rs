@@ -55,6 +55,7 @@ fn a_priority_that_cannot_be_is_shown_and_can_be_mended(t: &Fixture) {
 
     let job = t.look(ids[0]);
     assert_eq!((job.state, job.undecodable.as_deref()), (JobState::Available, Some("priority `99`")));
+    assert_eq!(job.spec.priority, Priority::LAST);
     assert_eq!(t.list(&any(), Order::OldestFirst, ALL), ids);
     assert_eq!(t.count(any().state(JobState::Available)), 4);
     audit(t);
@@ -62,6 +63,9 @@ fn a_priority_that_cannot_be_is_shown_and_can_be_mended(t: &Fixture) {
     let worker = t.worker();
     let granted = t.fetch(worker, 9);
     assert!(ids[2..].iter().all(|id| granted.iter().any(|job| job.lease.job == *id)), "{granted:?}");
+    assert!(
+        granted.iter().all(|job| ids[2..].contains(&job.lease.job) || job.spec.priority == Priority::LAST)
+    );
     t.finish_all(granted.into_iter().map(|job| FinishItem::complete(job.lease)).collect());
     // Where no fetch meets it, it waits for an operator.
     if !t.state(ids[0]).is_terminal() {

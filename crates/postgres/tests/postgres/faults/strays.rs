@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use gristmill_core::{
     Backend, Call, EnqueueRequest, Enqueued, FinishItem, FinishRequest, Finished, JobFilter, JobId, JobState,
-    ListRequest, NewJob, Order, RegisterWorker, RenewRequest, StatsRequest, VerbRequest, Verdict, When,
-    WorkerId,
+    ListRequest, NewJob, Order, Priority, RegisterWorker, RenewRequest, StatsRequest, VerbRequest, Verdict,
+    When, WorkerId,
 };
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
@@ -149,10 +149,14 @@ fn a_job_with_a_priority_that_cannot_be_is_fetched() {
     block_on(backend.prune(Call::new(), 10)).expect("it is answered");
 
     let worker = register(&backend);
-    let mut fetched: Vec<JobId> = fetch(&backend, worker, 1, 10).iter().map(|job| job.lease.job).collect();
-    fetched.sort();
-    assert_eq!(fetched, ids);
+    let mut fetched = fetch(&backend, worker, 1, 10);
+    fetched.sort_by_key(|job| job.lease.job);
+    assert_eq!(fetched.iter().map(|job| job.lease.job).collect::<Vec<_>>(), ids);
+    let nearest = [10, -10, 0, 3, 10, 0];
+    assert_eq!(fetched.iter().map(|job| job.spec.priority.get()).collect::<Vec<_>>(), nearest);
     let jobs = block_on(backend.get(Call::new(), ids)).expect("it is answered");
+    let shown = jobs.iter().flatten().map(|job| job.spec.priority.get()).collect::<Vec<_>>();
+    assert_eq!(shown, nearest);
     let undecodable = jobs.into_iter().flatten().map(|job| job.undecodable.is_some()).collect::<Vec<_>>();
     assert_eq!(undecodable, [true, true, false, false, true, false]);
 }
@@ -188,6 +192,8 @@ fn a_parked_job_with_a_priority_that_cannot_be_is_fetched() {
 
     let fetched = fetch(&backend, register(&backend), 1, 10);
     assert_eq!(fetched.len(), 2);
+    let of_it = fetched.iter().find(|job| job.lease.job == ids[0]).expect("it was fetched");
+    assert_eq!(of_it.spec.priority, Priority::LAST);
     assert_eq!(complete(&backend, fetched), [Finished::Accepted { state: JobState::Completed }; 2]);
 }
 
