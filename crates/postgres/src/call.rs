@@ -150,7 +150,10 @@ where
         match work(Arc::clone(&inner), call).await {
             Err(fail) if fail.is_collision() && tries < TRIES => tries += 1,
             Err(Fail::Exchanged) if tries < TRIES => {
-                tracing::warn!("the store was exchanged under this process, which learns its queues anew");
+                gristmill_core::log!(
+                    warn,
+                    "the store was exchanged under this process, which learns its queues anew"
+                );
                 inner.forget();
                 tries += 1;
             }

@@ -65,7 +65,7 @@ impl Cleanup {
             let client = Object::take(object);
             let rest = LONGEST.saturating_sub(begun.elapsed());
             if timeout(rest, cleanup.end(&token, client.batch_execute("ROLLBACK"))).await.is_err() {
-                tracing::debug!("the statement of a dropped call may still run on the server");
+                gristmill_core::log!(debug, "the statement of a dropped call may still run on the server");
             }
         });
     }

@@ -55,7 +55,8 @@ async fn set_aside(inner: &Inner, call: Call, bad: &[FinishItem]) {
     let answers = match finish_items(inner, call, bad).await {
         Ok(answers) => answers,
         Err(fail) => {
-            tracing::warn!(
+            gristmill_core::log!(
+                warn,
                 ?fail,
                 "jobs that cannot be read could not be discarded; a later fetch meets them again"
             );
@@ -66,9 +67,15 @@ async fn set_aside(inner: &Inner, call: Call, bad: &[FinishItem]) {
         let (job, reason) = (item.lease.job, item.reason.as_deref().unwrap_or_default());
         match answer {
             Finished::Accepted { .. } | Finished::AlreadyAccepted => {
-                tracing::error!(%job, reason, "a job cannot be read and is discarded");
+                gristmill_core::log!(error, %job, reason, "a job cannot be read and is discarded");
             }
-            _ => tracing::warn!(%job, reason, ?answer, "a job cannot be read and could not be discarded"),
+            _ => gristmill_core::log!(
+                warn,
+                %job,
+                reason,
+                ?answer,
+                "a job cannot be read and could not be discarded"
+            ),
         }
     }
 }

@@ -54,7 +54,7 @@ pub(crate) async fn renew(inner: &Inner, call: Call, request: &RenewRequest) -> 
     };
     learn_clock(inner, call, row::timestamp(renewed, 0)?);
     if !inner.is_same_life(renewed.try_get(3)?) {
-        tracing::warn!("the store was exchanged under a worker, which starts afresh");
+        gristmill_core::log!(warn, "the store was exchanged under a worker, which starts afresh");
         return Err(BackendError::worker_gone(request.worker).into());
     }
     let claims = rows.iter().filter_map(|row| OwnClaim::read(row, 4).transpose());

@@ -53,6 +53,9 @@ pub(crate) enum Company {
     Alone,
 }
 
+/// A job that cannot be read and was discarded, and what of it.
+pub(crate) type SetAside = (JobId, String);
+
 /// What the operations of a transaction sum up until its commit.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sums {
@@ -66,8 +69,8 @@ pub(crate) struct Sums {
     pub(crate) trimmed: HashMap<i64, u32>,
     /// Bytes that operations brought with them: args, options, outputs, errors, checkpoints and logs.
     pub(crate) bytes: usize,
-    /// Jobs that cannot be read and were discarded, and what of each; for the log, once it is committed.
-    pub(crate) set_aside: Vec<(JobId, String)>,
+    /// For the log, once it is committed.
+    pub(crate) set_aside: Vec<SetAside>,
     counts: Vec<(i64, [i64; 8])>,
     expiries: BTreeMap<i64, Vec<u8>>,
     next_seq: Option<i64>,

@@ -14,7 +14,7 @@ use gristmill_core::{Clock, Listeners, MAX_BATCH_BYTES};
 use rusqlite::Connection;
 
 use crate::error::{is_busy, of_sqlite, timed_out};
-use crate::group::{Company, Group, Memory, Settings};
+use crate::group::{Company, Group, Memory, SetAside, Settings};
 use crate::inbox::{Inbox, Taken};
 use crate::notify;
 use crate::opened::Opened;
@@ -107,11 +107,14 @@ impl Writer {
         self.look_for_others();
         let started = Instant::now();
         let mut tasks = Vec::with_capacity(waiting.len());
-        let spoiled = self.work(waiting, &mut tasks, started, company).err();
+        let worked = self.work(waiting, &mut tasks, started, company);
         self.others.worked += started.elapsed();
-        match spoiled {
-            None => self.answer(tasks),
-            Some(spoiled) => self.redo(tasks, spoiled, company),
+        match worked {
+            Ok(set_aside) => {
+                self.answer(tasks);
+                log_set_aside(set_aside);
+            }
+            Err(spoiled) => self.redo(tasks, spoiled, company),
         }
         self.let_others();
     }
@@ -130,14 +133,14 @@ impl Writer {
     }
 
     /// Runs what waits until its time or its bytes are used up, commits, and tells the listeners. One that is to be
-    /// alone takes in nothing that comes meanwhile.
+    /// alone takes in nothing that comes meanwhile. Returns the jobs that are set aside.
     fn work(
         &mut self,
         waiting: &mut VecDeque<Box<dyn Task>>,
         tasks: &mut Vec<Box<dyn Task>>,
         started: Instant,
         company: Company,
-    ) -> Result<(), Spoiled> {
+    ) -> Result<Vec<SetAside>, Spoiled> {
         let settings = Settings { watch_ends: self.listeners.watch_ends(), ..self.settings };
         let mut group = Group::new(&self.connection, &mut self.memory, settings, company);
         loop {
@@ -166,10 +169,7 @@ impl Writer {
         drop(group);
         (self.commit)(&self.connection).map_err(Spoiled::AtCommit)?;
         self.listeners.tell(&hints);
-        for (job, reason) in set_aside {
-            tracing::error!(%job, reason, "a job cannot be read and is discarded");
-        }
-        Ok(())
+        Ok(set_aside)
     }
 
     /// A spoiled group is undone; one bad operation does not take its neighbours down. What may be stored is not run
@@ -245,6 +245,20 @@ impl Writer {
             std::thread::park_timeout(YIELD);
         }
     }
+}
+
+/// Logs the jobs that were set aside, on a thread of its own: a subscriber that blocks holds up no group. Such jobs are
+/// rare, and where no thread starts their records still tell what is wrong.
+fn log_set_aside(jobs: Vec<SetAside>) {
+    if jobs.is_empty() {
+        return;
+    }
+    let log = move || {
+        for (job, reason) in jobs {
+            gristmill_core::log!(error, %job, reason, "a job cannot be read and is discarded");
+        }
+    };
+    let _ = std::thread::Builder::new().name("gristmill-sqlite-log".to_owned()).spawn(log);
 }
 
 pub(crate) fn commit(connection: &Connection) -> rusqlite::Result<()> {

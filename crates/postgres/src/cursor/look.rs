@@ -130,7 +130,7 @@ impl Inner {
             if let Some(look) = inner.cursors.begin_look(queue, Instant::now(), now_ms)
                 && let Err(fail) = run(&inner, look).await
             {
-                tracing::debug!(?fail, "a look behind the fetches failed");
+                gristmill_core::log!(debug, ?fail, "a look behind the fetches failed");
             }
         });
     }

@@ -144,7 +144,8 @@ pub(super) async fn park(inner: &Inner, call: Call, kinds: &KindSet, batch: &mut
     if let Some(last) = last.filter(|_| parked.len() > batch.len()) {
         // What has been leased is granted, whatever becomes of the jobs behind it.
         if let Err(fail) = park_ahead(inner, &mut session, kinds, &last, parked.len()).await {
-            tracing::warn!(
+            gristmill_core::log!(
+                warn,
                 ?fail,
                 "jobs without a handler could not be parked ahead; later fetches meet them"
             );

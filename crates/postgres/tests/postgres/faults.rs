@@ -11,6 +11,7 @@ mod held;
 mod late;
 mod load;
 mod locks;
+mod log;
 mod network;
 mod numbers;
 mod order;

@@ -1,19 +1,29 @@
 //! What the log says.
 
 use std::fmt::{Debug, Write};
+use std::sync::mpsc::channel;
 use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
+use gristmill_core::{Finished, JobFilter, JobId, JobState};
 use gristmill_sqlite::Sqlite;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::fixture::{File, enqueue, fetch, register};
+use crate::fixture::{File, complete, count, enqueue, fetch, register};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The lines of every test of this process.
 struct Log;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Held while a line with [`BLOCKS`] in it is to block.
+static GATE: Mutex<()> = Mutex::new(());
+const BLOCKS: &str = "blocks the log";
+const PANICS: &str = "panics in the log";
 
 struct Line(String);
 
@@ -35,6 +45,10 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(event.metadata().level().to_string());
         event.record(&mut line);
+        assert!(!line.0.contains(PANICS), "a subscriber that panics");
+        if line.0.contains(BLOCKS) {
+            drop(GATE.lock());
+        }
         LINES.lock().expect("no test panics here").push(line.0);
     }
     fn enter(&self, _: &Id) {}
@@ -48,24 +62,66 @@ fn open(file: &File) -> Sqlite {
     file.open()
 }
 
+/// Stores two jobs of which the first gets this kind, and tells its id.
+fn damaged(file: &File, backend: &Sqlite, kind: &str) -> JobId {
+    let jobs = file.jobs(2);
+    let bad = jobs[0].id;
+    enqueue(backend, jobs).expect("they are stored");
+    let changed = file.raw().execute("UPDATE jobs SET kind = ?2 WHERE id = ?1", (bad.as_bytes(), kind));
+    changed.expect("it is changed");
+    bad
+}
+
+/// The lines about a job, as soon as there are any.
+fn lines_of(job: JobId) -> Vec<String> {
+    let begun = Instant::now();
+    loop {
+        let lines = LINES.lock().expect("no test panics here").clone();
+        let of_it: Vec<String> = lines.into_iter().filter(|line| line.contains(&job.to_string())).collect();
+        if !of_it.is_empty() {
+            return of_it;
+        }
+        assert!(begun.elapsed() < PATIENCE, "nothing is logged of {job}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn a_job_that_is_set_aside_is_logged_once_with_what_is_wrong() {
     let file = File::new();
     let backend = open(&file);
-    let jobs = file.jobs(2);
-    let bad = jobs[0].id;
-    enqueue(&backend, jobs).expect("they are stored");
-    file.raw()
-        .execute("UPDATE jobs SET kind = 'two words' WHERE id = ?1", [bad.as_bytes()])
-        .expect("it is changed");
+    let bad = damaged(&file, &backend, "two words");
 
     assert_eq!(fetch(&backend, register(&backend), 1, 9).len(), 1);
     drop(backend);
 
-    let lines = LINES.lock().expect("no test panics here");
-    let of_it: Vec<&String> = lines.iter().filter(|line| line.contains(&bad.to_string())).collect();
+    let of_it = lines_of(bad);
     assert_eq!(of_it.len(), 1, "{of_it:?}");
     for part in ["ERROR", "a job cannot be read and is discarded", "undecodable: kind `two words`"] {
         assert!(of_it[0].contains(part), "{of_it:?}");
     }
+}
+
+#[test]
+fn a_log_that_panics_or_blocks_loses_no_answer_and_stops_no_call() {
+    let gate = GATE.lock().expect("no test panics while it holds it");
+    for kind in [PANICS, BLOCKS] {
+        let file = File::new();
+        let backend = open(&file);
+        let bad = damaged(&file, &backend, kind);
+        let (answer, answered) = channel();
+        let calls = std::thread::spawn(move || {
+            let worker = register(&backend);
+            let fetched = fetch(&backend, worker, 1, 9);
+            answer.send(complete(&backend, fetched)).expect("the test waits for it");
+            backend
+        });
+
+        let finished = answered.recv_timeout(PATIENCE).expect("the calls are answered");
+
+        assert_eq!(finished, [Finished::Accepted { state: JobState::Completed }]);
+        let backend = calls.join().expect("no call panics");
+        assert_eq!(count(&backend, JobFilter::new().state(JobState::Discarded)), 1, "{kind}: {bad}");
+    }
+    drop(gate);
 }
