@@ -122,7 +122,7 @@ impl Writer {
     /// Answers the tasks of a group that is committed. One look tells whether it went to the file that is there.
     fn answer(&self, tasks: Vec<Box<dyn Task>>) {
         if self.opened.check().is_ok() {
-            return tasks.into_iter().for_each(|task| task.answer());
+            return tasks.into_iter().for_each(Task::answer);
         }
         for task in tasks {
             match self.opened.check() {

@@ -173,7 +173,9 @@ async fn many_mebibytes_of_jobs_is_stored_in_bounded_calls() {
     let t = Fixture::new();
     let first = t.client.prepare_raw("k", big(), JobOptions::new()).unwrap();
     let mut jobs = vec![first; COUNT];
-    jobs.iter_mut().for_each(|job| job.id = t.client.mint_id());
+    for job in &mut jobs {
+        job.id = t.client.mint_id();
+    }
     t.backend.script(Operation::Enqueue, [Fault::LoseReply(BackendErrorKind::Unavailable)]);
 
     let partly = t.client.enqueue_prepared(jobs).await.unwrap_err();

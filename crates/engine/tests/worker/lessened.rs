@@ -18,7 +18,7 @@ fn words() -> String {
 
 async fn one(t: &Fixture) -> Leased {
     t.enqueue_with("k", JobOptions::new().max_attempts(1)).await;
-    t.client.fetch("default", 1).await.unwrap().pop().expect("there is a job")
+    t.client.fetch("default", 1).await.expect("it is answered").pop().expect("there is a job")
 }
 
 fn has_words(item: &FinishItem) -> bool {

@@ -103,7 +103,8 @@ async fn outage(length: Duration, ends: &[&str]) {
     }));
     t.until(id, JobState::Running).await;
     for operation in ALL {
-        t.backend.script(operation, [Fault::Fail(BackendErrorKind::Unavailable); 10_000]);
+        let fault = Fault::Fail(BackendErrorKind::Unavailable);
+        t.backend.script(operation, std::iter::repeat_n(fault, 10_000));
     }
     tokio::time::sleep(length).await;
     t.backend.heal();

@@ -2,8 +2,8 @@
 
 use std::fmt::{Debug, Write};
 use std::sync::mpsc::channel;
-use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex, OnceLock};
+use std::time::Duration;
 
 use gristmill_core::{Finished, JobFilter, JobId, JobState};
 use gristmill_sqlite::Sqlite;
@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Log;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static ADDED: Condvar = Condvar::new();
 
 /// Held while a line with [`BLOCKS`] in it is to block.
 static GATE: Mutex<()> = Mutex::new(());
@@ -50,6 +51,7 @@ impl Subscriber for Log {
             drop(GATE.lock());
         }
         LINES.lock().expect("no test panics here").push(line.0);
+        ADDED.notify_all();
     }
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}
@@ -74,16 +76,12 @@ fn damaged(file: &File, backend: &Sqlite, kind: &str) -> JobId {
 
 /// The lines about a job, as soon as there are any.
 fn lines_of(job: JobId) -> Vec<String> {
-    let begun = Instant::now();
-    loop {
-        let lines = LINES.lock().expect("no test panics here").clone();
-        let of_it: Vec<String> = lines.into_iter().filter(|line| line.contains(&job.to_string())).collect();
-        if !of_it.is_empty() {
-            return of_it;
-        }
-        assert!(begun.elapsed() < PATIENCE, "nothing is logged of {job}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let job = job.to_string();
+    let lines = LINES.lock().expect("no test panics here");
+    let has_none = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(&job));
+    let (lines, waited) = ADDED.wait_timeout_while(lines, PATIENCE, has_none).expect("no test panics here");
+    assert!(!waited.timed_out(), "nothing is logged of {job}");
+    lines.iter().filter(|line| line.contains(&job)).cloned().collect()
 }
 
 #[test]

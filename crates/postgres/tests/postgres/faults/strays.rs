@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use gristmill_core::{
-    Backend, Call, EnqueueRequest, Enqueued, FinishItem, FinishRequest, Finished, JobFilter, JobId, JobState,
-    ListRequest, NewJob, Order, Priority, RegisterWorker, RenewRequest, StatsRequest, VerbRequest, Verdict,
-    When, WorkerId,
+    Backend, Call, EnqueueRequest, Enqueued, FinishItem, FinishRequest, Finished, JobFilter, JobId, JobPatch,
+    JobState, ListRequest, NewJob, Order, Priority, RegisterWorker, RenewRequest, StatsRequest, VerbRequest,
+    Verdict, When, WorkerId,
 };
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
@@ -46,7 +46,9 @@ fn places_of_jobs_that_are_not_there_stop_nothing_and_are_set_aside() {
     let (backend, raw) = (site.open(), site.raw());
     let jobs = |when: When| {
         let mut jobs = site.jobs(3);
-        jobs.iter_mut().for_each(|job| job.when = when);
+        for job in &mut jobs {
+            job.when = when;
+        }
         jobs
     };
     let ready = store(&backend, jobs(When::Now));
@@ -72,7 +74,7 @@ fn places_of_jobs_that_are_not_there_stop_nothing_and_are_set_aside() {
     block_on(backend.stats(Call::new(), StatsRequest::new(None))).expect("it is answered");
     for (id, is_stray) in ready.iter().chain(&held).map(|id| (*id, strays.contains(id))) {
         let request = VerbRequest::ids(vec![id]);
-        let verdict = block_on(backend.update(Call::new(), request, Default::default()));
+        let verdict = block_on(backend.update(Call::new(), request, JobPatch::default()));
         let verdict = verdict.expect("it is answered").jobs.remove(0).1;
         assert_eq!(verdict, if is_stray { Verdict::NotFound } else { Verdict::Done });
     }
