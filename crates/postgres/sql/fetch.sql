@@ -75,7 +75,8 @@ span AS MATERIALIZED (
 granted AS (
     INSERT INTO gristmill.claims
         (nonce, worker, number, fetched_at, queue, open, ids, run_ats, runs, attempts, priorities, crashes)
-    SELECT ($6)[array_position($4, queue)], (SELECT gristmill.keep_worker($2, $1)), $3, gristmill.now_ms($1), queue, open, ids, run_ats, runs, attempts, priorities, crashes
+    SELECT ($6)[array_position($4, queue)], (SELECT gristmill.keep_worker($2, $1)), $3, gristmill.now_ms($1), queue, open,
+        ids, run_ats, runs, attempts, priorities, crashes
     FROM gathered WHERE queue <> ALL ($14::int4[])
 ),
 extended AS (

@@ -6,7 +6,8 @@
 -- Rows: one a job, in no order: queue, priority, run_at (ms), run, attempt, crashes, id, kind, max_attempts, args, options,
 --   the claim's nonce.
 -- Index: `waiting_parked` kind by kind, as long as jobs are wanted; the primary keys of `workers`, `queues` and `jobs`; the
---   unique index of `claims`. A place without a job is left to the audit. `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
+--   unique index of `claims`. A place without a job is left to the audit. `OFFSET 0` keeps the look-up inside: the
+--   plan of a table that was empty once may turn it round.
 WITH fetched AS (
     DELETE FROM gristmill.waiting WHERE ctid = ANY (ARRAY(
         SELECT taken.ctid
@@ -45,8 +46,9 @@ WITH fetched AS (
 granted AS (
     INSERT INTO gristmill.claims
         (nonce, worker, number, fetched_at, queue, open, ids, run_ats, runs, attempts, priorities, crashes)
-    SELECT ($6)[array_position($4, queue)], (SELECT gristmill.keep_worker($2, $1)), $3, gristmill.now_ms($1), queue, count(*), array_agg(id), array_agg(run_at), array_agg(run), array_agg(attempt),
-        array_agg(priority), array_agg(crashes)
+    SELECT ($6)[array_position($4, queue)], (SELECT gristmill.keep_worker($2, $1)), $3, gristmill.now_ms($1), queue,
+        count(*), array_agg(id), array_agg(run_at), array_agg(run), array_agg(attempt), array_agg(priority),
+        array_agg(crashes)
     FROM fetched GROUP BY queue
 )
 SELECT fetched.queue, fetched.priority, fetched.run_at, fetched.run, fetched.attempt, fetched.crashes, jobs.id, jobs.kind,

@@ -114,8 +114,8 @@ impl Trouble {
 }
 
 impl Drop for Trouble {
-    /// The loop ends in the middle of a trouble, as that of a worker which has lost its leases does: whoever has read
-    /// that it began reads that this is its end.
+    /// Logs the end of a trouble in which its loop ends, such as the loop of a worker that has lost its leases. Without
+    /// it the log shows an outage that never ends.
     fn drop(&mut self) {
         if self.kind.is_some() {
             let (operation, tries) = (self.operation, self.tries);

@@ -1,6 +1,6 @@
 //! A store whose clock is tokio's, behind a backend that fails on demand.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gristmill_core::{
@@ -11,6 +11,8 @@ use gristmill_memory::Memory;
 use gristmill_testkit::FaultyBackend;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
+use tracing::{Dispatch, Subscriber};
 
 use crate::ledger::{Ledger, Lines};
 
@@ -164,4 +166,13 @@ pub(crate) async fn eventually(mut holds: impl FnMut() -> bool) {
         assert!(began.elapsed() < 120 * SECOND, "it never held");
         tokio::time::sleep(MILLI).await;
     }
+}
+
+/// Gives this thread a log until the guard is dropped.
+pub(crate) fn log_to(log: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+    // As long as a process has one subscriber, `tracing` lets the thread that meets a call site first decide for good
+    // whether it is wanted: a test without a log would switch it off for this one. With two it asks both.
+    static SECOND: OnceLock<Dispatch> = OnceLock::new();
+    SECOND.get_or_init(|| Dispatch::new(NoSubscriber::new()));
+    set_default(log)
 }

@@ -12,7 +12,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::fixture::{Fixture, SECOND, eventually, run};
+use crate::fixture::{Fixture, SECOND, eventually, log_to, run};
 use crate::ledger::Draft;
 
 /// A line that a program shows which logs warnings, as the command does by default.
@@ -95,7 +95,7 @@ async fn each_loop_says_once_that_the_store_fails_and_once_that_this_is_over() {
 async fn outage(length: Duration, ends: &[&str]) {
     let t = Fixture::new();
     let lines = Lines::default();
-    let _log = tracing::subscriber::set_default(lines.clone());
+    let _log = log_to(lines.clone());
     let id = t.enqueue("k").await;
     let worker = run(t.worker().handle_raw("k", async |_: JobContext| {
         tokio::time::sleep(5 * SECOND).await;
@@ -130,7 +130,7 @@ async fn outage(length: Duration, ends: &[&str]) {
 async fn a_registration_that_succeeds_ends_its_trouble() {
     let t = Fixture::new();
     let lines = Lines::default();
-    let _log = tracing::subscriber::set_default(lines.clone());
+    let _log = log_to(lines.clone());
     let id = t.enqueue("k").await;
     t.backend.script(Operation::RegisterWorker, [Fault::Fail(BackendErrorKind::Unavailable); 3]);
     let worker = run(t.worker().handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
@@ -148,7 +148,7 @@ async fn the_look_that_ends_a_drain_ends_its_trouble() {
     for kind in ["k", "without_a_handler"] {
         let t = Fixture::new();
         let lines = Lines::default();
-        let _log = tracing::subscriber::set_default(lines.clone());
+        let _log = log_to(lines.clone());
         t.enqueue(kind).await;
         t.backend.script(Operation::Stats, [Fault::Fail(BackendErrorKind::Unavailable); 2]);
 
@@ -166,7 +166,7 @@ async fn the_look_that_ends_a_drain_ends_its_trouble() {
 async fn an_end_that_is_passed_on_is_not_said_to_be_given_up() {
     let t = Fixture::with_ledger();
     let lines = Lines::default();
-    let _log = tracing::subscriber::set_default(lines.clone());
+    let _log = log_to(lines.clone());
     t.enqueue("k").await;
     t.backend.script(Operation::FinishTx, [Fault::LoseReply(BackendErrorKind::Unavailable)]);
     t.backend.script(Operation::Finish, [Fault::Fail(BackendErrorKind::Internal); 5]);
@@ -182,7 +182,7 @@ async fn an_end_that_is_passed_on_is_not_said_to_be_given_up() {
 async fn an_error_is_logged_with_its_sources() {
     let t = Fixture::objecting(|_| Some(BackendErrorKind::Refused));
     let lines = Lines::default();
-    let _log = tracing::subscriber::set_default(lines.clone());
+    let _log = log_to(lines.clone());
     t.enqueue("k").await;
     let worker = run(t.worker().handle_raw("k", async |_: JobContext| Ok::<_, JobError>("done")));
     eventually(|| lines.all().iter().any(|line| line.name == "finish_lessened")).await;
@@ -198,7 +198,7 @@ async fn an_error_is_logged_with_its_sources() {
 async fn the_heartbeat_by_hand_says_once_that_the_store_fails_and_once_that_it_answers_again() {
     let t = Fixture::new();
     let lines = Lines::default();
-    let _log = tracing::subscriber::set_default(lines.clone());
+    let _log = log_to(lines.clone());
     t.enqueue_with("k", JobOptions::new()).await;
     t.enqueue_with("k", JobOptions::new()).await;
     let mut jobs = t.client.fetch("default", 2).await.unwrap();

@@ -37,7 +37,7 @@ pub(super) async fn take<'n>(
 ) -> Answer<Look<'n>> {
     let lines = wishes.iter().map(|wish| {
         let (first, last) = wish.range();
-        // What lies beyond cannot be, and would be looked for by nobody.
+        // A stored priority outside the scale counts as its nearest end. No other range would find it.
         let first = if first == Priority::FIRST { i16::MIN } else { first.get().into() };
         let last = if last == Priority::LAST { i16::MAX } else { last.get().into() };
         Line { queue: wish.queue, first, last }

@@ -96,8 +96,8 @@ fn a_renewal_that_gives_back_claims_waits_for_no_users_transaction() {
     assert_eq!((available(), raw.rows("claims")), (2, 0));
 }
 
-/// A job that disappears with its second run, for its cancel is asked for, and another job of its claim. A third one
-/// runs in the claim of the first run.
+/// A job that disappears with its second run because a cancel is requested, and another job of that run's claim. A
+/// third job runs in the claim of the first run.
 fn cancelled_again(site: &Site, backend: &Postgres, worker: WorkerId) -> [JobId; 3] {
     let mut jobs = site.jobs(2);
     jobs[0].spec.retention = Some(Box::new(Retention::all(Duration::ZERO)));

@@ -1,4 +1,4 @@
-//! Rows that nobody wrote: places of jobs that are not there, priorities and states that cannot be.
+//! Rows that Gristmill never writes: places of jobs that do not exist, priorities and states outside their range.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ fn places_of_jobs_that_are_not_there_stop_nothing_and_are_set_aside() {
     assert_eq!(count(&backend, list_of(JobState::Running)), 0);
     block_on(backend.prune(Call::new(), 100)).expect("it is answered");
 
-    // What waits is met by nobody; the audit takes it out.
+    // No fetch meets a stray that waits; the audit removes it.
     assert_eq!(raw.rows("waiting"), 6);
     let (mut cursor, mut checked) = (None, 0);
     loop {
