@@ -11,8 +11,8 @@ use gristmill_memory::Memory;
 use gristmill_testkit::FaultyBackend;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Subscriber;
 use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
-use tracing::{Dispatch, Subscriber};
 
 use crate::ledger::{Ledger, Lines};
 
@@ -172,7 +172,7 @@ pub(crate) async fn eventually(mut holds: impl FnMut() -> bool) {
 pub(crate) fn log_to(log: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
     // As long as a process has one subscriber, `tracing` lets the thread that meets a call site first decide for good
     // whether it is wanted: a test without a log would switch it off for this one. With two it asks both.
-    static SECOND: OnceLock<Dispatch> = OnceLock::new();
-    SECOND.get_or_init(|| Dispatch::new(NoSubscriber::new()));
+    static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+    SECOND.get_or_init(|| tracing::Dispatch::new(NoSubscriber::new()));
     set_default(log)
 }
