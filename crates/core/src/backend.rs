@@ -210,8 +210,7 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// event of the job. An effect whose id or unique key is there is not stored and does not spoil the finish; the
     /// job's own key is free by then. An item that needs a row or key of somebody's open transaction answers
     /// [`Busy`](crate::Finished::Busy) after a moment, and holds up no other item. The store's reason stands before the
-    /// handler's. A `then_fetch` that is refused leaves the finishes accepted, and the error says
-    /// [`MaybeStored`](crate::Certainty::MaybeStored).
+    /// handler's.
     fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply>;
 
     /// Begins a transaction in which a handler writes and its run ends; what it promises stands at [`BackendTx`].

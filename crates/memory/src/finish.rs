@@ -36,10 +36,7 @@ impl Store {
         if let Some(error) = full {
             return Err(if items.is_empty() { error } else { error.maybe_stored() });
         }
-        let fetched = request.then_fetch.map(|fetch| self.fetch(fetch, now)).transpose();
-        // The finishes stand, whatever becomes of the fetch behind them.
-        let fetched = fetched.map_err(BackendError::maybe_stored)?;
-        Ok(FinishReply::new(items, fetched))
+        Ok(FinishReply::new(items))
     }
 
     /// Whether the jobs that a run's end would store find room, its own place counted if it is not kept.

@@ -11,14 +11,12 @@ mod thorough;
 use std::collections::HashSet;
 
 use gristmill_core::{
-    BackendError, Call, FetchReply, FetchRequest, FinishItem, FinishReply, FinishRequest, Finished, JobState,
-    NewJob,
+    BackendError, Call, FinishItem, FinishReply, FinishRequest, Finished, JobState, NewJob,
 };
 use uuid::Uuid;
 
 use crate::enqueue::{self, IfUnknown};
 use crate::error::{Answer, Fail, undecodable};
-use crate::fetch::fetch;
 use crate::handle::Inner;
 use crate::locked;
 use crate::member::{self, Member};
@@ -30,23 +28,7 @@ use crate::told::Told;
 const TRIES: u32 = 8;
 
 pub(crate) async fn finish(inner: &Inner, call: Call, request: &FinishRequest) -> Answer<FinishReply> {
-    let finished = finish_items(inner, call, &request.items).await?;
-    let fetched = match &request.then_fetch {
-        // The finishes stand, whatever becomes of the fetch behind them.
-        Some(fetch) => Some(fetch_behind(inner, call, fetch).await.map_err(stored_before)?),
-        None => None,
-    };
-    Ok(FinishReply::new(finished, fetched))
-}
-
-async fn fetch_behind(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<FetchReply> {
-    let mut tries = 1;
-    loop {
-        match fetch(inner, call, request).await {
-            Err(fail) if fail.is_collision() && tries < TRIES => tries += 1,
-            answer => return answer,
-        }
-    }
+    Ok(FinishReply::new(finish_items(inner, call, &request.items).await?))
 }
 
 /// Ends one run in a transaction that has begun. Unless the answer is that it was accepted, nothing of the transaction

@@ -99,10 +99,11 @@ async fn run_lane(backend: &dyn Backend, worker: WorkerId, lane: u64) -> Result<
     while !fetched.jobs.is_empty() {
         done += fetched.jobs.len();
         claim += LANES;
-        let mut finish =
+        let finish =
             FinishRequest::new(fetched.jobs.into_iter().map(|job| FinishItem::complete(job.lease)).collect());
-        finish.then_fetch = Some(FetchRequest::new(worker, ClaimId(claim), wants.clone()));
-        fetched = backend.finish(Call::new(), finish).await?.fetched.ok_or("no fetch came back")?;
+        backend.finish(Call::new(), finish).await?;
+        fetched =
+            backend.fetch(Call::new(), FetchRequest::new(worker, ClaimId(claim), wants.clone())).await?;
     }
     Ok(done)
 }

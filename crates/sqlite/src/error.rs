@@ -12,9 +12,6 @@ pub(crate) enum Fail {
     Refused(BackendError),
     /// The transaction is not to be committed.
     Broken(rusqlite::Error),
-    /// A part of the operation was refused that can be undone by itself only if no other operation is in the
-    /// transaction.
-    Crowded,
 }
 
 /// What an operation inside a transaction answers.
@@ -37,7 +34,6 @@ impl From<Fail> for BackendError {
         match fail {
             Fail::Refused(error) => error,
             Fail::Broken(error) => of_sqlite(&error),
-            Fail::Crowded => BackendError::new(BackendErrorKind::Internal, "an operation was not run alone"),
         }
     }
 }

@@ -8,8 +8,7 @@ use gristmill_sql::EndedBy;
 use rusqlite::{OptionalExtension, params};
 
 use crate::claim::{Claim, Held, Member, Tally, placed};
-use crate::error::{Answer, Fail};
-use crate::fetch::fetch;
+use crate::error::Answer;
 use crate::group::Group;
 use crate::run::{End, LAST_RUN, run_key};
 
@@ -29,14 +28,7 @@ pub(crate) fn finish(group: &mut Group<'_>, request: &FinishRequest, now: Timest
     for (held, _) in claims.0.iter().filter(|(_, changed)| *changed) {
         group.keep_claim(held)?;
     }
-    let then_fetch = request.then_fetch.as_ref();
-    let fetched = then_fetch.map(|request| group.apart(|group| fetch(group, request, now))).transpose();
-    // The finishes stand, whatever becomes of the fetch behind them.
-    let fetched = fetched.map_err(|fail| match fail {
-        Fail::Refused(error) => Fail::Refused(error.maybe_stored()),
-        spoiled @ (Fail::Broken(_) | Fail::Crowded) => spoiled,
-    })?;
-    Ok(FinishReply::new(finished, fetched))
+    Ok(FinishReply::new(finished))
 }
 
 /// The claims of one request, each looked up once, and whether a run of it has ended since.

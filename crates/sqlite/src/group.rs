@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, Connection, params};
 
 use crate::claim::Claims;
 use crate::enqueue::Inserts;
-use crate::error::{Answer, Fail};
+use crate::error::Answer;
 use crate::fetch::Batches;
 use crate::migrate::Neighbours;
 use crate::names::Queues;
@@ -41,23 +41,13 @@ pub(crate) struct Group<'c> {
     pub(crate) inserts: Option<Inserts<'c>>,
     pub(crate) ends: Option<Ends<'c>>,
     pub(crate) sums: Sums,
-    company: Company,
-}
-
-/// Whether other operations are in the transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Company {
-    /// There may be.
-    Many,
-    /// There are none: what the operation did can be undone with the transaction, and a part of it to a savepoint.
-    Alone,
 }
 
 /// A job that cannot be read and was discarded, and what of it.
 pub(crate) type SetAside = (JobId, String);
 
 /// What the operations of a transaction sum up until its commit.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Sums {
     pub(crate) hints: Vec<Hint>,
     earliest_due: Option<Timestamp>,
@@ -96,40 +86,13 @@ pub(crate) struct Settings {
 }
 
 impl<'c> Group<'c> {
-    pub(crate) fn new(
-        connection: &'c Connection,
-        memory: &'c mut Memory,
-        settings: Settings,
-        company: Company,
-    ) -> Self {
-        Self { connection, memory, settings, inserts: None, ends: None, sums: Sums::default(), company }
+    pub(crate) fn new(connection: &'c Connection, memory: &'c mut Memory, settings: Settings) -> Self {
+        Self { connection, memory, settings, inserts: None, ends: None, sums: Sums::default() }
     }
 
     /// Where the transaction is now, to see later whether it has changed anything.
     pub(crate) fn mark(&self) -> Mark {
         Mark { rows: self.connection.total_changes(), stale_finishes: self.sums.stale_finishes }
-    }
-
-    /// Runs a part of an operation whose refusal leaves the rest of it in place. What a refused part has changed is
-    /// undone; among other operations there is no way to, so the operation is then to be run alone.
-    pub(crate) fn apart<T>(&mut self, part: impl FnOnce(&mut Self) -> Answer<T>) -> Answer<T> {
-        if self.company == Company::Many {
-            let mark = self.mark();
-            return part(self).map_err(|fail| match fail {
-                Fail::Refused(_) if self.mark() != mark => Fail::Crowded,
-                fail => fail,
-            });
-        }
-        self.connection.execute_batch("SAVEPOINT part")?;
-        let before = self.sums.clone();
-        let answer = part(self);
-        if let Err(Fail::Refused(_)) = answer {
-            self.connection.execute_batch("ROLLBACK TO part")?;
-            self.sums = before;
-            self.memory.forget();
-        }
-        self.connection.execute_batch("RELEASE part")?;
-        answer
     }
 
     /// A statement, prepared once a connection.

@@ -27,8 +27,6 @@ pub(crate) enum Spoil {
     Broken(rusqlite::Error),
     /// The operation was refused after it had changed something. Its answer is kept.
     Refused,
-    /// The operation is to be run again, alone.
-    Crowded,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +100,6 @@ impl<Q: Send, T: Send> Task for Request<Q, T> {
                 }
             }
             Err(Fail::Broken(error)) => return Err(Spoil::Broken(error)),
-            Err(Fail::Crowded) => return Err(Spoil::Crowded),
         }
         Ok(())
     }

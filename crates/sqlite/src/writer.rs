@@ -14,7 +14,7 @@ use gristmill_core::{Clock, Listeners, MAX_BATCH_BYTES};
 use rusqlite::Connection;
 
 use crate::error::{is_busy, of_sqlite, timed_out};
-use crate::group::{Company, Group, Memory, SetAside, Settings};
+use crate::group::{Group, Memory, SetAside, Settings};
 use crate::inbox::{Inbox, Taken};
 use crate::notify;
 use crate::opened::Opened;
@@ -55,6 +55,15 @@ pub(crate) struct Others {
     version: Option<i64>,
     seen: Option<Instant>,
     worked: Duration,
+}
+
+/// Whether other operations are in the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Company {
+    /// There may be.
+    Many,
+    /// There are none: a transaction that is rolled back undoes this operation alone.
+    Alone,
 }
 
 /// Why a group came to nothing.
@@ -142,7 +151,7 @@ impl Writer {
         company: Company,
     ) -> Result<Vec<SetAside>, Spoiled> {
         let settings = Settings { watch_ends: self.listeners.watch_ends(), ..self.settings };
-        let mut group = Group::new(&self.connection, &mut self.memory, settings, company);
+        let mut group = Group::new(&self.connection, &mut self.memory, settings);
         loop {
             if waiting.is_empty() && company == Company::Many && started.elapsed() < JOIN_WITHIN {
                 self.inbox.take_more(waiting);

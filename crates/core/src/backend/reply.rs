@@ -217,14 +217,12 @@ pub enum LostWhy {
 pub struct FinishReply {
     /// One answer an item, in the order of the request.
     pub items: Vec<Finished>,
-    /// What the fetch behind it leased, where one was asked for.
-    pub fetched: Option<FetchReply>,
 }
 
 impl FinishReply {
     /// An answer.
-    pub fn new(items: Vec<Finished>, fetched: Option<FetchReply>) -> Self {
-        Self { items, fetched }
+    pub fn new(items: Vec<Finished>) -> Self {
+        Self { items }
     }
 }
 

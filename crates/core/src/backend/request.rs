@@ -149,14 +149,12 @@ impl FinishItem {
 pub struct FinishRequest {
     /// The ends.
     pub items: Vec<FinishItem>,
-    /// A fetch to do right after, in the same act where the backend can; one commit instead of two.
-    pub then_fetch: Option<FetchRequest>,
 }
 
 impl FinishRequest {
     /// Finish these.
     pub fn new(items: Vec<FinishItem>) -> Self {
-        Self { items, then_fetch: None }
+        Self { items }
     }
 }
 

@@ -13,7 +13,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::connection::{self, Synchronous};
 use crate::error::{Answer, Fail, is_busy, of_sqlite};
-use crate::group::{Company, Group, Memory, Settings};
+use crate::group::{Group, Memory, Settings};
 use crate::migrate::Neighbours;
 use crate::{enqueue, fetch, filesystem, finish, lease};
 
@@ -51,12 +51,11 @@ pub(super) fn findings(path: &Path, now: Timestamp) -> Vec<Diagnosis> {
 fn failed(fail: Fail) -> Diagnosis {
     let cause = match &fail {
         Fail::Broken(error) => format!(": {error}"),
-        Fail::Refused(_) | Fail::Crowded => String::new(),
+        Fail::Refused(_) => String::new(),
     };
     let error = match fail {
         Fail::Broken(error) => of_sqlite(&error),
         Fail::Refused(error) => error,
-        Fail::Crowded => BackendError::new(BackendErrorKind::Internal, "the operation is to be run alone"),
     };
     let remedy =
         error.hint().unwrap_or("look at the file with the sqlite3 shell, or restore a backup").to_owned();
@@ -73,7 +72,7 @@ fn job(connection: &mut Connection, now: Timestamp) -> Answer<()> {
         neighbours: Neighbours::Welcome,
     };
     let mut memory = Memory::default();
-    let mut group = Group::new(&transaction, &mut memory, settings, Company::Alone);
+    let mut group = Group::new(&transaction, &mut memory, settings);
     let queue = name(&format!("{PROBE}-{:016x}", fastrand::u64(..)))?;
     let args = Args::from_json("{}").map_err(|_| odd("args cannot be made"))?;
     let job = NewJob::new(IdSource::new().next(now), JobSpec::new(name(PROBE)?, queue.clone(), args));

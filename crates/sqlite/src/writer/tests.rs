@@ -54,19 +54,6 @@ fn write_and_refuse(
     Err(refusal())
 }
 
-/// Stores one, and refuses a part of itself that had stored another.
-fn write_and_refuse_a_part(
-    group: &mut Group<'_>,
-    name: &&'static str,
-    now: gristmill_core::Timestamp,
-) -> Answer<()> {
-    write(group, name, now)?;
-    match group.apart(|group| write_and_refuse(group, &"part", now)) {
-        Err(Fail::Refused(error)) => Err(Fail::Refused(error.maybe_stored())),
-        answer => answer,
-    }
-}
-
 type Operation = fn(&mut Group<'_>, &&'static str, gristmill_core::Timestamp) -> Answer<()>;
 
 /// Runs operations as one group; their answers, and the queues that are there after it.
@@ -103,20 +90,6 @@ fn a_refused_operation_leaves_nothing_behind() {
     let operations: &[(&'static str, Operation)] = &[("a", write), ("b", write_and_refuse), ("c", write)];
     let kept = vec!["a".to_owned(), "c".to_owned()];
     assert_eq!(run(&mut among, operations), (vec![None, refused, None], kept));
-}
-
-#[test]
-fn a_refused_part_leaves_the_rest_of_its_operation() {
-    let stored = Some(Certainty::MaybeStored);
-    for operations in [
-        &[("a", write_and_refuse_a_part as Operation)] as &[(&'static str, Operation)],
-        &[("a", write_and_refuse_a_part), ("c", write)],
-    ] {
-        let (answers, names) = run(&mut writer(commit), operations);
-        assert_eq!(answers[0], stored);
-        let wanted: Vec<&str> = operations.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, wanted);
-    }
 }
 
 #[test]

@@ -23,7 +23,6 @@ cases! { "crash":
     fetch_of_a_client_that_died_is_rescued,
     finish_repeated_after_a_lost_reply_is_accepted_once,
     finish_repeated_after_a_lost_reply_stores_its_effects_once,
-    finish_with_a_fetch_repeated_after_a_lost_reply_gives_the_same_jobs,
     finish_that_arrives_after_the_rescue_is_refused,
     renew_repeated_after_a_lost_reply_gives_back_once,
     record_repeated_after_a_lost_reply_is_accepted,
@@ -196,21 +195,6 @@ fn finish_repeated_after_a_lost_reply_stores_its_effects_once(t: &Fixture) {
     client.finish(&end);
 
     assert_eq!(t.count(JobFilter::new().queue(name("next"))), 1);
-}
-
-fn finish_with_a_fetch_repeated_after_a_lost_reply_gives_the_same_jobs(t: &Fixture) {
-    let client = Client::new(t);
-    t.put_many(3);
-    let mut request = FinishRequest::new(vec![FinishItem::complete(client.take().lease)]);
-    request.then_fetch = Some(client.wish(t.next_claim(), 1));
-    client.link.script(Operation::Finish, [LOST]);
-
-    let reply = client.insist(|link, call| link.finish(call, request.clone()));
-
-    assert_eq!(reply.items, [Finished::AlreadyAccepted]);
-    let fetched = reply.fetched.map(|fetched| fetched.jobs).unwrap_or_default();
-    assert_eq!((fetched.len(), t.count(JobFilter::new().state(JobState::Running))), (1, 1));
-    assert_eq!(t.complete(&fetched[0].lease), COMPLETED);
 }
 
 /// The network held a finish back for longer than the lease: meanwhile another worker has the job.

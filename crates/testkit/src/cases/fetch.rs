@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use gristmill_core::{
-    BackendErrorKind, Certainty, FetchRequest, FinishItem, FinishRequest, Finished, JobState, QueueWant,
-    WorkerId,
-};
+use gristmill_core::{BackendErrorKind, FetchRequest, FinishItem, Finished, JobState, QueueWant, WorkerId};
 
 use crate::case::cases;
 use crate::fixture::name;
@@ -37,8 +34,7 @@ cases! { "fetch":
     fetch_of_an_unknown_worker_is_refused,
     fetch_of_an_expired_worker_is_refused,
     fetch_of_a_retired_worker_is_refused,
-    fetch_behind_a_finish_sees_what_the_finish_made_available,
-    fetch_behind_a_finish_that_is_refused_leaves_the_finish_accepted,
+    fetch_sees_what_a_finish_made_available,
     fetch_survives_reopening needs Durable,
 }
 
@@ -305,46 +301,18 @@ fn fetch_of_a_retired_worker_is_refused(t: &Fixture) {
     assert_eq!(refusal(t, worker), Some(BackendErrorKind::WorkerGone));
 }
 
-fn fetch_behind_a_finish_sees_what_the_finish_made_available(t: &Fixture) {
+fn fetch_sees_what_a_finish_made_available(t: &Fixture) {
     let worker = t.worker();
     let given_back = t.put(t.job());
     let mut end = FinishItem::give_back(t.take(worker).lease, Duration::ZERO);
     let effect = t.job();
     let effect_id = effect.id;
     end.effects.push(effect);
-    let mut request = FinishRequest::new(vec![end]);
-    let wants = vec![QueueWant::new(name(Fixture::QUEUE), 5)];
-    request.then_fetch = Some(FetchRequest::new(worker, t.next_claim(), wants));
+    t.finish(end);
 
-    let reply = t.finish_request(request);
+    let fetched: Vec<_> = t.fetch(worker, 5).iter().map(|job| job.lease.job).collect();
 
-    let fetched: Vec<_> =
-        reply.fetched.iter().flat_map(|reply| &reply.jobs).map(|job| job.lease.job).collect();
     assert_eq!(fetched, [given_back, effect_id]);
-}
-
-/// A worker that is declared dead between two heartbeats still tells the store what it has done; only its wish for more
-/// is refused. Were the whole call refused, work that was done would be done again.
-fn fetch_behind_a_finish_that_is_refused_leaves_the_finish_accepted(t: &Fixture) {
-    let worker = t.worker();
-    let id = t.put(t.job());
-    let lease = t.take(worker).lease;
-    t.advance(Fixture::LEASE + Duration::from_millis(1));
-    let mut request = FinishRequest::new(vec![FinishItem::complete(lease.clone())]);
-    let wants = vec![QueueWant::new(name(Fixture::QUEUE), 5)];
-    request.then_fetch = Some(FetchRequest::new(worker, t.next_claim(), wants));
-
-    let reply = t.ask(|backend, call| backend.finish(call, request));
-
-    match reply {
-        Ok(reply) => {
-            assert_eq!(reply.items, [Finished::Accepted { state: JobState::Completed }]);
-            assert!(reply.fetched.is_none_or(|fetched| fetched.jobs.is_empty()));
-        }
-        // An error speaks for the whole call: it must not say that nothing was stored.
-        Err(error) => assert_eq!(error.certainty(), Certainty::MaybeStored, "{error:?}"),
-    }
-    assert_eq!((t.state(id), t.complete(&lease)), (JobState::Completed, Finished::AlreadyAccepted));
 }
 
 fn fetch_survives_reopening(t: &Fixture) {

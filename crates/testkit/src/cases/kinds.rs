@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gristmill_core::{
-    Decision, Ending, FetchRequest, FetchedJob, FinishItem, FinishRequest, JobId, JobState, Priority,
-    QueueWant, WorkerId,
+    Decision, Ending, FetchedJob, FinishItem, JobId, JobState, Priority, QueueWant, WorkerId,
 };
 
 use crate::case::cases;
@@ -28,7 +27,6 @@ cases! { "kinds":
     kinds_of_a_worker_that_registers_again_are_the_new_ones,
     kinds_of_a_mixed_line_are_shared_by_their_workers,
     kinds_without_a_handler_do_not_stand_before_others,
-    kinds_bind_the_fetch_behind_a_finish,
     kinds_survive_reopening needs Durable,
 }
 
@@ -299,22 +297,6 @@ fn kinds_without_a_handler_do_not_stand_before_others(t: &Fixture) {
     }
     let late = worker_for(t, &["late"]);
     assert_eq!(ids(&fetch_all(t, late, 1_000)), unknown);
-}
-
-fn kinds_bind_the_fetch_behind_a_finish(t: &Fixture) {
-    let worker = worker_for(t, &["a"]);
-    let put = |kind: &str| t.put(t.job().kind(kind));
-    put("a");
-    let first = t.take(worker);
-    let (b, a) = (put("b"), put("a"));
-    let mut request = FinishRequest::new(vec![FinishItem::complete(first.lease)]);
-    let wants = vec![QueueWant::new(name(Fixture::QUEUE), 5)];
-    request.then_fetch = Some(FetchRequest::new(worker, t.next_claim(), wants));
-
-    let fetched = t.finish_request(request).fetched.expect("it was asked for");
-
-    assert_eq!(ids(&fetched.jobs), [a]);
-    assert_parked(t, b);
 }
 
 fn kinds_survive_reopening(t: &Fixture) {

@@ -59,7 +59,7 @@ impl<'a> Drive<'a> {
             Op::Register { slot, kinds } => self.register(*slot, *kinds),
             Op::Fetch(shape) => self.fetch(shape),
             Op::FetchAgain(pick) => self.fetch_again(*pick),
-            Op::Finish { items, then_fetch } => self.finish(items, then_fetch.as_ref()),
+            Op::Finish(items) => self.finish(items),
             Op::Record(target, shape) => self.record(*target, *shape),
             Op::Renew { slot, forget } => self.renew(*slot, *forget),
             Op::Retire { slot } => self.retire(*slot),

@@ -21,7 +21,7 @@ pub(super) enum Op {
     Register { slot: usize, kinds: KindsShape },
     Fetch(FetchShape),
     FetchAgain(Pick),
-    Finish { items: Vec<FinishShape>, then_fetch: Option<FetchShape> },
+    Finish(Vec<FinishShape>),
     Record(Target, RecordShape),
     Renew { slot: usize, forget: Option<Pick> },
     Retire { slot: usize },
@@ -89,8 +89,7 @@ pub(super) fn any_op() -> impl Strategy<Value = Op> + Clone {
         6 => (slot.clone(), KindsShape::any()).prop_map(|(slot, kinds)| Op::Register { slot, kinds }),
         12 => any_fetch().prop_map(Op::Fetch),
         2 => Pick::any().prop_map(Op::FetchAgain),
-        12 => (vec(any_finish(), 1..4), option::weighted(0.3, any_fetch()))
-            .prop_map(|(items, then_fetch)| Op::Finish { items, then_fetch }),
+        12 => vec(any_finish(), 1..4).prop_map(Op::Finish),
         2 => (any_target(), any_record()).prop_map(|(target, shape)| Op::Record(target, shape)),
         3 => (slot.clone(), option::weighted(0.4, Pick::any()))
             .prop_map(|(slot, forget)| Op::Renew { slot, forget }),

@@ -188,7 +188,6 @@ impl Backend for Defective {
                     self.inner.enqueue(call, EnqueueRequest::new(item.effects.clone())).await?;
                 }
             }
-            let worker = request.then_fetch.as_ref().map(|fetch| fetch.worker);
             let items = request.items.clone();
             let reply = self.inner.finish(call, request).await?;
             for (item, answer) in items.into_iter().zip(&reply.items) {
@@ -200,9 +199,6 @@ impl Backend for Defective {
                     again.lease = latest;
                     self.inner.finish(call, FinishRequest::new(vec![again])).await?;
                 }
-            }
-            if let (Some(worker), Some(fetched)) = (worker, &reply.fetched) {
-                self.note(worker, fetched);
             }
             Ok(reply)
         })

@@ -171,16 +171,11 @@ impl Drive<'_> {
         Some(item)
     }
 
-    pub(super) fn finish(&mut self, shapes: &[FinishShape], then_fetch: Option<&FetchShape>) {
+    pub(super) fn finish(&mut self, shapes: &[FinishShape]) {
         let items: Vec<FinishItem> = shapes.iter().filter_map(|shape| self.item(shape)).collect();
         self.sent.extend(items.iter().cloned());
         let now = self.t.now();
-        let mut request = FinishRequest::new(items.clone());
-        let fetch = then_fetch.filter(|shape| self.model.is_alive(self.worker(shape.slot), now));
-        request.then_fetch = fetch
-            .map(|shape| FetchRequest::new(self.worker(shape.slot), self.t.next_claim(), Self::wants(shape)));
-        let wish = request.then_fetch.clone();
-        let reply = self.t.finish_request(request);
+        let reply = self.t.finish_request(FinishRequest::new(items.clone()));
         for (item, answer) in items.into_iter().zip(&reply.items) {
             let id = item.lease.job;
             let allowed = self.model.finish(item, now);
@@ -189,10 +184,6 @@ impl Drive<'_> {
                 self.stale_finishes += 1;
                 self.model.note_stale(id, now);
             }
-        }
-        assert_eq!(reply.fetched.is_some(), wish.is_some(), "whether the fetch behind a finish was done");
-        if let (Some(wish), Some(fetched)) = (wish, reply.fetched) {
-            self.fetched(wish.worker, wish.claim, &wish.queues, &fetched);
         }
     }
 
