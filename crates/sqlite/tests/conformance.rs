@@ -46,6 +46,9 @@ fn damage(path: &Path, what: &Damage) {
         ),
         Damage::MaxAttempts(id) => update("UPDATE jobs SET max_attempts = -1 WHERE id = ?1", id.as_bytes()),
         Damage::Run(id) => update(&format!("UPDATE ready SET run = -7 {SEQ}"), id.as_bytes()),
+        Damage::LastRun(id) => {
+            update(&format!("UPDATE ready SET run = (1 << 22) - 2 {SEQ}"), id.as_bytes());
+        }
         Damage::Priority(id) => {
             update(&format!("UPDATE ready SET priority = 99 {SEQ}"), id.as_bytes());
             update("UPDATE jobs SET priority = 99 WHERE id = ?1", id.as_bytes());

@@ -16,6 +16,7 @@ mod finish;
 mod hold;
 mod inspect;
 mod kinds;
+mod last_run;
 mod lease;
 mod load;
 mod notify;
@@ -74,6 +75,7 @@ const AREAS: &[&[Case]] = &[
     crash::CASES,
     again::CASES,
     often::CASES,
+    last_run::CASES,
     undecodable::CASES,
     numbers::CASES,
 ];

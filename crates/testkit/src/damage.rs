@@ -17,6 +17,8 @@ pub enum Damage {
     MaxAttempts(JobId),
     /// The run of an available job becomes -7.
     Run(JobId),
+    /// The next run of an available job is the last one that the store can number.
+    LastRun(JobId),
     /// The priority of an available job becomes 99, wherever it is stored.
     Priority(JobId),
     /// The attempt and the crashes of an available job become the largest numbers that their columns hold.

@@ -63,6 +63,7 @@ fn damage(schema: &str, what: &Damage) {
         ),
         Damage::MaxAttempts(id) => format!("UPDATE jobs SET max_attempts = -1 WHERE id = '{id}'"),
         Damage::Run(id) => format!("UPDATE ready SET run = -7 WHERE id = '{id}'"),
+        Damage::LastRun(id) => format!("UPDATE ready SET run = 2147483645 WHERE id = '{id}'"),
         Damage::Priority(id) => format!(
             "UPDATE ready SET priority = 99 WHERE id = '{id}'; UPDATE jobs SET priority = 99 WHERE id = '{id}'"
         ),
