@@ -21,6 +21,8 @@ use crate::run::LAST_RUN;
 
 /// A fetch parks no more jobs of a queue than this: its caller asks again.
 const PARKED_AT_ONCE: usize = 10_000;
+/// The column of the kind in `fetch.sql` and `parked_job.sql`.
+const KIND: usize = 7;
 
 pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestamp) -> Answer<FetchReply> {
     let lease = group.alive(request.worker, now)?.expires_in;
@@ -136,7 +138,8 @@ impl Group<'_> {
         for seq in &seqs {
             let mut rows = select.query([seq])?;
             if let Some(row) = rows.next()? {
-                self.take_row(row, &want.queue, queue, batch)?;
+                let kind = self.kind(row, KIND);
+                self.take_row(row, kind, &want.queue, queue, batch)?;
                 taken += 1;
             }
             delete.execute([seq])?;
@@ -175,13 +178,15 @@ impl Group<'_> {
                 is_exhausted = true;
                 break;
             };
-            if !self.handles(row, kinds) {
+            let kind = self.kind(row, KIND);
+            // One whose kind does not decode is set aside by any worker.
+            if kind.as_ref().is_ok_and(|kind| !kinds.handles(kind.as_str())) {
                 let (job, tally) = parking(row, queue);
                 end = Some((job.priority, job.run_at, job.seq));
                 unknown.push((job, tally));
                 continue;
             }
-            let facts = self.take_row(row, &want.queue, queue, batch)?;
+            let facts = self.take_row(row, kind, &want.queue, queue, batch)?;
             end = Some((facts.priority, facts.run_at.as_millis(), facts.seq));
             batch.given += 1;
         }
@@ -207,16 +212,10 @@ impl Group<'_> {
         Ok(is_exhausted)
     }
 
-    /// Whether the job in a row of `fetch.sql` is for the worker. One whose kind does not decode is set aside by any
-    /// worker.
-    fn handles(&mut self, row: &Row<'_>, kinds: &KindSet) -> bool {
-        let text = row.get_ref(7).ok().and_then(|kind| kind.as_str().ok()).unwrap_or_default();
-        kinds.handles(text) || self.memory.kinds.name(text).is_err()
-    }
-
     fn take_row<'b>(
         &mut self,
         row: &Row<'_>,
+        kind: Result<Name, String>,
         name: &Name,
         queue: i64,
         batch: &'b mut Batch,
@@ -226,7 +225,7 @@ impl Group<'_> {
             attempt: row::count16(row, 4).saturating_add(1),
             crashes: row::count16(row, 5),
         };
-        let kind = self.kind(row, 7).unwrap_or_else(|what| {
+        let kind = kind.unwrap_or_else(|what| {
             batch.bad.push((batch.members.len(), what));
             Name::unreadable()
         });

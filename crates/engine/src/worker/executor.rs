@@ -254,11 +254,12 @@ impl Drop for InHand<'_> {
 fn in_place(shared: &Arc<Shared>, local: &Local, ready: Ready, clock: &mut Stopwatch) -> Option<Ended> {
     let Local { kind, start, client } = local;
     let (lane, context) = context(shared, client, ready, clock.timestamp());
-    let mut in_hand = InHand { shared, kind, lane, context: Some(context.clone()), said: None };
-    tell_start(shared, &context);
+    let given = context.clone();
+    let mut in_hand = InHand { shared, kind, lane, context: Some(context), said: None };
+    tell_start(shared, &given);
     let began = clock.now;
     let mut going_on = None;
-    match attempt::begin(&**start, context.clone()) {
+    match attempt::begin(&**start, given) {
         Err(attempted) => in_hand.said = Some(attempted),
         // Nobody need be woken: the task it moves to polls it again at once.
         Ok(mut attempting) => match attempt::poll(&mut attempting, &mut Context::from_waker(Waker::noop())) {
@@ -271,7 +272,7 @@ fn in_place(shared: &Arc<Shared>, local: &Local, ready: Ready, clock: &mut Stopw
     }
     kind.pace.observe(clock.tick().duration_since(began), going_on.is_none());
     let said = in_hand.said.take();
-    in_hand.context = None;
+    let context = in_hand.context.take().expect("only its end takes it");
     match (said, going_on) {
         (Some(attempted), _) if context.has_more_to_store() => {
             driven::spawn(shared, Driven::ended(shared, kind, lane, context, attempted));
