@@ -3,6 +3,9 @@
 //! Users take `gristmill::testing::TestQueue`, which brings the memory backend.
 
 mod asserts;
+mod performed;
 mod queue;
+mod session;
 
-pub use queue::{Performed, TestQueue};
+pub use performed::Performed;
+pub use queue::TestQueue;

@@ -56,6 +56,8 @@ pub(crate) use attempt::Ready;
 pub use builder::WorkerBuilder;
 pub use control::WorkerHandle;
 pub use report::{WorkerReport, WorkerStats};
+#[cfg(feature = "testing")]
+pub(crate) use transaction::{not_committed, still_in_use};
 
 use crate::Client;
 use crate::handler::route::Routes;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gristmill::backend::{Backend, Call};
+use gristmill::testing::TestQueue;
 use gristmill::tokio_postgres::{Client as Driver, NoTls, connect};
 use gristmill::{
     Client, Ending, EventKind, Job, JobContext, JobError, JobExt, JobState, MigrateMode, Postgres,
@@ -191,15 +192,20 @@ async fn a_handler_that_times_out_or_panics_writes_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "the testing kit knows the memory backend only, which has no transactions"]
 async fn a_handler_that_takes_a_transaction_can_be_tested_with_the_kit() {
-    async fn note(job: Note, tx: Tx<PostgresTransaction>) -> Result<(), JobError> {
-        drop((job, tx));
-        Ok(())
-    }
-    let queue = gristmill::testing::TestQueue::new().with_handlers(|worker| worker.handle(note));
+    let place = Place::new().await;
+    let table = place.table.clone();
+    let note = move |job: Note, tx: Tx<PostgresTransaction>, context: JobContext| {
+        let table = table.clone();
+        async move {
+            write(&table, job.number, &tx, &context).await;
+            Ok::<_, JobError>(())
+        }
+    };
+    let queue = TestQueue::on(place.open(Server::shared().url())).with_handlers(|worker| worker.handle(note));
 
     let outcome = queue.perform(Note { number: 1 }).await.expect("it is performed");
 
     assert_eq!(outcome, gristmill::Outcome::Completed { output: None });
+    assert_eq!(place.notes().await, [(1, 1)]);
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{BoxFuture, Ending, Name, Outcome, RunError, contain};
+use gristmill_core::{Backend, BoxFuture, Capability, Ending, Name, Outcome, RunError, contain};
 
 use crate::JobContext;
 
@@ -77,6 +77,9 @@ pub(crate) struct Route {
     pub(crate) delay: Option<RetryDelay>,
     /// The user's type, for messages about duplicates.
     pub(crate) job_type: &'static str,
+    /// What the backend must promise for its arguments.
+    #[cfg(feature = "testing")]
+    pub(crate) needs: Vec<Capability>,
 }
 
 impl fmt::Debug for Route {
@@ -86,6 +89,14 @@ impl fmt::Debug for Route {
             .field("mode", &self.mode)
             .finish_non_exhaustive()
     }
+}
+
+/// Why a handler with these needs cannot run over a backend; `None` if it can.
+pub(crate) fn obstacle(kind: &str, needs: &[Capability], backend: &dyn Backend) -> Option<String> {
+    let capabilities = backend.capabilities();
+    let need = needs.iter().find(|need| !capabilities.has(**need))?;
+    let backend = backend.name();
+    Some(format!("the handler of `{kind}` needs `{need}`, which the {backend} backend does not promise"))
 }
 
 /// The handlers of a worker.

@@ -40,10 +40,7 @@ pub(super) async fn conclude(mut end: End, left: Left) {
             end.said = Some(said);
             roll_back(&end, transaction).await;
         }
-        Left::Kept if completes => {
-            let message = "the handler has ended, but its transaction is still in use: it was not committed";
-            end.said = Some(failed(message));
-        }
+        Left::Kept if completes => end.said = Some(still_in_use()),
         Left::Kept | Left::Nothing => end.said = Some(said),
     }
 }
@@ -51,6 +48,16 @@ pub(super) async fn conclude(mut end: End, left: Left) {
 /// An attempt that failed with its transaction.
 fn failed(message: impl AsRef<str>) -> Attempted {
     Outcome::Failed { error: RunError::new(message), after: None }.into()
+}
+
+/// The failure of an attempt that returned success while other code still holds its transaction.
+pub(crate) fn still_in_use() -> Attempted {
+    failed("the handler has ended, but its transaction is still in use: it was not committed")
+}
+
+/// The failure of an attempt whose transaction the store did not commit.
+pub(crate) fn not_committed(why: &str) -> Attempted {
+    failed(format!("the transaction was not committed: {why}"))
 }
 
 async fn roll_back(end: &End, transaction: Box<dyn BackendTx>) {
@@ -76,11 +83,11 @@ async fn commit(mut end: End, transaction: Box<dyn BackendTx>, said: Attempted) 
             end.note(&ended, lost);
         }
         Ok(Finished::Busy) => {
-            end.said = Some(failed(format!("the transaction was not committed: {}", busy().chain())));
+            end.said = Some(not_committed(&busy().chain()));
         }
         Ok(finished) => end.note(&ended, finished),
         Err(error) if error.certainty() == Certainty::NotStored => {
-            end.said = Some(failed(format!("the transaction was not committed: {}", error.chain())));
+            end.said = Some(not_committed(&error.chain()));
         }
         Err(error) => in_doubt(end, &ended, &error).await,
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gristmill_core::{Backend, DEFAULT_QUEUE, Name, Priority, did_you_mean, format_duration};
 
 use super::{Make, QueueWish, Registration};
-use crate::handler::route::{RetryDelay, Route, Routes, Start};
+use crate::handler::route::{RetryDelay, Route, Routes, Start, obstacle};
 use crate::worker::options::{QueueOptions, WorkerOptions};
 
 const MAX_SLOTS: usize = 10_000;
@@ -133,14 +133,7 @@ pub(super) fn delays(
 
 /// What handlers need and the backend does not promise.
 pub(super) fn needs(backend: &dyn Backend, handlers: &[Registration], faults: &mut Vec<String>) {
-    for Registration { kind, needs, .. } in handlers {
-        for need in needs.iter().filter(|need| !backend.capabilities().has(**need)) {
-            let backend = backend.name();
-            faults.push(format!(
-                "the handler of `{kind}` needs `{need}`, which the {backend} backend does not promise"
-            ));
-        }
-    }
+    faults.extend(handlers.iter().filter_map(|known| obstacle(&known.kind, &known.needs, backend)));
 }
 
 /// Makes every handler, `wrap` putting the middleware around it.
@@ -154,7 +147,8 @@ pub(super) fn routes(
         faults.push("it has no handler; add one with `.handle(..)`".to_owned());
     }
     let mut routes = Routes::default();
-    for Registration { kind, job_type, mode, faults: of_job, make, .. } in registrations {
+    for registration in registrations {
+        let Registration { kind, job_type, mode, faults: of_job, make, .. } = registration;
         if !of_job.is_empty() {
             faults.push(format!("job `{kind}` ({job_type}): {}", of_job.join(", ")));
         }
@@ -169,7 +163,14 @@ pub(super) fn routes(
             }
         };
         let delay = delays.remove(kind.as_str());
-        let route = Route { start: wrap(make), mode, delay, job_type };
+        let route = Route {
+            start: wrap(make),
+            mode,
+            delay,
+            job_type,
+            #[cfg(feature = "testing")]
+            needs: registration.needs,
+        };
         if let Err(existing) = routes.insert(kind.clone(), route) {
             let other = existing.job_type;
             faults.push(format!("kind `{kind}` has two handlers: one for {other}, one for {job_type}"));
