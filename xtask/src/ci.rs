@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     step("fmt outbox, sqlx 0.8", &["fmt", "--manifest-path", OUTBOX_SQLX_0_8, "--check"]),
     step("tidy", &["xtask", "tidy"]),
     step("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    step("check cli without features", &["check", "-p", "gristmill-cli", "--no-default-features"]),
     step(
         "clippy bench",
         &[

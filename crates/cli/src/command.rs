@@ -1,5 +1,6 @@
 //! The one table of commands: help and completions are generated from it.
 
+#[cfg(feature = "bench")]
 mod bench;
 mod completions;
 mod demo;
@@ -62,8 +63,20 @@ enum StoreCommand {
     Workers(workers::Workers),
     Stats(stats::Stats),
     Migrate(migrate::Migrate),
+    #[cfg(feature = "bench")]
     Bench(bench::Bench),
     Doctor(doctor::Doctor),
+}
+
+impl StoreCommand {
+    /// What its log has unless `--log` says otherwise.
+    fn log(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "bench")]
+            Self::Bench(_) => WITHOUT_JOBS,
+            _ => "warn",
+        }
+    }
 }
 
 /// Reads the command line, runs the command, says what went wrong.
@@ -114,8 +127,7 @@ fn run(cli: Cli, flagged: bool) -> Result<()> {
             within_runtime(command.run())
         }
         Command::Store(command) => {
-            let quiet = if matches!(*command, StoreCommand::Bench(_)) { WITHOUT_JOBS } else { "warn" };
-            let setup = Setup::new(&global, flagged, quiet)?;
+            let setup = Setup::new(&global, flagged, command.log())?;
             within_runtime(start(*command, setup))
         }
     }
@@ -145,6 +157,7 @@ async fn start(command: StoreCommand, setup: Setup) -> Result<()> {
         StoreCommand::Workers(command) => Box::pin(command.run(&setup)).await,
         StoreCommand::Stats(command) => Box::pin(command.run(&setup)).await,
         StoreCommand::Migrate(command) => Box::pin(command.run(&setup)).await,
+        #[cfg(feature = "bench")]
         StoreCommand::Bench(command) => Box::pin(command.run(&setup)).await,
         StoreCommand::Doctor(command) => Box::pin(command.run(&setup)).await,
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill::backend::Backend;
-use gristmill::{Memory, Postgres, Sqlite};
+use gristmill::{Memory, Sqlite};
 use serde::Deserialize;
 
 use crate::failure::{Failure, Result};
@@ -113,6 +113,7 @@ impl Url {
     }
 
     /// A URL under which another process finds the same store, if that can be.
+    #[cfg(feature = "bench")]
     pub(crate) fn shared(&self) -> Option<String> {
         match self {
             Self::Memory => None,
@@ -131,7 +132,8 @@ impl Url {
     }
 
     /// Opens the store if it is on a server, whose own cost can be asked for then.
-    pub(crate) async fn open_server(&self, absent: Absent) -> Result<Option<Postgres>> {
+    #[cfg(feature = "bench")]
+    pub(crate) async fn open_server(&self, absent: Absent) -> Result<Option<gristmill::Postgres>> {
         match self {
             Self::Memory | Self::Sqlite(_) => Ok(None),
             Self::Postgres(server) => server.open(absent).await.map(Some),

@@ -1,5 +1,6 @@
 //! The `gristmill` command: enqueues, works, operates, examines and measures.
 
+#[cfg(feature = "bench")]
 mod bench;
 mod command;
 mod config;

@@ -47,6 +47,7 @@ pub(crate) struct Global {
 pub(crate) struct Setup {
     pub(crate) url: Url,
     /// The store was named on the command line: neither the default, nor the one that is worked with every day.
+    #[cfg_attr(not(feature = "bench"), expect(dead_code, reason = "only `bench` tells the two apart"))]
     pub(crate) named: bool,
     pub(crate) work: WorkConfig,
     /// The file that was read, and its folder.

@@ -32,10 +32,11 @@ pub use gristmill_engine::{assert_enqueued, refute_enqueued};
 pub use gristmill_macros::Job;
 #[cfg(feature = "memory")]
 pub use gristmill_memory::Memory;
+#[cfg(all(feature = "bench", feature = "postgres"))]
+#[doc(hidden)]
+pub use gristmill_postgres::{HeldSnapshot, Spent};
 #[cfg(feature = "postgres")]
-pub use gristmill_postgres::{
-    HeldSnapshot, Postgres, PostgresBuilder, PostgresTransaction, Spent, tokio_postgres,
-};
+pub use gristmill_postgres::{Postgres, PostgresBuilder, PostgresTransaction, tokio_postgres};
 #[cfg(feature = "sqlite")]
 pub use gristmill_sqlite::{Sqlite, SqliteBuilder, Synchronous};
 /// Tells a handler to stop; an extractor.

@@ -27,6 +27,7 @@ mod listen;
 mod locate;
 mod locked;
 mod maintain;
+#[cfg(feature = "bench")]
 mod measure;
 mod member;
 mod migrate;
@@ -59,6 +60,8 @@ mod transaction;
 mod url;
 
 pub use handle::Postgres;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
 pub use measure::{HeldSnapshot, Spent};
 pub use options::PostgresBuilder;
 /// The driver, of the version whose transactions this crate takes.

@@ -1,4 +1,6 @@
-//! What a benchmark asks of the server beside the jobs: what it has spent, and an old snapshot to work beside.
+//! What `gristmill bench` asks of the server beside the jobs: what it has spent, and an old snapshot to work beside.
+//!
+//! Only with the feature `bench`, and no part of the public API.
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +43,7 @@ pub struct HeldSnapshot {
 }
 
 impl Postgres {
-    /// What the server has spent so far; two of them tell what happened between.
+    /// What the server has spent so far; the difference of two is the cost of what happened between.
     ///
     /// # Errors
     /// [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server cannot be reached; an error of
@@ -49,6 +51,7 @@ impl Postgres {
     ///
     /// # Cancel safety
     /// Nothing is changed.
+    #[doc(hidden)]
     pub async fn spent(&self) -> Result<Spent, BackendError> {
         self.run(Call::new(), Effect::None, |inner, _| async move { spent(&inner).await }).await
     }
@@ -61,6 +64,7 @@ impl Postgres {
     ///
     /// # Cancel safety
     /// A transaction that was opened ends soon after.
+    #[doc(hidden)]
     pub async fn hold_snapshot(&self) -> Result<HeldSnapshot, BackendError> {
         self.run(Call::new(), Effect::None, |inner, _| async move { hold_snapshot(&inner).await }).await
     }
@@ -75,6 +79,7 @@ impl Postgres {
     ///
     /// # Cancel safety
     /// The server goes on.
+    #[doc(hidden)]
     pub async fn settle_server(&self) -> Result<bool, BackendError> {
         let call = Call::new().within(SETTLE);
         self.run(call, Effect::None, |inner, _| async move { settle(&inner).await }).await

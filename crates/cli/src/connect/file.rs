@@ -1,12 +1,9 @@
 //! `sqlite:PATH`: a database file, and how to open it.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gristmill::{
-    MigrateMode, Sqlite, SqliteBuilder, Synchronous, did_you_mean, format_duration, parse_duration,
-};
+use gristmill::{MigrateMode, Sqlite, SqliteBuilder, Synchronous, did_you_mean, parse_duration};
 
 use super::Absent;
 use crate::failure::{Code, Failure, Result};
@@ -46,14 +43,17 @@ impl File {
     }
 
     /// The URL of the file.
+    #[cfg(feature = "bench")]
     pub(super) fn url(&self) -> String {
+        use std::fmt::Write as _;
+
         let mut url = format!("sqlite:{}?", self.path.display());
         if let Some(synchronous) = self.synchronous {
             // Writing to a `String` cannot fail.
             let _ = write!(url, "synchronous={}&", synchronous.as_str().to_lowercase());
         }
         if let Some(timeout) = self.busy_timeout {
-            let _ = write!(url, "busy_timeout={}&", format_duration(timeout));
+            let _ = write!(url, "busy_timeout={}&", gristmill::format_duration(timeout));
         }
         if self.share {
             url.push_str("share=true");

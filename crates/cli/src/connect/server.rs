@@ -25,6 +25,7 @@ impl Server {
     }
 
     /// The URL, for another process of ours; not for people.
+    #[cfg(feature = "bench")]
     pub(super) fn url(&self) -> &str {
         &self.0
     }

@@ -36,7 +36,9 @@ const COMMANDS: [&str; 22] = [
 fn help_says_what_it_said() {
     let home = Home::new();
     let mut differing = Vec::new();
-    for command in COMMANDS {
+    // Without the feature, neither the command nor its line in the list of all commands exists.
+    let is_there = |command: &&str| cfg!(feature = "bench") || !matches!(*command, "" | "bench");
+    for command in COMMANDS.into_iter().filter(is_there) {
         let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let help = home.ok(&words).stdout;
         let path = snapshot(command);

@@ -1,5 +1,6 @@
 //! Whole runs of the program: what it prints, what it stores, how it ends.
 
+#[cfg(feature = "bench")]
 mod bench;
 mod completions;
 mod demo;
