@@ -59,7 +59,7 @@ pub(crate) struct Program {
     pub(crate) without: Vec<String>,
 }
 
-/// Why a program was told to stop.
+/// Why a program was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stopped {
     /// The worker said so: a cancel, the job's timeout, a lost lease, a shutdown.

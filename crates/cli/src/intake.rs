@@ -22,7 +22,7 @@ pub(crate) struct Defaults {
 }
 
 impl Defaults {
-    /// What is wrong on the command line is told once, not of every line.
+    /// Reports a fault of the command line once, not for every line of the input.
     pub(crate) fn check(&self, client: &Client) -> Result<()> {
         let kind = self.kind.as_deref().unwrap_or("any");
         client.prepare_raw(kind, "{}", self.options.clone())?;

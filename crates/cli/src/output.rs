@@ -13,8 +13,8 @@ pub(crate) use table::Table;
 
 use crate::failure::{Failure, Result};
 
-/// Data for whoever reads stdout. A reader that has gone away is no error: what is written after that is dropped, and
-/// [`Self::is_closed`] tells those who may stop.
+/// Data for the reader of stdout. A reader that has gone away is no error: everything written after that is dropped,
+/// and [`Self::is_closed`] reports it to code that may stop.
 pub(crate) struct Output {
     stdout: BufWriter<StdoutLock<'static>>,
     closed: bool,
@@ -48,7 +48,7 @@ impl Output {
         }
     }
 
-    /// Whether nobody reads any more.
+    /// Whether the reader has gone away.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }

@@ -14,7 +14,7 @@ use crate::output::say;
 /// whole group, and so does a shell whose terminal is shared.
 const SAME_SIGNAL: Duration = Duration::from_millis(250);
 
-/// The two stages of being told to stop.
+/// The two stages of a stop.
 #[derive(Debug, Clone)]
 pub(crate) struct Stop {
     /// Finish what runs, begin nothing.

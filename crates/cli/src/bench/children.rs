@@ -45,7 +45,7 @@ pub(crate) async fn be_one(client: Client, options: &Options) -> Result<()> {
         .build()?;
     let parent_gone = async {
         let mut rest = Vec::new();
-        // However the pipe ends, whoever held it is gone.
+        // However the pipe ends, the process that held it is gone.
         let _ = tokio::io::stdin().read_to_end(&mut rest).await;
     };
     worker.run_until(parent_gone).await?;

@@ -16,7 +16,7 @@ use super::store::places;
 use super::worker::Workers;
 use crate::failure::Result;
 
-/// Jobs a second unless told otherwise.
+/// Jobs a second by default.
 const RATE: u32 = 200;
 
 /// The processor time contains the waking of an idle process.

@@ -83,7 +83,7 @@ pub(crate) struct Options {
     /// Measure beside an open REPEATABLE READ transaction, which keeps the server from removing dead rows
     #[arg(long)]
     pub(crate) hold_snapshot: bool,
-    /// Let mode `latency` enqueue as another process does, so that the worker has to be told by the store
+    /// Let mode `latency` enqueue as another process does, so that the store has to notify the worker
     #[arg(long)]
     pub(crate) apart: bool,
     /// Run `drain` in processes of which one is killed every so often, as in 500ms

@@ -102,7 +102,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often a start that waits names the same reason.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
-/// How long programs get after SIGTERM unless told otherwise.
+/// Grace of programs after SIGTERM by default.
 const GRACE: Duration = Duration::from_secs(30);
 
 impl Work {

@@ -8,7 +8,7 @@ use gristmill::{Client, JobFilter, JobId, JobRecord, JobState, ListRequest, Orde
 use crate::failure::Result;
 use crate::output::{Output, Table, escape};
 
-/// Reasons that are told; the rest is counted.
+/// Reasons that are printed; the rest is counted.
 const REASONS: usize = 8;
 
 /// What the store says of the jobs.

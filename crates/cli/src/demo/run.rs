@@ -89,7 +89,7 @@ async fn enqueue(client: &Client, folder: PathBuf, own: PathBuf, stop: &Stop) ->
         while files.peek().is_some() {
             let batch: Vec<jobs::Checksum> =
                 files.by_ref().take(BATCH).map(|path| jobs::Checksum { path }).collect();
-            // Nobody listens any more when an enqueue failed.
+            // The receiver is gone after an enqueue that failed.
             if found.blocking_send(batch).is_err() {
                 break;
             }

@@ -20,7 +20,7 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>> {
     }
 }
 
-/// The file of a program, so that a missing one is told before any job is fetched.
+/// The file of a program. A missing one is reported before any job is fetched.
 pub(crate) fn find(program: &str) -> Result<PathBuf> {
     let path = Path::new(program);
     if program.contains('/') && path.is_file() {
@@ -46,7 +46,7 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
         })
 }
 
-/// Whether anybody may run it; whether this user may is told by the attempt.
+/// Whether any user may run it. Only an attempt shows whether this user may.
 fn may_run(file: &Path) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
 }

@@ -8,7 +8,7 @@ use super::source::{Source, Spool, Stream, interrupted};
 use crate::failure::Result;
 use crate::wire::LineError;
 
-/// The most invalid lines that are told one by one.
+/// The most invalid lines that are reported one by one.
 const TOLD: usize = 100;
 
 /// A stream that was read once.

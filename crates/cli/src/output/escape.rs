@@ -1,4 +1,4 @@
-//! Job data is written by others: it must not steer the terminal of whoever looks at it.
+//! Escapes control characters: job data comes from other programs and must not control the user's terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -151,7 +151,7 @@ fn a_command_with_a_nul_is_refused_at_start() {
     }
 }
 
-/// A log that cannot be written, or that nobody reads, costs its lines and nothing else.
+/// A log that cannot be written, or that has no reader, costs its lines and nothing else.
 #[test]
 fn a_log_that_cannot_be_written_costs_no_job() {
     let (reader, unread) = std::io::pipe().expect("a pipe");

@@ -1,4 +1,4 @@
-//! Whom the program believes to be the server it was told of.
+//! Which servers the program accepts as the one that its URL names.
 
 use std::path::Path;
 

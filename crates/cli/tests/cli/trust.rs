@@ -1,4 +1,4 @@
-//! Files that are found, and not named, are used only where nobody else could have put them there.
+//! Files that are found, and not named, are used only where no other user could have put them there.
 
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;

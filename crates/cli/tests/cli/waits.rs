@@ -7,7 +7,7 @@ use gristmill_testserver::Postgres;
 
 use super::program::{Home, wait_until};
 
-/// A worker that runs until it is told to stop, and what it says.
+/// A worker that runs until it is stopped, and what it prints.
 struct Running<'h> {
     home: &'h Home,
     worker: Child,
