@@ -53,10 +53,12 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "tidy",
-        usage: "tidy",
+        usage: "tidy [--names] [--circles] [--language]",
         about: "Checks what the compiler cannot: who imports whom, file length, headers of SQL statements,\n\
                 vocabulary, the same file for the same operation in each backend, forbidden constructs, and\n\
-                paths of somebody's machine. `tidy.toml` holds the word list and the exceptions.",
+                paths of somebody's machine. `tidy.toml` holds the word list and the exceptions. Counts what is no\n\
+                error yet; --names lists the type names that occur more than once, --circles the files that need\n\
+                each other, and --language the words of speech in prose.",
         run: tidy::run,
     },
     Command {

@@ -47,7 +47,7 @@ const LANGUAGES: &[Language] = &[
         name: "go",
         toolchain: &["go version"],
         files: &["go.mod", "go.sum"],
-        // Without the flag nobody could delete the folder.
+        // Without the flag, the folder could not be deleted.
         commands: &["env GOMODCACHE={folder}/modules GOTOOLCHAIN=local go mod download -modcacherw"],
     },
     Language {

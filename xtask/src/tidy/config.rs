@@ -10,6 +10,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) vocabulary: Vocabulary,
+    pub(crate) language: Language,
     pub(crate) operations: Operations,
     #[serde(default)]
     pub(crate) long_file: Vec<LongFile>,
@@ -44,6 +45,23 @@ pub(crate) struct BannedWord {
 pub(crate) struct ForeignName {
     pub(crate) name: String,
     pub(crate) reason: String,
+}
+
+/// Words that the prose of the listed paths may not use.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Language {
+    /// Files, and folders with a slash at their end. The rule is a finding there, and counted elsewhere.
+    pub(crate) paths: Vec<String>,
+    pub(crate) words: Vec<Advice>,
+}
+
+/// A word, or several with a space between them, and what to write in its place.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Advice {
+    pub(crate) word: String,
+    pub(crate) say: String,
 }
 
 /// The operations that have a file of the same name in every backend.

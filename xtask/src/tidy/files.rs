@@ -28,6 +28,10 @@ impl File {
             && !self.path.starts_with("tests/system/src/")
     }
 
+    pub(crate) fn is_markdown(&self) -> bool {
+        self.extension() == "md"
+    }
+
     fn extension(&self) -> &str {
         self.path.rsplit_once('.').map_or("", |(_, extension)| extension)
     }

@@ -9,6 +9,7 @@ pub(crate) enum Rule {
     Length,
     Statements,
     Vocabulary,
+    Language,
     Operations,
     Source,
     ModuleRoots,
@@ -18,11 +19,12 @@ pub(crate) enum Rule {
 
 impl Rule {
     /// Every rule, in the order in which they are reported as checked.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Edges,
         Self::Length,
         Self::Statements,
         Self::Vocabulary,
+        Self::Language,
         Self::Operations,
         Self::Source,
         Self::ModuleRoots,
@@ -36,6 +38,7 @@ impl Rule {
             Self::Length => "length",
             Self::Statements => "statements",
             Self::Vocabulary => "vocabulary",
+            Self::Language => "language",
             Self::Operations => "operations",
             Self::Source => "source",
             Self::ModuleRoots => "module-roots",

@@ -3,17 +3,23 @@
 use anyhow::Result;
 
 use super::{
+    circles,
     config::Config,
     edges,
     files::{self, File},
     finding::{Finding, Rule},
-    length, machine_paths, module_roots, operations, source_rules, statements, vocabulary,
+    language, length, machine_paths, module_roots, operations, source_rules, statements, type_names,
+    vocabulary,
 };
-use crate::{arguments::Arguments, commands::Verdict, workspace};
+use crate::{
+    arguments::{Arguments, unknown},
+    commands::Verdict,
+    workspace,
+};
 
 /// Checks the repository.
 pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
-    Arguments::new(arguments).finish()?;
+    let lists = Lists::of(arguments)?;
     let root = workspace::root();
     let config = Config::read(&root)?;
     let files = files::all(&root)?;
@@ -21,14 +27,67 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
     for finding in &findings {
         println!("{finding}");
     }
+    lists.print(&files, &config);
     println!("{}", summary(&files, &config, &findings));
     Ok(if findings.is_empty() { Verdict::Passed } else { Verdict::Failed })
+}
+
+/// What is counted, and listed on request, without being a finding.
+#[derive(Default)]
+struct Lists {
+    names: bool,
+    circles: bool,
+    language: bool,
+}
+
+impl Lists {
+    fn of(arguments: &[String]) -> Result<Self> {
+        let mut lists = Self::default();
+        let mut arguments = Arguments::new(arguments);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--names" => lists.names = true,
+                "--circles" => lists.circles = true,
+                "--language" => lists.language = true,
+                _ => return Err(unknown(&argument)),
+            }
+        }
+        Ok(lists)
+    }
+
+    fn print(&self, files: &[File], config: &Config) {
+        let names = type_names::repeated(files);
+        for (name, places) in names.iter().filter(|_| self.names) {
+            println!("`{name}` {} times: {}", places.len(), places.join(", "));
+        }
+        let circles = circles::find(files);
+        for circle in circles.iter().filter(|_| self.circles) {
+            println!("{} files in a circle:", circle.len());
+            for (file, needs) in circle {
+                println!("    {file} needs {}", needs.join(", "));
+            }
+        }
+        let words: Vec<Finding> =
+            files.iter().flat_map(|file| language::all(file, &config.language)).collect();
+        for word in words.iter().filter(|_| self.language) {
+            println!("{}:{}: {}", word.path, word.line, word.what);
+        }
+        println!(
+            "tidy: {} type names occur more than once (--names); {} circles of files, the largest of {} (--circles); \
+             {} words of speech in prose (--language)",
+            names.len(),
+            circles.len(),
+            circles.first().map_or(0, Vec::len),
+            words.len(),
+        );
+    }
 }
 
 fn check(files: &[File], config: &Config) -> Vec<Finding> {
     let mut findings = operations::check(files, &config.operations);
     for file in files {
         findings.extend(machine_paths::check(file));
+        findings.extend(language::check(file, &config.language));
         if file.is_rust() {
             findings.extend(length::check(file, &config.long_file));
             findings.extend(source_rules::check(file));
@@ -137,6 +196,9 @@ mod tests {
         empty_words = []
         not_a_state = []
         foreign = []
+        [language]
+        paths = []
+        words = []
         [operations]
         backends = []
         files = []
