@@ -52,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
     assert_eq!(outcome, Outcome::Cancelled { reason: "no such user".to_owned() });
     refute_enqueued!(queue, Farewell { user: 8 });
 
-    queue.perform(Close { user: 7 }).await?;
+    assert!(queue.output_of(Close { user: 7 }).await?);
     assert_enqueued!(queue, Farewell { user: 7 });
 
     // Nothing is due before the clock says so.

@@ -230,9 +230,9 @@ fn enqueue_in_a_file(path: &Path, a: i64, commits: bool) -> anyhow::Result<()> {
     let tx = connection.transaction()?;
     Outbox::sqlite().in_blocking_transaction(Connected(&tx)).enqueue(Add { a, b: 0 })?;
     if commits {
-        tx.commit()?
+        tx.commit()?;
     } else {
-        tx.rollback()?
+        tx.rollback()?;
     }
     Ok(())
 }
