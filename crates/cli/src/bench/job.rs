@@ -28,6 +28,10 @@ pub(super) struct Count {
 impl Job for Count {
     const KIND: &'static str = "bench.count";
     type Output = ();
+
+    fn options() -> JobOptions {
+        JobOptions::new().queue(QUEUE)
+    }
 }
 
 /// A job that no worker of the benchmark has a handler for; it is fetched before the others.
