@@ -101,8 +101,9 @@ pub struct IdContext {
 /// `gristmill-testkit` proves what stands here, case by case.
 ///
 /// # Rules for every operation
-/// * **Decisions are made in core, effects in backends.** A backend applies [`settle`](crate::settle()) and
-///   [`settle_crash`](crate::settle_crash) under its lock and stores the result; it decides nothing itself.
+/// * **Decisions are made in core, effects in backends.** What follows when a run or a job ends is an
+///   [`End`](crate::End), what an operator's verb does an [`Act`](crate::Act). A backend computes it under its lock and
+///   applies all of it; it decides nothing itself.
 /// * **Every write of a run shows its token.** A token that does not hold changes nothing and answers a value. Only the
 ///   operator's verbs name a job by its id alone, and they leave an event.
 /// * **Atomic per job.** What belongs to one job's operation happens whole or not at all, a finish with all its

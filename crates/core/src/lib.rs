@@ -4,8 +4,8 @@
 //! backend depend on this crate and on `gristmill-testkit`: implement [`Backend`], then let the
 //! conformance suite say what is missing.
 //!
-//! Nothing here performs I/O, starts a task or knows a database. What state follows an outcome
-//! ([`settle()`]), what an operator's act does ([`operate()`]), when the next attempt is due
+//! Nothing here performs I/O, starts a task or knows a database. What follows when a run or a job ends
+//! ([`End`]), what an operator's act does ([`operate()`]), when the next attempt is due
 //! ([`RetryPolicy`]), which moves are legal ([`JobState::can_become`]) and what a name or a job's args may
 //! hold is decided here, once; a backend stores the decision if the lease still holds, and nothing else.
 
@@ -13,6 +13,7 @@ mod backend;
 mod clock;
 mod contain;
 mod duration;
+mod end;
 mod error;
 mod escape;
 mod event;
@@ -24,7 +25,6 @@ mod operate;
 mod outcome;
 mod query;
 mod retry;
-mod settle;
 mod size;
 mod suggest;
 mod time;
@@ -52,6 +52,7 @@ pub use backend::{Backend, BoxFuture, Call, Durability, IdContext, Reply};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use contain::{contain, dispose};
 pub use duration::{InvalidDuration, format_duration, parse_duration};
+pub use end::{DISCARD_AFTER_CRASHES, End, EndedBy, Reason, RunEnd, RunFacts, Stay, Why};
 pub use error::{Error, ErrorKind};
 pub use event::{Event, EventKind};
 pub use job::args::{Args, InvalidArgs, MAX_ARGS_BYTES, MAX_ARGS_BYTES_HARD, MAX_ARGS_DEPTH};
@@ -73,7 +74,6 @@ pub use operate::{Act, Standing, operate};
 pub use outcome::{Decision, Ending, JobError, Outcome, ResultExt, RunError, classify};
 pub use query::{Cursor, JobFilter, ListRequest, Order, Page};
 pub use retry::{Backoff, Jitter, RetryPolicy};
-pub use settle::{DISCARD_AFTER_CRASHES, Reason, RunFacts, Settlement, settle, settle_crash};
 pub use size::{MAX_BATCH_BYTES, batch_len, time_for_bytes};
 pub use suggest::did_you_mean;
 pub use time::Timestamp;

@@ -1,6 +1,6 @@
 //! What an operator's act does to a job: the pure decision every backend applies.
 
-use crate::{JobState, Timestamp, Verb, Verdict, When};
+use crate::{End, JobState, Retention, Timestamp, Verb, Verdict, When};
 
 /// What a backend does to one job under an operator's act. Exhaustive on purpose: every one is to be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub enum Act {
     Nothing(Verdict),
     /// Stores that the run in progress is to be cancelled, and hints it to the worker.
     RequestCancel,
-    /// Ends the job as `cancelled`, now and without a reason: its unique key is free, its retention begins.
-    Cancel,
+    /// Ends the job: cancelled, or removed with all that is kept of it.
+    End(End),
     /// Makes the job `available`, due now, as if it had never run: no attempts and no crashes are spent, and there is
     /// no output, no reason and no end. The number of its run, and what is kept of its runs, stay.
     Restart {
@@ -26,8 +26,6 @@ pub enum Act {
         /// When it is due.
         run_at: Timestamp,
     },
-    /// Removes the job with all that is kept of it; its unique key is free.
-    Remove,
 }
 
 impl Act {
@@ -36,26 +34,37 @@ impl Act {
         match self {
             Self::Nothing(verdict) => verdict.clone(),
             Self::RequestCancel => Verdict::Requested,
-            Self::Cancel | Self::Restart { .. } | Self::Move { .. } | Self::Remove => Verdict::Done,
+            Self::End(_) | Self::Restart { .. } | Self::Move { .. } => Verdict::Done,
         }
     }
 }
 
 /// Where a job stands when an operator's act meets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct Standing<'j> {
     /// The state it is in.
     pub state: JobState,
     /// When it is, or was last, due.
     pub run_at: Timestamp,
     /// It is scheduled because no worker that met it has a handler for its kind.
     pub is_parked: bool,
+    /// Attempts that it has spent.
+    pub attempt: u16,
+    /// Its crashes in a row.
+    pub crashes: u16,
+    /// The retention of its own, where it has one.
+    pub retention: Option<&'j Retention>,
 }
 
-impl Standing {
-    /// Creates the standing of a job that is not parked.
+impl Standing<'_> {
+    /// Creates the standing of a job that is not parked, has not run and stays for the default retention.
     pub const fn new(state: JobState, run_at: Timestamp) -> Self {
-        Self { state, run_at, is_parked: false }
+        Self { state, run_at, is_parked: false, attempt: 0, crashes: 0, retention: None }
+    }
+
+    /// When the retention passes of a job that ended at `finished_at`; `None` for one that has not ended.
+    pub fn expires_at(&self, finished_at: Timestamp) -> Option<Timestamp> {
+        Some(finished_at + self.retention.copied().unwrap_or_default().of(self.state)?)
     }
 }
 
@@ -76,13 +85,13 @@ impl Standing {
 /// assert_eq!(of(Verb::Retry, JobState::Discarded), Act::Restart { takes_unique_key: true });
 /// assert_eq!(of(Verb::Delete, JobState::Running).verdict(), Verdict::Refused(JobState::Running));
 /// ```
-pub fn operate(verb: Verb, standing: Standing, when: Option<When>, now: Timestamp) -> Act {
+pub fn operate(verb: Verb, standing: Standing<'_>, when: Option<When>, now: Timestamp) -> Act {
     use JobState::{Available, Cancelled, Completed, Discarded, Retryable, Running, Scheduled, Suspended};
-    let Standing { state, run_at, is_parked } = standing;
+    let Standing { state, run_at, is_parked, .. } = standing;
     let refused = Act::Nothing(Verdict::Refused(state));
     match verb {
         Verb::Cancel => match state {
-            Suspended | Scheduled | Available | Retryable => Act::Cancel,
+            Suspended | Scheduled | Available | Retryable => Act::End(End::of_cancel(standing, now)),
             Running => Act::RequestCancel,
             Completed | Cancelled | Discarded => Act::Nothing(Verdict::AlreadyTerminal),
         },
@@ -93,7 +102,7 @@ pub fn operate(verb: Verb, standing: Standing, when: Option<When>, now: Timestam
             Suspended | Running => refused,
         },
         Verb::Delete if state == Running => refused,
-        Verb::Delete => Act::Remove,
+        Verb::Delete => Act::End(End::of_removal(standing)),
         Verb::Update => match state {
             Scheduled | Available | Retryable => {
                 let asked = when.filter(|when| *when != When::Suspended);
@@ -138,6 +147,10 @@ mod tests {
         Act::Move { state, run_at }
     }
 
+    fn cancelled(state: JobState) -> Act {
+        Act::End(End::of_cancel(Standing::new(state, DUE), NOW))
+    }
+
     fn refused(state: JobState) -> Act {
         Act::Nothing(Verdict::Refused(state))
     }
@@ -148,11 +161,11 @@ mod tests {
         assert_eq!(
             done_by(Verb::Cancel),
             [
-                Act::Cancel,
-                Act::Cancel,
-                Act::Cancel,
+                cancelled(Suspended),
+                cancelled(Scheduled),
+                cancelled(Available),
                 Act::RequestCancel,
-                Act::Cancel,
+                cancelled(Retryable),
                 ended.clone(),
                 ended.clone(),
                 ended,
@@ -183,7 +196,7 @@ mod tests {
     fn delete_removes_all_but_what_runs() {
         let expected = JobState::ALL.map(|state| match state {
             Running => refused(Running),
-            _ => Act::Remove,
+            _ => Act::End(End::of_removal(Standing::new(state, DUE))),
         });
         assert_eq!(done_by(Verb::Delete), expected);
     }
@@ -252,10 +265,10 @@ mod tests {
             for state in JobState::ALL {
                 for when in WHENS {
                     let next = match operate(verb, Standing::new(state, DUE), when, NOW) {
-                        Act::Cancel => Cancelled,
+                        Act::End(end) => end.state,
                         Act::Restart { .. } => Available,
                         Act::Move { state, .. } => state,
-                        Act::Nothing(_) | Act::RequestCancel | Act::Remove => continue,
+                        Act::Nothing(_) | Act::RequestCancel => continue,
                     };
                     let is_legal = next == state || state.can_become(next);
                     assert!(is_legal, "{verb:?}: {state} cannot become {next}");

@@ -3,11 +3,11 @@
 //! A new backend depends on `gristmill-core` and proves itself with the suite of `gristmill-testkit`.
 
 pub use gristmill_core::{
-    AuditReply, Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, ClaimId, Decision,
-    EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem,
+    AuditReply, Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, ClaimId, Decision, End,
+    EndedBy, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem,
     FinishReply, FinishRequest, Hint, IdContext, IdSource, Lease, LeaseToken, Listener, Listeners,
-    MAX_BATCH_BYTES, Maintained, PauseRequest, Place, QueueWant, RecordRequest, Recorded, RegisterWorker,
-    RenewReply, RenewRequest, Reply, RescueReply, Rescued, RunFacts, Settlement, Subscription, VerbRequest,
-    settle, settle_crash,
+    MAX_BATCH_BYTES, Maintained, PauseRequest, Place, QueueWant, Reason, RecordRequest, Recorded,
+    RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, Rescued, RunEnd, RunFacts, Stay,
+    Subscription, VerbRequest, Why,
 };
 pub use gristmill_engine::Instrumented;

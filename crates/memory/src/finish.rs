@@ -1,21 +1,13 @@
 //! Ends runs, each only if its token holds.
 
 use gristmill_core::{
-    BackendError, Ending, FinishItem, FinishReply, FinishRequest, Finished, JobEvent, JobState, Lease,
-    LostWhy, Output, RecordRequest, Recorded, RunError, RunFacts, RunRecord, Settlement, Timestamp, settle,
+    BackendError, End, FinishItem, FinishReply, FinishRequest, Finished, JobEvent, JobState, Lease, LostWhy,
+    RecordRequest, Recorded, Stay, Timestamp,
 };
 
-use crate::job::{EndedBy, EndedRun, Held, Notes, Words};
+use crate::end::Said;
+use crate::job::Notes;
 use crate::store::Store;
-
-/// What a worker says of a run that ended; nothing where the store ends it.
-#[derive(Debug, Default)]
-pub(crate) struct Said {
-    pub(crate) output: Option<Output>,
-    pub(crate) error: Option<RunError>,
-    pub(crate) reason: Option<String>,
-    pub(crate) started_at: Option<Timestamp>,
-}
 
 impl Store {
     pub(crate) fn finish(
@@ -28,7 +20,7 @@ impl Store {
         let mut full = None;
         for item in request.items {
             // One whose follow-ups find no room keeps its lease; the others end.
-            match self.room_for(&item, max_jobs) {
+            match self.room_for(&item, max_jobs, now) {
                 Ok(()) => items.push(self.finish_one(item, now)),
                 Err(error) => full = Some(error),
             }
@@ -40,16 +32,14 @@ impl Store {
     }
 
     /// Whether the jobs that a run's end would store find room, its own place counted if it is not kept.
-    fn room_for(&self, item: &FinishItem, max_jobs: usize) -> Result<(), BackendError> {
+    fn room_for(&self, item: &FinishItem, max_jobs: usize, now: Timestamp) -> Result<(), BackendError> {
         if item.effects.is_empty() {
             return Ok(());
         }
         let Ok(slot) = self.holding(&item.lease) else { return Ok(()) };
-        let job = self.job(slot);
-        let state = settle(item.decision, item.ending, self.facts(slot)).state;
-        let kept = job.spec.retention.as_deref().copied().unwrap_or_default().of(state);
-        let frees = usize::from(kept.is_some_and(|kept| kept.is_zero()));
-        self.check_room(&item.effects, state.is_terminal().then_some(item.lease.job), frees, max_jobs)
+        let end = End::of_finish(item.decision, item.ending, self.facts(slot), now);
+        let frees = usize::from(end.stay == Stay::Erased);
+        self.check_room(&item.effects, end.frees_key.then_some(item.lease.job), frees, max_jobs)
     }
 
     fn finish_one(&mut self, item: FinishItem, now: Timestamp) -> Finished {
@@ -57,14 +47,14 @@ impl Store {
             Ok(slot) => slot,
             Err(answer) => return self.refuse(&item, answer, now),
         };
-        let settled = settle(item.decision, item.ending, self.facts(slot));
+        let end = End::of_finish(item.decision, item.ending, self.facts(slot), now);
         let FinishItem { output, error, reason, started_at, effects, .. } = item;
-        self.end_run(slot, settled, EndedBy::Worker, Said { output, error, reason, started_at }, now);
+        self.end(slot, end, Said { output, error, reason, started_at, actor: None }, now);
         for effect in effects {
             // A duplicate effect is not stored and does not spoil the finish.
             self.enqueue_one(effect, now);
         }
-        Finished::Accepted { state: settled.state }
+        Finished::Accepted { state: end.state }
     }
 
     /// The slot of the job this lease holds now, or what to answer instead.
@@ -76,12 +66,7 @@ impl Store {
             return Ok(slot);
         }
         let ended = job.runs.iter().rev().find(|run| run.run == lease.run && run.held.token == lease.token);
-        Err(match ended.map(|run| run.by) {
-            Some(EndedBy::Worker) => Finished::AlreadyAccepted,
-            Some(EndedBy::Rescue) => lost(LostWhy::Rescued),
-            Some(EndedBy::GiveBack) => lost(LostWhy::GivenBack),
-            None => lost(LostWhy::Unknown),
-        })
+        Err(ended.map_or(lost(LostWhy::Unknown), |run| run.by.answer()))
     }
 
     fn slot_of(&self, lease: &Lease) -> Option<usize> {
@@ -92,79 +77,13 @@ impl Store {
     }
 
     fn refuse(&mut self, item: &FinishItem, answer: Finished, now: Timestamp) -> Finished {
-        if let Finished::LeaseLost { .. } = answer {
+        if answer.is_stale() {
             self.stale_finishes += 1;
             if let Some(&slot) = self.by_id.get(&item.lease.job) {
-                let detail = format!("run {}, {}", item.lease.run, item.ending);
-                self.job_mut(slot).add_event(JobEvent::new(now, "stale finish", None, Some(detail)));
+                self.job_mut(slot).add_event(JobEvent::stale_finish(now, item));
             }
         }
         answer
-    }
-
-    pub(crate) fn facts(&self, slot: usize) -> RunFacts {
-        let job = self.job(slot);
-        RunFacts {
-            attempt: job.attempt,
-            crashes: job.crashes,
-            max_attempts: job.spec.max_attempts.get(),
-            cancel_requested: job.cancel_requested,
-        }
-    }
-
-    /// The one way a run ends: its record, its place in the claim, the job's move.
-    pub(crate) fn end_run(
-        &mut self,
-        slot: usize,
-        settled: Settlement,
-        by: EndedBy,
-        said: Said,
-        now: Timestamp,
-    ) {
-        let Some(held) = self.job_mut(slot).lease.take() else { return };
-        self.close_member(&held);
-        let Said { output, error, reason, started_at } = said;
-        let reason = settled.reason.map(|reason| reason.as_str().to_owned()).or(reason);
-        let job = self.job_mut(slot);
-        let log = match &mut job.notes {
-            Some(notes) => std::mem::take(&mut notes.log).into_values().collect(),
-            None => Vec::new(),
-        };
-        let words = Words { reason: reason.clone(), error, log };
-        job.runs.push(EndedRun {
-            run: job.run,
-            attempt: job.attempt,
-            ending: settled.ending,
-            state: settled.state,
-            by,
-            held,
-            started_at,
-            finished_at: now,
-            words: (words != Words::default()).then(|| Box::new(words)),
-        });
-        if let Some(trimmed) = RunRecord::trimmed_at(job.run) {
-            job.runs.retain(|ended| !trimmed.contains(&ended.run));
-        }
-        self.move_to(slot, settled.state, |job| {
-            job.attempt = settled.attempt;
-            job.crashes = settled.crashes;
-            job.cancel_requested = false;
-            job.is_parked = settled.is_parked();
-            job.run_at = settled.due(now, job.run_at);
-            job.reason = reason.map(String::into_boxed_str);
-            job.output = output.filter(|_| settled.ending == Ending::Completed).map(Box::new);
-            job.finished_at = settled.state.is_terminal().then_some(now);
-        });
-    }
-
-    /// A claim goes when the last of its runs has ended.
-    fn close_member(&mut self, held: &Held) {
-        let Some(worker) = self.workers.get_mut(&held.worker) else { return };
-        let Some(claim) = worker.claims.get_mut(&held.claim) else { return };
-        claim.open -= 1;
-        if claim.open == 0 {
-            worker.claims.remove(&held.claim);
-        }
     }
 
     pub(crate) fn record(&mut self, request: RecordRequest) -> Recorded {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gristmill_core::{
-    ClaimId, Ending, JobEvent, JobId, JobSpec, JobState, LeaseToken, LogLine, Output, Retention, RunError,
-    RunRecord, Timestamp, WorkerId,
+    ClaimId, EndedBy, Ending, JobEvent, JobId, JobSpec, JobState, LeaseToken, LogLine, Output, RunError,
+    RunRecord, Standing, Timestamp, WorkerId,
 };
 use smallvec::SmallVec;
 
@@ -83,13 +83,6 @@ pub(crate) struct Words {
     pub(crate) log: Vec<LogLine>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EndedBy {
-    Worker,
-    Rescue,
-    GiveBack,
-}
-
 impl Job {
     /// A job that has not run.
     pub(crate) fn new(
@@ -137,10 +130,13 @@ impl Job {
         (self.spec.priority, self.run_at, self.id)
     }
 
-    /// When its retention passes; for a job that has ended.
-    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
-        let retention = self.spec.retention.as_deref().copied().unwrap_or_else(Retention::default);
-        Some(self.finished_at? + retention.of(self.state)?)
+    /// Where it stands when it is not running.
+    pub(crate) fn standing(&self) -> Standing<'_> {
+        let Self { state, run_at, is_parked, attempt, crashes, .. } = *self;
+        let mut standing = Standing::new(state, run_at);
+        (standing.is_parked, standing.attempt, standing.crashes) = (is_parked, attempt, crashes);
+        standing.retention = self.spec.retention.as_deref();
+        standing
     }
 }
 

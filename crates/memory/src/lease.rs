@@ -1,15 +1,14 @@
 //! Workers: they register, renew all their leases at once, and retire.
 
 use gristmill_core::{
-    BackendError, ClaimId, Decision, Ending, JobId, JobState, KindSet, Name, RegisterWorker, RenewReply,
-    RenewRequest, Timestamp, WorkerId, WorkerRecord, settle,
+    BackendError, ClaimId, End, JobId, JobState, KindSet, Name, RegisterWorker, RenewReply, RenewRequest,
+    Timestamp, WorkerId, WorkerRecord,
 };
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::finish::Said;
-use crate::job::EndedBy;
+use crate::end::Said;
 use crate::store::{Store, Worker};
 
 impl Store {
@@ -86,12 +85,8 @@ impl Store {
     /// Ends the open runs of a claim as released, their attempts refunded.
     fn give_back(&mut self, worker: WorkerId, claim: ClaimId, now: Timestamp) {
         for slot in self.open_members(worker, claim) {
-            let released = settle(
-                Decision::GiveBackAfter(std::time::Duration::ZERO),
-                Ending::Released,
-                self.facts(slot),
-            );
-            self.end_run(slot, released, EndedBy::GiveBack, Said::default(), now);
+            let end = End::of_give_back(self.facts(slot), now);
+            self.end(slot, end, Said::default(), now);
         }
     }
 

@@ -4,6 +4,7 @@
 //! tests, and the right choice where losing the jobs with the process is fine.
 
 mod backend;
+mod end;
 mod enqueue;
 mod fetch;
 mod finish;

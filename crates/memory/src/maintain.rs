@@ -3,12 +3,10 @@
 use std::cmp::Reverse;
 
 use gristmill_core::{
-    AuditReply, ClaimId, Cursor, JobId, JobState, Maintained, RescueReply, Rescued, Timestamp, WorkerId,
-    settle_crash,
+    AuditReply, ClaimId, Cursor, End, JobId, JobState, Maintained, RescueReply, Rescued, Timestamp, WorkerId,
 };
 
-use crate::finish::Said;
-use crate::job::EndedBy;
+use crate::end::Said;
 use crate::store::{Store, Worker};
 
 impl Store {
@@ -59,9 +57,9 @@ impl Store {
     fn rescue_one(&mut self, slot: usize, now: Timestamp) -> Rescued {
         let job = self.job(slot);
         let (id, queue) = (job.id, job.spec.queue.clone());
-        let settled = settle_crash(&job.spec.retry_policy(), self.facts(slot), fastrand::f64());
-        self.end_run(slot, settled, EndedBy::Rescue, Said::default(), now);
-        Rescued::new(id, queue, settled.state)
+        let end = End::of_crash(&job.spec.retry_policy(), self.facts(slot), fastrand::f64(), now);
+        self.end(slot, end, Said::default(), now);
+        Rescued::new(id, queue, end.state)
     }
 
     pub(crate) fn prune(&mut self, limit: usize, now: Timestamp) -> Maintained {
@@ -71,14 +69,21 @@ impl Store {
                 break;
             }
             self.ended.pop();
-            let slot = self.by_id.get(&id).copied();
-            if let Some(slot) = slot.filter(|slot| self.job(*slot).expires_at() == Some(expires_at)) {
-                self.remove(slot);
+            let Some(&slot) = self.by_id.get(&id) else { continue };
+            if let Some(end) = self.expiry(slot, now) {
+                self.end(slot, end, Said::default(), now);
                 done += 1;
             }
         }
         let next_due = self.ended.peek().map(|Reverse((expires_at, _))| *expires_at);
         Maintained::round(done, next_due, now)
+    }
+
+    /// The end of a job whose retention has passed: it may run again, or have ended anew, since that was noted.
+    fn expiry(&self, slot: usize, now: Timestamp) -> Option<End> {
+        let job = self.job(slot);
+        let standing = job.standing();
+        End::of_expiry(standing, standing.expires_at(job.finished_at?)?, now)
     }
 
     pub(crate) fn audit(&mut self, cursor: Option<Cursor>, limit: usize, now: Timestamp) -> AuditReply {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use gristmill_core::{
-    Act, Cursor, Hint, JobEvent, JobId, JobPatch, JobState, Order, Select, Standing, Timestamp, Verb,
-    VerbReply, VerbRequest, Verdict, operate,
+    Act, Cursor, Hint, JobEvent, JobId, JobPatch, JobState, Order, Select, Timestamp, Verb, VerbReply,
+    VerbRequest, Verdict, operate,
 };
 
+use crate::end::Said;
 use crate::store::Store;
 
 impl Store {
@@ -30,7 +31,7 @@ impl Store {
         self.operate(Verb::ReleaseHold, request, None, now)
     }
 
-    /// Applies an act to each selected job, and leaves an event where it changed something.
+    /// Applies an act to each selected job.
     fn operate(
         &mut self,
         verb: Verb,
@@ -47,21 +48,21 @@ impl Store {
                 reply.jobs.push((id, Verdict::NotFound));
                 continue;
             };
-            let job = self.job(slot);
-            let is_parked = job.is_parked;
-            let standing = Standing { is_parked, ..Standing::new(job.state, job.run_at) };
-            let act = operate(verb, standing, when, now);
-            let verdict = self.apply(slot, &act, patch, now);
-            if let (true, Some(&slot)) = (verdict.leaves_event(), self.by_id.get(&id)) {
-                let event = JobEvent::new(now, verb.as_str(), request.actor.clone(), None);
-                self.job_mut(slot).add_event(event);
-            }
-            reply.jobs.push((id, verdict));
+            let act = operate(verb, self.job(slot).standing(), when, now);
+            let by = (verb, request.actor.as_deref());
+            reply.jobs.push((id, self.apply(slot, &act, patch, by, now)));
         }
         reply
     }
 
-    fn apply(&mut self, slot: usize, act: &Act, patch: Option<&JobPatch>, now: Timestamp) -> Verdict {
+    fn apply(
+        &mut self,
+        slot: usize,
+        act: &Act,
+        patch: Option<&JobPatch>,
+        (verb, actor): (Verb, Option<&str>),
+        now: Timestamp,
+    ) -> Verdict {
         match *act {
             Act::Nothing(_) => {}
             Act::RequestCancel => {
@@ -69,10 +70,10 @@ impl Store {
                 let id = self.job(slot).id;
                 self.hints.push(Hint::CancelRequested(id));
             }
-            Act::Cancel => self.move_to(slot, JobState::Cancelled, |job| {
-                job.finished_at = Some(now);
-                job.reason = None;
-            }),
+            Act::End(end) => {
+                self.end(slot, end, Said { actor, ..Said::default() }, now);
+                return act.verdict();
+            }
             Act::Restart { takes_unique_key } => {
                 if let Some(holder) = takes_unique_key.then(|| self.retake_unique(slot)).flatten() {
                     return Verdict::Conflict(holder);
@@ -94,9 +95,13 @@ impl Store {
                     }
                 });
             }
-            Act::Remove => self.remove(slot),
         }
-        act.verdict()
+        let verdict = act.verdict();
+        if verdict.leaves_event() {
+            let event = JobEvent::new(now, verb.as_str(), actor.map(str::to_owned), None);
+            self.job_mut(slot).add_event(event);
+        }
+        verdict
     }
 
     fn retake_unique(&mut self, slot: usize) -> Option<JobId> {

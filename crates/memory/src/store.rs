@@ -152,10 +152,9 @@ impl Store {
         self.settle_in(slot);
     }
 
-    /// Removes a job from its place and from the store.
+    /// Removes a job from its place and from the store, as its end says.
     pub(crate) fn remove(&mut self, slot: usize) {
         self.take_out(slot);
-        self.free_unique(slot);
         if let Some(job) = self.jobs[slot].take() {
             self.by_id.remove(&job.id);
             self.free.push(slot);
@@ -234,26 +233,15 @@ impl Store {
                 }
                 self.waiting.insert((job.run_at, job.id), slot);
             }
-            JobState::Completed | JobState::Cancelled | JobState::Discarded => self.settle_end(slot),
-            JobState::Suspended | JobState::Running => {}
+            JobState::Suspended
+            | JobState::Running
+            | JobState::Completed
+            | JobState::Cancelled
+            | JobState::Discarded => {}
         }
     }
 
-    /// An ended job frees its unique key and waits for its retention, or goes at once.
-    fn settle_end(&mut self, slot: usize) {
-        self.free_unique(slot);
-        let job = self.job(slot);
-        let (id, finished_at) = (job.id, job.finished_at);
-        if self.watch_ends {
-            self.hints.push(Hint::Ended(id));
-        }
-        match self.job(slot).expires_at() {
-            Some(expires_at) if finished_at != Some(expires_at) => self.ended.push(Reverse((expires_at, id))),
-            _ => self.remove(slot),
-        }
-    }
-
-    fn free_unique(&mut self, slot: usize) {
+    pub(crate) fn free_unique(&mut self, slot: usize) {
         let job = self.jobs[slot].as_deref().expect("a slot in use holds a job");
         if let Some(key) = job.spec.unique_key.clone() {
             let entry = (job.queue, key);

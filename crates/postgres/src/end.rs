@@ -8,16 +8,15 @@ mod claims;
 use std::borrow::Cow;
 
 use gristmill_core::{
-    Decision, Ending, FinishItem, JobState, Output, Reason, Retention, RunError, RunRecord, Settlement,
-    Timestamp,
+    End, EndedBy, Ending, FinishItem, JobState, Output, RunEnd, RunError, RunRecord, Stay, Timestamp, Verb,
 };
-use gristmill_sql::EndedBy;
 use uuid::Uuid;
 
-use crate::error::Answer;
+use crate::error::{Answer, undecodable};
+use crate::events::add_events;
 use crate::member::{Member, short_token};
 use crate::place::{self, Put};
-use crate::row::{self, LAST_RUN};
+use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
 use crate::told::{Position, Told};
@@ -37,85 +36,131 @@ pub(crate) struct EndedRun<'r> {
     pub(crate) job: Uuid,
     pub(crate) run: u32,
     pub(crate) member: Member,
-    /// The job's own, where it has one.
-    pub(crate) retention: Option<Retention>,
-    pub(crate) settled: Settlement,
-    pub(crate) by: EndedBy,
+    pub(crate) end: End,
     /// What its worker says of it.
     pub(crate) said: Option<&'r FinishItem>,
 }
 
-impl EndedRun<'_> {
-    /// A run that ends like this, unless it is the last one there can be.
-    pub(crate) fn new(mut run: Self) -> Self {
-        if run.is_beyond() {
-            run.settled.state = JobState::Discarded;
+/// What a run's row keeps of its end.
+struct RunRow<'r> {
+    ending: Ending,
+    by: EndedBy,
+    state: JobState,
+    reason: Option<Cow<'r, str>>,
+    output: Option<&'r [u8]>,
+}
+
+/// All that is to be done about an end.
+pub(crate) struct Parts<'r> {
+    run: Option<RunRow<'r>>,
+    /// Where the job goes.
+    pub(crate) put: Put<'r>,
+    pub(crate) event: Option<Verb>,
+}
+
+impl<'r> Parts<'r> {
+    /// Takes an end apart; `job` says what does not change by it. It holds a unique key if `is_unique`.
+    pub(crate) fn of(end: End, job: &Put<'r>, is_unique: bool, said: Option<&'r FinishItem>) -> Self {
+        let End { run, state, stay, attempt, crashes, reason, keeps_output, frees_key, event, hints_end } =
+            end;
+        let reason = reason.text(said.and_then(|item| item.reason.as_deref())).map(row::storable);
+        let output = said.and_then(|item| item.output.as_ref()).filter(|_| keeps_output);
+        let run = run.map(|RunEnd { ending, by }| RunRow {
+            ending,
+            by,
+            state,
+            reason: reason.clone(),
+            output: output.map(Output::as_bytes),
+        });
+        let frees_key = frees_key && is_unique;
+        let mut put = Put { attempt, crashes, state, stay, reason, frees_key, hints_end, ..*job };
+        if let Stay::Due(due) = stay {
+            put.run_at = due;
         }
-        run
+        Self { run, put, event }
+    }
+}
+
+impl<'r> EndedRun<'r> {
+    pub(crate) fn is_erased(&self) -> bool {
+        self.end.stay == Stay::Erased
     }
 
-    /// The job would come back, and no further run has a number.
-    fn is_beyond(&self) -> bool {
-        let decision = self.said.map(|item| item.decision);
-        let ends = matches!(decision, Some(Decision::Complete | Decision::Cancel | Decision::Discard));
-        self.run >= LAST_RUN && !ends && (self.settled.reason.is_none() || self.settled.is_parked())
+    fn parts(&self) -> Parts<'r> {
+        let job = Put {
+            id: self.job,
+            queue: self.member.queue,
+            priority: self.member.priority,
+            run: self.run,
+            attempt: self.member.attempt,
+            crashes: self.member.crashes,
+            state: JobState::Running,
+            stay: Stay::Due(self.member.run_at),
+            run_at: self.member.run_at,
+            reason: None,
+            frees_key: false,
+            hints_end: false,
+            has_retention: self.member.has_retention,
+        };
+        Parts::of(self.end, &job, self.member.is_unique, self.said)
     }
 
-    /// Why; the store's reason stands before the handler's.
-    fn reason(&self) -> Option<Cow<'_, str>> {
-        if self.is_beyond() {
-            return Some("no further run fits the store".into());
-        }
-        let own = self.settled.reason.map(Reason::as_str);
-        own.or_else(|| self.said.and_then(|item| item.reason.as_deref())).map(row::storable)
-    }
-
-    fn error(&self) -> Option<&RunError> {
+    fn error(&self) -> Option<&'r RunError> {
         self.said.and_then(|item| item.error.as_ref())
-    }
-
-    fn output(&self) -> Option<&[u8]> {
-        let output = self.said.and_then(|item| item.output.as_ref());
-        output.filter(|_| self.settled.ending == Ending::Completed).map(Output::as_bytes)
     }
 
     fn started_at(&self) -> Option<i64> {
         self.said.and_then(|item| item.started_at).map(Timestamp::as_millis)
     }
+}
 
-    /// Where its job goes.
-    pub(crate) fn put(&self, now: Timestamp) -> Put {
-        Put {
-            id: self.job,
-            queue: self.member.queue,
-            priority: self.member.priority,
-            run: self.run,
-            attempt: self.settled.attempt,
-            crashes: self.settled.crashes,
-            state: self.settled.state,
-            is_parked: self.settled.is_parked() && self.settled.state == JobState::Scheduled,
-            run_at: self.settled.due(now, self.member.run_at),
-            after: None,
-            reason: self.reason().map(Cow::into_owned),
-            is_unique: self.member.is_unique,
-            retention: self.retention,
-        }
+/// Removes jobs as their ends say, from `jobs` and all that belongs to them. Their places and the numbers of completed
+/// ones are the caller's.
+pub(crate) async fn remove(session: &mut Session, gone: &[(Uuid, End)]) -> Answer<()> {
+    let mut erased = Vec::with_capacity(gone.len());
+    for &(id, end) in gone {
+        // The erasure frees the key. Nothing is left that could have counts, a reason, an output or an event.
+        let End {
+            run: None,
+            state: _,
+            stay: Stay::Erased,
+            attempt: _,
+            crashes: _,
+            reason: _,
+            keeps_output: _,
+            frees_key: _,
+            event: _,
+            hints_end: false,
+        } = end
+        else {
+            return Err(undecodable("end").into());
+        };
+        erased.push(id);
     }
+    place::erase(session, &erased).await
 }
 
 /// Records how runs ended, and puts their jobs where they go. Their claims are the caller's: [`shrink_claims`] or
 /// [`drop_claims`].
-pub(crate) async fn end_runs(
+pub(crate) async fn end_runs<'r>(
     session: &mut Session,
     now: Timestamp,
-    ended: &[EndedRun<'_>],
-) -> Answer<Vec<Put>> {
+    ended: &[EndedRun<'r>],
+) -> Answer<Vec<Put<'r>>> {
     if ended.is_empty() {
         return Ok(Vec::new());
     }
-    append(session, now, ended).await?;
-    let puts: Vec<Put> = ended.iter().map(|run| run.put(now)).collect();
+    let (mut rows, mut puts, mut events) = (Vec::with_capacity(ended.len()), Vec::new(), Vec::new());
+    puts.reserve(ended.len());
+    for run in ended {
+        let Parts { run: row, put, event } = run.parts();
+        rows.extend(row);
+        events.extend(event.map(|verb| (put.id, verb.as_str(), None, None)));
+        puts.push(put);
+    }
+    append(session, now, ended, &rows).await?;
     place::put(session, now, &puts).await?;
+    add_events(session, now, &events).await?;
     trim(session, ended).await?;
     Ok(puts)
 }
@@ -134,9 +179,15 @@ async fn trim(session: &mut Session, ended: &[EndedRun<'_>]) -> Answer<()> {
     session.execute(sql!("trim_runs"), &[&jobs, &firsts, &lasts]).await
 }
 
-async fn append(session: &mut Session, now: Timestamp, ended: &[EndedRun<'_>]) -> Answer<()> {
-    fn of<'a, 'r, T>(ended: &'a [EndedRun<'r>], part: impl FnMut(&'a EndedRun<'r>) -> T) -> Vec<T> {
-        ended.iter().map(part).collect()
+/// Appends a row for each run.
+async fn append(
+    session: &mut Session,
+    now: Timestamp,
+    ended: &[EndedRun<'_>],
+    rows: &[RunRow<'_>],
+) -> Answer<()> {
+    fn of<'a, R, T>(rows: &'a [R], part: impl FnMut(&'a R) -> T) -> Vec<T> {
+        rows.iter().map(part).collect()
     }
     session
         .execute(
@@ -151,26 +202,32 @@ async fn append(session: &mut Session, now: Timestamp, ended: &[EndedRun<'_>]) -
                 &of(ended, |run| run.member.run_at.as_millis()),
                 &of(ended, EndedRun::started_at),
                 &of(ended, |run| short_token(run.nonce)),
-                &of(ended, |run| row::ending_number(run.settled.ending)),
-                &of(ended, |run| row::state_number(run.settled.state)),
-                &of(ended, |run| run.by.number()),
-                &of(ended, EndedRun::reason),
+                &of(rows, |row| row::ending_number(row.ending)),
+                &of(rows, |row| row::state_number(row.state)),
+                &of(rows, |row| row::ended_by_number(row.by)),
+                &of(rows, |row| row.reason.as_deref()),
                 &of(ended, |run| run.error().map(|error| row::storable(&error.message))),
                 &of(ended, |run| run.error().and_then(|error| error.backtrace.as_deref()).map(row::storable)),
-                &of(ended, EndedRun::output),
+                &of(rows, |row| row.output),
             ],
         )
         .await
 }
 
 /// What moved, for whoever listens; to be called after the commit.
-pub(crate) fn tell(told: &mut Told, puts: &[Put], wants_ends: bool) {
+pub(crate) fn tell(told: &mut Told, puts: &[Put<'_>], wants_ends: bool) {
     for put in puts {
-        if put.is_parked {
+        if put.hints_end && wants_ends {
+            told.ended(row::job_id(put.id));
+        }
+        if put.is_erased() {
+            continue;
+        }
+        if put.stay == Stay::Parked {
             told.parked(put.queue);
             continue;
         }
         let position = Position { priority: put.priority, run_at_ms: put.run_at.as_millis(), id: put.id };
-        told.moved(put.state, put.queue, position, wants_ends);
+        told.moved(put.state, put.queue, position);
     }
 }

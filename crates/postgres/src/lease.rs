@@ -4,13 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gristmill_core::{
-    BackendError, Call, ClaimId, Decision, Ending, Name, RegisterWorker, RenewReply, RenewRequest, Timestamp,
-    WorkerId, settle,
+    BackendError, Call, ClaimId, End, Name, RegisterWorker, RenewReply, RenewRequest, Timestamp, WorkerId,
 };
-use gristmill_sql::EndedBy;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -177,7 +175,7 @@ fn sorted(claims: &[OwnClaim]) -> Vec<Uuid> {
 #[derive(Debug, Default)]
 struct GivenBack {
     claims: Vec<Uuid>,
-    puts: Vec<Put>,
+    puts: Vec<Put<'static>>,
 }
 
 /// Ends the open runs of claims as released, their attempts refunded, in the session's transaction.
@@ -195,21 +193,20 @@ async fn give_back(
     let nonces: Vec<Uuid> = locked.into_keys().collect();
     let members = end::open_members(session, &nonces).await?;
     let is_free = |member: &&OpenMember| !left.contains(&member.job);
-    let mut ended: Vec<EndedRun<'_>> = members.iter().filter(is_free).map(released).collect();
+    let mut ended: Vec<EndedRun<'_>> =
+        members.iter().filter(is_free).map(|member| released(member, now)).collect();
     // What is left of a worker that retires is rescued.
-    end::leave_listed(session, now, &mut ended, &mut left).await?;
+    end::leave_listed(session, &mut ended, &mut left).await?;
     let puts = end::end_runs(session, now, &ended).await?;
     let claims = end::drop_claims(session, &members, &nonces, &ended, &puts, &left).await?;
     Ok(GivenBack { claims, puts })
 }
 
-fn released(member: &OpenMember) -> EndedRun<'static> {
-    let facts = member.member.facts(member.cancel_requested);
-    let decision = Decision::GiveBackAfter(Duration::ZERO);
-    member.end(settle(decision, Ending::Released, facts), EndedBy::GiveBack)
+fn released(member: &OpenMember, now: Timestamp) -> EndedRun<'static> {
+    member.ended(End::of_give_back(member.facts(), now))
 }
 
-fn tell(inner: &Inner, puts: &[Put]) {
+fn tell(inner: &Inner, puts: &[Put<'_>]) {
     let mut told = Told::default();
     end::tell(&mut told, puts, inner.wants_ends());
     inner.tell(told);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gristmill_core::{Ending, JobState, Priority, Timestamp, WorkerId};
+use gristmill_core::{Ending, JobState, Priority, Standing, Timestamp, WorkerId};
 use gristmill_sql::Unread;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -81,6 +81,15 @@ pub(crate) struct Body {
 impl Located {
     pub(crate) fn is_unique(&self) -> bool {
         self.options.may_hold_key
+    }
+
+    /// Where it stands when it is not running.
+    pub(crate) fn standing(&self) -> Standing<'_> {
+        let mut standing = Standing::new(self.state, self.run_at);
+        standing.is_parked = self.is_parked;
+        (standing.attempt, standing.crashes) = (self.attempt, self.crashes);
+        standing.retention = self.options.retention.as_ref();
+        standing
     }
 }
 

@@ -4,7 +4,7 @@
 //! claim a transaction, so that one it cannot read does not keep it from the others; two rescuers pass by the claim
 //! that the other one holds.
 
-use gristmill_core::{AuditReply, Call, Cursor, JobState, RescueReply, Timestamp};
+use gristmill_core::{AuditReply, Call, Cursor, JobState, RescueReply, Stay, Timestamp};
 use uuid::Uuid;
 
 use crate::error::Answer;
@@ -83,7 +83,7 @@ async fn repair(
     let lost = lost(session, ids).await?;
     let now = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
     let now = row::timestamp(&now, 0)?;
-    let puts: Vec<Put> = lost.iter().map(|job| available(job, now)).collect();
+    let puts: Vec<Put<'_>> = lost.iter().map(|job| available(job, now)).collect();
     put(session, now, &puts).await?;
     session.commit().await?;
     let mut told = Told::default();
@@ -97,7 +97,7 @@ async fn repair(
     Ok(())
 }
 
-fn available(job: &Located, now: Timestamp) -> Put {
+fn available(job: &Located, now: Timestamp) -> Put<'static> {
     Put {
         id: job.id,
         queue: job.queue,
@@ -106,11 +106,11 @@ fn available(job: &Located, now: Timestamp) -> Put {
         attempt: job.attempt,
         crashes: job.crashes,
         state: JobState::Available,
-        is_parked: false,
+        stay: Stay::Due(now),
         run_at: now,
-        after: None,
         reason: None,
-        is_unique: job.is_unique(),
-        retention: job.options.retention,
+        frees_key: false,
+        hints_end: false,
+        has_retention: job.options.retention.is_some(),
     }
 }

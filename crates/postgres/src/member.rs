@@ -1,7 +1,9 @@
 //! What a lease carries: the facts a finish needs, so that it reads no row, and a token that vouches for them.
 
-use gristmill_core::{ClaimId, JobId, Lease, LeaseToken, Place, RunFacts, Timestamp};
+use gristmill_core::{ClaimId, JobId, Lease, LeaseToken, Place, Retention, RunFacts, Timestamp};
 use uuid::Uuid;
+
+use crate::row::LAST_RUN;
 
 /// A leased job as its claim knows it. All of it fits the 128 bits of a lease's [`Place`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,13 +75,21 @@ impl Member {
         Lease { job, run, claim, token: LeaseToken(nonce.as_u128() ^ mixed(job, run, place)), place }
     }
 
-    /// What settling the run needs.
-    pub(crate) fn facts(&self, cancel_requested: bool) -> RunFacts {
+    /// What the end of this run of the job depends on.
+    pub(crate) fn facts<'j>(
+        &self,
+        run: u32,
+        retention: Option<&'j Retention>,
+        cancel_requested: bool,
+    ) -> RunFacts<'j> {
         RunFacts {
             attempt: self.attempt,
             crashes: self.crashes,
             max_attempts: self.max_attempts,
             cancel_requested,
+            is_last_run: run >= LAST_RUN,
+            run_at: self.run_at,
+            retention,
         }
     }
 }

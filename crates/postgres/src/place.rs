@@ -3,9 +3,10 @@
 //! Each of these is a part of a transaction that holds the lock of what the jobs left: a claim, or their rows in
 //! `ready`, `waiting` or `jobs`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use gristmill_core::{JobState, Retention, Timestamp};
+use gristmill_core::{JobState, Retention, Stay, Timestamp};
 use uuid::Uuid;
 
 use crate::error::Answer;
@@ -21,7 +22,7 @@ pub(crate) const LATE: Duration = Duration::from_secs(12 * 3600);
 
 /// A job and where it goes.
 #[derive(Debug, Clone)]
-pub(crate) struct Put {
+pub(crate) struct Put<'r> {
     pub(crate) id: Uuid,
     pub(crate) queue: i32,
     pub(crate) priority: i16,
@@ -30,34 +31,36 @@ pub(crate) struct Put {
     pub(crate) attempt: u16,
     pub(crate) crashes: u16,
     pub(crate) state: JobState,
-    /// It is scheduled, due at no time: no worker that met it has a handler for its kind.
-    pub(crate) is_parked: bool,
+    /// Whether it stays there; of one that has not ended and is not parked, when it is due.
+    pub(crate) stay: Stay,
     /// When it is, or was, due.
     pub(crate) run_at: Timestamp,
-    /// Due this much after now instead.
-    pub(crate) after: Option<Duration>,
-    pub(crate) reason: Option<String>,
-    /// It may hold a unique key, which a terminal state frees.
-    pub(crate) is_unique: bool,
-    /// Its own retention, where it has one.
-    pub(crate) retention: Option<Retention>,
+    pub(crate) reason: Option<Cow<'r, str>>,
+    /// It may hold a unique key, which is free now.
+    pub(crate) frees_key: bool,
+    /// Listeners that watch ends get a hint of it.
+    pub(crate) hints_end: bool,
+    /// It has a retention of its own.
+    pub(crate) has_retention: bool,
 }
 
-impl Put {
-    /// How long the job stays, once it has ended.
-    fn kept(&self) -> Option<Duration> {
-        self.retention.unwrap_or_default().of(self.state)
-    }
-
-    /// It ended and its retention is zero: it is not kept at all.
+impl Put<'_> {
+    /// It is not kept at all.
     pub(crate) fn is_erased(&self) -> bool {
-        self.kept().is_some_and(|kept| kept.is_zero())
+        self.stay == Stay::Erased
     }
 
     /// A completed job whose deletion has to be noted, since it does not go with its partition.
     fn has_expiry(&self, now: Timestamp) -> bool {
-        let made = row::made_at(self.id);
-        self.state == JobState::Completed && (self.retention.is_some() || now.since(made) > LATE)
+        self.state == JobState::Completed && (self.has_retention || now.since(row::made_at(self.id)) > LATE)
+    }
+
+    /// When its retention passes, in milliseconds. Of one that has not ended nothing reads it.
+    fn delete_at(&self) -> i64 {
+        match self.stay {
+            Stay::Kept { until } => until.as_millis(),
+            Stay::Due(_) | Stay::Parked | Stay::Erased => 0,
+        }
     }
 }
 
@@ -67,15 +70,14 @@ pub(crate) fn may_erase(retention: Retention) -> bool {
     ends.iter().any(|end| retention.of(*end).is_some_and(|kept| kept.is_zero()))
 }
 
-/// Puts jobs where they go: frees the unique keys of those that have ended, and erases those that are not kept. Jobs
-/// that complete are counted here, too. `now` is the instant of the transaction.
-pub(crate) async fn put(session: &mut Session, now: Timestamp, jobs: &[Put]) -> Answer<()> {
-    let freed: Vec<Uuid> =
-        jobs.iter().filter(|job| job.is_unique && job.state.is_terminal()).map(|job| job.id).collect();
+/// Puts jobs where they go: frees their unique keys, and erases those that are not kept. Jobs that complete are counted
+/// here, too. `now` is the instant of the transaction.
+pub(crate) async fn put(session: &mut Session, now: Timestamp, jobs: &[Put<'_>]) -> Answer<()> {
+    let freed: Vec<Uuid> = jobs.iter().filter(|job| job.frees_key).map(|job| job.id).collect();
     if !freed.is_empty() {
         session.execute(sql!("free_uniques"), &[&freed]).await?;
     }
-    let (erased, kept): (Vec<&Put>, Vec<&Put>) = jobs.iter().partition(|job| job.is_erased());
+    let (erased, kept): (Vec<&Put<'_>>, Vec<&Put<'_>>) = jobs.iter().partition(|job| job.is_erased());
     if erased.iter().any(|job| job.run > 1) {
         // Claims of earlier runs may list them still.
         erase(session, &erased.iter().map(|job| job.id).collect::<Vec<_>>()).await?;
@@ -84,7 +86,7 @@ pub(crate) async fn put(session: &mut Session, now: Timestamp, jobs: &[Put]) -> 
         let ids: Vec<Uuid> = erased.iter().map(|job| job.id).collect();
         session.execute(sql!("erase"), &[&ids]).await?;
     }
-    let (completed, placed): (Vec<&Put>, Vec<&Put>) =
+    let (completed, placed): (Vec<&Put<'_>>, Vec<&Put<'_>>) =
         kept.into_iter().partition(|job| job.state == JobState::Completed);
     if !placed.is_empty() {
         insert(session, now, &placed).await?;
@@ -93,17 +95,16 @@ pub(crate) async fn put(session: &mut Session, now: Timestamp, jobs: &[Put]) -> 
         let queues: Vec<i32> = completed.iter().map(|job| job.queue).collect();
         session.execute(sql!("add_completed"), &[&queues, &1_i64]).await?;
     }
-    let expiring: Vec<&Put> = completed.into_iter().filter(|job| job.has_expiry(now)).collect();
+    let expiring: Vec<&Put<'_>> = completed.into_iter().filter(|job| job.has_expiry(now)).collect();
     if !expiring.is_empty() {
         let ids: Vec<Uuid> = expiring.iter().map(|job| job.id).collect();
-        let delete_ats: Vec<i64> =
-            expiring.iter().map(|job| (now + job.kept().unwrap_or_default()).as_millis()).collect();
+        let delete_ats: Vec<i64> = expiring.iter().map(|job| job.delete_at()).collect();
         session.execute(sql!("insert_expiries"), &[&delete_ats, &ids]).await?;
     }
     Ok(())
 }
 
-async fn insert(session: &mut Session, now: Timestamp, jobs: &[&Put]) -> Answer<()> {
+async fn insert(session: &mut Session, now: Timestamp, jobs: &[&Put<'_>]) -> Answer<()> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.id).collect();
     let queues: Vec<i32> = jobs.iter().map(|job| job.queue).collect();
     let priorities: Vec<i16> = jobs.iter().map(|job| job.priority).collect();
@@ -111,15 +112,10 @@ async fn insert(session: &mut Session, now: Timestamp, jobs: &[&Put]) -> Answer<
     let attempts: Vec<i32> = jobs.iter().map(|job| i32::from(job.attempt)).collect();
     let crashes: Vec<i16> = jobs.iter().map(|job| row::crashes(job.crashes)).collect();
     let states: Vec<i16> = jobs.iter().map(|job| row::state_number(job.state)).collect();
-    let dues: Vec<i64> =
-        jobs.iter().map(|job| job.after.map_or(job.run_at, |after| now + after).as_millis()).collect();
-    let reasons: Vec<Option<_>> = jobs
-        .iter()
-        .map(|job| job.reason.as_deref().map(|reason| row::storable(reason).into_owned()))
-        .collect();
-    let deletions: Vec<i64> =
-        jobs.iter().map(|job| (now + job.kept().unwrap_or_default()).as_millis()).collect();
-    let are_parked: Vec<bool> = jobs.iter().map(|job| job.is_parked).collect();
+    let dues: Vec<i64> = jobs.iter().map(|job| job.run_at.as_millis()).collect();
+    let reasons: Vec<Option<_>> = jobs.iter().map(|job| job.reason.as_deref().map(row::storable)).collect();
+    let deletions: Vec<i64> = jobs.iter().map(|job| job.delete_at()).collect();
+    let are_parked: Vec<bool> = jobs.iter().map(|job| job.stay == Stay::Parked).collect();
     let now = now.as_millis();
     for (job, due) in jobs.iter().zip(&dues).filter(|(job, _)| job.state == JobState::Available) {
         session.makes_available(job.queue, job.priority, *due, job.id);

@@ -13,13 +13,13 @@
 
 use std::collections::HashMap;
 
-use gristmill_core::{Call, Maintained, Priority, Retention, Timestamp};
+use gristmill_core::{Call, End, JobState, Maintained, Priority, Retention, Standing, Timestamp};
 use uuid::Uuid;
 
+use crate::end;
 use crate::error::Answer;
 use crate::handle::Inner;
 use crate::locked::Parts;
-use crate::place;
 use crate::row::{self, Options};
 use crate::session::Session;
 use crate::statement::{Sql, sql};
@@ -149,9 +149,15 @@ async fn erase_ended(session: &mut Session, now: Timestamp, ids: &[Uuid]) -> Ans
     session.begin_hasty().await?;
     let (locked, _) = lock(session, ids).await?;
     let locked: Vec<Uuid> = locked.into_keys().collect();
-    let rows = session.query(sql!("still_past_ended"), &[&locked, &now.as_millis()]).await?;
-    let past = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
-    place::erase(session, &past).await?;
+    let mut past = Vec::with_capacity(locked.len());
+    for row in session.query(sql!("still_past_ended"), &[&locked, &now.as_millis()]).await? {
+        let (id, until) = (row.try_get(0)?, row::timestamp(&row, 1)?);
+        // One that does not decode was shown as discarded.
+        let state = row::state(row::get(&row, 2)?).filter(|state| state.is_terminal());
+        let standing = Standing::new(state.unwrap_or(JobState::Discarded), until);
+        past.extend(End::of_expiry(standing, until, now).map(|end| (id, end)));
+    }
+    end::remove(session, &past).await?;
     session.commit().await?;
     Ok(past.len())
 }
@@ -224,16 +230,19 @@ pub(crate) async fn erase_completed(
     for row in session.query(sql!("completed_at"), &[&ids]).await? {
         let id: Uuid = row.try_get(0)?;
         let Some(job) = locked.get(&id) else { continue };
-        let due = row::timestamp(&row, 1)? + job.retention.completed;
-        if due <= now {
-            past.push(id);
-            queues.push(job.queue);
-        } else {
-            completed.kept.push((id, due));
+        let mut standing = Standing::new(JobState::Completed, now);
+        standing.retention = job.retention.as_ref();
+        let Some(due) = standing.expires_at(row::timestamp(&row, 1)?) else { continue };
+        match End::of_expiry(standing, due, now) {
+            Some(end) => {
+                past.push((id, end));
+                queues.push(job.queue);
+            }
+            None => completed.kept.push((id, due)),
         }
     }
     if !past.is_empty() {
-        place::erase(session, &past).await?;
+        end::remove(session, &past).await?;
         session.execute(sql!("add_completed"), &[&queues, &-1_i64]).await?;
     }
     completed.erased = past.len();
@@ -242,7 +251,7 @@ pub(crate) async fn erase_completed(
 
 struct Locked {
     queue: i32,
-    retention: Retention,
+    retention: Option<Retention>,
 }
 
 /// Locks the rows of those jobs that are there: those that are locked now, and those that other transactions have
@@ -254,7 +263,7 @@ async fn lock(session: &mut Session, ids: &[Uuid]) -> Answer<(HashMap<Uuid, Lock
         let id: Uuid = row.try_get(0)?;
         match row.try_get(1)? {
             Some(queue) => {
-                let retention = Options::parse(row.try_get(2)?).retention.unwrap_or_default();
+                let retention = Options::parse(row.try_get(2)?).retention;
                 locked.insert(id, Locked { queue, retention });
             }
             None => held.push(id),

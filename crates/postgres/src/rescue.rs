@@ -6,13 +6,12 @@
 //! keeps the others. Nor does a job that another transaction has locked, which may be a user's and stay open, or one
 //! that is to disappear from a locked claim, too: it is left to a later rescue.
 
-use gristmill_core::{Call, RescueReply, Rescued, Timestamp, settle_crash};
-use gristmill_sql::EndedBy;
+use gristmill_core::{Call, End, RescueReply, Rescued, Timestamp};
 use uuid::Uuid;
 
 use crate::end::{
-    EndedRun, IfLocked, OpenMember, drop_claims, end_runs, leave_listed, lock_jobs_of_claims, open_members,
-    shrink_claims,
+    self, EndedRun, IfLocked, OpenMember, drop_claims, end_runs, leave_listed, lock_jobs_of_claims,
+    open_members, shrink_claims,
 };
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
@@ -20,7 +19,7 @@ use crate::place::Put;
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::{Position, Told};
+use crate::told::Told;
 
 /// How often a claim is tried anew when another transaction was in the way; then it is left to the next round.
 const TRIES: u32 = 4;
@@ -71,7 +70,7 @@ fn is_of_the_row(fail: &Fail) -> bool {
     matches!(fail, Fail::Refused(_)) || matches!(fail, Fail::Broken(error) if error.as_db_error().is_some())
 }
 
-async fn claim(session: &mut Session, call: Call, nonce: Uuid) -> Answer<Vec<Put>> {
+async fn claim(session: &mut Session, call: Call, nonce: Uuid) -> Answer<Vec<Put<'static>>> {
     let mut tries = 1;
     loop {
         match transaction(session, call, nonce, Which::All).await {
@@ -85,7 +84,7 @@ async fn claim(session: &mut Session, call: Call, nonce: Uuid) -> Answer<Vec<Put
 }
 
 /// The fallback for a claim that cannot be ended as a whole: each run is ended by itself, and what cannot be is left.
-async fn run_by_run(session: &mut Session, call: Call, nonce: Uuid, fail: Fail) -> Answer<Vec<Put>> {
+async fn run_by_run(session: &mut Session, call: Call, nonce: Uuid, fail: Fail) -> Answer<Vec<Put<'static>>> {
     session.roll_back().await?;
     gristmill_core::log!(
         warn,
@@ -118,7 +117,12 @@ async fn run_by_run(session: &mut Session, call: Call, nonce: Uuid, fail: Fail) 
 }
 
 /// Ends runs of a claim as crashed; what they became, nothing when somebody else has the claim.
-async fn transaction(session: &mut Session, call: Call, nonce: Uuid, which: Which) -> Answer<Vec<Put>> {
+async fn transaction(
+    session: &mut Session,
+    call: Call,
+    nonce: Uuid,
+    which: Which,
+) -> Answer<Vec<Put<'static>>> {
     session.begin().await?;
     let mut left = lock_jobs_of_claims(session, &[nonce], IfLocked::Leave).await?;
     let given = call.now.map(Timestamp::as_millis);
@@ -131,8 +135,9 @@ async fn transaction(session: &mut Session, call: Call, nonce: Uuid, which: Whic
     let is_wanted = |member: &&OpenMember| {
         !left.contains(&member.job) && (which == Which::All || which == Which::Only(member.job))
     };
-    let mut ended: Vec<EndedRun<'_>> = members.iter().filter(is_wanted).map(crashed).collect();
-    leave_listed(session, now, &mut ended, &mut left).await?;
+    let mut ended: Vec<EndedRun<'_>> =
+        members.iter().filter(is_wanted).map(|member| crashed(member, now)).collect();
+    leave_listed(session, &mut ended, &mut left).await?;
     let puts = end_runs(session, now, &ended).await?;
     match which {
         Which::All => drop(drop_claims(session, &members, &[nonce], &ended, &puts, &left).await?),
@@ -142,17 +147,12 @@ async fn transaction(session: &mut Session, call: Call, nonce: Uuid, which: Whic
     Ok(puts)
 }
 
-fn crashed(member: &OpenMember) -> EndedRun<'static> {
-    let facts = member.member.facts(member.cancel_requested);
-    member.end(settle_crash(&member.retry, facts, fastrand::f64()), EndedBy::Rescue)
+fn crashed(member: &OpenMember, now: Timestamp) -> EndedRun<'static> {
+    member.ended(End::of_crash(&member.retry, member.facts(), fastrand::f64(), now))
 }
 
-fn tell(inner: &Inner, puts: &[Put]) {
+fn tell(inner: &Inner, puts: &[Put<'_>]) {
     let mut told = Told::default();
-    let wants_ends = inner.wants_ends();
-    for put in puts {
-        let position = Position { priority: put.priority, run_at_ms: put.run_at.as_millis(), id: put.id };
-        told.moved(put.state, put.queue, position, wants_ends);
-    }
+    end::tell(&mut told, puts, inner.wants_ends());
     inner.tell(told);
 }

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use crate::error::Answer;
 
 pub(crate) use gristmill_sql::{
-    Options, amount, duration, ending_number, millis, run_error, size, state_number, write_names,
+    Options, amount, duration, ended_by_number, ending_number, millis, run_error, size, state_number,
+    write_names,
 };
 
 /// A spec from its columns; its options are still to be set.

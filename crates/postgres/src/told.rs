@@ -63,18 +63,17 @@ impl Told {
     }
 
     /// A job came into a state. `position` is where it stands, with the instant it is due.
-    pub(crate) fn moved(&mut self, state: JobState, queue: i32, position: Position, wants_ends: bool) {
+    pub(crate) fn moved(&mut self, state: JobState, queue: i32, position: Position) {
         match state {
             JobState::Available => self.available(queue, position),
             JobState::Scheduled | JobState::Retryable => {
                 self.due(Timestamp::from_millis(position.run_at_ms));
             }
-            JobState::Completed | JobState::Cancelled | JobState::Discarded => {
-                if wants_ends {
-                    self.ended(crate::row::job_id(position.id));
-                }
-            }
-            JobState::Suspended | JobState::Running => {}
+            JobState::Suspended
+            | JobState::Running
+            | JobState::Completed
+            | JobState::Cancelled
+            | JobState::Discarded => {}
         }
     }
 

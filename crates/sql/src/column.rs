@@ -6,7 +6,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use gristmill_core::{DEFAULT_MAX_ATTEMPTS, Ending, JobSpec, JobState, Name, Priority, RunError};
+use gristmill_core::{DEFAULT_MAX_ATTEMPTS, EndedBy, Ending, JobSpec, JobState, Name, Priority, RunError};
 
 /// The state that a number stands for; `None` for one that this version does not know.
 #[inline]
@@ -30,6 +30,18 @@ pub fn ending(number: i64) -> Option<Ending> {
 #[inline]
 pub fn ending_number(ending: Ending) -> i16 {
     index(ending.index())
+}
+
+/// Who ended a run, by the number that stands for it; `None` for one that this version does not know.
+#[inline]
+pub fn ended_by(number: i64) -> Option<EndedBy> {
+    EndedBy::from_index(usize::try_from(number).ok()?)
+}
+
+/// The number that stands for who ended a run.
+#[inline]
+pub fn ended_by_number(by: EndedBy) -> i16 {
+    index(by.index())
 }
 
 fn index(index: usize) -> i16 {
@@ -126,6 +138,10 @@ mod tests {
         for of in Ending::ALL.iter().copied() {
             assert_eq!(ending(ending_number(of).into()), Some(of));
         }
+        for of in EndedBy::ALL.iter().copied() {
+            assert_eq!(ended_by(ended_by_number(of).into()), Some(of));
+        }
+        assert_eq!((ended_by(-1), ended_by(3)), (None, None));
         assert_eq!((state(-1), state(8)), (None, None));
         assert_eq!((ending(-1), ending(1_000)), (None, None));
     }

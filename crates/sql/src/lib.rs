@@ -6,7 +6,6 @@
 
 mod args;
 mod column;
-mod ended;
 mod lenient;
 mod migrations;
 mod names;
@@ -15,10 +14,9 @@ mod unread;
 
 pub use args::ArgsBlocks;
 pub use column::{
-    amount, count16, count32, duration, ending, ending_number, has_options, max_attempts, millis, priority,
-    run_error, size, state, state_number, write_names,
+    amount, count16, count32, duration, ended_by, ended_by_number, ending, ending_number, has_options,
+    max_attempts, millis, priority, run_error, size, state, state_number, write_names,
 };
-pub use ended::EndedBy;
 pub use lenient::{read_metadata, read_names, read_retention, read_retry};
 pub use migrations::{Migration, Migrations, POSTGRES_SCHEMA, SQLITE_SCHEMA};
 pub use names::{Interner, QueueNumbers};

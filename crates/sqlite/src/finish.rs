@@ -1,16 +1,15 @@
 //! Ends runs, each only if its token holds.
 
 use gristmill_core::{
-    FinishItem, FinishReply, FinishRequest, Finished, JobState, Lease, LostWhy, RunFacts, RunRecord,
-    Timestamp, settle,
+    End, EndedBy, FinishItem, FinishReply, FinishRequest, Finished, JobEvent, Lease, LostWhy, Timestamp,
 };
-use gristmill_sql::EndedBy;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::OptionalExtension;
 
-use crate::claim::{Claim, Held, Member, Tally, placed};
+use crate::claim::{Claim, Held, placed};
 use crate::error::Answer;
 use crate::group::Group;
-use crate::run::{End, LAST_RUN, run_key};
+use crate::row;
+use crate::run::run_key;
 
 pub(crate) fn finish(group: &mut Group<'_>, request: &FinishRequest, now: Timestamp) -> Answer<FinishReply> {
     let mut claims = Claimed::default();
@@ -62,9 +61,10 @@ impl Group<'_> {
         };
         let Some(place) = self.place_of(held, &item.lease)? else { return self.lost(item, now) };
         let facts = self.run_facts(held, place)?;
-        let settled = settle(item.decision, item.ending, facts);
-        let end = End { settled, by: EndedBy::Worker, said: Some(item), now };
-        let Some(state) = self.end_run(held, place, &end)? else { return self.lost(item, now) };
+        let end = End::of_finish(item.decision, item.ending, facts, now);
+        let Some(state) = self.end_run(held, place, end, Some(item), now)? else {
+            return self.lost(item, now);
+        };
         *changed = true;
         for effect in &item.effects {
             // A duplicate effect is not stored and does not spoil the finish.
@@ -90,65 +90,6 @@ impl Group<'_> {
         Ok(self.prepare("SELECT 1 FROM jobs WHERE seq = ?1")?.exists([seq])?)
     }
 
-    pub(crate) fn run_facts(&mut self, held: &Held, place: usize) -> Answer<RunFacts> {
-        let Member { seq, tally, facts } = &held.claim.members[place];
-        let cancel_requested = self.has_cancels()?
-            && self
-                .prepare("SELECT 1 FROM cancels WHERE seq = ?1 AND run = ?2")?
-                .exists(params![seq, tally.run])?;
-        Ok(RunFacts {
-            attempt: tally.attempt,
-            crashes: tally.crashes,
-            max_attempts: facts.as_ref().map_or(u16::MAX, |job| job.max_attempts),
-            cancel_requested,
-        })
-    }
-
-    /// The one way a run ends: its row, which only one can append, then the job's move. Gives where the job went;
-    /// `None` when the row was there.
-    pub(crate) fn end_run(
-        &mut self,
-        held: &mut Held,
-        place: usize,
-        end: &End<'_>,
-    ) -> Answer<Option<JobState>> {
-        let claim = std::sync::Arc::clone(&held.claim);
-        let member = &claim.members[place];
-        let Member { tally, facts: Some(job), .. } = member else { return Ok(None) };
-        let reason = end.settled.reason.map(gristmill_core::Reason::as_str);
-        let reason = reason.or_else(|| end.said.and_then(|item| item.reason.as_deref()));
-        let End { settled, now, .. } = *end;
-        if !self.append_run(&claim, member, end, reason)? {
-            return Ok(None);
-        }
-        if RunRecord::trimmed_at(tally.run).is_some() {
-            self.sums.trimmed.insert(job.seq, tally.run);
-        }
-        held.open -= 1;
-        self.count(job.queue, JobState::Running, -1);
-        if self.has_cancels()? {
-            self.prepare("DELETE FROM cancels WHERE seq = ?1")?.execute([job.seq])?;
-            self.cancels_changed();
-        }
-        let tally = Tally { run: tally.run, attempt: settled.attempt, crashes: settled.crashes };
-        let comes_back = !settled.state.is_terminal();
-        let moved = (comes_back && tally.run >= LAST_RUN).then(|| self.renumber(job, tally)).transpose()?;
-        let (job, tally) = moved.as_ref().map_or((job, tally), |(job, tally)| (job, *tally));
-        if settled.is_parked() && settled.state == JobState::Scheduled {
-            self.park(job.into(), tally)?;
-        } else if !settled.state.is_terminal() {
-            self.put(job, tally, settled.state, settled.due(now, job.run_at), reason)?;
-        } else if !self.end(job, tally, settled.state, now, reason)? {
-            self.erase(job)?;
-            held.pruned = true;
-            // Claims of earlier runs may be open, too.
-            if tally.run > 1 {
-                self.note_erased(job.seq);
-            }
-        }
-        Ok(Some(settled.state))
-    }
-
     /// What to answer to a finish whose token does not hold, or no longer.
     fn lost(&mut self, item: &FinishItem, now: Timestamp) -> Answer<Finished> {
         let Lease { job, run, token, .. } = &item.lease;
@@ -160,14 +101,13 @@ impl Group<'_> {
             .prepare("SELECT ended_by FROM runs WHERE run_key = ?1 AND token = ?2")?
             .query_row([run_key(seq, *run), Claim::short_token(*token)], |row| row.get(0))
             .optional()?;
-        let answer = ended_by.and_then(EndedBy::from_number).map(EndedBy::answer);
+        let answer = ended_by.and_then(row::ended_by).map(EndedBy::answer);
         let answer = answer.unwrap_or(Finished::LeaseLost { why: LostWhy::Unknown });
-        if answer == Finished::AlreadyAccepted {
-            return Ok(answer);
+        if answer.is_stale() {
+            self.count_stale_finish();
+            let JobEvent { at, what, actor, detail, .. } = JobEvent::stale_finish(now, item);
+            self.add_event(seq, at, &what, actor.as_deref(), detail.as_deref())?;
         }
-        self.count_stale_finish();
-        let detail = format!("run {run}, {}", item.ending);
-        self.add_event(seq, now, "stale finish", None, Some(&detail))?;
         Ok(answer)
     }
 }

@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use gristmill_core::{
-    BackendError, BackendErrorKind, Decision, Ending, JobId, JobState, Name, RegisterWorker, RenewReply,
-    RenewRequest, Timestamp, WorkerId, format_duration, settle,
+    BackendError, BackendErrorKind, End, JobId, JobState, Name, RegisterWorker, RenewReply, RenewRequest,
+    Timestamp, WorkerId, format_duration,
 };
-use gristmill_sql::EndedBy;
 use rusqlite::params;
 
 use crate::claim::Tally;
 use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
-use crate::run::End;
 
 /// A lease outlives this many busy timeouts, so that a heartbeat that waits for the file is in time.
 const BUSY_TIMEOUTS: u32 = 2;
@@ -133,9 +131,8 @@ impl Group<'_> {
         let Some(mut held) = self.held_by_key(key)? else { return Ok(()) };
         for place in self.open_members(&held.claim)? {
             let facts = self.run_facts(&held, place)?;
-            let released = settle(Decision::GiveBackAfter(Duration::ZERO), Ending::Released, facts);
-            let end = End { settled: released, by: EndedBy::GiveBack, said: None, now };
-            self.end_run(&mut held, place, &end)?;
+            let end = End::of_give_back(facts, now);
+            self.end_run(&mut held, place, end, None, now)?;
         }
         self.drop_claim(&held)
     }

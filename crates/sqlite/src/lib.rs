@@ -9,6 +9,7 @@ mod claim;
 mod claims;
 mod connection;
 mod diagnose;
+mod end;
 mod enqueue;
 mod error;
 mod fetch;

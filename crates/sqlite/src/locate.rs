@@ -1,6 +1,6 @@
 //! Where a job is, and so what its state is.
 
-use gristmill_core::{Ending, JobId, JobState, Timestamp, WorkerId};
+use gristmill_core::{Ending, JobId, JobState, Standing, Timestamp, WorkerId};
 use gristmill_sql::Unread;
 use rusqlite::{Connection, Row};
 
@@ -38,6 +38,17 @@ pub(crate) struct Latest {
 pub(crate) struct Leased {
     pub(crate) worker: WorkerId,
     pub(crate) fetched_at: Timestamp,
+}
+
+impl Located {
+    /// Where it stands when it is not running.
+    pub(crate) fn standing(&self) -> Standing<'_> {
+        let mut standing = Standing::new(self.state, self.facts.run_at);
+        standing.is_parked = self.is_parked;
+        (standing.attempt, standing.crashes) = (self.tally.attempt, self.tally.crashes);
+        standing.retention = self.facts.retention.as_deref();
+        standing
+    }
 }
 
 /// The query of jobs, with a condition and an order.

@@ -1,17 +1,14 @@
 //! Promote, rescue, audit: bounded rounds that any worker may run.
 
 use gristmill_core::{
-    AuditReply, Cursor, JobId, JobState, Maintained, RescueReply, Rescued, RetryPolicy, Timestamp,
-    settle_crash,
+    AuditReply, Cursor, End, JobId, JobState, Maintained, RescueReply, Rescued, RetryPolicy, Timestamp,
 };
-use gristmill_sql::EndedBy;
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::Answer;
 use crate::group::Group;
 use crate::locate::{Located, find_leases, jobs_where, read};
 use crate::row;
-use crate::run::End;
 
 pub(crate) fn promote(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<Maintained> {
     let mut select = group.prepare(include_str!("../sql/due.sql"))?;
@@ -70,9 +67,8 @@ impl Group<'_> {
         for place in self.open_members(&held.claim)? {
             let facts = self.run_facts(&held, place)?;
             let policy = self.retry_policy(held.claim.members[place].seq)?;
-            let settled = settle_crash(&policy, facts, fastrand::f64());
-            let end = End { settled, by: EndedBy::Rescue, said: None, now };
-            if let Some(state) = self.end_run(&mut held, place, &end)?
+            let end = End::of_crash(&policy, facts, fastrand::f64(), now);
+            if let Some(state) = self.end_run(&mut held, place, end, None, now)?
                 && let Some((id, queue)) =
                     held.claim.members[place].facts.as_ref().map(|job| (job.id, job.queue))
             {

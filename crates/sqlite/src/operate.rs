@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use gristmill_core::{
-    Act, Cursor, Hint, JobId, JobPatch, JobState, Order, Select, Standing, Timestamp, Verb, VerbReply,
-    VerbRequest, Verdict, operate,
+    Act, Cursor, Hint, JobId, JobPatch, JobState, Order, Select, Timestamp, Verb, VerbReply, VerbRequest,
+    Verdict, operate,
 };
 use rusqlite::params;
 
@@ -46,7 +46,7 @@ pub(crate) fn release_hold(
 }
 
 impl Group<'_> {
-    /// Applies an act to each selected job, and leaves an event where it changed something.
+    /// Applies an act to each selected job.
     fn operate(
         &mut self,
         verb: Verb,
@@ -69,16 +69,9 @@ impl Group<'_> {
                 reply.jobs.push((id, Verdict::NotFound));
                 continue;
             };
-            let is_parked = job.is_parked;
-            let standing = Standing { is_parked, ..Standing::new(job.state, job.facts.run_at) };
-            let act = operate(verb, standing, when, now);
-            let verdict = self.apply(&job, &act, patch, now)?;
-            if verdict.leaves_event()
-                && let Some(seq) = self.seq_of(id)?
-            {
-                self.add_event(seq, now, verb.as_str(), request.actor.as_deref(), None)?;
-            }
-            reply.jobs.push((id, verdict));
+            let act = operate(verb, job.standing(), when, now);
+            let by = (verb, request.actor.as_deref());
+            reply.jobs.push((id, self.apply(&job, &act, patch, by, now)?));
         }
         Ok(reply)
     }
@@ -88,16 +81,15 @@ impl Group<'_> {
         job: &Located,
         act: &Act,
         patch: Option<&JobPatch>,
+        (verb, actor): (Verb, Option<&str>),
         now: Timestamp,
     ) -> Answer<Verdict> {
         match *act {
             Act::Nothing(_) => {}
             Act::RequestCancel => self.request_cancel(job)?,
-            Act::Cancel => {
-                self.take_out(&job.facts, job.state)?;
-                if !self.end(&job.facts, job.tally, JobState::Cancelled, now, None)? {
-                    self.erase_one(job)?;
-                }
+            Act::End(end) => {
+                self.end_job(job, end, actor, now)?;
+                return Ok(act.verdict());
             }
             Act::Restart { takes_unique_key } => {
                 if takes_unique_key && let Some(holder) = self.retake_unique(job)? {
@@ -116,12 +108,15 @@ impl Group<'_> {
                 let reason = job.reason.as_deref().filter(|_| !job.is_parked);
                 self.put(&facts, job.tally, state, run_at, reason)?;
             }
-            Act::Remove => {
-                self.take_out(&job.facts, job.state)?;
-                self.erase_one(job)?;
-            }
         }
-        Ok(act.verdict())
+        let verdict = act.verdict();
+        // A restart may have given the job another seq.
+        if verdict.leaves_event()
+            && let Some(seq) = self.seq_of(job.facts.id)?
+        {
+            self.add_event(seq, now, verb.as_str(), actor, None)?;
+        }
+        Ok(verdict)
     }
 
     fn restart(&mut self, job: &Located, now: Timestamp) -> Answer<()> {
@@ -171,15 +166,6 @@ impl Group<'_> {
             .query_row([job.facts.seq], |row| Ok(row::string(row, 0)))?
             .unwrap_or_default();
         self.take_unique(job.facts.queue, &key, job.facts.seq)
-    }
-
-    fn erase_one(&mut self, job: &Located) -> Answer<()> {
-        self.erase(&job.facts)?;
-        // Only a job that has run can be in a claim.
-        if job.tally.run > 0 {
-            self.note_erased(job.facts.seq);
-        }
-        Ok(())
     }
 
     fn patch(&mut self, job: &Located, patch: &JobPatch) -> Answer<()> {

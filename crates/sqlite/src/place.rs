@@ -1,13 +1,12 @@
 //! The one way a job moves: out of its place, into another, its queue's numbers kept in step.
 
-use gristmill_core::{JobEvent, JobId, JobState, Reason, Retention, Timestamp};
+use gristmill_core::{JobEvent, JobId, JobState, Reason, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use crate::claim::{Facts, Tally, members};
 use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
-use crate::run::run_keys;
 
 /// A job that is parked, by its place in the line.
 #[derive(Debug, Clone, Copy)]
@@ -110,55 +109,6 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Ends a job that is nowhere: its unique key is free, its retention begins. `false` when that is zero and the job
-    /// has to go at once.
-    pub(crate) fn end(
-        &mut self,
-        job: &Facts,
-        tally: Tally,
-        state: JobState,
-        now: Timestamp,
-        reason: Option<&str>,
-    ) -> Answer<bool> {
-        self.free_unique(job)?;
-        self.hint_ended(job.id);
-        let retention = job.retention.as_deref().copied().unwrap_or_else(Retention::default);
-        let Some(kept) = retention.of(state).filter(|kept| !kept.is_zero()) else { return Ok(false) };
-        if state != JobState::Completed {
-            let state = row::state_number(state);
-            self.prepare(include_str!("../sql/insert_ended.sql"))?.execute(params![
-                job.seq,
-                state,
-                tally.run,
-                tally.attempt,
-                tally.crashes,
-                now.as_millis(),
-                reason
-            ])?;
-        }
-        self.count(job.queue, state, 1);
-        self.expire(job.seq, now + kept);
-        Ok(true)
-    }
-
-    /// Deletes a job that is nowhere, with all that is kept of it.
-    pub(crate) fn erase(&mut self, job: &Facts) -> Answer<()> {
-        self.sums.has_erased = true;
-        self.free_unique(job)?;
-        for sql in [
-            "DELETE FROM jobs WHERE seq = ?1",
-            "DELETE FROM records WHERE seq = ?1",
-            "DELETE FROM logs WHERE seq = ?1",
-            "DELETE FROM events WHERE seq = ?1",
-            "DELETE FROM cancels WHERE seq = ?1",
-        ] {
-            self.prepare(sql)?.execute([job.seq])?;
-        }
-        let (first, last) = run_keys(job.seq);
-        self.prepare("DELETE FROM runs WHERE run_key BETWEEN ?1 AND ?2")?.execute([first, last])?;
-        Ok(())
-    }
-
     /// Notes that claims may list runs of an erased job: with the run's row gone, a repeated finish has to look whether
     /// the job is there.
     pub(crate) fn note_erased(&mut self, seq: i64) {
@@ -200,13 +150,6 @@ impl Group<'_> {
         let Some(row) = rows.next()? else { return Ok(None) };
         let (holder, id): (i64, JobId) = (row::integer(row, 0), row::job_id(row, 1));
         Ok((holder != seq).then_some(id))
-    }
-
-    fn free_unique(&mut self, job: &Facts) -> Answer<()> {
-        if job.is_unique {
-            self.prepare(include_str!("../sql/free_unique.sql"))?.execute([job.seq])?;
-        }
-        Ok(())
     }
 
     /// Adds to what happened to a job outside its leases; the oldest go.

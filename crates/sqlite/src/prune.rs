@@ -1,6 +1,6 @@
 //! Deletes ended jobs past their retention.
 
-use gristmill_core::{JobState, Maintained, Timestamp};
+use gristmill_core::{End, Maintained, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::{Answer, Fail};
@@ -22,10 +22,8 @@ pub(crate) fn prune(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answ
         while erased < limit && looks > 0 {
             let Some(seq) = expiry.seqs.pop() else { break };
             looks -= 1;
-            if let Some(job) = group.past_retention(seq, now)? {
-                group.take_out(&job.facts, job.state)?;
-                group.erase(&job.facts)?;
-                group.note_erased(seq);
+            if let Some((job, end)) = group.past_retention(seq, now)? {
+                group.end_job(&job, end, None, now)?;
                 erased += 1;
             }
         }
@@ -56,17 +54,15 @@ impl Group<'_> {
         Ok(Some(Expiry { key, seqs }))
     }
 
-    /// The job, if it has ended and its retention has passed; it may have been retried, or deleted, since.
-    fn past_retention(&self, seq: i64, now: Timestamp) -> Answer<Option<Located>> {
+    /// The job and its end, if its retention has passed; it may have been retried, or deleted, since that was noted.
+    fn past_retention(&self, seq: i64, now: Timestamp) -> Answer<Option<(Located, End)>> {
         let mut select = self.prepare(jobs_where!("WHERE jobs.seq = ?1"))?;
         let mut rows = select.query([seq])?;
         let Some(job) = rows.next()?.map(read) else { return Ok(None) };
-        let retention = job.facts.retention.as_deref().copied().unwrap_or_default();
-        let is_past = |state: JobState| {
-            let (finished_at, kept) = (job.finished_at?, retention.of(state)?);
-            Some(finished_at + kept <= now)
-        };
-        Ok(is_past(job.state).unwrap_or(false).then_some(job))
+        let standing = job.standing();
+        let until = job.finished_at.and_then(|at| standing.expires_at(at));
+        let end = until.and_then(|until| End::of_expiry(standing, until, now));
+        Ok(end.map(|end| (job, end)))
     }
 
     fn keep_expiry(&self, expiry: &Expiry, before: usize) -> Result<(), Fail> {

@@ -8,8 +8,8 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
 pub(crate) use gristmill_sql::{
-    amount, duration, ending, ending_number, has_options, millis, priority, read_metadata, read_names,
-    read_retry, run_error, size, state, state_number, write_names,
+    amount, duration, ended_by, ended_by_number, ending, ending_number, has_options, millis, priority,
+    read_metadata, read_names, read_retry, run_error, size, state, state_number, write_names,
 };
 
 /// The columns of a job's spec but kind, queue, priority and args, from `first` on: max_attempts, unique_key,

@@ -1,7 +1,8 @@
 //! Runs as rows: their key, and the statements that append them.
 
-use gristmill_core::{Ending, FinishItem, JobState, LeaseToken, Output, RunError, Settlement, Timestamp};
-use gristmill_sql::EndedBy;
+use gristmill_core::{
+    EndedBy, Ending, FinishItem, JobState, LeaseToken, Output, RunEnd, RunError, Timestamp,
+};
 use rusqlite::CachedStatement;
 
 use crate::claim::{Claim, Member};
@@ -26,13 +27,15 @@ pub(crate) fn run_keys(seq: i64) -> (i64, i64) {
     (run_key(seq, 0), run_key(seq, LAST_RUN))
 }
 
-/// How a run ends.
+/// What a run's row keeps of its end.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct End<'i> {
-    pub(crate) settled: Settlement,
-    pub(crate) by: EndedBy,
+pub(crate) struct EndedRun<'i> {
+    pub(crate) run: RunEnd,
+    pub(crate) state: JobState,
+    pub(crate) reason: Option<&'i str>,
+    pub(crate) keeps_output: bool,
     /// What its worker says of it.
-    pub(crate) said: Option<&'i FinishItem>,
+    pub(crate) item: Option<&'i FinishItem>,
     pub(crate) now: Timestamp,
 }
 
@@ -60,32 +63,30 @@ impl<'c> Group<'c> {
         &mut self,
         claim: &Claim,
         member: &Member,
-        end: &End<'_>,
-        reason: Option<&str>,
+        ended: &EndedRun<'_>,
     ) -> Answer<bool> {
-        let End { settled, by, said, now } = *end;
-        let error = said.and_then(|item| item.error.as_ref());
-        let output = said.and_then(|item| item.output.as_ref());
-        let output = output.filter(|_| settled.ending == Ending::Completed);
+        let EndedRun { run: RunEnd { ending, by }, state, reason, keeps_output, item, now } = *ended;
+        let error = item.and_then(|item| item.error.as_ref());
+        let output = item.and_then(|item| item.output.as_ref()).filter(|_| keeps_output);
         let is_plain = reason.is_none() && error.is_none() && output.is_none();
         if !is_plain {
             self.sums.bytes +=
                 error.map_or(0, RunError::bytes) + output.map_or(0, |output| output.as_bytes().len());
         }
         let ends = self.ends()?;
-        let bound = Bound { nonce: claim.nonce, ending: settled.ending, state: settled.state, by, now };
+        let bound = Bound { nonce: claim.nonce, ending, state, by, now };
         // Bindings stay from run to run: what a batch has in common is bound once.
         let is_bound = is_plain && ends.bound.replace(bound) == Some(bound);
         let statement = if is_plain { &mut ends.plain } else { &mut ends.full };
         statement.raw_bind_parameter(1, run_key(member.seq, member.tally.run))?;
         statement.raw_bind_parameter(2, member.tally.attempt)?;
-        let started_at = said.and_then(|item| item.started_at);
+        let started_at = item.and_then(|item| item.started_at);
         statement.raw_bind_parameter(3, started_at.map(Timestamp::as_millis))?;
         if !is_bound {
-            statement.raw_bind_parameter(4, row::ending_number(settled.ending))?;
-            statement.raw_bind_parameter(5, row::state_number(settled.state))?;
+            statement.raw_bind_parameter(4, row::ending_number(ending))?;
+            statement.raw_bind_parameter(5, row::state_number(state))?;
             statement.raw_bind_parameter(6, Claim::short_token(LeaseToken(claim.nonce)))?;
-            statement.raw_bind_parameter(7, by.number())?;
+            statement.raw_bind_parameter(7, row::ended_by_number(by))?;
             statement.raw_bind_parameter(8, row::worker_bytes(claim.worker))?;
             statement.raw_bind_parameter(9, claim.fetched_at.as_millis())?;
             statement.raw_bind_parameter(10, now.as_millis())?;

@@ -6,6 +6,7 @@ mod finish;
 mod op;
 mod parked;
 mod run;
+mod settle;
 mod shape;
 mod state;
 

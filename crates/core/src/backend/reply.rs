@@ -199,6 +199,17 @@ pub enum Finished {
     Busy,
 }
 
+impl Finished {
+    /// Whether the finish came too late: it is counted, and leaves [an event](crate::JobEvent::stale_finish) with its
+    /// job.
+    pub const fn is_stale(&self) -> bool {
+        match self {
+            Self::LeaseLost { .. } => true,
+            Self::Accepted { .. } | Self::AlreadyAccepted | Self::Busy => false,
+        }
+    }
+}
+
 /// Why a lease was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

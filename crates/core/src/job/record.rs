@@ -1,7 +1,7 @@
 //! Jobs, runs and queues as the inspection shows them.
 
 use crate::escape::escape;
-use crate::{Ending, JobId, JobSpec, JobState, Name, Output, RunError, Timestamp, WorkerId};
+use crate::{Ending, FinishItem, JobId, JobSpec, JobState, Name, Output, RunError, Timestamp, WorkerId};
 
 /// A job with all that a store knows of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -228,6 +228,12 @@ impl JobEvent {
         detail: Option<String>,
     ) -> Self {
         Self { at, what: what.into(), actor, detail }
+    }
+
+    /// The event of a finish that came too late. The store counts it, too: see
+    /// [`Finished::is_stale`](crate::Finished::is_stale).
+    pub fn stale_finish(at: Timestamp, item: &FinishItem) -> Self {
+        Self::new(at, "stale finish", None, Some(format!("run {}, {}", item.lease.run, item.ending)))
     }
 }
 

@@ -45,7 +45,6 @@ pub enum Outcome {
 
 /// What a store is told to do with a leased job. Delays are added to the store's own clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Decision {
     /// It is completed.
     Complete,

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use gristmill_core::{Retention, RetryPolicy, Settlement, Timestamp};
-use gristmill_sql::EndedBy;
+use gristmill_core::{End, Retention, RetryPolicy, RunFacts, Timestamp};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -136,21 +135,15 @@ impl OpenMember {
         })
     }
 
-    /// How this run ends by the store itself.
-    pub(crate) fn end(&self, settled: Settlement, by: EndedBy) -> EndedRun<'static> {
-        let &Self { nonce, worker, fetched_at, job, run, member, retention, .. } = self;
-        EndedRun::new(EndedRun {
-            nonce,
-            worker,
-            fetched_at,
-            job,
-            run,
-            member,
-            retention,
-            settled,
-            by,
-            said: None,
-        })
+    /// What the end of the run depends on.
+    pub(crate) fn facts(&self) -> RunFacts<'_> {
+        self.member.facts(self.run, self.retention.as_ref(), self.cancel_requested)
+    }
+
+    /// The run ends like this, by the store itself.
+    pub(crate) fn ended(&self, end: End) -> EndedRun<'static> {
+        let &Self { nonce, worker, fetched_at, job, run, member, .. } = self;
+        EndedRun { nonce, worker, fetched_at, job, run, member, end, said: None }
     }
 }
 
@@ -158,11 +151,10 @@ impl OpenMember {
 /// transaction has locked: it strikes them out. Where another transaction has locked one, the job is left, too.
 pub(crate) async fn leave_listed(
     session: &mut Session,
-    now: Timestamp,
     ended: &mut Vec<EndedRun<'_>>,
     left: &mut HashSet<Uuid>,
 ) -> Answer<()> {
-    let goes = |run: &&EndedRun<'_>| run.run > 1 && run.put(now).is_erased();
+    let goes = |run: &&EndedRun<'_>| run.run > 1 && run.is_erased();
     let going: Vec<Uuid> = ended.iter().filter(goes).map(|run| run.job).collect();
     if going.is_empty() {
         return Ok(());
@@ -175,7 +167,11 @@ pub(crate) async fn leave_listed(
 }
 
 /// Takes ended runs off their locked claims; the last of a claim takes it along.
-pub(crate) async fn shrink_claims(session: &mut Session, ended: &[EndedRun<'_>], puts: &[Put]) -> Answer<()> {
+pub(crate) async fn shrink_claims(
+    session: &mut Session,
+    ended: &[EndedRun<'_>],
+    puts: &[Put<'_>],
+) -> Answer<()> {
     let erased: HashSet<Uuid> = puts.iter().filter(|put| put.is_erased()).map(|put| put.id).collect();
     let mut claims: BTreeMap<Uuid, (i32, bool)> = BTreeMap::new();
     for run in ended {
@@ -206,7 +202,7 @@ pub(crate) async fn drop_claims(
     members: &[OpenMember],
     nonces: &[Uuid],
     ended: &[EndedRun<'_>],
-    puts: &[Put],
+    puts: &[Put<'_>],
     left: &HashSet<Uuid>,
 ) -> Answer<Vec<Uuid>> {
     let kept: HashSet<Uuid> =

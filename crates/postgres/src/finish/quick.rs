@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use gristmill_core::{Call, Decision, Ending, FinishItem, JobState, Output, Retention, RunRecord, Timestamp};
+use gristmill_core::{
+    Call, End, EndedBy, Ending, FinishItem, JobState, Output, Retention, RunEnd, RunRecord, Stay, Timestamp,
+    Why,
+};
 use std::borrow::Cow;
 use uuid::Uuid;
 
@@ -22,16 +25,39 @@ use crate::statement::sql;
 const NO_START: i64 = -1;
 
 /// Whether the end of a run may leave nothing to do but its row: no unique key to free, no job to delete or to put
-/// back, no job to store, no old runs to delete.
+/// back, no job to store, no old runs to delete. A cancel that was asked for is the statement's to find.
 pub(super) fn is_simple(item: &FinishItem) -> bool {
     let member = Member::of_place(item.lease.place);
-    item.decision == Decision::Complete
-        && item.ending == Ending::Completed
-        && item.error.is_none()
-        && item.effects.is_empty()
-        && !member.is_unique
-        && !member.has_retention
-        && RunRecord::trimmed_at(item.lease.run).is_none()
+    if member.is_unique
+        || member.has_retention
+        || item.error.is_some()
+        || !item.effects.is_empty()
+        || RunRecord::trimmed_at(item.lease.run).is_some()
+    {
+        return false;
+    }
+    let facts = member.facts(item.lease.run, None, false);
+    let End {
+        run,
+        state,
+        stay,
+        // The row has the attempt. A completed job has no crashes.
+        attempt: _,
+        crashes: _,
+        reason,
+        keeps_output,
+        // It holds no key.
+        frees_key: _,
+        event,
+        // The caller tells.
+        hints_end: _,
+    } = End::of_finish(item.decision, item.ending, facts, Timestamp::EPOCH);
+    run == Some(RunEnd { ending: Ending::Completed, by: EndedBy::Worker })
+        && state == JobState::Completed
+        && matches!(stay, Stay::Kept { .. })
+        && reason == Why::Sent
+        && keeps_output
+        && event.is_none()
 }
 
 /// Ends those of the items whose claims are as expected, and gives their places.

@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use gristmill_core::{Call, FinishItem, Finished, LostWhy, NewJob, Retention, Timestamp, settle};
-use gristmill_sql::EndedBy;
+use gristmill_core::{
+    Call, End, EndedBy, FinishItem, Finished, JobEvent, LostWhy, NewJob, Retention, Timestamp,
+};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -124,7 +125,7 @@ struct Known {
 impl Known {
     fn read(row: &Row) -> Answer<Self> {
         let ended = match (row.try_get::<_, Option<i32>>(2)?, row.try_get::<_, Option<i16>>(3)?) {
-            (Some(token), Some(by)) => Some((token, EndedBy::from_number(by.into()))),
+            (Some(token), Some(by)) => Some((token, gristmill_sql::ended_by(by.into()))),
             _ => None,
         };
         Ok(Self {
@@ -166,12 +167,12 @@ fn judge<'i>(
         } else {
             match open(said, claims, known) {
                 Ok(held) => {
-                    let ended = said.end(held, known.retention);
+                    let ended = said.ended(held, known.retention.as_ref(), now);
                     ended_here.insert(run);
-                    if ended.put(now).is_erased() {
+                    if ended.is_erased() {
                         erased_here.insert(said.job());
                     }
-                    let state = ended.settled.state;
+                    let state = ended.end.state;
                     judged.ended.push(ended);
                     Finished::Accepted { state }
                 }
@@ -203,22 +204,13 @@ const fn lost(why: LostWhy) -> Finished {
 }
 
 impl<'i> Said<'i> {
-    fn end(&self, held: &Held, retention: Option<Retention>) -> EndedRun<'i> {
+    fn ended(&self, held: &Held, retention: Option<&Retention>, now: Timestamp) -> EndedRun<'i> {
         let Self { item, nonce, member } = *self;
-        let job = self.job();
-        let cancel_requested = held.cancels.contains(&job);
-        EndedRun::new(EndedRun {
-            nonce,
-            worker: held.worker,
-            fetched_at: held.fetched_at,
-            job,
-            run: item.lease.run,
-            member,
-            retention,
-            settled: settle(item.decision, item.ending, member.facts(cancel_requested)),
-            by: EndedBy::Worker,
-            said: Some(item),
-        })
+        let (job, run) = (self.job(), item.lease.run);
+        let facts = member.facts(run, retention, held.cancels.contains(&job));
+        let end = End::of_finish(item.decision, item.ending, facts, now);
+        let (worker, fetched_at) = (held.worker, held.fetched_at);
+        EndedRun { nonce, worker, fetched_at, job, run, member, end, said: Some(item) }
     }
 }
 
@@ -242,15 +234,16 @@ async fn note_stale(
     said: &[Said<'_>],
     answers: &[Finished],
 ) -> Answer<()> {
-    let stale = said.iter().zip(answers).filter(|(_, answer)| matches!(answer, Finished::LeaseLost { .. }));
-    let stale: Vec<(Uuid, String)> = stale
-        .map(|(said, _)| (said.job(), format!("run {}, {}", said.item.lease.run, said.item.ending)))
-        .collect();
+    let stale = said.iter().zip(answers).filter(|(_, answer)| answer.is_stale());
+    let stale: Vec<(Uuid, JobEvent)> =
+        stale.map(|(said, _)| (said.job(), JobEvent::stale_finish(now, said.item))).collect();
     if stale.is_empty() {
         return Ok(());
     }
     session.execute(sql!("add_stale_finishes"), &[&row::size(stale.len())]).await?;
-    let events: Vec<Event<'_>> =
-        stale.iter().map(|(job, detail)| (*job, "stale finish", None, Some(detail.as_str()))).collect();
+    let events: Vec<Event<'_>> = stale
+        .iter()
+        .map(|(job, event)| (*job, event.what.as_str(), event.actor.as_deref(), event.detail.as_deref()))
+        .collect();
     add_events(session, now, &events).await
 }

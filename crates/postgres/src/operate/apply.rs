@@ -1,11 +1,14 @@
 //! Core's decisions, applied to many jobs at once.
 
-use gristmill_core::{Act, Args, JobFilter, JobPatch, JobState, Standing, Verb, Verdict, operate};
+use std::borrow::Cow;
+
+use gristmill_core::{Act, Args, JobFilter, JobPatch, JobState, Stay, Verb, Verdict, operate};
 use uuid::Uuid;
 
 use super::Acting;
 use super::hold::{Claims, hold};
 use super::unique::take_uniques;
+use crate::end::{self, Parts};
 use crate::error::Answer;
 use crate::events::add_events;
 use crate::locate::Located;
@@ -13,11 +16,11 @@ use crate::place::{self, Put};
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::{Position, Told};
+use crate::told::Told;
 
 /// What is to be written, each kind of it for all jobs.
 #[derive(Debug, Default)]
-struct Writes {
+struct Writes<'j> {
     /// Nonce of the claim, id.
     cancels: Vec<(Uuid, Uuid)>,
     /// Jobs that leave their place in `ready`, `waiting` or `ended`.
@@ -27,7 +30,7 @@ struct Writes {
     /// Completed jobs that run again, and their latest run.
     retried: Vec<(Uuid, i32)>,
     patched: Vec<Uuid>,
-    puts: Vec<Put>,
+    puts: Vec<Put<'j>>,
     /// Those that disappear.
     erased: Vec<Uuid>,
 }
@@ -57,34 +60,30 @@ pub(super) async fn apply(
         .collect();
     let holders = take_uniques(session, &takers).await?;
     let mut writes = Writes::default();
-    let verdicts: Vec<Option<Verdict>> = acts
-        .iter()
-        .map(|decided| match decided {
+    let mut events = Vec::new();
+    let mut verdicts = Vec::with_capacity(ids.len());
+    for decided in &acts {
+        verdicts.push(match decided {
             Some((job, _)) if holders.contains_key(&job.id) => {
                 Some(Verdict::Conflict(row::job_id(holders[&job.id])))
             }
             Some((job, act)) => {
-                writes.add(acting, job, act);
+                let event = writes.add(acting, job, act);
+                events.extend(event.map(|verb| (job.id, verb.as_str(), acting.actor, None)));
                 Some(act.verdict())
             }
             None => acting.filter.is_none().then_some(Verdict::NotFound),
-        })
-        .collect();
+        });
+    }
     writes.tell(acting, told);
     writes.write(session, acting).await?;
-    let left = |(id, verdict): (&Uuid, &Option<Verdict>)| {
-        let leaves_event = verdict.as_ref().is_some_and(Verdict::leaves_event);
-        leaves_event.then_some((*id, acting.verb.as_str(), acting.actor, None))
-    };
-    let events: Vec<_> = ids.iter().zip(&verdicts).filter_map(left).collect();
     add_events(session, acting.now, &events).await?;
     Ok(verdicts)
 }
 
 fn decide(acting: &Acting<'_>, job: &Located) -> Act {
     let when = acting.patch.and_then(|patch| patch.when);
-    let standing = Standing { is_parked: job.is_parked, ..Standing::new(job.state, job.run_at) };
-    match operate(acting.verb, standing, when, acting.now) {
+    match operate(acting.verb, job.standing(), when, acting.now) {
         // There is no number left for another run.
         Act::Restart { .. } if job.run >= row::LAST_RUN => Act::Nothing(Verdict::Refused(job.state)),
         act => act,
@@ -98,15 +97,23 @@ fn is_meant(filter: &JobFilter, job: &Located) -> bool {
         && (filter.worker.is_none() || filter.worker == worker)
 }
 
-impl Writes {
-    fn add(&mut self, acting: &Acting<'_>, job: &Located, act: &Act) {
+impl<'j> Writes<'j> {
+    /// Adds what an act does to a job, and gives the event that it leaves with it.
+    fn add(&mut self, acting: &Acting<'_>, job: &'j Located, act: &Act) -> Option<Verb> {
         match *act {
             Act::Nothing(_) => {}
             // A job that no claim lists is in no place; the audit makes it available, and then it can be cancelled.
             Act::RequestCancel => self.cancels.extend(job.held.map(|claim| (claim.nonce, job.id))),
-            Act::Cancel => {
-                let reason = None;
-                self.moves(job, Put { state: JobState::Cancelled, reason, ..stays(job) });
+            Act::End(end) => {
+                if job.state == JobState::Completed {
+                    self.uncounted.push(job.queue);
+                }
+                let Parts { put, event, .. } = Parts::of(end, &stays(job), job.is_unique(), None);
+                if put.is_erased() {
+                    self.erased.push(job.id);
+                }
+                self.moves(job, put);
+                return event;
             }
             Act::Restart { .. } => {
                 if job.state == JobState::Completed {
@@ -115,31 +122,26 @@ impl Writes {
                 }
                 let state = JobState::Available;
                 let run_at = acting.now;
-                self.moves(job, Put { state, run_at, attempt: 0, crashes: 0, reason: None, ..stays(job) });
+                let stay = Stay::Due(run_at);
+                self.moves(
+                    job,
+                    Put { state, stay, run_at, attempt: 0, crashes: 0, reason: None, ..stays(job) },
+                );
             }
             Act::Move { state, run_at } => {
-                let reason = job.reason.clone().filter(|_| !job.is_parked);
-                let mut put = Put { state, run_at, reason, ..stays(job) };
+                let reason = job.reason.as_deref().filter(|_| !job.is_parked).map(Cow::from);
+                let mut put = Put { state, stay: Stay::Due(run_at), run_at, reason, ..stays(job) };
                 if let Some(patch) = acting.patch {
                     put.priority = patch.priority.map_or(put.priority, |priority| priority.get().into());
                     self.patched.push(job.id);
                 }
                 self.moves(job, put);
             }
-            Act::Remove => {
-                if job.state == JobState::Completed {
-                    self.uncounted.push(job.queue);
-                }
-                self.taken_out.push(job.id);
-                self.erased.push(job.id);
-            }
         }
+        act.verdict().leaves_event().then_some(acting.verb)
     }
 
-    fn moves(&mut self, job: &Located, put: Put) {
-        if put.is_erased() {
-            self.erased.push(job.id);
-        }
+    fn moves(&mut self, job: &Located, put: Put<'j>) {
         self.taken_out.push(job.id);
         self.puts.push(put);
     }
@@ -148,10 +150,7 @@ impl Writes {
         for (_, id) in &self.cancels {
             told.cancel_requested(row::job_id(*id));
         }
-        for put in &self.puts {
-            let position = Position { priority: put.priority, run_at_ms: put.run_at.as_millis(), id: put.id };
-            told.moved(put.state, put.queue, position, acting.wants_ends);
-        }
+        end::tell(told, &self.puts, acting.wants_ends);
     }
 
     /// Each kind of it in a statement or two.
@@ -173,7 +172,7 @@ impl Writes {
         if !self.taken_out.is_empty() {
             place::take_out(session, &self.taken_out).await?;
         }
-        let kept: Vec<Put> = self.puts.iter().filter(|put| !put.is_erased()).cloned().collect();
+        let kept: Vec<Put<'_>> = self.puts.iter().filter(|put| !put.is_erased()).cloned().collect();
         if !kept.is_empty() {
             place::put(session, acting.now, &kept).await?;
         }
@@ -185,7 +184,7 @@ impl Writes {
 }
 
 /// The job as it is: what an act does not change.
-fn stays(job: &Located) -> Put {
+fn stays(job: &Located) -> Put<'_> {
     Put {
         id: job.id,
         queue: job.queue,
@@ -194,12 +193,12 @@ fn stays(job: &Located) -> Put {
         attempt: job.attempt,
         crashes: job.crashes,
         state: job.state,
-        is_parked: false,
+        stay: Stay::Due(job.run_at),
         run_at: job.run_at,
-        after: None,
-        reason: job.reason.clone(),
-        is_unique: job.is_unique(),
-        retention: job.options.retention,
+        reason: job.reason.as_deref().map(Cow::from),
+        frees_key: false,
+        hints_end: false,
+        has_retention: job.options.retention.is_some(),
     }
 }
 

@@ -1,13 +1,12 @@
 //! The model's ends of runs.
 
-use std::time::Duration;
-
 use gristmill_core::{
-    ClaimId, Decision, Ending, FinishItem, Finished, JobId, JobState, Lease, LostWhy, Output, RunError,
-    RunRecord, Settlement, Timestamp, WorkerId, settle,
+    ClaimId, FinishItem, Finished, JobId, JobState, Lease, LostWhy, Output, RunError, RunRecord, Timestamp,
+    WorkerId,
 };
 
-use super::state::{By, Due, Model, Run, Why};
+use super::settle::Settled;
+use super::state::{By, Model, Run, Why};
 
 /// What a worker says of a run that ended.
 #[derive(Debug, Default)]
@@ -31,14 +30,14 @@ impl Model {
         if !self.holds(&lease) {
             return self.refuse(&lease);
         }
-        let settled = settle(decision, ending, self.jobs[&lease.job].facts());
-        let said = Said { output, error, reason, started_at };
-        self.end(lease.job, settled, By::Worker, said, now);
+        let settled = self.jobs[&lease.job].finished(decision, ending, now);
+        let state = settled.state;
+        self.end(lease.job, settled, Said { output, error, reason, started_at }, now);
         self.accepted.push((lease.job, lease.run, lease.token));
         for effect in effects {
             self.enqueue(effect, now);
         }
-        vec![Finished::Accepted { state: settled.state }]
+        vec![Finished::Accepted { state }]
     }
 
     fn refuse(&self, lease: &Lease) -> Vec<Finished> {
@@ -71,17 +70,16 @@ impl Model {
         let running = self.running(worker).filter(|(_, held)| claims.contains(&held.lease.claim));
         let ids: Vec<JobId> = running.map(|(job, _)| job.id).collect();
         for id in ids {
-            let decision = Decision::GiveBackAfter(Duration::ZERO);
-            let settled = settle(decision, Ending::Released, self.jobs[&id].facts());
-            self.end(id, settled, By::GiveBack, Said::default(), now);
+            let settled = self.jobs[&id].given_back();
+            self.end(id, settled, Said::default(), now);
         }
     }
 
     /// The one way a run ends.
-    pub(super) fn end(&mut self, id: JobId, settled: Settlement, by: By, said: Said, now: Timestamp) {
+    pub(super) fn end(&mut self, id: JobId, settled: Settled, said: Said, now: Timestamp) {
         let job = self.job(id);
         let held = job.held.take().expect("only a running job's run ends");
-        let reason = settled.reason.map(|reason| reason.as_str().to_owned()).or(said.reason);
+        let reason = settled.reason.map(str::to_owned).or(said.reason);
         let mut record = RunRecord::new(
             job.run,
             job.attempt,
@@ -95,12 +93,12 @@ impl Model {
         record.error = said.error;
         record.started_at = said.started_at;
         record.log = std::mem::take(&mut job.log);
-        job.runs.push(Run { record, token: held.lease.token, by });
-        job.is_parked = settled.is_parked();
+        job.runs.push(Run { record, token: held.lease.token, by: settled.by });
+        job.is_parked = settled.is_parked;
         job.state = settled.state;
         job.attempt = settled.attempt;
         job.crashes = settled.crashes;
-        job.due = Due::At(settled.due(now, job.run_at()));
+        job.due = settled.due;
         job.cancel_requested = false;
         job.reason = Why::Said(reason);
         job.output = said.output.filter(|_| settled.state == JobState::Completed);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gristmill_core::{
     ClaimId, Enqueued, ExistingBy, JobId, JobPatch, JobSpec, JobState, Lease, LeaseToken, LogLine, Name,
-    NewJob, Output, Priority, RunFacts, RunRecord, Timestamp, Verb, Verdict, When, WorkerId, settle_crash,
+    NewJob, Output, Priority, RunRecord, Timestamp, Verb, Verdict, When, WorkerId,
 };
 
 /// Who does the operator's acts of a history.
@@ -117,15 +117,6 @@ impl Job {
     /// Where it stands in the order of fetching.
     pub(super) fn position(&self) -> (Priority, Timestamp, JobId) {
         (self.spec.priority, self.run_at(), self.id)
-    }
-
-    pub(super) fn facts(&self) -> RunFacts {
-        RunFacts {
-            attempt: self.attempt,
-            crashes: self.crashes,
-            max_attempts: self.spec.max_attempts.get(),
-            cancel_requested: self.cancel_requested,
-        }
     }
 
     fn make_available(&mut self, run_at: Timestamp) {
@@ -248,14 +239,10 @@ impl Model {
 
     /// Ends a job's run as crashed, and gives the state it went to.
     pub(super) fn crash(&mut self, id: JobId, now: Timestamp) -> JobState {
-        let job = &self.jobs[&id];
-        let was_due = job.run_at();
-        let settled = settle_crash(&job.spec.retry_policy(), job.facts(), 1.0);
-        self.end(id, settled, By::Rescue, super::finish::Said::default(), now);
-        if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.state == JobState::Retryable) {
-            job.due = Due::Between(was_due.min(now), now + settled.after);
-        }
-        settled.state
+        let settled = self.jobs[&id].crashed(now);
+        let state = settled.state;
+        self.end(id, settled, super::finish::Said::default(), now);
+        state
     }
 
     /// Ended jobs whose retention has passed.

@@ -37,10 +37,14 @@ pub(crate) enum Defect {
     LosesCheckpoints,
     /// A list looks at states and queues, and forgets the rest of its filter.
     ListsByPlaceAlone,
+    /// The end of a job forgets its unique key, which stays taken as long as the job is there.
+    ForgetsKeysAtTheEnd,
+    /// The end of a job forgets its retention, so no prune ever finds it.
+    ForgetsRetentionAtTheEnd,
 }
 
 impl Defect {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: &'static [Self] = &[
         Self::FinishesById,
         Self::RescuesFinishedJobs,
         Self::SkipsUniqueWithinACall,
@@ -58,6 +62,8 @@ impl Defect {
         Self::HidesEvents,
         Self::LosesCheckpoints,
         Self::ListsByPlaceAlone,
+        Self::ForgetsKeysAtTheEnd,
+        Self::ForgetsRetentionAtTheEnd,
     ];
 
     /// Whether it shows only where two threads meet.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use gristmill_core::{
     AuditReply, Backend, BackendError, Call, Capabilities, ClaimId, Count, Cursor, Decision, Diagnosis,
-    EnqueueReply, EnqueueRequest, Enqueued, FetchReply, FetchRequest, FinishReply, FinishRequest, Finished,
-    IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, JobState, Lease, ListRequest, Listener,
-    Maintained, MigrateMode, MigrationReport, Name, NewJob, Page, PauseRequest, Ping, QueueRecord,
+    EnqueueReply, EnqueueRequest, Enqueued, ExistingBy, FetchReply, FetchRequest, FinishReply, FinishRequest,
+    Finished, IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, JobState, Lease, ListRequest,
+    Listener, Maintained, MigrateMode, MigrationReport, Name, NewJob, Page, PauseRequest, Ping, QueueRecord,
     RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord,
     StatsReply, StatsRequest, Subscription, Timestamp, UniqueKey, VerbReply, VerbRequest, Verdict, WorkerId,
     WorkerRecord,
@@ -29,7 +29,7 @@ pub(crate) struct Defective {
 struct Notes {
     /// The latest lease of each job, and who holds it.
     latest: HashMap<JobId, (Lease, WorkerId)>,
-    /// Who holds a key, for the defect that looks first.
+    /// Who holds a key, for the defect that looks first and the one that forgets keys.
     keys: HashMap<(Name, UniqueKey), JobId>,
     paused: Vec<PauseRequest>,
     /// Claims of each worker that were granted.
@@ -90,6 +90,35 @@ impl Defective {
     }
 }
 
+impl Defective {
+    /// Enqueues one by one, and takes a key for held as long as the job that had it is there.
+    async fn enqueue_by_old_keys(
+        &self,
+        call: Call,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Enqueued>, BackendError> {
+        let mut replies = Vec::new();
+        for job in jobs {
+            let id = job.id;
+            let key = job.spec.unique_key.clone().map(|key| (job.spec.queue.clone(), key));
+            let holder = key.as_ref().and_then(|key| self.notes().keys.get(key).copied());
+            let holder = holder.filter(|holder| *holder != id);
+            if let Some(id) = holder
+                && self.inner.get(call, vec![id]).await?.remove(0).is_some()
+            {
+                replies.push(Enqueued::Existing { id, by: ExistingBy::UniqueKey });
+                continue;
+            }
+            let stored = self.inner.enqueue(call, EnqueueRequest::new(vec![job])).await?.jobs;
+            if let (Some(key), [Enqueued::Created]) = (key, stored.as_slice()) {
+                self.notes().keys.insert(key, id);
+            }
+            replies.extend(stored);
+        }
+        Ok(replies)
+    }
+}
+
 /// Methods that do what the sound backend does.
 macro_rules! sound {
     ($($method:ident($($argument:ident: $type:ty),*) -> $reply:ty;)*) => {$(
@@ -138,6 +167,12 @@ impl Backend for Defective {
         if self.has(Defect::ChecksUniqueThenInserts) {
             return Box::pin(async move {
                 let jobs = self.check_then_insert(call, request.jobs).await?;
+                Ok(EnqueueReply::new(jobs, gristmill_core::Durability::Process))
+            });
+        }
+        if self.has(Defect::ForgetsKeysAtTheEnd) {
+            return Box::pin(async move {
+                let jobs = self.enqueue_by_old_keys(call, request.jobs).await?;
                 Ok(EnqueueReply::new(jobs, gristmill_core::Durability::Process))
             });
         }
@@ -260,6 +295,13 @@ impl Backend for Defective {
         })
     }
 
+    fn prune(&self, call: Call, limit: usize) -> Reply<'_, Maintained> {
+        if self.has(Defect::ForgetsRetentionAtTheEnd) {
+            return Box::pin(async { Ok(Maintained::default()) });
+        }
+        self.inner.prune(call, limit)
+    }
+
     fn stats(&self, call: Call, request: StatsRequest) -> Reply<'_, StatsReply> {
         Box::pin(async move {
             let mut reply = self.inner.stats(call, request).await?;
@@ -317,7 +359,6 @@ impl Backend for Defective {
         delete(request: VerbRequest) -> VerbReply;
         update(request: VerbRequest, patch: JobPatch) -> VerbReply;
         release_hold(request: VerbRequest) -> VerbReply;
-        prune(limit: usize) -> Maintained;
         audit(cursor: Option<Cursor>, limit: usize) -> AuditReply;
         get(ids: Vec<JobId>) -> Vec<Option<JobRecord>>;
         list_runs(id: JobId, limit: usize) -> Vec<RunRecord>;

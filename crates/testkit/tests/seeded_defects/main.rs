@@ -46,14 +46,15 @@ fn the_sound_backend_breaks_nothing() {
 #[test]
 fn every_defect_breaks_a_case() {
     let survivors: Vec<Defect> =
-        Defect::ALL.into_iter().filter(|defect| broken_case(Some(*defect)).is_none()).collect();
+        Defect::ALL.iter().copied().filter(|defect| broken_case(Some(*defect)).is_none()).collect();
     assert!(survivors.is_empty(), "no case notices {survivors:?}");
 }
 
 #[test]
 fn every_defect_that_one_thread_can_see_differs_from_the_model() {
     let survivors: Vec<Defect> = Defect::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|defect| !defect.needs_threads() && model_notices(Some(*defect)).is_none())
         .collect();
     assert!(survivors.is_empty(), "the model does not notice {survivors:?}");

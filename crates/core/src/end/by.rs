@@ -1,8 +1,8 @@
 //! Who ends a run.
 
-use gristmill_core::{Finished, LostWhy};
+use crate::{Finished, LostWhy};
 
-/// Who ended a run, as its row keeps it.
+/// Who ended a run, as its record keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedBy {
     /// The worker that ran it, with a finish.
@@ -14,10 +14,11 @@ pub enum EndedBy {
 }
 
 impl EndedBy {
-    const ALL: [Self; 3] = [Self::Worker, Self::Rescue, Self::GiveBack];
+    /// All of them; the place of each is the number a store may keep, and never changes.
+    pub const ALL: &'static [Self] = &[Self::Worker, Self::Rescue, Self::GiveBack];
 
-    /// The number that stands for it.
-    pub const fn number(self) -> i16 {
+    /// Its place in [`Self::ALL`].
+    pub const fn index(self) -> usize {
         match self {
             Self::Worker => 0,
             Self::Rescue => 1,
@@ -26,11 +27,11 @@ impl EndedBy {
     }
 
     /// Who it is that a number stands for; `None` for one that this version does not know.
-    pub fn from_number(number: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|by| i64::from(by.number()) == number)
+    pub fn from_index(index: usize) -> Option<Self> {
+        Self::ALL.get(index).copied()
     }
 
-    /// What a finish is told that comes with the token of a run that has ended so.
+    /// The answer to a finish that shows the token of a run which has ended so.
     pub const fn answer(self) -> Finished {
         match self {
             Self::Worker => Finished::AlreadyAccepted,
@@ -46,9 +47,9 @@ mod tests {
 
     #[test]
     fn who_ended_a_run_comes_back_from_its_number() {
-        for by in EndedBy::ALL {
-            assert_eq!(EndedBy::from_number(by.number().into()), Some(by));
+        for by in EndedBy::ALL.iter().copied() {
+            assert_eq!(EndedBy::from_index(by.index()), Some(by));
         }
-        assert_eq!((EndedBy::from_number(-1), EndedBy::from_number(3)), (None, None));
+        assert_eq!(EndedBy::from_index(EndedBy::ALL.len()), None);
     }
 }
