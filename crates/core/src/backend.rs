@@ -158,8 +158,9 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// Examines the store's settings, schema and health. Changes nothing; may take a second.
     fn diagnose(&self, call: Call) -> Reply<'_, Vec<Diagnosis>>;
 
-    /// Creates the schema, brings it up to date or says where it is. Atomic; two at once do it once. A schema newer
-    /// than this library knows is refused ([`SchemaNew`](crate::BackendErrorKind::SchemaNew)).
+    /// Creates the schema, brings it up to date or says where it is. Atomic; two at once do it once. A schema of a
+    /// later release is left as it is, and refused ([`SchemaNew`](crate::BackendErrorKind::SchemaNew)) if it does not
+    /// serve this program.
     fn migrate(&self, call: Call, mode: MigrateMode) -> Reply<'_, MigrationReport>;
 
     /// Stores jobs.

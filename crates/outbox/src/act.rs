@@ -57,23 +57,23 @@ pub(crate) fn enqueue<'j>(
 ) -> Result<impl Iterator<Item = Result<Act<'j, Vec<Receipt>>, Error>> + 'j, Error> {
     jobs.iter().try_for_each(request::check)?;
     Ok(chunks(jobs).map(|chunk| {
-        let request = request::enqueue(outbox.schema_version(), chunk)?;
+        let request = request::enqueue(chunk)?;
         Ok(act(outbox, Verb::Enqueue, request, |text| answer::receipts(text, chunk)))
     }))
 }
 
 pub(crate) fn cancel(outbox: &Outbox, id: JobId) -> Act<'static, Verdict> {
-    let request = request::cancel(outbox.schema_version(), id, outbox.acting());
+    let request = request::cancel(id, outbox.acting());
     act(outbox, Verb::Cancel, request, answer::verdict)
 }
 
 pub(crate) fn update(outbox: &Outbox, id: JobId, patch: JobPatch) -> Result<Act<'static, Verdict>, Error> {
-    let request = request::update(outbox.schema_version(), id, outbox.acting(), patch)?;
+    let request = request::update(id, outbox.acting(), patch)?;
     Ok(act(outbox, Verb::Update, request, answer::verdict))
 }
 
 pub(crate) fn get(outbox: &Outbox, id: JobId) -> Act<'static, Option<OutboxJob>> {
-    let request = request::get(outbox.schema_version(), id);
+    let request = request::get(id);
     act(outbox, Verb::Get, request, answer::job)
 }
 

@@ -4,7 +4,7 @@
 //! {"now_ms":1700000000000,"answers":[{"created":true},{"existing":"019a…","by":"unique_key"}]}
 //! {"verdicts":[{"verdict":"refused","state":"running"}]}
 //! {"jobs":[null]}
-//! {"error":{"why":"schema","schema":3}}
+//! {"error":{"why":"protocol","oldest":2,"newest":3}}
 //! ```
 
 use gristmill_core::{
@@ -22,8 +22,8 @@ pub(crate) type Read<T> = Result<T, Fault>;
 /// Why there is no answer in a text.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// The store's schema has this version.
-    Schema(u32),
+    /// The store accepts other protocols, from the oldest to the newest.
+    Protocol { oldest: u32, newest: u32 },
     /// The store has another reason.
     Refused(String),
     /// The text is no answer.
@@ -50,7 +50,8 @@ struct Envelope<'a> {
 #[derive(Deserialize)]
 struct Refused {
     why: String,
-    schema: Option<u32>,
+    oldest: Option<u32>,
+    newest: Option<u32>,
     message: Option<String>,
 }
 
@@ -150,9 +151,9 @@ fn member<'a, T: Deserialize<'a>>(
     choose: impl FnOnce(&Envelope<'a>) -> Option<&'a RawValue>,
 ) -> Read<T> {
     let envelope: Envelope<'a> = serde_json::from_str(text)?;
-    if let Some(Refused { why, schema, message }) = envelope.error {
-        return Err(match (why.as_str(), schema) {
-            ("schema", Some(schema)) => Fault::Schema(schema),
+    if let Some(Refused { why, oldest, newest, message }) = envelope.error {
+        return Err(match (why.as_str(), oldest, newest) {
+            ("protocol", Some(oldest), Some(newest)) => Fault::Protocol { oldest, newest },
             _ => Fault::Refused(message.unwrap_or(why)),
         });
     }
@@ -239,12 +240,13 @@ mod tests {
 
     #[test]
     fn another_version_and_a_reason_are_told() {
-        for text in
-            [r#"{"error":{"why":"schema","schema":3}}"#, r#"{"error":{"why":"schema","schema":3},"jobs":[]}"#]
-        {
-            assert!(matches!(receipts(text, &[]), Err(Fault::Schema(3))), "{text}");
-            assert!(matches!(verdict(text), Err(Fault::Schema(3))), "{text}");
-            assert!(matches!(job(text), Err(Fault::Schema(3))), "{text}");
+        for text in [
+            r#"{"error":{"why":"protocol","oldest":2,"newest":3}}"#,
+            r#"{"error":{"why":"protocol","oldest":2,"newest":3},"jobs":[]}"#,
+        ] {
+            assert!(matches!(receipts(text, &[]), Err(Fault::Protocol { oldest: 2, newest: 3 })), "{text}");
+            assert!(matches!(verdict(text), Err(Fault::Protocol { oldest: 2, newest: 3 })), "{text}");
+            assert!(matches!(job(text), Err(Fault::Protocol { oldest: 2, newest: 3 })), "{text}");
         }
         let told = verdict(r#"{"error":{"why":"closed","message":"the shop is closed"}}"#);
         assert!(matches!(told, Err(Fault::Refused(why)) if why == "the shop is closed"));

@@ -180,14 +180,6 @@ impl Outbox {
         self.actor.as_deref()
     }
 
-    /// The version that the store's schema must have.
-    pub(crate) fn schema_version(&self) -> u32 {
-        match self.database {
-            Database::Postgres => gristmill_sql::POSTGRES_SCHEMA,
-            Database::Sqlite => gristmill_sql::SQLITE_SCHEMA,
-        }
-    }
-
     pub(crate) fn schema_name(&self) -> &str {
         &self.schema
     }

@@ -6,6 +6,7 @@ use gristmill_core::{BackendError, BackendErrorKind as Kind, Error};
 
 use crate::answer::Fault;
 use crate::outbox::Outbox;
+use crate::request::PROTOCOL;
 use crate::statement::{Database, Verb};
 
 /// What a driver says went wrong; an adapter makes it of its driver's error, and this crate says what it means.
@@ -233,10 +234,9 @@ fn full() -> Meaning {
 }
 
 fn no_outbox(outbox: &Outbox) -> Meaning {
-    let (store, needed) = (outbox.shown(), outbox.schema_version());
-    let message = format!(
-        "{store} has no outbox: it is missing or older than version {needed}, which this library needs"
-    );
+    let store = outbox.shown();
+    let message =
+        format!("{store} has no outbox: it is missing, or older than this library's protocol {PROTOCOL}");
     let hint = match outbox.database() {
         Database::Postgres => "run `gristmill migrate`, or name the right schema with `Outbox::schema`",
         Database::Sqlite => "run `gristmill migrate`, or connect to the file that holds the jobs",
@@ -257,13 +257,16 @@ fn no_right(outbox: &Outbox, verb: Verb) -> Meaning {
 impl Fault {
     /// What it means that the database answered with it.
     pub(crate) fn into_error(self, outbox: &Outbox) -> Error {
-        let (store, needed) = (outbox.shown(), outbox.schema_version());
+        let store = outbox.shown();
         let error = match self {
-            Self::Schema(found) => {
-                let message = format!("{store} has version {found}, this library needs {needed}");
-                if found > needed {
-                    BackendError::new(Kind::SchemaNew, message)
-                        .with_hint("upgrade this library to the one that migrated it")
+            Self::Protocol { oldest, newest } => {
+                let message = format!(
+                    "{store} accepts the outbox protocols {oldest} to {newest}, this library sends {PROTOCOL}"
+                );
+                if oldest > PROTOCOL {
+                    BackendError::new(Kind::SchemaNew, message).with_hint(
+                        "upgrade this library to the release that migrated the schema, or a later one",
+                    )
                 } else {
                     BackendError::new(Kind::SchemaOld, message).with_hint("run `gristmill migrate`")
                 }
@@ -311,7 +314,7 @@ mod tests {
             ("57P01", Kind::Unavailable, "nothing of the transaction is stored"),
             ("08006", Kind::Unavailable, "nothing of the transaction is stored"),
             ("3F000", Kind::SchemaOld, "the schema `jobs` has no outbox"),
-            ("42P01", Kind::SchemaOld, "older than version 2"),
+            ("42P01", Kind::SchemaOld, "older than this library's protocol"),
             ("42883", Kind::SchemaOld, "the schema `jobs` has no outbox"),
             ("42501", Kind::Refused, "may not use outbox_enqueue of the schema `jobs`"),
             ("22023", Kind::Refused, "the server's words"),
@@ -336,7 +339,7 @@ mod tests {
             (Some("1032"), "x", Kind::ReadOnly, "can only be read"),
             (Some("13"), "x", Kind::Full, "the disk is full"),
             (Some("1"), "no such table: outbox_enqueue", Kind::SchemaOld, "the file has no outbox"),
-            (None, "no such table: outbox_schema", Kind::SchemaOld, "older than version 2"),
+            (None, "no such table: outbox_schema", Kind::SchemaOld, "older than this library's protocol"),
             (None, "database is locked", Kind::Busy, "repeat the whole transaction"),
             (None, "attempt to write a readonly database", Kind::ReadOnly, "can only be read"),
             (None, "database or disk is full", Kind::Full, "the disk is full"),
@@ -388,12 +391,22 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_named_beside_the_one_that_is_needed() {
-        for (found, kind) in [(1, Kind::SchemaOld), (3, Kind::SchemaNew)] {
-            let error = Fault::Schema(found).into_error(&Outbox::postgres());
+    fn the_protocols_that_are_accepted_are_named_beside_the_one_that_is_sent() {
+        let newer = PROTOCOL + 1;
+        for (oldest, newest, kind) in [(0, 0, Kind::SchemaOld), (newer, newer + 1, Kind::SchemaNew)] {
+            let error = Fault::Protocol { oldest, newest }.into_error(&Outbox::postgres());
             assert_eq!(error.kind(), ErrorKind::Backend(kind));
-            let wanted = format!("the schema `gristmill` has version {found}, this library needs 2");
+            let wanted = format!(
+                "the schema `gristmill` accepts the outbox protocols {oldest} to {newest}, \
+                this library sends {PROTOCOL}"
+            );
             assert_eq!(error.message(), wanted);
+            assert!(error.hint().is_some(), "{error:?}");
         }
+    }
+
+    #[test]
+    fn the_schema_of_this_release_accepts_what_its_library_sends() {
+        assert_eq!(gristmill_sql::OUTBOX_PROTOCOLS.end(), &PROTOCOL);
     }
 }

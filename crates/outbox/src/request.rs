@@ -1,10 +1,10 @@
 //! Requests: what a call's JSON text says.
 //!
 //! ```json
-//! {"schema":2,"jobs":[{"id":"019a…","kind":"k","queue":"default","priority":0,"max_attempts":20,"args":"{\"a\":1}",
+//! {"protocol":1,"jobs":[{"id":"019a…","kind":"k","queue":"default","priority":0,"max_attempts":20,"args":"{\"a\":1}",
 //!   "options":{"unique_key":"u"},"key":"75","delay_ms":5}]}
-//! {"schema":2,"ids":["019a…"],"actor":null,"patch":{"priority":1,"args":"{}","now":true}}
-//! {"schema":2,"ids":["019a…"]}
+//! {"protocol":1,"ids":["019a…"],"actor":null,"patch":{"priority":1,"args":"{}","now":true}}
+//! {"protocol":1,"ids":["019a…"]}
 //! ```
 //!
 //! Args are text inside of the text, since they are stored byte by byte as they were given. `options` is there where
@@ -19,9 +19,13 @@ use gristmill_sql::Options;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+/// The number of the form in which this library writes requests and reads answers. A schema accepts a range of them, so
+/// libraries of several releases can use it side by side.
+pub(crate) const PROTOCOL: u32 = 1;
+
 #[derive(Serialize)]
 struct Enqueue<'j> {
-    schema: u32,
+    protocol: u32,
     jobs: Vec<Job<'j>>,
 }
 
@@ -47,7 +51,7 @@ struct Job<'j> {
 
 #[derive(Serialize)]
 struct Act<'a> {
-    schema: u32,
+    protocol: u32,
     ids: [JobId; 1],
     actor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +76,7 @@ struct Patch<'p> {
 
 #[derive(Serialize)]
 struct Get {
-    schema: u32,
+    protocol: u32,
     ids: [JobId; 1],
 }
 
@@ -80,21 +84,21 @@ struct Get {
 ///
 /// # Errors
 /// [`Invalid`](gristmill_core::ErrorKind::Invalid) for args that are no text.
-pub(crate) fn enqueue(schema: u32, jobs: &[NewJob]) -> Result<String, Error> {
+pub(crate) fn enqueue(jobs: &[NewJob]) -> Result<String, Error> {
     let jobs: Result<_, Error> = jobs.iter().map(job).collect();
-    Ok(json(&Enqueue { schema, jobs: jobs? }))
+    Ok(json(&Enqueue { protocol: PROTOCOL, jobs: jobs? }))
 }
 
 /// Cancels a job.
-pub(crate) fn cancel(schema: u32, id: JobId, actor: Option<&str>) -> String {
-    json(&Act { schema, ids: [id], actor, patch: None })
+pub(crate) fn cancel(id: JobId, actor: Option<&str>) -> String {
+    json(&Act { protocol: PROTOCOL, ids: [id], actor, patch: None })
 }
 
 /// Changes a job.
 ///
 /// # Errors
 /// [`Invalid`](gristmill_core::ErrorKind::Invalid) for args that are no text.
-pub(crate) fn update(schema: u32, id: JobId, actor: Option<&str>, patch: JobPatch) -> Result<String, Error> {
+pub(crate) fn update(id: JobId, actor: Option<&str>, patch: JobPatch) -> Result<String, Error> {
     let args = patch.args;
     let mut changes = Patch {
         priority: patch.priority.map(Priority::get),
@@ -109,12 +113,12 @@ pub(crate) fn update(schema: u32, id: JobId, actor: Option<&str>, patch: JobPatc
         // The time stays as it is.
         Some(When::Suspended) | None => {}
     }
-    Ok(json(&Act { schema, ids: [id], actor, patch: Some(changes) }))
+    Ok(json(&Act { protocol: PROTOCOL, ids: [id], actor, patch: Some(changes) }))
 }
 
 /// Looks at a job.
-pub(crate) fn get(schema: u32, id: JobId) -> String {
-    json(&Get { schema, ids: [id] })
+pub(crate) fn get(id: JobId) -> String {
+    json(&Get { protocol: PROTOCOL, ids: [id] })
 }
 
 /// Whether a job can be sent: what the rules refuse would abort the caller's transaction in the server.
@@ -197,10 +201,10 @@ mod tests {
     }
 
     fn sent(job: &NewJob) -> Value {
-        let text = enqueue(2, std::slice::from_ref(job)).expect("it can be sent");
+        let text = enqueue(std::slice::from_ref(job)).expect("it can be sent");
         assert!(!text.contains('\0'), "{text:?}");
         let mut request: Value = serde_json::from_str(&text).expect("it is JSON");
-        assert_eq!(request["schema"], 2);
+        assert_eq!(request["protocol"], 1);
         request["jobs"][0].take()
     }
 
@@ -234,7 +238,7 @@ mod tests {
             job.spec.args = Args::from_stored(bytes.to_vec());
             let error = check(&job).expect_err("they are no text");
             assert!(error.to_string().contains(&job.id.to_string()), "{error}");
-            assert!(enqueue(2, &[job]).is_err());
+            assert!(enqueue(&[job]).is_err());
         }
     }
 
@@ -260,16 +264,16 @@ mod tests {
     #[test]
     fn acts_name_the_job_the_actor_and_what_changes() {
         let id = IdSource::new().next(Timestamp::from_millis(1));
-        assert_eq!(cancel(2, id, None), format!(r#"{{"schema":2,"ids":["{id}"],"actor":null}}"#));
-        assert_eq!(get(2, id), format!(r#"{{"schema":2,"ids":["{id}"]}}"#));
+        assert_eq!(cancel(id, None), format!(r#"{{"protocol":1,"ids":["{id}"],"actor":null}}"#));
+        assert_eq!(get(id), format!(r#"{{"protocol":1,"ids":["{id}"]}}"#));
         let mut patch = JobPatch::default();
         patch.priority = Some(Priority::FIRST);
         patch.when = Some(When::Now);
         let wanted =
-            format!(r#"{{"schema":2,"ids":["{id}"],"actor":"ops","patch":{{"priority":-10,"now":true}}}}"#);
-        assert_eq!(update(2, id, Some("ops"), patch.clone()).expect("it can be sent"), wanted);
+            format!(r#"{{"protocol":1,"ids":["{id}"],"actor":"ops","patch":{{"priority":-10,"now":true}}}}"#);
+        assert_eq!(update(id, Some("ops"), patch.clone()).expect("it can be sent"), wanted);
         patch.when = Some(When::Suspended);
-        let held = update(2, id, None, patch).expect("it can be sent");
+        let held = update(id, None, patch).expect("it can be sent");
         assert!(held.ends_with(r#""patch":{"priority":-10}}"#), "the time stays: {held}");
     }
 }

@@ -75,7 +75,7 @@ impl Statements {
 
 /// From 3.54 on, SQLite takes what a subquery gives for a plain text, hence `json` around each.
 const SQLITE_GET: &str = "SELECT coalesce(
-    (SELECT mismatch FROM outbox_schema WHERE schema IS NOT json_extract(?1, '$.schema')),
+    (SELECT mismatch FROM outbox_protocols WHERE (json_extract(?1, '$.protocol') BETWEEN oldest AND newest) IS NOT TRUE),
     json_object('jobs', json((
         SELECT json_group_array(json((
             SELECT job FROM outbox_job WHERE outbox_job.id = unhex(replace(wanted.value, '-', ''))

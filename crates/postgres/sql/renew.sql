@@ -1,9 +1,10 @@
 -- Purpose: renews a worker's leases, if they hold, and reads its claims.
 -- Parameters: $1 now for tests (ms) or NULL; $2 worker; which claims are read: $3 those with a larger number than this, and
 --   $4 those of these numbers, none of which is larger.
--- Rows: now (ms), lease (ms), the worker's queues that are paused, in its order, which store this is (see `life.sql`); then
---   of a claim its nonce, its number and whether a cancel of a run of it may have been asked for; one a claim, by number,
---   and one without a claim where there is none. None at all when the worker is unknown or its lease has ended.
+-- Rows: now (ms), lease (ms), the worker's queues that are paused, in its order, which store this is (see `life.sql`), the
+--   schema version of the oldest program that may run; then of a claim its nonce, its number and whether a cancel of a run of
+--   it may have been asked for; one a claim, by number, and one without a claim where there is none. None at all when the
+--   worker is unknown or its lease has ended.
 -- Index: the primary key of `workers`; `queues_paused`, and only if a queue is paused the unique index of `queues (name)`;
 --   the unique index of `claims (worker, number, queue)`, number by number: a worker's other claims are gone, and their dead
 --   entries stay as long as an old snapshot does. No indexed column changes, so the worker's row stays on its page; the
@@ -22,7 +23,8 @@ renewed AS (
                 JOIN gristmill.queues AS known ON known.name = wanted.names[1]
             WHERE known.paused_at IS NOT NULL ORDER BY wanted.place)
         ELSE '{}'
-    END AS paused, (SELECT concat_ws(' ', identity, tableoid, xmin) FROM gristmill.store) AS life
+    END AS paused, (SELECT concat_ws(' ', identity, tableoid, xmin) FROM gristmill.store) AS life,
+    (SELECT versions.compatible_from FROM gristmill.versions) AS compatible_from
 ),
 claim AS MATERIALIZED (
     SELECT nonce, number, cancels IS NOT NULL AS may_be_cancelled
@@ -33,5 +35,5 @@ claim AS MATERIALIZED (
         FROM gristmill.claims WHERE claims.worker = $2 AND claims.number = listed.number OFFSET 0
     ) AS exact
 )
-SELECT renewed.now, renewed.lease_ms, renewed.paused, renewed.life, claim.nonce, claim.number, claim.may_be_cancelled
+SELECT renewed.now, renewed.lease_ms, renewed.paused, renewed.life, renewed.compatible_from, claim.nonce, claim.number, claim.may_be_cancelled
 FROM renewed LEFT JOIN claim ON true ORDER BY claim.number

@@ -8,6 +8,8 @@ mod settings;
 mod tables;
 mod trial;
 
+use std::fmt::Write as _;
+
 use gristmill_core::{Call, Diagnosis, Durability, Ping, Timestamp};
 
 use crate::error::{Answer, Fail};
@@ -136,9 +138,13 @@ fn examined(check: &str, found: Answer<Vec<Diagnosis>>) -> Answer<Vec<Diagnosis>
 
 async fn schema(session: &mut Session) -> Answer<Diagnosis> {
     match migrate::check(session).await {
-        Ok(()) => {
-            let version = migrate::latest();
-            Ok(Diagnosis::fine("schema", format!("`{}`, version {version}", session.schema().escape_debug())))
+        Ok(version) => {
+            let (schema, latest) = (session.schema().escape_debug(), migrate::latest());
+            let mut finding = format!("`{schema}`, version {version}");
+            if version > latest {
+                let _ = write!(finding, ", which serves this program of version {latest}, too");
+            }
+            Ok(Diagnosis::fine("schema", finding))
         }
         Err(Fail::Refused(error)) => {
             let remedy = error.hint().unwrap_or("run `gristmill migrate`").to_owned();

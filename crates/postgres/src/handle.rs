@@ -1,7 +1,7 @@
 //! The backend's handle: pools, and what a process remembers.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::apart::Apart;
+use crate::checked::Checked;
 use crate::cleanup::Cleanup;
 use crate::cursor::Cursors;
 use crate::dial::Dial;
@@ -96,8 +97,8 @@ pub(crate) struct Inner {
     pub(crate) clock_offset_ms: AtomicI64,
     /// Of the workers that have registered here.
     pub(crate) shortest_lease_ms: AtomicU64,
-    /// The schema was found to have this library's version.
-    has_schema: AtomicBool,
+    /// When the schema was found to serve this program.
+    pub(crate) checked: Checked,
     /// Which store it was, by `life.sql`.
     life: Mutex<Option<String>>,
     work: Pool,
@@ -131,7 +132,8 @@ impl Postgres {
     ///
     /// # Errors
     /// As of the builder; [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server cannot be
-    /// reached; [`SchemaNew`](gristmill_core::BackendErrorKind::SchemaNew) when a newer version migrated it.
+    /// reached; [`SchemaNew`](gristmill_core::BackendErrorKind::SchemaNew) when a later release migrated it and
+    /// excluded this program.
     ///
     /// # Cancel safety
     /// The schema is migrated or left as it is.
@@ -173,7 +175,7 @@ impl Postgres {
             ids: IdSource::new(),
             clock_offset_ms: AtomicI64::new(0),
             shortest_lease_ms: AtomicU64::new(u64::MAX),
-            has_schema: AtomicBool::new(false),
+            checked: Checked::default(),
             life: Mutex::default(),
             work: pools.work,
             control: pools.control,
@@ -218,18 +220,42 @@ impl Inner {
 
     async fn session(&self, pool: &Pool) -> Answer<Session> {
         let mut session = self.connect(pool).await?;
-        if !self.has_schema.load(Ordering::Relaxed) {
-            migrate::check(&mut session).await?;
-            let life = session.query_one(sql!("life"), &[]).await?;
-            self.is_same_life(life.try_get(0)?);
-            self.has_schema.store(true, Ordering::Relaxed);
+        if self.checked.is_due() {
+            self.check(&mut session).await?;
         }
         Ok(session)
     }
 
+    /// The same check for calls that run on a connection of the caller's. It has one of the backend's, so that the
+    /// caller's transaction holds no locks on the catalog.
+    pub(crate) async fn check_apart(&self) -> Answer<()> {
+        if self.checked.is_due() {
+            let mut session = self.connect(&self.reads).await?;
+            self.check(&mut session).await?;
+        }
+        Ok(())
+    }
+
+    /// Fails unless the schema serves this program, and so does each later call until it does.
+    pub(crate) async fn check(&self, session: &mut Session) -> Answer<()> {
+        let checked = self.read_version(session).await;
+        match &checked {
+            Ok(()) => self.checked.passed(),
+            Err(_) => self.checked.forget(),
+        }
+        checked
+    }
+
+    async fn read_version(&self, session: &mut Session) -> Answer<()> {
+        migrate::check(session).await?;
+        let life = session.query_one(sql!("life"), &[]).await?;
+        self.is_same_life(life.try_get(0)?);
+        Ok(())
+    }
+
     /// Forgets all that is known of the store: it may have been dropped, restored or replaced under this process.
     pub(crate) fn forget(&self) {
-        self.has_schema.store(false, Ordering::Relaxed);
+        self.checked.forget();
         *self.life.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.names.forget();
         self.cursors.forget();

@@ -16,6 +16,7 @@ use crate::end::{self, EndedRun, IfLocked, OpenMember};
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
 use crate::inflight::Renewing;
+use crate::migrate;
 use crate::place::Put;
 use crate::row;
 use crate::session::Session;
@@ -55,7 +56,12 @@ pub(crate) async fn renew(inner: &Inner, call: Call, request: &RenewRequest) -> 
         gristmill_core::log!(warn, "the store was exchanged under a worker, which starts afresh");
         return Err(BackendError::worker_gone(request.worker).into());
     }
-    let claims = rows.iter().filter_map(|row| OwnClaim::read(row, 4).transpose());
+    if migrate::number(renewed.try_get(4)?)? > migrate::latest() {
+        // The error that names the versions; calls on other connections return it, too.
+        inner.check(&mut session).await?;
+    }
+    inner.checked.passed();
+    let claims = rows.iter().filter_map(|row| OwnClaim::read(row, 5).transpose());
     let claims = claims.collect::<Answer<Vec<_>>>()?;
 
     let mut reply = RenewReply::default();

@@ -6,6 +6,7 @@
 mod apart;
 mod backend;
 mod call;
+mod checked;
 mod claimed;
 mod cleanup;
 mod cursor;

@@ -4,9 +4,9 @@
 //! advisory lock, so two that migrate at once do it once, and one that is killed has done nothing.
 
 use gristmill_core::{BackendError, BackendErrorKind, Call, MigrateMode, MigrationReport};
-use gristmill_sql::{Migration, Migrations};
+use gristmill_sql::{COMPATIBLE_FROM, Migration, Migrations, OUTBOX_PROTOCOLS, SchemaVersion};
 
-use crate::error::{Answer, Fail, undecodable};
+use crate::error::{Answer, undecodable};
 use crate::handle::{Inner, Postgres};
 use crate::notice;
 use crate::partition;
@@ -19,21 +19,24 @@ const MIGRATIONS: Migrations = Migrations(&[
         name: "0001_initial",
         statements: include_str!("../migrations/0001_initial.sql"),
     },
+    Migration { version: 2, name: "0002_outbox", statements: include_str!("../migrations/0002_outbox.sql") },
     Migration {
-        version: 2,
-        name: "0002_outbox",
-        statements: concat!(
-            include_str!("../migrations/0002_outbox/1_check.sql"),
-            include_str!("../migrations/0002_outbox/2_store.sql"),
-            include_str!("../migrations/0002_outbox/3_enqueue.sql"),
-            include_str!("../migrations/0002_outbox/4_act.sql"),
-            include_str!("../migrations/0002_outbox/5_operate.sql"),
-            include_str!("../migrations/0002_outbox/6_rights.sql"),
-        ),
+        version: 3,
+        name: "0003_versions",
+        statements: include_str!("../migrations/0003_versions.sql"),
     },
 ]);
 
-// The outbox asks for the version that this backend brings.
+/// The functions of the outbox, which each migration replaces.
+const FUNCTIONS: &str = concat!(
+    include_str!("../functions/1_check.sql"),
+    include_str!("../functions/2_store.sql"),
+    include_str!("../functions/3_enqueue.sql"),
+    include_str!("../functions/4_act.sql"),
+    include_str!("../functions/5_operate.sql"),
+    include_str!("../functions/6_rights.sql"),
+);
+
 const _: () = assert!(MIGRATIONS.latest() == gristmill_sql::POSTGRES_SCHEMA);
 
 const MIGRATIONS_TABLE: &str = "CREATE TABLE gristmill.migrations (
@@ -53,24 +56,21 @@ impl Postgres {
     /// who want to read it first, or to run it by hand as another role. In comments behind them are the rights that a
     /// role needs which only works.
     pub fn schema_sql(schema: &str) -> String {
-        let steps: Vec<String> = MIGRATIONS.after(0).map(applied).collect();
-        let text = format!("{MIGRATIONS_TABLE}\n\n{}", steps.join("\n"));
+        let text = format!("{MIGRATIONS_TABLE}\n\n{}", statements_after(0));
         let (schema, text, rights) = (quoted(schema), written(&text, schema), in_schema(RIGHTS, schema));
         let rights = rights.replace("SCHEMA gristmill", &format!("SCHEMA {schema}"));
         format!("BEGIN;\nCREATE SCHEMA {schema};\n\n{text}COMMIT;\n\n{rights}")
     }
 }
 
-/// The names of the functions and triggers that the migrations make.
+/// The names of the functions and triggers of the schema.
 pub(crate) fn functions() -> Vec<&'static str> {
-    let mut names = Vec::new();
-    for Migration { statements, .. } in MIGRATIONS.after(0) {
-        let made = |line: &'static str| {
-            let function = line.strip_prefix("CREATE FUNCTION gristmill.");
-            function.or_else(|| line.strip_prefix("CREATE CONSTRAINT TRIGGER "))
-        };
-        names.extend(statements.lines().filter_map(made).filter_map(|rest| rest.split(['(', ' ']).next()));
-    }
+    const STARTS: [&str; 3] =
+        ["CREATE FUNCTION gristmill.", "CREATE OR REPLACE FUNCTION gristmill.", "CREATE CONSTRAINT TRIGGER "];
+    let made = |line: &'static str| STARTS.iter().find_map(|start| line.strip_prefix(start));
+    let texts = MIGRATIONS.after(0).map(|step| step.statements).chain([FUNCTIONS]);
+    let lines = texts.flat_map(str::lines).filter_map(made);
+    let mut names: Vec<_> = lines.filter_map(|rest| rest.split(['(', ' ']).next()).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -84,7 +84,8 @@ pub(crate) fn latest() -> u32 {
 pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> Answer<MigrationReport> {
     let mut session = inner.unchecked().await?;
     let mut report = MIGRATIONS.report(version(&mut session).await?);
-    if *mode == MigrateMode::Status || report.from == report.latest {
+    // A later release may have migrated further: its functions fit its schema, and stay.
+    if *mode == MigrateMode::Status || report.from >= report.latest {
         return Ok(report);
     }
     let encoding: String = session.query_one(sql!("encoding"), &[]).await?.try_get(0)?;
@@ -107,13 +108,13 @@ pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> A
         }
         session.batch(&in_schema(MIGRATIONS_TABLE, &schema)).await?;
     }
-    for step in MIGRATIONS.after(from) {
-        session.batch(&written(&applied(step), &schema)).await?;
+    if from < latest() {
+        session.batch(&written(&statements_after(from), &schema)).await?;
     }
     session.commit().await?;
     partition::ensure_partitions(&mut session).await?;
     report = MIGRATIONS.report(from);
-    report.current = report.latest;
+    report.current = report.latest.max(from);
     inner.names.forget();
     Ok(report)
 }
@@ -121,6 +122,12 @@ pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> A
 /// The text of migrations for one schema. Its channel is known to us alone.
 fn written(text: &str, schema: &str) -> String {
     in_schema(&text.replace(CHANNEL, &notice::channel(schema)), schema)
+}
+
+/// What brings a schema of this version, older than the latest, up to date.
+fn statements_after(version: u32) -> String {
+    let steps: Vec<String> = MIGRATIONS.after(version).map(applied).collect();
+    format!("{}\n{FUNCTIONS}\n{}", steps.join("\n"), numbers())
 }
 
 /// A migration with the row that says it was applied.
@@ -131,39 +138,67 @@ fn applied(step: &Migration) -> String {
     )
 }
 
-/// The version of the schema; 0 where there is none. One that is not ours, or that a newer version made, is refused.
-pub(crate) async fn version(session: &mut Session) -> Answer<u32> {
+/// Says which programs and requests the latest schema serves.
+fn numbers() -> String {
+    let (oldest, newest) = OUTBOX_PROTOCOLS.into_inner();
+    format!(
+        "INSERT INTO gristmill.versions VALUES (true, {COMPATIBLE_FROM}, {oldest}, {newest})
+    ON CONFLICT (one) DO UPDATE SET compatible_from = excluded.compatible_from,
+        outbox_oldest = excluded.outbox_oldest, outbox_newest = excluded.outbox_newest;\n"
+    )
+}
+
+/// The version to migrate from; 0 where there is no schema. One that is not ours, or too new for this program, is
+/// refused.
+async fn version(session: &mut Session) -> Answer<u32> {
+    let stored = stored(session).await?;
+    if stored.version > latest() {
+        stored.check(&shown(session), latest())?;
+    }
+    Ok(stored.version)
+}
+
+/// The version of the schema, if this program may use it.
+pub(crate) async fn check(session: &mut Session) -> Answer<u32> {
+    let stored = stored(session).await?;
+    if stored.version == 0 {
+        let schema = session.schema().escape_debug();
+        let missing =
+            BackendError::new(BackendErrorKind::SchemaOld, format!("the database has no schema `{schema}`"));
+        return Err(missing.with_hint("run `gristmill migrate`").into());
+    }
+    stored.check(&shown(session), latest())?;
+    Ok(stored.version)
+}
+
+/// What the schema says of itself; version 0 where there is none. One of another program is refused.
+async fn stored(session: &mut Session) -> Answer<SchemaVersion> {
     let schema = session.schema().to_owned();
     let row = session.query_one(sql!("schema_state"), &[&schema]).await?;
     let (is_ours, tables): (bool, i64) = (row.try_get(0)?, row.try_get(1)?);
     if !is_ours && tables > 0 {
         let foreign = format!("the schema `{}` holds tables of another program", schema.escape_debug());
-        return Err(Fail::Refused(
-            BackendError::new(BackendErrorKind::Foreign, foreign)
-                .with_hint("choose another name for the schema; this one was not changed"),
-        ));
+        return Err(BackendError::new(BackendErrorKind::Foreign, foreign)
+            .with_hint("choose another name for the schema; this one was not changed")
+            .into());
     }
     if !is_ours {
-        return Ok(0);
+        return Ok(SchemaVersion { version: 0, compatible_from: 0 });
     }
-    let row = session.query_one(sql!("schema_version"), &[]).await?;
-    let version = u32::try_from(row.try_get::<_, i32>(0)?).map_err(|_| undecodable("version"))?;
-    Ok(MIGRATIONS.known(version)?)
+    let version = number(session.query_one(sql!("schema_version"), &[]).await?.try_get(0)?)?;
+    // Only a newer schema can exclude this program, and each has had the table since 0003.
+    let compatible_from = if version > latest() {
+        number(session.query_one(sql!("compatible_from"), &[]).await?.try_get(0)?)?
+    } else {
+        version
+    };
+    Ok(SchemaVersion { version, compatible_from })
 }
 
-/// An error unless the schema has this library's version.
-pub(crate) async fn check(session: &mut Session) -> Answer<()> {
-    let version = version(session).await?;
-    if version == latest() {
-        return Ok(());
-    }
-    let schema = session.schema().escape_debug().to_string();
-    let message = if version == 0 {
-        format!("the database has no schema `{schema}`")
-    } else {
-        format!("the schema `{schema}` has version {version}, this program needs {}", latest())
-    };
-    Err(Fail::Refused(
-        BackendError::new(BackendErrorKind::SchemaOld, message).with_hint("run `gristmill migrate`"),
-    ))
+pub(crate) fn number(stored: i32) -> Answer<u32> {
+    Ok(u32::try_from(stored).map_err(|_| undecodable("version"))?)
+}
+
+fn shown(session: &Session) -> String {
+    format!("the schema `{}`", session.schema().escape_debug())
 }

@@ -1,5 +1,5 @@
 //! What the SQL backends of Gristmill share: the numbers and texts that stand for values in columns, queues by number,
-//! the order of migrations, and where fetched args lie.
+//! the order of migrations, which program may use which schema, and where fetched args lie.
 //!
 //! It is made for those backends alone and follows their needs. There is no layer over dialects here: each backend has
 //! its own statements, its own schema and its own errors, which are of its driver.
@@ -11,6 +11,7 @@ mod migrations;
 mod names;
 mod options;
 mod unread;
+mod versions;
 
 pub use args::ArgsBlocks;
 pub use column::{
@@ -18,7 +19,8 @@ pub use column::{
     max_attempts, millis, priority, run_error, size, state, state_number, write_names,
 };
 pub use lenient::{read_metadata, read_names, read_retention, read_retry};
-pub use migrations::{Migration, Migrations, POSTGRES_SCHEMA, SQLITE_SCHEMA};
+pub use migrations::{Migration, Migrations};
 pub use names::{Interner, QueueNumbers};
 pub use options::Options;
 pub use unread::Unread;
+pub use versions::{COMPATIBLE_FROM, OUTBOX_PROTOCOLS, POSTGRES_SCHEMA, SQLITE_SCHEMA, SchemaVersion};

@@ -44,7 +44,9 @@ impl Backend for Sqlite {
 
     fn diagnose(&self, call: Call) -> Reply<'_, Vec<Diagnosis>> {
         let (path, synchronous) = (self.path.clone(), self.synchronous);
-        self.read(call, move |connection, now| Ok(diagnose::diagnose(connection, &path, synchronous, now)))
+        self.read_any(call, move |connection, now| {
+            Ok(diagnose::diagnose(connection, &path, synchronous, now))
+        })
     }
 
     fn migrate(&self, call: Call, mode: MigrateMode) -> Reply<'_, MigrationReport> {

@@ -2,6 +2,7 @@
 
 mod trial;
 
+use std::cmp::Ordering;
 use std::path::Path;
 use std::time::Duration;
 
@@ -77,10 +78,13 @@ fn or_trouble(check: &str, found: Answer<Diagnosis>) -> Diagnosis {
 fn schema(connection: &Connection) -> Answer<Diagnosis> {
     let (version, latest) = (migrate::version(connection, Neighbours::Refused)?, migrate::latest());
     let finding = format!("version {version} of {latest}");
-    Ok(if version == latest {
-        Diagnosis::fine("schema", finding)
-    } else {
-        Diagnosis::trouble("schema", finding, "run `gristmill migrate`")
+    Ok(match version.cmp(&latest) {
+        Ordering::Less => Diagnosis::trouble("schema", finding, "run `gristmill migrate`"),
+        Ordering::Equal => Diagnosis::fine("schema", finding),
+        Ordering::Greater => {
+            let finding = format!("version {version}, which serves this program of version {latest}, too");
+            Diagnosis::fine("schema", finding)
+        }
     })
 }
 

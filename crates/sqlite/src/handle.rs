@@ -13,7 +13,7 @@ use crate::connection::Synchronous;
 use crate::error::{Answer, closed, opened_for_reading};
 use crate::group::Group;
 use crate::inbox::{Inbox, Urgency};
-use crate::migrate::Neighbours;
+use crate::migrate::{self, Neighbours};
 use crate::open::SqliteBuilder;
 use crate::opened::Opened;
 use crate::readers::{self, Read};
@@ -99,6 +99,18 @@ impl Sqlite {
     }
 
     pub(crate) fn read<T: Send + 'static>(
+        &self,
+        call: Call,
+        question: impl FnOnce(&Connection, Timestamp) -> Answer<T> + Send + 'static,
+    ) -> Reply<'_, T> {
+        self.read_any(call, move |connection, now| {
+            migrate::check_again(connection)?;
+            question(connection, now)
+        })
+    }
+
+    /// As [`Self::read`], of a schema that may be too new for this program.
+    pub(crate) fn read_any<T: Send + 'static>(
         &self,
         call: Call,
         question: impl FnOnce(&Connection, Timestamp) -> Answer<T> + Send + 'static,

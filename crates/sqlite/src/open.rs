@@ -127,7 +127,7 @@ impl SqliteBuilder {
     /// [`Unavailable`](BackendErrorKind::Unavailable) when the file cannot be made or opened;
     /// [`ReadOnly`](BackendErrorKind::ReadOnly) when it may not be written; [`Foreign`](BackendErrorKind::Foreign) when
     /// it is no database, or one of another program and [`share`](Self::share) is not set or does not help; it is not
-    /// changed; [`SchemaNew`](BackendErrorKind::SchemaNew) when a newer version made it;
+    /// changed; [`SchemaNew`](BackendErrorKind::SchemaNew) when a later release migrated it and excluded this program;
     /// [`Refused`](BackendErrorKind::Refused) on a network file system or with a bad option;
     /// [`Busy`](BackendErrorKind::Busy) when another process holds it.
     pub fn open(self) -> Result<Sqlite, BackendError> {

@@ -28,7 +28,7 @@ macro_rules! postgres_checks {
             on_both: outside_of_a_transaction_a_job_is_stored_at_once;
             on_both: a_savepoint_that_is_rolled_back_takes_its_jobs_with_it;
             on_both: what_the_rules_refuse_is_not_sent_and_the_transaction_goes_on;
-            on_both: another_version_of_the_schema_is_an_error_that_names_both;
+            on_both: a_protocol_that_is_not_accepted_is_an_error_that_names_it;
             on_both: a_store_without_an_outbox_is_an_error_with_the_remedy;
             on_both: an_outbox_of_another_database_is_refused_before_anything_is_sent;
             on_both: a_detached_job_stays_where_the_transaction_is_rolled_back;
@@ -64,7 +64,7 @@ macro_rules! sqlite_checks {
             on_both: outside_of_a_transaction_a_job_is_stored_at_once;
             on_both: a_savepoint_that_is_rolled_back_takes_its_jobs_with_it;
             on_both: what_the_rules_refuse_is_not_sent_and_the_transaction_goes_on;
-            on_both: another_version_of_the_schema_is_an_error_that_names_both;
+            on_both: a_protocol_that_is_not_accepted_is_an_error_that_names_it;
             on_both: a_store_without_an_outbox_is_an_error_with_the_remedy;
             on_both: an_outbox_of_another_database_is_refused_before_anything_is_sent;
             on_both: a_detached_job_stays_where_the_transaction_is_rolled_back;

@@ -185,12 +185,12 @@ pub fn what_the_rules_refuse_is_not_sent_and_the_transaction_goes_on<A: Adapter>
     assert_eq!(site.jobs(), 1);
 }
 
-/// What the adapter was built for and what is there are both named, and nothing is changed.
-pub fn another_version_of_the_schema_is_an_error_that_names_both<A: Adapter>(site: &Site) {
+/// The protocol that the adapter sends and those that are accepted are named, and nothing is changed.
+pub fn a_protocol_that_is_not_accepted_is_an_error_that_names_it<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     let id =
         committed(&mut adapter, |tx| tx.enqueue(&site.outbox, Letter::new(1)).expect("it is enqueued").id);
-    site.execute(&site.newer_version());
+    site.execute(&site.newer_protocols());
     let (mut errors, patch) = (Vec::new(), JobPatch::default());
     rolled_back(&mut adapter, |tx| {
         errors.push(tx.enqueue(&site.outbox, Letter::new(2)).expect_err("it is refused"));
@@ -203,7 +203,7 @@ pub fn another_version_of_the_schema_is_an_error_that_names_both<A: Adapter>(sit
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::SchemaNew), "{error}");
         let message = error.to_string();
-        assert!(message.contains("version 4711") && message.contains("needs 2"), "{message}");
+        assert!(message.contains("4711 to 4712") && message.contains("sends 1"), "{message}");
     }
 }
 

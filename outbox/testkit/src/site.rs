@@ -98,12 +98,13 @@ impl Site {
         self.folder.is_some()
     }
 
-    /// The statement that a far later version of this library would have left.
-    pub(crate) fn newer_version(&self) -> String {
+    /// Statements that make the store accept only protocols of a far later library.
+    pub(crate) fn newer_protocols(&self) -> String {
         if self.is_sqlite() {
-            return "UPDATE meta SET value = 4711 WHERE name = 'schema'".to_owned();
+            let set = |value: u32, name: &str| format!("UPDATE meta SET value = {value} WHERE name = '{name}';");
+            return set(4711, "outbox_oldest") + &set(4712, "outbox_newest");
         }
-        format!("INSERT INTO {}.migrations VALUES (4711, 'later', 0)", self.schema)
+        format!("UPDATE {}.versions SET outbox_oldest = 4711, outbox_newest = 4712", self.schema)
     }
 
     /// Where there are no jobs at all, and an outbox that leads there.

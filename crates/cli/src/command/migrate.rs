@@ -66,7 +66,13 @@ fn show(report: &MigrationReport, json: bool) -> Result<()> {
     if json {
         output.json(&MigrationShape::from(report));
     } else {
-        output.line(format_args!("version {} of {}", report.current, report.latest));
+        if report.current > report.latest {
+            let (current, latest) = (report.current, report.latest);
+            output
+                .line(format_args!("version {current}, which serves this program of version {latest}, too"));
+        } else {
+            output.line(format_args!("version {} of {}", report.current, report.latest));
+        }
         for step in &report.steps {
             output.line(format_args!("missing {step}"));
         }

@@ -12,11 +12,14 @@ use crate::program::Home;
 fn a_job_goes_its_way_on_a_server() {
     let home = Home::on_server();
     let before = home.ok(&["migrate", "status", "--json"]).json();
-    assert_eq!(before, json!({"current": 0, "latest": 2, "missing": ["0001_initial", "0002_outbox"]}));
+    assert_eq!(
+        before,
+        json!({"current": 0, "latest": 3, "missing": ["0001_initial", "0002_outbox", "0003_versions"]})
+    );
     let unmade = home.run(&["stats"]);
     assert_eq!(unmade.code, 1, "{}", unmade.stderr);
     assert!(unmade.stderr.contains("hint: run `gristmill migrate`"), "{}", unmade.stderr);
-    assert!(home.ok(&["migrate"]).stderr.contains("applied 0002_outbox"));
+    assert!(home.ok(&["migrate"]).stderr.contains("applied 0003_versions"));
     assert!(!home.ok(&["migrate"]).stderr.contains("applied"), "a second time there is nothing to do");
 
     let lines = "{\"args\":{\"n\":1},\"unique_key\":\"u\"}\n{\"args\":{\"n\":2}}\n";
@@ -57,7 +60,7 @@ fn the_printed_schema_makes_a_store_in_an_empty_database() {
         let sql = home.ok(&["migrate", "sql"]).stdout;
         server.psql_at(&url, &sql);
         let status = home.ok(&["migrate", "status", "--json"]).json();
-        assert_eq!(status, json!({"current": 2, "latest": 2, "missing": []}), "{schema}");
+        assert_eq!(status, json!({"current": 3, "latest": 3, "missing": []}), "{schema}");
         home.enqueue(&["k"]);
         assert_eq!(home.count("available"), 1);
     }
@@ -122,10 +125,14 @@ fn a_schema_of_another_program_or_version_is_refused() {
     let url = home.url().expect("it is on a server").to_owned();
     home.ok(&["migrate"]);
     server.psql_at(&url, "INSERT INTO gristmill.migrations VALUES (99, 'of later', 0)");
+    let status = home.ok(&["migrate", "status"]).stdout;
+    assert_eq!(status, "version 99, which serves this program of version 3, too\n");
+    assert!(home.ok(&["migrate"]).stderr.contains("is at version 99"));
+    server.psql_at(&url, "UPDATE gristmill.versions SET compatible_from = 98");
     server.psql_at(&url, "CREATE SCHEMA foreigner; CREATE TABLE foreigner.letters (text text)");
     let foreign = format!("{url}?schema=foreigner");
     for (url, error, hint) in [
-        (url.as_str(), "the schema has version 99", "upgrade this program"),
+        (url.as_str(), "has version 99", "upgrade this program"),
         (foreign.as_str(), "holds tables of another program", "choose another name for the schema"),
     ] {
         for words in [&["stats"][..], &["migrate"], &["enqueue", "k"]] {

@@ -164,6 +164,6 @@ fn queues_workers_and_findings_are_one_object_a_line() {
     }
     assert_eq!(
         home.ok(&["migrate", "status", "--json"]).json(),
-        json!({"current": 2, "latest": 2, "missing": []})
+        json!({"current": 3, "latest": 3, "missing": []})
     );
 }

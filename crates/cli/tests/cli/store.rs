@@ -32,12 +32,19 @@ fn a_database_of_another_program_or_version_is_refused() {
         bytes[offset..offset + 4].copy_from_slice(&value.to_be_bytes());
         home.write(file, bytes);
     }
+    // A later version that only added something serves this program, until its row of `meta` says otherwise.
+    home.ok(&["stats", "--db", "sqlite:newer.db"]);
+    let mut bytes = std::fs::read(home.path("newer.db")).expect("it is there");
+    let row = b"compatible_from\x03";
+    let found = bytes.windows(row.len()).position(|window| window == row).expect("it has the row");
+    bytes[found + row.len() - 1] = 98;
+    home.write("newer.db", bytes);
     home.write("empty.db", "");
     for (file, words, error, hint) in [
         ("foreign.db", &["enqueue", "k"][..], "a database of another program", "this one was not changed"),
         ("foreign.db", &["migrate"], "a database of another program", "this one was not changed"),
-        ("newer.db", &["stats"], "the schema has version 99", "upgrade this program"),
-        ("newer.db", &["migrate"], "the schema has version 99", "upgrade this program"),
+        ("newer.db", &["stats"], "schema has version 99", "upgrade this program"),
+        ("newer.db", &["migrate"], "schema has version 99", "upgrade this program"),
         ("empty.db", &["stats"], "the database has no schema", "run `gristmill migrate`"),
     ] {
         let url = format!("sqlite:{file}");

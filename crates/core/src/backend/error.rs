@@ -21,9 +21,9 @@ pub enum BackendErrorKind {
     ReadOnly,
     /// The store is not one of Gristmill's, or is damaged.
     Foreign,
-    /// The store has no schema, or an older one than this version needs.
+    /// The store has no schema, or one that is not migrated to this program's version yet.
     SchemaOld,
-    /// The store's schema is newer than this version knows.
+    /// The store's schema excludes this program, which is too old for it.
     SchemaNew,
     /// The backend does not promise this capability.
     Unsupported(Capability),

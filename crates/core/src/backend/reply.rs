@@ -36,7 +36,7 @@ pub struct MigrationReport {
     pub from: u32,
     /// The version now.
     pub current: u32,
-    /// The version this library brings.
+    /// The version this library brings. Below `current` if a later release has migrated the store.
     pub latest: u32,
     /// The names of the migrations that are missing, or were applied by this call.
     pub steps: Vec<String>,

@@ -136,8 +136,9 @@ async fn enqueue(session: &mut Session, queue: &str) -> Result<Uuid, Why> {
 
 async fn outbox(session: &mut Session) -> Result<(), Why> {
     let id = enqueue(session, &new_queue()).await?;
-    let row =
-        session.query_one(sql!("probe_verbs"), &[&id]).await.map_err(at("outbox_get, update, cancel"))?;
+    let protocol = i32::try_from(*gristmill_sql::OUTBOX_PROTOCOLS.end()).unwrap_or(i32::MAX);
+    let row = session.query_one(sql!("probe_verbs"), &[&id, &protocol]).await;
+    let row = row.map_err(at("outbox_get, update, cancel"))?;
     for column in 0..3 {
         let answer: String = row.try_get(column).map_err(|error| Why::Failed("outbox", error.into()))?;
         if !answer.contains("verdicts") && !answer.contains(&id.to_string()) {

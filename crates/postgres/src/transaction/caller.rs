@@ -114,6 +114,7 @@ impl Postgres {
     /// Dropped, the cancel is in the transaction or not.
     pub async fn cancel_in(&self, tx: &Transaction<'_>, id: JobId) -> Result<Verdict, Error> {
         let inner = &*self.inner;
+        inner.check_apart().await.map_err(BackendError::from)?;
         let (mut session, lender) = inner.lend();
         let act = async {
             let request = VerbRequest::ids(vec![id]);
@@ -159,6 +160,7 @@ impl Inner {
     }
 
     async fn enqueue_on(&self, client: &Client, jobs: &[NewJob]) -> Result<Vec<Receipt>, Error> {
+        self.check_apart().await.map_err(BackendError::from)?;
         let mut receipts = Vec::with_capacity(jobs.len());
         for chunk in jobs.chunks(CHUNK) {
             let (mut session, lender) = self.lend();

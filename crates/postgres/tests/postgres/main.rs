@@ -12,3 +12,4 @@ mod operate;
 mod outbox;
 mod prune;
 mod transaction;
+mod versions;

@@ -23,8 +23,8 @@ use serde_json::Value;
 
 use crate::fixture::{Schema, runtime};
 
-/// The version of the schema that requests name.
-const VERSION: u32 = 2;
+/// The protocol that requests name.
+const PROTOCOL: u32 = 1;
 
 /// What the server says of a statement that it refuses.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ fn refused(error: &gristmill_postgres::tokio_postgres::Error) -> Refused {
 /// A request that stores jobs.
 fn storing(jobs: &[NewJob]) -> String {
     let jobs: Vec<String> = jobs.iter().map(written).collect();
-    format!(r#"{{"schema":{VERSION},"jobs":[{}]}}"#, jobs.join(","))
+    format!(r#"{{"protocol":{PROTOCOL},"jobs":[{}]}}"#, jobs.join(","))
 }
 
 fn written(job: &NewJob) -> String {
@@ -146,5 +146,5 @@ fn written(job: &NewJob) -> String {
 /// A request about jobs; `more` are further members.
 fn about(ids: &[JobId], more: &str) -> String {
     let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
-    format!(r#"{{"schema":{VERSION},"ids":[{}]{more}}}"#, ids.join(","))
+    format!(r#"{{"protocol":{PROTOCOL},"ids":[{}]{more}}}"#, ids.join(","))
 }

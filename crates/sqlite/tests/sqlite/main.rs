@@ -15,3 +15,4 @@ mod priority;
 mod reading;
 mod refused;
 mod shared;
+mod versions;

@@ -1,6 +1,6 @@
 //! The outbox: what its statements write is what the backend writes, whoever sends them.
 
-mod answer;
+pub(crate) mod answer;
 mod enqueue;
 mod equal;
 mod fault;
@@ -8,7 +8,7 @@ mod history;
 mod operate;
 mod options;
 mod refuse;
-mod request;
+pub(crate) mod request;
 mod schema;
 mod twins;
 mod wake;

@@ -97,7 +97,7 @@ fn cancels_in_a_users_transaction_whose_claims_cross_never_deadlock() {
         let [left, right] = claims(&site, &backend, worker, round, Duration::from_secs(3600));
         let request = |running: &Claim, ended: &Claim| {
             format!(
-                r#"SELECT {{schema}}.outbox_cancel('{{"schema":2,"ids":["{}","{}"]}}')"#,
+                r#"SELECT {{schema}}.outbox_cancel('{{"protocol":1,"ids":["{}","{}"]}}')"#,
                 running.running.lease.job, ended.ended
             )
         };

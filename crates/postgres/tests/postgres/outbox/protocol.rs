@@ -65,33 +65,53 @@ fn jobs_ids(jobs: &[gristmill_core::NewJob]) -> Vec<JobId> {
 }
 
 #[test]
-fn a_request_for_another_version_of_the_schema_is_answered_and_changes_nothing() {
+fn a_request_of_another_protocol_is_answered_with_those_that_are_accepted_and_changes_nothing() {
     let schema = Schema::new();
     let caller = Caller::of(&schema);
     let job = schema.job();
     caller.ask("enqueue", &storing(std::slice::from_ref(&job)));
-    let answer = |schema: u32| json!({"error": {"why": "schema", "schema": schema}});
+    let answer =
+        |oldest: u32, newest: u32| json!({"error": {"why": "protocol", "oldest": oldest, "newest": newest}});
+    let mut keyed = schema.job();
+    keyed.spec.unique_key = Some(UniqueKey::new("k").expect("it is a key"));
     let requests = [
         ("enqueue", storing(&[schema.job()])),
+        ("enqueue", storing(&[keyed])),
+        ("enqueue", storing(&[schema.job(), schema.job()])),
         ("cancel", about(&[job.id], "")),
         ("update", about(&[job.id], "")),
         ("get", about(&[job.id], "")),
     ];
+    let of = |request: &str, protocol: &str| {
+        request.replace(r#""protocol":1"#, &format!(r#""protocol":{protocol}"#))
+    };
     for (verb, request) in &requests {
-        for other in ["1", "3", "99999999999", "2.5"] {
-            let request = request.replace(r#""schema":2"#, &format!(r#""schema":{other}"#));
-            assert_eq!(caller.ask(verb, &request), answer(2), "{verb} {other}");
+        for other in ["0", "2", "-1", "99999999999", "2.5", "1.5"] {
+            assert_eq!(caller.ask(verb, &of(request, other)), answer(1, 1), "{verb} {other}");
         }
     }
-    caller.run("INSERT INTO {schema}.migrations VALUES (9999, '9999_from_the_future', 0)");
+    caller.run("UPDATE {schema}.versions SET outbox_oldest = 2, outbox_newest = 3");
     for (verb, request) in &requests {
-        assert_eq!(caller.ask(verb, request), answer(9999), "{verb}");
+        assert_eq!(caller.ask(verb, request), answer(2, 3), "{verb}");
     }
-    let error = caller.try_run("SELECT {schema}.enqueue('work')").expect_err("it is of version 2");
-    assert!(error.message.contains("version 2") && error.message.contains("version 9999"), "{error:?}");
-    assert!(error.hint.is_some_and(|hint| hint.contains("gristmill migrate")));
-    caller.run("DELETE FROM {schema}.migrations WHERE version = 9999");
     assert_eq!(count(&schema.open(), JobFilter::new()), 1);
+}
+
+#[test]
+fn protocols_are_accepted_from_the_oldest_to_the_newest() {
+    let schema = Schema::new();
+    let caller = Caller::of(&schema);
+    caller.run("UPDATE {schema}.versions SET outbox_newest = 3");
+    for protocol in ["1", "2", "3"] {
+        let request =
+            storing(&[schema.job()]).replace(r#""protocol":1"#, &format!(r#""protocol":{protocol}"#));
+        assert_eq!(caller.ask("enqueue", &request)["answers"], json!([{"created": true}]), "{protocol}");
+    }
+    caller.run("UPDATE {schema}.versions SET outbox_oldest = 2");
+    // The function for people and triggers is of the schema, and sends what that accepts.
+    caller.run("SELECT {schema}.enqueue('work')");
+    caller.run("SELECT {schema}.enqueue('work', '{}', '{\"queue\":\"new\"}')");
+    assert_eq!(count(&schema.open(), JobFilter::new()), 5);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{Caller, Refused, about, storing, written};
 use crate::fixture::{Schema, count};
 
 fn jobs(jobs: &str) -> String {
-    format!(r#"{{"schema":2,"jobs":[{jobs}]}}"#)
+    format!(r#"{{"protocol":1,"jobs":[{jobs}]}}"#)
 }
 
 /// That a request is refused as a bad value.
@@ -38,17 +38,17 @@ fn a_request_that_no_library_writes_is_an_error_and_stores_nothing() {
     for other in [format!("{{{id}}}"), id.replace('-', "")] {
         let bad = written(&good).replacen(&good.id.to_string(), &other, 1);
         assert_refused(&caller, "enqueue", &jobs(&bad));
-        assert_refused(&caller, "cancel", &format!(r#"{{"schema":2,"ids":["{other}"]}}"#));
+        assert_refused(&caller, "cancel", &format!(r#"{{"protocol":1,"ids":["{other}"]}}"#));
     }
     for request in [
         "",
         "7",
         "[]",
         "{}",
-        r#"{"schema":"two"}"#,
-        r#"{"schema":2}"#,
-        r#"{"schema":2,"jobs":{}}"#,
-        r#"{"schema":2,"ids":7}"#,
+        r#"{"protocol":"two"}"#,
+        r#"{"protocol":1}"#,
+        r#"{"protocol":1,"jobs":{}}"#,
+        r#"{"protocol":1,"ids":7}"#,
     ] {
         for verb in ["enqueue", "cancel", "update", "get"] {
             assert_refused(&caller, verb, request);
@@ -56,7 +56,7 @@ fn a_request_that_no_library_writes_is_an_error_and_stores_nothing() {
     }
     let id = good.id.to_string();
     for act in REFUSED_ACTS {
-        let request = format!(r#"{{"schema":2,{}}}"#, act.replace("$id", &id));
+        let request = format!(r#"{{"protocol":1,{}}}"#, act.replace("$id", &id));
         assert_refused(&caller, "cancel", &request);
         assert_refused(&caller, "update", &request);
     }

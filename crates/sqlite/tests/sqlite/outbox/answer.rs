@@ -11,7 +11,7 @@ pub(crate) const CANCEL: &str =
 pub(crate) const UPDATE: &str =
     "INSERT INTO outbox_update (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)";
 pub(crate) const GET: &str = "SELECT coalesce(
-    (SELECT mismatch FROM outbox_schema WHERE schema IS NOT json_extract(?1, '$.schema')),
+    (SELECT mismatch FROM outbox_protocols WHERE (json_extract(?1, '$.protocol') BETWEEN oldest AND newest) IS NOT TRUE),
     json_object('jobs', json((
         SELECT json_group_array(json((
             SELECT job FROM outbox_job WHERE outbox_job.id = unhex(replace(wanted.value, '-', ''))

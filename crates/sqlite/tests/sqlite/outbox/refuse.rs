@@ -60,12 +60,12 @@ fn malformed_requests_are_refused() {
         json!(7),
         json!([]),
         json!({}),
-        json!({"schema": 2}),
-        json!({"schema": "2"}),
-        json!({"schema": 2, "jobs": {}}),
-        json!({"schema": 2, "jobs": [null]}),
-        json!({"schema": 2, "jobs": [{}]}),
-        json!({"schema": 2, "jobs": ["x"]}),
+        json!({"protocol":1}),
+        json!({"protocol": "1"}),
+        json!({"protocol":1, "jobs": {}}),
+        json!({"protocol":1, "jobs": [null]}),
+        json!({"protocol":1, "jobs": [{}]}),
+        json!({"protocol":1, "jobs": ["x"]}),
     ];
     assert_refused(&Side::new(), ENQUEUE, &requests);
 }
@@ -114,13 +114,13 @@ fn malformed_verbs_are_refused_and_change_no_job() {
     enqueue(&side.backend, vec![job.clone()]).unwrap();
     let requests = [
         json!(null),
-        json!({"schema": 2}),
-        json!({"schema": 2, "ids": "x"}),
-        json!({"schema": 2, "ids": [job.id, null]}),
-        json!({"schema": 2, "ids": [job.id, 7]}),
-        json!({"schema": 2, "ids": [job.id, "x"]}),
-        json!({"schema": 2, "ids": [job.id], "actor": 7}),
-        json!({"schema": 2, "ids": [job.id], "actor": "a\u{0}b"}),
+        json!({"protocol":1}),
+        json!({"protocol":1, "ids": "x"}),
+        json!({"protocol":1, "ids": [job.id, null]}),
+        json!({"protocol":1, "ids": [job.id, 7]}),
+        json!({"protocol":1, "ids": [job.id, "x"]}),
+        json!({"protocol":1, "ids": [job.id], "actor": 7}),
+        json!({"protocol":1, "ids": [job.id], "actor": "a\u{0}b"}),
     ];
     assert_refused(&side, CANCEL, &requests);
     assert_refused(&side, UPDATE, &requests);
@@ -132,7 +132,7 @@ fn malformed_verbs_are_refused_and_change_no_job() {
         "at_ms": ["1", u64::MAX],
         "now": [false, "x"],
     });
-    let update = |patch: Value| json!({"schema": 2, "ids": [job.id], "patch": patch});
+    let update = |patch: Value| json!({"protocol":1, "ids": [job.id], "patch": patch});
     let mut requests = vec![update(json!(7)), update(json!({"delay_ms": 1, "now": true}))];
     for (member, values) in patches.as_object().unwrap() {
         requests.extend(values.as_array().unwrap().iter().map(|value| update(json!({ member: value }))));
@@ -151,17 +151,17 @@ fn what_every_database_refuses_is_refused_and_the_transaction_goes_on() {
         let (company, job) = (request::job(&side.file.job()), request::job(&side.file.job()).to_string());
         let bad = job.replacen(right, wrong, 1);
         assert_ne!(bad, job, "{right}");
-        jobs.push(format!(r#"{{"schema":2,"jobs":[{bad}]}}"#));
-        jobs.push(format!(r#"{{"schema":2,"jobs":[{company},{bad}]}}"#));
+        jobs.push(format!(r#"{{"protocol":1,"jobs":[{bad}]}}"#));
+        jobs.push(format!(r#"{{"protocol":1,"jobs":[{company},{bad}]}}"#));
     }
     assert_texts_refused(&side, ENQUEUE, &jobs);
     let id = good.id.to_string();
-    let acts = REFUSED_ACTS.map(|act| format!(r#"{{"schema":2,{}}}"#, act.replace("$id", &id)));
+    let acts = REFUSED_ACTS.map(|act| format!(r#"{{"protocol":1,{}}}"#, act.replace("$id", &id)));
     assert_texts_refused(&side, CANCEL, &acts);
     assert_texts_refused(&side, UPDATE, &acts);
-    let patches = REFUSED_PATCHES.map(|patch| format!(r#"{{"schema":2,"ids":["{id}"],"patch":{patch}}}"#));
+    let patches = REFUSED_PATCHES.map(|patch| format!(r#"{{"protocol":1,"ids":["{id}"],"patch":{patch}}}"#));
     assert_texts_refused(&side, UPDATE, &patches);
-    assert_texts_refused(&side, UPDATE, &[format!(r#"{{"schema":2,"ids":["{id}"]}}"#)]);
+    assert_texts_refused(&side, UPDATE, &[format!(r#"{{"protocol":1,"ids":["{id}"]}}"#)]);
     assert_sound(&side);
 }
 
@@ -171,8 +171,8 @@ fn args_at_their_limits_are_taken() {
     for args in TAKEN_ARGS {
         let job = side.file.job();
         let new = request::job(&job).to_string().replacen(r#""args":"{}""#, &format!(r#""args":{args}"#), 1);
-        try_send_text(&side.raw, ENQUEUE, &format!(r#"{{"schema":2,"jobs":[{new}]}}"#)).expect(args);
-        let patch = format!(r#"{{"schema":2,"ids":["{}"],"patch":{{"args":{args}}}}}"#, job.id);
+        try_send_text(&side.raw, ENQUEUE, &format!(r#"{{"protocol":1,"jobs":[{new}]}}"#)).expect(args);
+        let patch = format!(r#"{{"protocol":1,"ids":["{}"],"patch":{{"args":{args}}}}}"#, job.id);
         let told = try_send_text(&side.raw, UPDATE, &patch).expect(args);
         assert_eq!(told["verdicts"][0]["verdict"], "done", "{args}");
     }

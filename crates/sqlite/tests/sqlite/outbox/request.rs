@@ -3,19 +3,19 @@
 use gristmill_core::{Args, JobId, JobPatch, JobSpec, NewJob, When};
 use serde_json::{Map, Value, json};
 
-/// The version of the schema that the tests are written for.
-pub(crate) const SCHEMA: u32 = 2;
+/// The protocol that the tests are written for.
+pub(crate) const PROTOCOL: u32 = 1;
 
 pub(crate) fn enqueue(jobs: &[NewJob]) -> Value {
-    json!({"schema": SCHEMA, "jobs": jobs.iter().map(job).collect::<Vec<_>>()})
+    json!({"protocol": PROTOCOL, "jobs": jobs.iter().map(job).collect::<Vec<_>>()})
 }
 
 pub(crate) fn ids(ids: &[JobId]) -> Value {
-    json!({"schema": SCHEMA, "ids": ids})
+    json!({"protocol": PROTOCOL, "ids": ids})
 }
 
 pub(crate) fn cancel(ids: &[JobId], actor: Option<&str>) -> Value {
-    json!({"schema": SCHEMA, "ids": ids, "actor": actor})
+    json!({"protocol": PROTOCOL, "ids": ids, "actor": actor})
 }
 
 pub(crate) fn update(ids: &[JobId], actor: Option<&str>, patch: &JobPatch) -> Value {
@@ -29,7 +29,7 @@ pub(crate) fn update(ids: &[JobId], actor: Option<&str>, patch: &JobPatch) -> Va
     if patch.when == Some(When::Now) {
         members.insert("now".to_owned(), json!(true));
     }
-    json!({"schema": SCHEMA, "ids": ids, "actor": actor, "patch": members})
+    json!({"protocol": PROTOCOL, "ids": ids, "actor": actor, "patch": members})
 }
 
 pub(crate) fn job(job: &NewJob) -> Value {

@@ -56,7 +56,7 @@ fn a_file_of_the_first_version_has_no_outbox_and_says_so() {
         (ENQUEUE, "outbox_enqueue"),
         (CANCEL, "outbox_cancel"),
         (UPDATE, "outbox_update"),
-        (GET, "outbox_schema"),
+        (GET, "outbox_protocols"),
     ] {
         let error = try_send(&raw, statement, &request::ids(&[])).unwrap_err().to_string();
         assert!(error.starts_with(&format!("no such table: {missing}")), "{error}");
@@ -64,35 +64,46 @@ fn a_file_of_the_first_version_has_no_outbox_and_says_so() {
 }
 
 #[test]
-fn a_request_for_another_version_is_answered_with_this_one_and_changes_nothing() {
+fn a_request_of_another_protocol_is_answered_with_those_that_are_accepted_and_changes_nothing() {
     let side = Side::new();
     let job = side.file.job();
     crate::fixture::enqueue(&side.backend, vec![job.clone()]).unwrap();
     let before = content(&side.raw);
-    for schema in [1, 3, -1, 1_000_000] {
+    let refused = json!({"error": {"why": "protocol", "oldest": 1, "newest": 1}});
+    for protocol in [0, 2, -1, 1_000_000] {
         for (statement, mut request) in [
             (ENQUEUE, request::enqueue(&side.file.jobs(2))),
             (CANCEL, request::cancel(&[job.id], None)),
             (UPDATE, request::update(&[job.id], None, &gristmill_core::JobPatch::default())),
             (GET, request::ids(&[job.id])),
         ] {
-            request["schema"] = json!(schema);
-            let answer = send(&side.raw, statement, &request);
-            assert_eq!(answer, json!({"error": {"why": "schema", "schema": request::SCHEMA}}), "{statement}");
+            request["protocol"] = json!(protocol);
+            assert_eq!(send(&side.raw, statement, &request), refused, "{statement}");
         }
         // What a newer version asks for may look otherwise.
-        let newer = json!({"schema": schema, "other": [1]});
-        assert_eq!(send(&side.raw, ENQUEUE, &newer)["error"]["schema"], request::SCHEMA);
+        let newer = json!({"protocol": protocol, "other": [1]});
+        assert_eq!(send(&side.raw, ENQUEUE, &newer), refused);
     }
-    assert_equal(&content(&side.raw), &before, "requests for another version");
+    assert_equal(&content(&side.raw), &before, "requests of another protocol");
 }
 
 #[test]
-fn the_version_that_the_outbox_tells_is_that_of_the_file() {
+fn protocols_are_accepted_from_the_oldest_to_the_newest() {
     let side = Side::new();
-    let header: i64 = side.raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    let told: i64 = side.raw.query_row("SELECT schema FROM outbox_schema", [], |row| row.get(0)).unwrap();
-    assert_eq!((told, told), (header, i64::from(request::SCHEMA)));
+    side.raw
+        .execute_batch("UPDATE meta SET value = 3 WHERE name = 'outbox_newest'")
+        .expect("it is so in this test");
+    for protocol in [1, 2, 3] {
+        let mut request = request::enqueue(&side.file.jobs(1));
+        request["protocol"] = json!(protocol);
+        assert_eq!(send(&side.raw, ENQUEUE, &request)["answers"], json!([{"created": true}]), "{protocol}");
+    }
+    side.raw
+        .execute_batch("UPDATE meta SET value = 2 WHERE name = 'outbox_oldest'")
+        .expect("it is so in this test");
+    let answer = send(&side.raw, ENQUEUE, &request::enqueue(&side.file.jobs(1)));
+    assert_eq!(answer, json!({"error": {"why": "protocol", "oldest": 2, "newest": 3}}));
+    assert_eq!(count(&side.backend, JobFilter::new()), 3);
 }
 
 #[test]
@@ -114,7 +125,7 @@ fn the_readme_shows_the_statements_that_are_sent_and_a_request_that_is_taken() {
     let request = serde_json::from_str(row.split_once('`').unwrap().0).unwrap();
     let side = Side::new();
     assert_eq!(send(&side.raw, statements[0], &request)["answers"], json!([{"created": true}]));
-    let get = json!({"schema": request::SCHEMA, "ids": [request["jobs"][0]["id"], "x", null]});
+    let get = json!({"protocol": request::PROTOCOL, "ids": [request["jobs"][0]["id"], "x", null]});
     let shown = send(&side.raw, statements[3], &get);
     assert_eq!(
         (&shown["jobs"][0]["kind"], &shown["jobs"][1], &shown["jobs"][2]),

@@ -1,7 +1,7 @@
 -- `outbox_cancel`, `outbox_update` and `outbox_get`.
 
 -- Cancels or updates the jobs of a request.
-CREATE FUNCTION gristmill.outbox_operate(verb text, request text) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_operate(verb text, request text) RETURNS text
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
     AS $gristmill_function$
@@ -72,7 +72,7 @@ $gristmill_function$;
 
 -- Cancels jobs in the caller's transaction. For running ones the request is stored, and reaches their handlers after the
 -- commit; until then they, and what was fetched with them, cannot end.
-CREATE FUNCTION gristmill.outbox_cancel(request text) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_cancel(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 BEGIN
@@ -81,7 +81,7 @@ END
 $gristmill_function$;
 
 -- Changes jobs that have not started, in the caller's transaction.
-CREATE FUNCTION gristmill.outbox_update(request text) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_update(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 BEGIN
@@ -90,7 +90,7 @@ END
 $gristmill_function$;
 
 -- Shows jobs as the caller's transaction sees them.
-CREATE FUNCTION gristmill.outbox_get(request text) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_get(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE

@@ -1,7 +1,7 @@
 -- What the functions say of themselves, and that none is everybody's.
 
 COMMENT ON FUNCTION gristmill.enqueue(text, jsonb, jsonb) IS
-$gristmill_function$Stores a job in this transaction; workers see it once that commits. Of version 2 of the schema.
+$gristmill_function$Stores a job in this transaction; workers see it once that commits.
 Gives the id of the job, or of the one that holds its unique key, or has its id: then nothing is stored.
 kind selects the handler; args are its input, 1 MiB at most. Options, each as JSON:
 queue (default "default"), priority (-10 first to 10 last, default 0), max_attempts (1 to 65535, default 20),
@@ -39,7 +39,6 @@ REVOKE EXECUTE ON FUNCTION
     gristmill.outbox_twice(json),
     gristmill.outbox_options_fault(json),
     gristmill.outbox_job_fault(jsonb),
-    gristmill.outbox_schema(),
     gristmill.outbox_refusal(jsonb),
     gristmill.outbox_queues(text[]),
     gristmill.outbox_tell(text[]),

@@ -2,7 +2,7 @@
 
 -- The numbers of queues by their names, in their order. New queues are made when the transaction commits: until then other
 -- transactions make them without waiting for it.
-CREATE FUNCTION gristmill.outbox_queues(names text[]) RETURNS integer[]
+CREATE OR REPLACE FUNCTION gristmill.outbox_queues(names text[]) RETURNS integer[]
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
     AS $gristmill_function$
 DECLARE
@@ -29,7 +29,7 @@ END
 $gristmill_function$;
 
 -- Tells all processes, once the transaction commits. Items that do not fit one notification go in several.
-CREATE FUNCTION gristmill.outbox_tell(items text[]) RETURNS void
+CREATE OR REPLACE FUNCTION gristmill.outbox_tell(items text[]) RETURNS void
     LANGUAGE sql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 SELECT pg_notify('gristmill_channel', '0 ' || string_agg(told.item, ' ' ORDER BY told.place))
@@ -38,7 +38,7 @@ $gristmill_function$;
 
 -- Takes the unique keys of jobs, which are in open places, and says of each who holds its key now and whether this call took
 -- it. Keys are taken in ascending order; one that another transaction is taking or freeing is waited for.
-CREATE FUNCTION gristmill.outbox_take_keys(open integer[], ids uuid[], queues integer[], keys bytea[])
+CREATE OR REPLACE FUNCTION gristmill.outbox_take_keys(open integer[], ids uuid[], queues integer[], keys bytea[])
     RETURNS TABLE (place integer, holder uuid, is_taken boolean)
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
     SET plan_cache_mode = force_generic_plan SET jit = off
@@ -98,7 +98,7 @@ $gristmill_function$;
 
 -- Refuses an id that lies more than an hour ahead of the server's clock: an hour leaves room for clocks that are badly set,
 -- and lies within the partitions that are made ahead. A job beyond them would be in the way of the partition of its time.
-CREATE FUNCTION gristmill.outbox_refuse_ahead(id uuid, now bigint) RETURNS void
+CREATE OR REPLACE FUNCTION gristmill.outbox_refuse_ahead(id uuid, now bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 BEGIN
@@ -112,7 +112,7 @@ $gristmill_function$;
 
 -- `outbox_enqueue` in full: any number of jobs, with unique keys, options and times, in new queues. A job that is there
 -- already, by its id or its unique key, writes nothing and is an answer.
-CREATE FUNCTION gristmill.outbox_store(request text) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_store(request text) RETURNS text
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
     AS $gristmill_function$
@@ -261,7 +261,7 @@ END
 $gristmill_function$;
 
 -- What is there already in the place of a new job: the job of its id, or the one that holds its unique key.
-CREATE FUNCTION gristmill.outbox_holder(new_id uuid, line integer, wanted bytea, OUT existing uuid, OUT way text)
+CREATE OR REPLACE FUNCTION gristmill.outbox_holder(new_id uuid, line integer, wanted bytea, OUT existing uuid, OUT way text)
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
     SET plan_cache_mode = force_generic_plan SET jit = off
     AS $gristmill_function$
@@ -276,7 +276,7 @@ $gristmill_function$;
 
 -- Stores one job that has been checked, in a queue that is there, and returns its answer; NULL, with nothing written, where
 -- `outbox_store` has to. It sets no search path: its callers have.
-CREATE FUNCTION gristmill.outbox_put(
+CREATE OR REPLACE FUNCTION gristmill.outbox_put(
     new_id uuid, kind text, queue text, urgency integer, most integer, args text, options text, unique_key text,
     now bigint, due bigint, is_held boolean) RETURNS text
     LANGUAGE plpgsql
@@ -287,8 +287,7 @@ DECLARE
     existing uuid;
     way text;
 BEGIN
-    SELECT queues.queue INTO line FROM gristmill.queues WHERE queues.name = outbox_put.queue
-        AND NOT EXISTS (SELECT FROM gristmill.migrations WHERE migrations.version > 2);
+    SELECT queues.queue INTO line FROM gristmill.queues WHERE queues.name = outbox_put.queue;
     IF NOT FOUND OR new_id >= gristmill.first_id(now + 3600000) THEN
         RETURN NULL;
     END IF;
@@ -327,7 +326,7 @@ END
 $gristmill_function$;
 
 -- `outbox_enqueue` of one job, with options, a unique key or a time. What is wrong or rare is left to `outbox_store`.
-CREATE FUNCTION gristmill.outbox_store_one(request text) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_store_one(request text) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
@@ -340,7 +339,8 @@ DECLARE
     last_instant CONSTANT bigint := 253402207200000;
     answer text;
 BEGIN
-    IF asked ->> 'schema' = '2' AND gristmill.outbox_job_fault(job) IS NULL AND gristmill.outbox_twice(written) IS NULL
+    IF gristmill.outbox_refusal(asked) IS NULL AND gristmill.outbox_job_fault(job) IS NULL
+            AND gristmill.outbox_twice(written) IS NULL
             AND (options IS NULL OR gristmill.outbox_options_fault(options::json) IS NULL) THEN
         answer := gristmill.outbox_put((job ->> 'id')::uuid, job ->> 'kind', job ->> 'queue',
             (job ->> 'priority')::integer, (job ->> 'max_attempts')::integer, job ->> 'args', options,
@@ -358,17 +358,19 @@ $gristmill_function$;
 -- Stores jobs in the caller's transaction.
 --
 -- One plain job of a queue that is there takes a short way: two inserts. One with options, a key or a time takes
--- `outbox_store_one`. Everything else, and all that is wrong, is the business of `outbox_store`; a later version of the
--- schema, too, until it makes this function anew. `ON CONFLICT` names no column: the partitions' indexes would be looked for
--- each time. In the order of jsonb a number comes behind every text, so that one comparison holds a member to its lowest
--- value and to its type. That no member comes twice is counted: outside of strings, where quotes are escaped, a quote and a
--- colon end the name of each of the eight members.
-CREATE FUNCTION gristmill.outbox_enqueue(request text) RETURNS text
+-- `outbox_store_one`. Everything else, and all that is wrong, is the business of `outbox_store`; a protocol that is not
+-- accepted, too. `ON CONFLICT` names no column: the partitions' indexes would be looked for each time. In the order of
+-- jsonb a number comes behind every text, so that one comparison holds a member to its lowest value and to its type. That no
+-- member comes twice is counted: outside of strings, where quotes are escaped, a quote and a colon end the name of each of
+-- the eight members.
+CREATE OR REPLACE FUNCTION gristmill.outbox_enqueue(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     AS $gristmill_function$
 DECLARE
     asked CONSTANT pg_catalog.jsonb := request;
     job CONSTANT pg_catalog.jsonb := asked OPERATOR(pg_catalog.#>) '{jobs,0}';
+    -- As JSON, so that a text has quotes.
+    protocol CONSTANT pg_catalog.text := asked OPERATOR(pg_catalog.->) 'protocol';
     kind CONSTANT pg_catalog.text := job OPERATOR(pg_catalog.->>) 'kind';
     args CONSTANT pg_catalog.text := job OPERATOR(pg_catalog.->>) 'args';
     urgency CONSTANT pg_catalog.int4 := job OPERATOR(pg_catalog.->>) 'priority';
@@ -383,7 +385,7 @@ DECLARE
 BEGIN
     IF (job OPERATOR(pg_catalog.-) '{id,kind,queue,priority,max_attempts,args}'::pg_catalog.text[]) OPERATOR(pg_catalog.=) '{}'
         AND pg_catalog.jsonb_array_length(asked OPERATOR(pg_catalog.->) 'jobs') OPERATOR(pg_catalog.=) 1
-        AND (asked OPERATOR(pg_catalog.->>) 'schema') OPERATOR(pg_catalog.=) '2'
+        AND protocol OPERATOR(pg_catalog.~) '^[0-9]{1,9}$'
         AND kind OPERATOR(pg_catalog.!~) '[^-A-Za-z0-9._:/]' AND kind OPERATOR(pg_catalog.<>) ''
         AND pg_catalog.octet_length(kind) OPERATOR(pg_catalog.<=) 64
         AND pg_catalog.octet_length(job OPERATOR(pg_catalog.->>) 'id') OPERATOR(pg_catalog.=) 36
@@ -399,9 +401,10 @@ BEGIN
         AND request OPERATOR(pg_catalog.!~) '"[[:space:]]+:'
     THEN
         new_id := job OPERATOR(pg_catalog.->>) 'id';
-        SELECT queues.queue INTO line FROM gristmill.queues
-            WHERE queues.name OPERATOR(pg_catalog.=) (job OPERATOR(pg_catalog.->>) 'queue')
-                AND NOT EXISTS (SELECT FROM gristmill.migrations WHERE migrations.version OPERATOR(pg_catalog.>) 2);
+        SELECT queues.queue INTO line FROM gristmill.queues, gristmill.versions
+            WHERE queues.name OPERATOR(pg_catalog.=) (job OPERATOR(pg_catalog.->>) 'queue') AND versions.one
+                AND versions.outbox_oldest OPERATOR(pg_catalog.<=) protocol::pg_catalog.int4
+                AND versions.outbox_newest OPERATOR(pg_catalog.>=) protocol::pg_catalog.int4;
         -- As `outbox_refuse_ahead`.
         IF FOUND AND new_id OPERATOR(pg_catalog.<) pg_catalog.rpad(
                 pg_catalog.lpad(pg_catalog.to_hex(now OPERATOR(pg_catalog.+) 3600000), 12, '0'), 32, '0')::pg_catalog.uuid

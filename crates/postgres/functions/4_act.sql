@@ -1,7 +1,7 @@
 -- What cancel and update do to jobs, each where it is.
 
 -- Where jobs are, of one moment, and so what their states are; as `sql/locate.sql`. A running job has the nonce of its claim.
-CREATE FUNCTION gristmill.outbox_locate(ids uuid[])
+CREATE OR REPLACE FUNCTION gristmill.outbox_locate(ids uuid[])
     RETURNS TABLE (
         place bigint, id uuid, state smallint, queue integer, priority smallint, max_attempts integer, created_at bigint,
         options text, kind text, args bytea, run integer, attempt integer, crashes smallint, run_at bigint,
@@ -67,7 +67,7 @@ END
 $gristmill_function$;
 
 -- Jobs disappear with all that belongs to them. These claims may list them still: they are struck out.
-CREATE FUNCTION gristmill.outbox_erase(gone uuid[], among uuid[]) RETURNS void
+CREATE OR REPLACE FUNCTION gristmill.outbox_erase(gone uuid[], among uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
     AS $gristmill_function$
@@ -80,7 +80,7 @@ END
 $gristmill_function$;
 
 -- How long a cancelled job stays (ms); less than a millisecond, but not zero, counts as a fraction.
-CREATE FUNCTION gristmill.outbox_kept(options text) RETURNS numeric
+CREATE OR REPLACE FUNCTION gristmill.outbox_kept(options text) RETURNS numeric
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 SELECT coalesce(CASE WHEN options LIKE '%"retention"%' THEN (
@@ -93,7 +93,7 @@ $gristmill_function$;
 -- Locks come in the order of all operators' acts: the jobs where they are, then claims, those of running jobs together with
 -- those that list jobs which disappear. A job may be fetched, finished or promoted between the statement that locks it and the
 -- one that tells where it is; then it is looked for again.
-CREATE FUNCTION gristmill.outbox_act(verb text, ids uuid[], patch jsonb, actor text, now bigint) RETURNS json[]
+CREATE OR REPLACE FUNCTION gristmill.outbox_act(verb text, ids uuid[], patch jsonb, actor text, now bigint) RETURNS json[]
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
     AS $gristmill_function$

@@ -1,6 +1,11 @@
 -- The outbox: functions that store, cancel, update and show jobs in the caller's transaction, for any driver and any
 -- language. `outbox_*` take and give JSON and are for libraries; `enqueue` is for people and triggers.
 --
+-- These files are no migration. Each run of `migrate` that applies a migration replaces all their functions afterwards, in the
+-- same transaction, so they always fit the schema and check no version of it. A change of them needs a migration with the
+-- next number, if only an empty one: by that number an older program knows that it must not replace them. `CREATE OR
+-- REPLACE` keeps the rights that were granted; a migration drops a function that goes or whose parameters change.
+--
 -- They run with the rights of the role that migrated, so a role that only produces needs none on the tables. What they do
 -- is what this library does by its own statements (`sql/`), and in the same order of locks. No function of the schema may
 -- be called by everybody.
@@ -13,7 +18,7 @@
 -- Whether a JSON text may break a rule of args that a cast does not hold it to; it may err on the side of yes. In each line
 -- what costs least comes first: 2 µs for 100 bytes in all. Everything is named with its schema, since `outbox_enqueue` asks
 -- it under the caller's search path.
-CREATE FUNCTION gristmill.outbox_is_odd(given pg_catalog.text) RETURNS pg_catalog.bool
+CREATE OR REPLACE FUNCTION gristmill.outbox_is_odd(given pg_catalog.text) RETURNS pg_catalog.bool
     LANGUAGE sql IMMUTABLE
     AS $gristmill_function$
 SELECT pg_catalog.strpos(given, E'\\u') OPERATOR(pg_catalog.>) 0
@@ -26,7 +31,7 @@ $gristmill_function$;
 
 -- Which rule of args a JSON text breaks, or NULL: what another store or reader would change. jsonb takes no NUL and no lone
 -- surrogate. Numbers are looked at as they are written, which tells integers from others.
-CREATE FUNCTION gristmill.outbox_json_fault(given text) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_json_fault(given text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
@@ -59,7 +64,7 @@ END
 $gristmill_function$;
 
 -- The first name that an object has twice, or NULL: of two values of one name each reader takes another one.
-CREATE FUNCTION gristmill.outbox_twice(given json) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_twice(given json) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT
     AS $gristmill_function$
 SELECT key FROM json_object_keys(CASE json_typeof(given) WHEN 'object' THEN given ELSE '{}' END) AS key
@@ -68,7 +73,7 @@ $gristmill_function$;
 
 -- What is wrong with the options of a job, or NULL: a worker takes what it cannot read for not set. Durations are
 -- `{"secs":1,"nanos":0}`. Members that are not known are let through, as a worker passes over them. This one and the next set no search path, since they are asked once a job: their callers have.
-CREATE FUNCTION gristmill.outbox_options_fault(options json) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_options_fault(options json) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT
     AS $gristmill_function$
 DECLARE
@@ -125,7 +130,7 @@ END
 $gristmill_function$;
 
 -- Whether a member is a UUID in the usual form of 36 characters; NULL where it is not there.
-CREATE FUNCTION gristmill.outbox_is_id(given jsonb) RETURNS boolean
+CREATE OR REPLACE FUNCTION gristmill.outbox_is_id(given jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     AS $gristmill_function$
 SELECT jsonb_typeof(given) = 'string'
@@ -134,14 +139,14 @@ $gristmill_function$;
 
 -- Whether a member is a whole number within bounds, and written as one; NULL where it is not there. In the order of jsonb
 -- nothing but numbers lies between two numbers.
-CREATE FUNCTION gristmill.outbox_is_whole(given jsonb, lowest jsonb, highest jsonb) RETURNS boolean
+CREATE OR REPLACE FUNCTION gristmill.outbox_is_whole(given jsonb, lowest jsonb, highest jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     AS $gristmill_function$
 SELECT given BETWEEN lowest AND highest AND given #>> '{}' ~ '^-?[0-9]+$'
 $gristmill_function$;
 
 -- What is wrong with a job of a request, or NULL. What is no JSON at all makes a cast fail.
-CREATE FUNCTION gristmill.outbox_job_fault(job jsonb) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_job_fault(job jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $gristmill_function$
 SELECT CASE
@@ -173,21 +178,23 @@ SELECT CASE
 END
 $gristmill_function$;
 
--- The version of the schema.
-CREATE FUNCTION gristmill.outbox_schema() RETURNS integer
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-    AS $gristmill_function$ SELECT max(version) FROM gristmill.migrations $gristmill_function$;
-
--- The answer to whoever was built for another version of the schema; NULL for this one.
-CREATE FUNCTION gristmill.outbox_refusal(asked jsonb) RETURNS text
+-- The answer to a request of a protocol that the schema does not accept; NULL for one that it does.
+CREATE OR REPLACE FUNCTION gristmill.outbox_refusal(asked jsonb) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
+DECLARE
+    -- As JSON, so that a text has quotes.
+    protocol CONSTANT text := asked -> 'protocol';
+    accepted gristmill.versions;
 BEGIN
-    IF jsonb_typeof(asked) <> 'object' OR jsonb_typeof(asked -> 'schema') IS DISTINCT FROM 'number' THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'the request names no version of the schema';
-    ELSIF (asked ->> 'schema')::numeric = gristmill.outbox_schema() THEN
+    IF jsonb_typeof(asked) <> 'object' OR jsonb_typeof(asked -> 'protocol') IS DISTINCT FROM 'number' THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'the request names no protocol';
+    END IF;
+    SELECT * INTO accepted FROM gristmill.versions WHERE versions.one;
+    IF (CASE WHEN protocol ~ '^[0-9]{1,9}$' THEN
+            protocol::integer BETWEEN accepted.outbox_oldest AND accepted.outbox_newest END) THEN
         RETURN NULL;
     END IF;
-    RETURN format('{"error":{"why":"schema","schema":%s}}', gristmill.outbox_schema());
+    RETURN format('{"error":{"why":"protocol","oldest":%s,"newest":%s}}', accepted.outbox_oldest, accepted.outbox_newest);
 END
 $gristmill_function$;

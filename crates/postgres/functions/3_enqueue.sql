@@ -1,7 +1,7 @@
 -- `enqueue`, for people and triggers: the options of a job by their names, checked one by one.
 
 -- Ends a call by the error of a bad value, 22023, which names it and the remedy.
-CREATE FUNCTION gristmill.outbox_refuse(message text, remedy text) RETURNS void
+CREATE OR REPLACE FUNCTION gristmill.outbox_refuse(message text, remedy text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 BEGIN
@@ -10,7 +10,7 @@ END
 $gristmill_function$;
 
 -- A member that is a whole number within bounds; NULL where it is not there.
-CREATE FUNCTION gristmill.outbox_whole(members jsonb, part text, lowest numeric, highest numeric) RETURNS numeric
+CREATE OR REPLACE FUNCTION gristmill.outbox_whole(members jsonb, part text, lowest numeric, highest numeric) RETURNS numeric
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
@@ -27,7 +27,7 @@ END
 $gristmill_function$;
 
 -- A member that is a name; NULL where it is not there.
-CREATE FUNCTION gristmill.outbox_name(given jsonb, part text) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_name(given jsonb, part text) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 BEGIN
@@ -40,7 +40,7 @@ END
 $gristmill_function$;
 
 -- Refuses members that are not known.
-CREATE FUNCTION gristmill.outbox_known(members jsonb, part text, known text[]) RETURNS void
+CREATE OR REPLACE FUNCTION gristmill.outbox_known(members jsonb, part text, known text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 BEGIN
@@ -56,7 +56,7 @@ END
 $gristmill_function$;
 
 -- Refuses JSON that some store or reader would change: nested deeper than 30 levels, or with numbers that fit no 64 bits.
-CREATE FUNCTION gristmill.outbox_json(given jsonb, part text, most_bytes integer) RETURNS void
+CREATE OR REPLACE FUNCTION gristmill.outbox_json(given jsonb, part text, most_bytes integer) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
@@ -78,7 +78,7 @@ END
 $gristmill_function$;
 
 -- A duration as workers read it; where it is not there, another one.
-CREATE FUNCTION gristmill.outbox_duration(members jsonb, part text, other bigint) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_duration(members jsonb, part text, other bigint) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
@@ -92,7 +92,7 @@ END
 $gristmill_function$;
 
 -- When a failed attempt is tried again, from a form for people to the one workers read.
-CREATE FUNCTION gristmill.outbox_retry(given jsonb) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_retry(given jsonb) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
@@ -138,7 +138,7 @@ END
 $gristmill_function$;
 
 -- The options of a job as workers read them, from those that `enqueue` was given; NULL for none.
-CREATE FUNCTION gristmill.outbox_options(given jsonb) RETURNS text
+CREATE OR REPLACE FUNCTION gristmill.outbox_options(given jsonb) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
@@ -188,7 +188,7 @@ END
 $gristmill_function$;
 
 -- A new id: a UUID of version 7, whose counter begins with the microseconds, so that ids of one session grow.
-CREATE FUNCTION gristmill.outbox_new_id() RETURNS uuid
+CREATE OR REPLACE FUNCTION gristmill.outbox_new_id() RETURNS uuid
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
@@ -202,12 +202,11 @@ BEGIN
 END
 $gristmill_function$;
 
-CREATE FUNCTION gristmill.enqueue(kind text, args jsonb DEFAULT '{}', options jsonb DEFAULT '{}') RETURNS uuid
+CREATE OR REPLACE FUNCTION gristmill.enqueue(kind text, args jsonb DEFAULT '{}', options jsonb DEFAULT '{}') RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
     given CONSTANT jsonb := coalesce(options, '{}');
-    schema_version CONSTANT integer := 2;
     now CONSTANT bigint := floor(date_part('epoch', clock_timestamp()) * 1000);
     last_instant CONSTANT bigint := 253402207200000;
     id uuid;
@@ -273,18 +272,13 @@ BEGIN
     ELSIF answer IS NOT NULL THEN
         RETURN (answer::jsonb ->> 'existing')::uuid;
     END IF;
-    -- A new queue, an id that is not allowed, another version of the schema, a key that changes hands.
+    -- A new queue, an id that is not allowed, a key that changes hands.
     job := jsonb_strip_nulls(jsonb_build_object('id', id, 'kind', kind, 'queue', queue, 'priority', urgency,
         'max_attempts', most, 'args', args::text, 'delay_ms', delay_ms, 'at_ms', at_ms, 'suspended', nullif(is_held, false),
         'key', encode(convert_to(given ->> 'unique_key', 'UTF8'), 'hex')));
-    answer := gristmill.outbox_enqueue(format('{"schema":%s,"jobs":[%s]}', schema_version,
+    answer := gristmill.outbox_enqueue(format('{"protocol":%s,"jobs":[%s]}',
+        (SELECT versions.outbox_newest FROM gristmill.versions WHERE versions.one),
         CASE WHEN stored_options IS NULL THEN job::text ELSE left(job::text, -1) || ',"options":' || stored_options || '}' END));
-    IF answer::jsonb ? 'error' THEN
-        RAISE object_not_in_prerequisite_state
-            USING MESSAGE = format('this function is of version %s, its schema of version %s', schema_version,
-                answer::jsonb #>> '{error,schema}'),
-            HINT = 'Run `gristmill migrate` of the latest version in use.';
-    END IF;
     RETURN coalesce((answer::jsonb #>> '{answers,0,existing}')::uuid, id);
 END
 $gristmill_function$;

@@ -1,0 +1,1 @@
+-- The outbox. Its functions are in `functions/`, so this migration has no statements of its own.

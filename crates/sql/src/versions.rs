@@ -1,0 +1,127 @@
+//! Which programs may use a schema, and which requests its outbox accepts.
+//!
+//! ```text
+//!   compatible_from          mine                 version
+//!   ──────┼───────────────────┼──────────────────────┼──────▶ numbers of migrations
+//!         the oldest program  this program's latest  the latest one applied
+//! ```
+
+use std::ops::RangeInclusive;
+
+use gristmill_core::{BackendError, BackendErrorKind};
+
+/// The number of PostgreSQL's latest migration. The backend does not compile if its migrations end elsewhere.
+pub const POSTGRES_SCHEMA: u32 = 3;
+/// The number of SQLite's latest migration. The backend does not compile if its migrations end elsewhere.
+pub const SQLITE_SCHEMA: u32 = 3;
+
+/// The schema version of the oldest program that may run beside the latest schema, on either backend. Raise it only
+/// with a migration that older programs cannot work with: they stop when it is applied.
+pub const COMPATIBLE_FROM: u32 = 3;
+
+/// The outbox protocols that the latest schema accepts. Raise the end with a new form of a request or an answer, the
+/// start when a form is dropped.
+pub const OUTBOX_PROTOCOLS: RangeInclusive<u32> = 1..=1;
+
+/// What a stored schema says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// Number of the latest migration that was applied.
+    pub version: u32,
+    /// Version of the oldest program that may use it.
+    pub compatible_from: u32,
+}
+
+impl SchemaVersion {
+    /// Whether a program whose latest migration is `mine` may use this schema: `compatible_from <= mine <= version`.
+    /// `shown` names the schema in the message, such as ``the schema `gristmill` ``.
+    ///
+    /// ```
+    /// use gristmill_sql::SchemaVersion;
+    ///
+    /// let schema = SchemaVersion { version: 7, compatible_from: 5 };
+    /// assert!(schema.check("the schema", 4).is_err()); // too old
+    /// assert!(schema.check("the schema", 6).is_ok()); // older than the schema, and compatible
+    /// assert!(schema.check("the schema", 8).is_err()); // not migrated yet
+    /// ```
+    ///
+    /// # Errors
+    /// [`SchemaOld`](BackendErrorKind::SchemaOld) if the schema is not migrated yet, and
+    /// [`SchemaNew`](BackendErrorKind::SchemaNew) if the program is too old. Both name both versions and the remedy.
+    pub fn check(self, shown: &str, mine: u32) -> Result<(), BackendError> {
+        let Self { version, compatible_from } = self;
+        if mine > version {
+            let message = format!("{shown} has version {version}, this program needs version {mine}");
+            return Err(
+                BackendError::new(BackendErrorKind::SchemaOld, message).with_hint("run `gristmill migrate`")
+            );
+        }
+        if mine < compatible_from {
+            let message = format!(
+                "{shown} has version {version} and serves programs from version {compatible_from} on, \
+                this program has version {mine}"
+            );
+            return Err(BackendError::new(BackendErrorKind::SchemaNew, message)
+                .with_hint("upgrade this program to the release that migrated the schema, or a later one"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(version: u32, compatible_from: u32, mine: u32) -> Option<BackendErrorKind> {
+        let checked = SchemaVersion { version, compatible_from }.check("the schema", mine);
+        checked.err().map(|error| error.kind())
+    }
+
+    #[test]
+    fn a_program_runs_from_the_oldest_compatible_version_up_to_the_latest() {
+        use BackendErrorKind::{SchemaNew, SchemaOld};
+        let cases = [
+            // version, compatible_from, mine
+            ((7, 5, 3), Some(SchemaNew)),
+            ((7, 5, 4), Some(SchemaNew)),
+            ((7, 5, 5), None),
+            // A check for equality refuses the next two.
+            ((7, 5, 6), None),
+            ((8, 5, 7), None),
+            ((7, 5, 7), None),
+            ((7, 5, 8), Some(SchemaOld)),
+            ((7, 7, 7), None),
+            ((7, 7, 6), Some(SchemaNew)),
+            ((1, 1, 3), Some(SchemaOld)),
+            ((0, 0, 1), Some(SchemaOld)),
+        ];
+        for ((version, compatible_from, mine), refused) in cases {
+            assert_eq!(
+                refusal(version, compatible_from, mine),
+                refused,
+                "{version} {compatible_from} {mine}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_both_versions_and_the_remedy() {
+        let schema = SchemaVersion { version: 9, compatible_from: 6 };
+        let old = schema.check("the schema `jobs`", 12).expect_err("it is not migrated");
+        assert_eq!(old.message(), "the schema `jobs` has version 9, this program needs version 12");
+        assert_eq!(old.hint(), Some("run `gristmill migrate`"));
+        let new = schema.check("the schema `jobs`", 5).expect_err("the program is too old");
+        let wanted = "the schema `jobs` has version 9 and serves programs from version 6 on, \
+            this program has version 5";
+        assert_eq!(new.message(), wanted);
+        assert!(new.hint().is_some_and(|hint| hint.contains("upgrade this program")), "{new:?}");
+    }
+
+    #[test]
+    fn the_latest_schemas_serve_the_programs_that_bring_them() {
+        for version in [POSTGRES_SCHEMA, SQLITE_SCHEMA] {
+            assert_eq!(refusal(version, COMPATIBLE_FROM, version), None);
+        }
+        assert!(!OUTBOX_PROTOCOLS.is_empty());
+    }
+}
