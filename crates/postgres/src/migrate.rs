@@ -4,7 +4,7 @@
 //! advisory lock, so two that migrate at once do it once, and one that is killed has done nothing.
 
 use gristmill_core::{BackendError, BackendErrorKind, Call, MigrateMode, MigrationReport};
-use gristmill_sql::{COMPATIBLE_FROM, Migration, Migrations, OUTBOX_PROTOCOLS, SchemaVersion};
+use gristmill_sql::{Migration, Migrations, OUTBOX_PROTOCOLS, POSTGRES_COMPATIBLE_FROM, SchemaVersion};
 
 use crate::error::{Answer, undecodable};
 use crate::handle::{Inner, Postgres};
@@ -142,7 +142,7 @@ fn applied(step: &Migration) -> String {
 fn numbers() -> String {
     let (oldest, newest) = OUTBOX_PROTOCOLS.into_inner();
     format!(
-        "INSERT INTO gristmill.versions VALUES (true, {COMPATIBLE_FROM}, {oldest}, {newest})
+        "INSERT INTO gristmill.versions VALUES (true, {POSTGRES_COMPATIBLE_FROM}, {oldest}, {newest})
     ON CONFLICT (one) DO UPDATE SET compatible_from = excluded.compatible_from,
         outbox_oldest = excluded.outbox_oldest, outbox_newest = excluded.outbox_newest;\n"
     )

@@ -23,4 +23,7 @@ pub use migrations::{Migration, Migrations};
 pub use names::{Interner, QueueNumbers};
 pub use options::Options;
 pub use unread::Unread;
-pub use versions::{COMPATIBLE_FROM, OUTBOX_PROTOCOLS, POSTGRES_SCHEMA, SQLITE_SCHEMA, SchemaVersion};
+pub use versions::{
+    OUTBOX_PROTOCOLS, POSTGRES_COMPATIBLE_FROM, POSTGRES_SCHEMA, SQLITE_COMPATIBLE_FROM, SQLITE_SCHEMA,
+    SchemaVersion,
+};

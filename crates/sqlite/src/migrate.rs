@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use gristmill_core::{BackendError, BackendErrorKind, MigrateMode, MigrationReport};
-use gristmill_sql::{COMPATIBLE_FROM, Migration, Migrations, OUTBOX_PROTOCOLS, SchemaVersion};
+use gristmill_sql::{Migration, Migrations, OUTBOX_PROTOCOLS, SQLITE_COMPATIBLE_FROM, SchemaVersion};
 use rusqlite::Connection;
 
 use crate::error::{Answer, Fail};
@@ -63,7 +63,7 @@ fn views() -> impl Iterator<Item = &'static str> {
 fn numbers() -> String {
     let (oldest, newest) = OUTBOX_PROTOCOLS.into_inner();
     format!(
-        "INSERT OR REPLACE INTO meta (name, value) VALUES\n    ('compatible_from', {COMPATIBLE_FROM}), \
+        "INSERT OR REPLACE INTO meta (name, value) VALUES\n    ('compatible_from', {SQLITE_COMPATIBLE_FROM}), \
         ('outbox_oldest', {oldest}), ('outbox_newest', {newest});\n"
     )
 }

@@ -69,6 +69,10 @@
 //! [`FaultyBackend`] stands before any backend and lets chosen calls fail, hang, or succeed and say that they failed:
 //! for tests of whatever uses a backend. The suite's area `crash` runs a small client over it.
 //!
+//! # Processes side by side
+//! [`Rolling`] runs processes that come, go and are killed on one store, such as those of two releases during a deploy,
+//! and checks that each job ends once.
+//!
 //! # Requests to an outbox
 //! [`REFUSED_JOBS`], [`REFUSED_PATCHES`] and [`REFUSED_ACTS`] are what the outbox of every database refuses, each as
 //! JSON text, [`TAKEN_ARGS`] and [`TAKEN_OPTIONS`] what none may.
@@ -88,6 +92,7 @@ mod fault;
 mod fixture;
 mod model;
 mod requests;
+mod rolling;
 mod store;
 mod taken;
 mod wait;
@@ -101,6 +106,7 @@ pub use fixture::Fixture;
 pub use fixture::shape::Shape;
 pub use model::{model_histories, try_histories};
 pub use requests::{REFUSED_ACTS, REFUSED_JOBS, REFUSED_PATCHES};
+pub use rolling::{Rolling, RollingTotals};
 pub use store::Store;
 pub use taken::{TAKEN_ARGS, TAKEN_OPTIONS, assert_kept};
 pub use wait::block_on;

@@ -1,5 +1,6 @@
 //! The program on a PostgreSQL server.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -166,4 +167,47 @@ fn a_job_of_a_program_that_ends_at_once_is_started_at_once() {
     let are_completed = (0..4).all(|_| completes(&home.enqueue(&["k"])));
     worker.kill().and_then(|()| worker.wait()).expect("it is ours");
     assert!(are_completed, "a job waited for the next poll");
+}
+
+#[test]
+fn a_worker_that_the_schema_excludes_takes_no_more_jobs_and_says_why() {
+    let (server, home) = (Postgres::shared(), Home::on_server());
+    let url = home.url().expect("it is on a server").to_owned();
+    home.ok(&["migrate"]);
+    let words = ["work", "--exec", "k=true", "--lease", "1s", "--poll-interval", "100ms"];
+    let mut worker = home.command(&words).stderr(Stdio::piped()).spawn().expect("a worker");
+    let stderr = worker.stderr.take().expect("a pipe");
+    let (sender, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let says = |text: &str| {
+        let until = Instant::now() + Duration::from_secs(50);
+        let line = || lines.recv_timeout(until.saturating_duration_since(Instant::now()));
+        std::iter::from_fn(|| line().ok()).find(|line| line.contains(text))
+    };
+    let available = || server.psql_at(&url, "SELECT count(*) FROM gristmill.ready");
+    server.psql_at(&url, "SELECT gristmill.enqueue('k')");
+    while available() != "0" {
+        let _ = lines.recv_timeout(Duration::from_millis(20));
+    }
+
+    let exclude = "INSERT INTO gristmill.migrations VALUES (99, 'of later', 0); \
+        UPDATE gristmill.versions SET compatible_from = 98";
+    server.psql_at(&url, exclude);
+
+    let why = says("version 98");
+    server.psql_at(&url, "SELECT gristmill.enqueue('k')");
+    // Ten looks for jobs; what it logs meanwhile is passed over.
+    let until = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < until {
+        let _ = lines.recv_timeout(until.saturating_duration_since(Instant::now()));
+    }
+    let left = available();
+    worker.kill().and_then(|()| worker.wait()).expect("it is ours");
+    let why = why.expect("it says why");
+    assert!(why.contains("version 99") && why.contains("version 3"), "{why}");
+    assert_eq!(left, "1", "it takes no more jobs");
 }

@@ -35,13 +35,13 @@ struct Refused {
 }
 
 /// Somebody else's connection. `{schema}` in its statements is the schema's name.
-struct Caller {
+pub(crate) struct Caller {
     client: Client,
     schema: String,
 }
 
 impl Caller {
-    fn of(schema: &Schema) -> Self {
+    pub(crate) fn of(schema: &Schema) -> Self {
         Self::at(Server::shared().url(), &schema.name)
     }
 
@@ -56,7 +56,7 @@ impl Caller {
 
     /// The answer to a request.
     #[track_caller]
-    fn ask(&self, verb: &str, request: &str) -> Value {
+    pub(crate) fn ask(&self, verb: &str, request: &str) -> Value {
         self.try_ask(verb, request).expect("it is answered")
     }
 
@@ -107,7 +107,7 @@ fn refused(error: &gristmill_postgres::tokio_postgres::Error) -> Refused {
 }
 
 /// A request that stores jobs.
-fn storing(jobs: &[NewJob]) -> String {
+pub(crate) fn storing(jobs: &[NewJob]) -> String {
     let jobs: Vec<String> = jobs.iter().map(written).collect();
     format!(r#"{{"protocol":{PROTOCOL},"jobs":[{}]}}"#, jobs.join(","))
 }

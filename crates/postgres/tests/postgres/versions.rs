@@ -1,21 +1,29 @@
 //! Programs beside a schema that a later release has migrated.
 
+#![expect(clippy::print_stdout, reason = "the figures are what a run is for")]
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use gristmill_core::{
-    Backend, BackendError, BackendErrorKind, Call, EnqueueRequest, JobFilter, JobState, MigrateMode,
+    Backend, BackendError, BackendErrorKind, Call, EnqueueRequest, JobFilter, JobState, MigrateMode, NewJob,
     RenewRequest, VerbRequest, WorkerId,
 };
 use gristmill_postgres::Postgres;
 use gristmill_sql::POSTGRES_SCHEMA;
-use gristmill_testkit::block_on;
+use gristmill_testkit::{Rolling, RollingTotals, block_on};
+use serde_json::json;
 
 use crate::fixture::{Schema, complete, count, fetch, register, wants};
+use crate::outbox::{Caller, storing};
 
 /// The version of the later release.
 const LATER: u32 = POSTGRES_SCHEMA + 1;
 
 /// What a later release may do without a word to older programs: it adds columns, tables, indexes and functions, and
 /// replaces functions that keep their parameters. 777 marks a function of that release.
-pub(crate) const ADDITIVE: &str = "
+const ADDITIVE: &str = "
     ALTER TABLE {schema}.jobs ADD COLUMN later text;
     ALTER TABLE {schema}.ready ADD COLUMN later integer NOT NULL DEFAULT 1;
     ALTER TABLE {schema}.waiting ADD COLUMN later integer NOT NULL DEFAULT 1;
@@ -162,4 +170,51 @@ fn each_migration_replaces_the_functions_and_keeps_who_may_call_them() {
     assert_eq!(schema.psql(&may), "t");
     schema.enqueue(&backend, 1);
     schema.psql(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}
+
+/// Works a schema from several processes that restart and are killed. A later release extends it meanwhile, whose
+/// services enqueue by a later protocol. Only after that the schema excludes the others.
+fn roll(length: Duration) -> RollingTotals {
+    let schema = Schema::new();
+    let rolling = Rolling::default();
+    let work = |protocol: &'static str| {
+        let caller = Caller::of(&schema);
+        let outbox = |job: &NewJob| {
+            let request = storing(std::slice::from_ref(job)).replace(r#""protocol":1"#, protocol);
+            assert_eq!(caller.ask("enqueue", &request)["answers"], json!([{"created": true}]));
+        };
+        rolling.run(|| Arc::new(schema.open_narrow()), outbox);
+    };
+    let work = &work;
+    thread::scope(|scope| {
+        (0..2).for_each(|_| drop(scope.spawn(move || work(r#""protocol":1"#))));
+        pass(length / 3);
+        schema.psql(ADDITIVE);
+        (0..2).for_each(|_| drop(scope.spawn(move || work(r#""protocol":2"#))));
+        pass(length * 2 / 3);
+        rolling.stop();
+    });
+    let totals = rolling.check(&schema.open());
+    serve_from(&schema, LATER);
+    let counted = block_on(schema.open().count(Call::new(), JobFilter::new(), None));
+    assert_names_both(&counted.expect_err("the program is too old"));
+    totals
+}
+
+fn pass(time: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < time {
+        thread::park_timeout(time.saturating_sub(began.elapsed()));
+    }
+}
+
+#[test]
+fn each_job_ends_once_while_a_later_release_takes_over_a_schema_that_is_in_use() {
+    println!("{:?}", roll(Duration::from_secs(9)));
+}
+
+#[test]
+#[ignore = "a minute"]
+fn each_job_ends_once_while_a_later_release_takes_over_within_a_minute() {
+    println!("{:?}", roll(Duration::from_secs(60)));
 }

@@ -1,14 +1,20 @@
 //! Programs beside a file that a later release has migrated.
 
+#![expect(clippy::print_stdout, reason = "the figures are what a run is for")]
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use gristmill_core::{
-    Backend, BackendError, BackendErrorKind, Call, JobFilter, JobState, MigrateMode, QueueWant, RenewRequest,
-    VerbRequest, WorkerId,
+    Backend, BackendError, BackendErrorKind, Call, ClaimId, FetchRequest, JobFilter, JobState, MigrateMode,
+    NewJob, QueueWant, RenewRequest, VerbRequest, WorkerId,
 };
-use gristmill_core::{ClaimId, FetchRequest};
 use gristmill_sql::SQLITE_SCHEMA;
 use gristmill_sqlite::Sqlite;
-use gristmill_testkit::block_on;
+use gristmill_testkit::{Rolling, RollingTotals, block_on};
 use rusqlite::Connection;
+use serde_json::json;
 
 use crate::fixture::{File, complete, count, enqueue, fetch, name, register};
 use crate::outbox::{answer, request};
@@ -171,4 +177,53 @@ fn each_migration_makes_the_views_again_and_leaves_those_of_the_user() {
     let left: i64 =
         raw.query_row("SELECT count(*) FROM meta WHERE name = 'schema'", [], |row| row.get(0)).unwrap();
     assert_eq!((mine, left, count(&backend, JobFilter::new())), (8, 0, 1));
+}
+
+/// Works a file from several processes that restart and are killed. A later release extends it meanwhile, whose
+/// services enqueue by a later protocol. Only after that the file excludes the others.
+fn roll(length: Duration) -> RollingTotals {
+    let file = File::new();
+    drop(file.open());
+    let rolling = Rolling::default();
+    let work = |protocol: u32| {
+        let raw = file.raw();
+        let outbox = |job: &NewJob| {
+            let mut request = request::enqueue(std::slice::from_ref(job));
+            request["protocol"] = json!(protocol);
+            let answered = answer::send(&raw, answer::ENQUEUE, &request);
+            assert_eq!(answered["answers"], json!([{"created": true}]));
+        };
+        rolling.run(|| Arc::new(file.open()), outbox);
+    };
+    let work = &work;
+    thread::scope(|scope| {
+        (0..2).for_each(|_| drop(scope.spawn(move || work(1))));
+        pass(length / 3);
+        extend(&file.raw());
+        (0..2).for_each(|_| drop(scope.spawn(move || work(2))));
+        pass(length * 2 / 3);
+        rolling.stop();
+    });
+    let totals = rolling.check(&file.open());
+    serve_from(&file.raw(), LATER);
+    assert_names_both(&file.options().open().expect_err("the program is too old"));
+    totals
+}
+
+fn pass(time: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < time {
+        thread::park_timeout(time.saturating_sub(began.elapsed()));
+    }
+}
+
+#[test]
+fn each_job_ends_once_while_a_later_release_takes_over_a_file_that_is_in_use() {
+    println!("{:?}", roll(Duration::from_secs(9)));
+}
+
+#[test]
+#[ignore = "a minute"]
+fn each_job_ends_once_while_a_later_release_takes_over_within_a_minute() {
+    println!("{:?}", roll(Duration::from_secs(60)));
 }
