@@ -101,7 +101,8 @@ impl Site {
     /// Statements that make the store accept only protocols of a far later library.
     pub(crate) fn newer_protocols(&self) -> String {
         if self.is_sqlite() {
-            let set = |value: u32, name: &str| format!("UPDATE meta SET value = {value} WHERE name = '{name}';");
+            let set =
+                |value: u32, name: &str| format!("UPDATE meta SET value = {value} WHERE name = '{name}';");
             return set(4711, "outbox_oldest") + &set(4712, "outbox_newest");
         }
         format!("UPDATE {}.versions SET outbox_oldest = 4711, outbox_newest = 4712", self.schema)
