@@ -67,7 +67,6 @@ impl Call {
 
 /// What survives of an enqueue that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
 pub enum Durability {
     /// Nothing outlives the process.
     Process,

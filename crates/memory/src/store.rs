@@ -254,8 +254,9 @@ impl Store {
     /// The hints of the operation that ends.
     pub(crate) fn take_hints(&mut self) -> Vec<Hint> {
         for hint in &self.hints {
-            if let Hint::Available(name) = hint {
-                self.queues[self.queues_by_name[name]].hinted = false;
+            match hint {
+                Hint::Available(name) => self.queues[self.queues_by_name[name]].hinted = false,
+                Hint::Due(_) | Hint::CancelRequested(_) | Hint::QueueChanged(_) | Hint::Ended(_) => {}
             }
         }
         std::mem::take(&mut self.hints)

@@ -190,7 +190,15 @@ fn tell_stored(told: &mut Told, now: Timestamp, items: &[Item<'_>], replies: &[E
         match job.when.resolve(now) {
             (JobState::Available, due) => told.available(*queue, position(job, due)),
             (JobState::Scheduled, due) => told.due(due),
-            _ => {}
+            (
+                JobState::Suspended
+                | JobState::Running
+                | JobState::Retryable
+                | JobState::Completed
+                | JobState::Cancelled
+                | JobState::Discarded,
+                _,
+            ) => {}
         }
     }
 }

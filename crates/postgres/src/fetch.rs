@@ -69,7 +69,7 @@ async fn set_aside(inner: &Inner, call: Call, bad: &[FinishItem]) {
             Finished::Accepted { .. } | Finished::AlreadyAccepted => {
                 gristmill_core::log!(error, %job, reason, "a job cannot be read and is discarded");
             }
-            _ => gristmill_core::log!(
+            Finished::LeaseLost { .. } | Finished::Busy => gristmill_core::log!(
                 warn,
                 %job,
                 reason,

@@ -150,7 +150,7 @@ impl PostgresTransaction {
                 session.roll_back().await?;
                 finish::note_stale(&mut session, call, item).await?;
             }
-            _ => session.roll_back().await?,
+            Finished::AlreadyAccepted | Finished::Busy => session.roll_back().await?,
         }
         Ok(finished)
     }

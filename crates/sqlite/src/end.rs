@@ -10,7 +10,7 @@ use crate::error::Answer;
 use crate::group::Group;
 use crate::locate::Located;
 use crate::row;
-use crate::run::{EndedRun, LAST_RUN, run_keys};
+use crate::run::{LAST_RUN, RunRow, run_keys};
 
 /// Where a job is until it ends.
 #[derive(Clone, Copy)]
@@ -23,9 +23,9 @@ enum Leaves<'h> {
 
 /// What comes with an end besides its consequences.
 #[derive(Clone, Copy)]
-enum Said<'i> {
+enum EndDetail<'i> {
     /// What a worker says of its run; nothing where the store ends it.
-    ByWorker(Option<&'i FinishItem>),
+    OfRun(Option<&'i FinishItem>),
     /// The operator's name.
     ByActor(Option<&'i str>),
 }
@@ -62,7 +62,7 @@ impl Group<'_> {
         let claim = Arc::clone(&held.claim);
         let member = &claim.members[place];
         let Some(job) = &member.facts else { return Ok(None) };
-        if !self.end(Leaves::Claim(&claim, member, job), end, Said::ByWorker(item), now)? {
+        if !self.end(Leaves::Claim(&claim, member, job), end, EndDetail::OfRun(item), now)? {
             return Ok(None);
         }
         held.open -= 1;
@@ -78,23 +78,23 @@ impl Group<'_> {
         actor: Option<&str>,
         now: Timestamp,
     ) -> Answer<()> {
-        self.end(Leaves::Place(job), end, Said::ByActor(actor), now).map(drop)
+        self.end(Leaves::Place(job), end, EndDetail::ByActor(actor), now).map(drop)
     }
 
     /// Applies all that follows; `false`, and nothing is done, when the run had ended.
-    fn end(&mut self, leaves: Leaves<'_>, end: End, said: Said<'_>, now: Timestamp) -> Answer<bool> {
+    fn end(&mut self, leaves: Leaves<'_>, end: End, detail: EndDetail<'_>, now: Timestamp) -> Answer<bool> {
         let End { run, state, stay, attempt, crashes, reason, keeps_output, frees_key, event, hints_end } =
             end;
-        let (item, actor) = match said {
-            Said::ByWorker(item) => (item, None),
-            Said::ByActor(actor) => (None, actor),
+        let (item, actor) = match detail {
+            EndDetail::OfRun(item) => (item, None),
+            EndDetail::ByActor(actor) => (None, actor),
         };
         let reason = reason.text(item.and_then(|item| item.reason.as_deref()));
         let (job, latest) = match leaves {
             Leaves::Claim(claim, member, job) => {
                 // A job that is listed by a claim ends with its run.
                 let Some(run) = run else { return Ok(false) };
-                let ended = EndedRun { run, state, reason, keeps_output, item, now };
+                let ended = RunRow { run, state, reason, keeps_output, item, now };
                 if !self.append_run(claim, member, &ended)? {
                     return Ok(false);
                 }

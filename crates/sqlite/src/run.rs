@@ -29,7 +29,7 @@ pub(crate) fn run_keys(seq: i64) -> (i64, i64) {
 
 /// What a run's row keeps of its end.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct EndedRun<'i> {
+pub(crate) struct RunRow<'i> {
     pub(crate) run: RunEnd,
     pub(crate) state: JobState,
     pub(crate) reason: Option<&'i str>,
@@ -59,13 +59,8 @@ struct Bound {
 
 impl<'c> Group<'c> {
     /// Appends the row of a run; `false` when it was there.
-    pub(crate) fn append_run(
-        &mut self,
-        claim: &Claim,
-        member: &Member,
-        ended: &EndedRun<'_>,
-    ) -> Answer<bool> {
-        let EndedRun { run: RunEnd { ending, by }, state, reason, keeps_output, item, now } = *ended;
+    pub(crate) fn append_run(&mut self, claim: &Claim, member: &Member, ended: &RunRow<'_>) -> Answer<bool> {
+        let RunRow { run: RunEnd { ending, by }, state, reason, keeps_output, item, now } = *ended;
         let error = item.and_then(|item| item.error.as_ref());
         let output = item.and_then(|item| item.output.as_ref()).filter(|_| keeps_output);
         let is_plain = reason.is_none() && error.is_none() && output.is_none();

@@ -178,7 +178,7 @@ impl Rolling {
                     Finished::Accepted { .. } | Finished::AlreadyAccepted => self.ended(item.lease.job),
                     Finished::Busy => busy.push(item),
                     // The lease has passed on: another worker ends the job.
-                    _ => {}
+                    Finished::LeaseLost { .. } => {}
                 }
             }
             open = busy;

@@ -235,7 +235,10 @@ where
                 Enqueued::Existing { by: ExistingBy::UniqueKey, .. } => {
                     return Err(Trouble::fault(format!("somebody holds an order's own key: {receipt:?}")));
                 }
-                _ => {}
+                Enqueued::Created
+                | Enqueued::Existing { by: ExistingBy::Id, .. }
+                | Enqueued::Replaced { .. }
+                | Enqueued::Refused { .. } => {}
             }
         }
         self.write(Fact::Jobs);

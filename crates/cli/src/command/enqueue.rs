@@ -91,7 +91,7 @@ impl Enqueue {
             gristmill::Enqueued::Refused { why } => return Err(Failure::refused(why.clone())),
             gristmill::Enqueued::Existing { .. } => "existing",
             gristmill::Enqueued::Replaced { .. } => "replaced",
-            _ => "created",
+            gristmill::Enqueued::Created => "created",
         };
         let mut output = Output::stdout();
         show(&LineResult { line: 1, result, id: Some(receipt.id), error: None }, self.json, &mut output);

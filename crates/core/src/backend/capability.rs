@@ -4,7 +4,6 @@ use std::fmt;
 
 /// An optional promise of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
 pub enum Capability {
     /// What was stored survives the end of the process.
     Durable,

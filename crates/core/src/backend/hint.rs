@@ -7,7 +7,6 @@ use crate::{JobId, Name, Timestamp};
 
 /// What may be worth a look. Hints may be lost, doubled or late; polling is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Hint {
     /// A job of the queue became available.
     Available(Name),

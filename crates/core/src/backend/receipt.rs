@@ -18,7 +18,7 @@ impl Receipt {
     pub fn new(sent: JobId, enqueued: Enqueued) -> Self {
         let id = match &enqueued {
             Enqueued::Existing { id, .. } => *id,
-            _ => sent,
+            Enqueued::Created | Enqueued::Replaced { .. } | Enqueued::Refused { .. } => sent,
         };
         Self { id, enqueued }
     }

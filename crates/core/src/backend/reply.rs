@@ -44,7 +44,6 @@ pub struct MigrationReport {
 
 /// What became of one job of an enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Enqueued {
     /// It was stored.
     Created,
@@ -180,7 +179,6 @@ pub struct RenewReply {
 
 /// What became of one run's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Finished {
     /// It was stored; the job is in this state.
     Accepted {
@@ -212,7 +210,6 @@ impl Finished {
 
 /// Why a lease was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum LostWhy {
     /// It expired and the job was rescued.
     Rescued,
@@ -239,7 +236,6 @@ impl FinishReply {
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Recorded {
     /// It was stored.
     Accepted,

@@ -6,7 +6,6 @@ use crate::{Cursor, JobId, JobState, Name, QueueRecord, Timestamp};
 
 /// What became of one job under an operator's act.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Verdict {
     /// Done.
     Done,

@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 /// How a run ended, as its timeline shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Ending {
     /// The handler succeeded.
     Completed,

@@ -115,7 +115,9 @@ impl ByHand {
                     return Err(Error::new(ErrorKind::Backend(BackendErrorKind::Busy), message)
                         .with_hint("commit that transaction first"));
                 }
-                finished => {
+                finished @ (Finished::Accepted { .. }
+                | Finished::AlreadyAccepted
+                | Finished::LeaseLost { .. }) => {
                     shared.forget(&ended.item.lease);
                     return Ok(finished);
                 }

@@ -98,7 +98,7 @@ impl Client {
         })?;
         match receipt.enqueued {
             Enqueued::Refused { why } => Err(Error::new(ErrorKind::Refused, why)),
-            _ => Ok(receipt),
+            Enqueued::Created | Enqueued::Existing { .. } | Enqueued::Replaced { .. } => Ok(receipt),
         }
     }
 

@@ -27,7 +27,9 @@ impl Tally {
         match verdict {
             Verdict::Done => self.done += 1,
             Verdict::Requested => self.requested += 1,
-            _ => self.untouched += 1,
+            Verdict::AlreadyTerminal | Verdict::Conflict(_) | Verdict::Refused(_) | Verdict::NotFound => {
+                self.untouched += 1;
+            }
         }
     }
 }

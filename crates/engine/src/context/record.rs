@@ -153,7 +153,6 @@ impl JobContext {
                 let message = format!("the lease of job {} is lost: the job has passed on", self.id());
                 Err(Error::new(ErrorKind::Refused, message))
             }
-            _ => Err(Error::new(ErrorKind::Internal, "the store gave an answer this version does not know")),
         }
     }
 

@@ -103,7 +103,11 @@ fn note(shared: &Shared, reply: &RescueReply) {
                 name: "job_discarded", target: "gristmill::job", job = %job.id, queue = %job.queue,
                 "a job whose workers died is discarded"
             ),
-            _ => {}
+            JobState::Suspended
+            | JobState::Scheduled
+            | JobState::Running
+            | JobState::Completed
+            | JobState::Cancelled => {}
         }
     }
 }

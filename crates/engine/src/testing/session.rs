@@ -193,7 +193,7 @@ pub(super) fn check_needs(client: &Client, kind: &Name, route: &Route) -> Result
 fn state_after(finished: Finished) -> Option<JobState> {
     match finished {
         Finished::Accepted { state } => Some(state),
-        _ => None,
+        Finished::AlreadyAccepted | Finished::LeaseLost { .. } | Finished::Busy => None,
     }
 }
 

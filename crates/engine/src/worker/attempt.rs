@@ -85,7 +85,11 @@ impl Ended {
                 let policy = || attempt.job.spec.retry_policy().delay(number, fastrand::f64());
                 Decision::RetryAfter(after.or_else(own).unwrap_or_else(policy))
             }
-            _ => outcome.decide(&gristmill_core::RetryPolicy::default(), 1, 0.0),
+            Outcome::Completed { .. }
+            | Outcome::Snoozed { .. }
+            | Outcome::Cancelled { .. }
+            | Outcome::Discarded { .. }
+            | Outcome::Deferred { .. } => outcome.decide(&gristmill_core::RetryPolicy::default(), 1, 0.0),
         };
         let mut ended = Self::stopped(lane, context, decision, ending);
         let item = &mut ended.item;

@@ -17,7 +17,7 @@ impl Listener for HintListener {
             Hint::Due(due) => shared.due.at(*due),
             // The renewal's answer says which jobs of this worker are meant.
             Hint::CancelRequested(_) if shared.slots.used() > 0 => shared.pulse.notify_one(),
-            _ => {}
+            Hint::CancelRequested(_) | Hint::Ended(_) => {}
         }
     }
 }

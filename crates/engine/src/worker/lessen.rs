@@ -69,7 +69,11 @@ impl Ended {
         let message = format!("the store refused the {count} follow-up jobs: {why}");
         match self.item.decision {
             Decision::Complete => self.fail(&message),
-            _ => self.item.reason = Some(message),
+            Decision::RetryAfter(_)
+            | Decision::SnoozeAfter(_)
+            | Decision::Cancel
+            | Decision::Discard
+            | Decision::GiveBackAfter(_) => self.item.reason = Some(message),
         }
         true
     }

@@ -45,13 +45,26 @@ enum What {
 impl What {
     /// By the state the store says, or else by what it was asked for.
     fn of(ended: &Ended, state: Option<JobState>) -> Self {
-        match (state, ended.item.decision) {
-            (Some(JobState::Completed), _) | (None, Decision::Complete) => Self::Completed,
-            (Some(JobState::Discarded), _) | (None, Decision::Discard) => Self::Discarded,
-            (Some(JobState::Cancelled), _) | (None, Decision::Cancel) => Self::Cancelled,
-            (_, Decision::SnoozeAfter(_)) => Self::Snoozed,
-            (_, Decision::GiveBackAfter(_)) => Self::Released,
-            _ => Self::Failed,
+        let asked = match ended.item.decision {
+            Decision::Complete => Self::Completed,
+            Decision::Discard => Self::Discarded,
+            Decision::Cancel => Self::Cancelled,
+            Decision::SnoozeAfter(_) => Self::Snoozed,
+            Decision::GiveBackAfter(_) => Self::Released,
+            Decision::RetryAfter(_) => Self::Failed,
+        };
+        match state {
+            Some(JobState::Completed) => Self::Completed,
+            Some(JobState::Discarded) => Self::Discarded,
+            Some(JobState::Cancelled) => Self::Cancelled,
+            None
+            | Some(
+                JobState::Suspended
+                | JobState::Scheduled
+                | JobState::Available
+                | JobState::Running
+                | JobState::Retryable,
+            ) => asked,
         }
     }
 

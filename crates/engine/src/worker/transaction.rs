@@ -137,7 +137,9 @@ async fn in_doubt(end: End, committed: &Ended, error: &BackendError) {
 async fn finish(shared: &Shared, item: FinishItem) -> Result<Finished, BackendError> {
     match finish_alone(&**shared.backend(), shared.call_deadline(), item).await? {
         Finished::Busy => Err(busy()),
-        finished => Ok(finished),
+        finished @ (Finished::Accepted { .. } | Finished::AlreadyAccepted | Finished::LeaseLost { .. }) => {
+            Ok(finished)
+        }
     }
 }
 

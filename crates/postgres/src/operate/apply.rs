@@ -43,7 +43,10 @@ pub(super) async fn apply(
     ids: &[Uuid],
     told: &mut Told,
 ) -> Answer<Vec<Option<Verdict>>> {
-    let claims = if acting.verb == Verb::Cancel { Claims::OfCancel } else { Claims::Leave };
+    let claims = match acting.verb {
+        Verb::Cancel => Claims::OfCancel,
+        Verb::Retry | Verb::Delete | Verb::Update | Verb::ReleaseHold => Claims::Leave,
+    };
     let jobs = hold(session, ids, claims).await?;
     let acts: Vec<Option<(&Located, Act)>> = ids
         .iter()

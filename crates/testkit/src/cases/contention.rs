@@ -237,7 +237,9 @@ fn contention_of_finish_and_rescue_ends_the_run_once(t: &Fixture) {
         for (id, end) in ids.iter().zip(finished.concat()) {
             let expected = match end {
                 Finished::Accepted { .. } => JobState::Completed,
-                _ => JobState::Available,
+                Finished::AlreadyAccepted | Finished::LeaseLost { .. } | Finished::Busy => {
+                    JobState::Available
+                }
             };
             assert_eq!((t.state(*id), t.runs(*id).len()), (expected, 1), "{end:?}");
             t.delete(*id);

@@ -48,7 +48,6 @@ pub enum Operation {
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Fault {
     /// Nothing is done, and the answer says so: an error of this kind that is certain to have stored nothing.
     Fail(BackendErrorKind),

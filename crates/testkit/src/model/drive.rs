@@ -199,6 +199,7 @@ fn ask(t: &Fixture, verb: Verb, request: VerbRequest) -> VerbReply {
         Verb::Cancel => backend.cancel(call, request),
         Verb::Retry => backend.retry(call, request),
         Verb::Delete => backend.delete(call, request),
-        _ => backend.release_hold(call, request),
+        Verb::ReleaseHold => backend.release_hold(call, request),
+        Verb::Update => panic!("an update has a patch"),
     })
 }

@@ -278,7 +278,8 @@ impl Model {
                 self.job(id).make_available(now);
                 Verdict::Done
             }
-            _ => Verdict::Refused(state),
+            Verb::ReleaseHold => Verdict::Refused(state),
+            Verb::Update => panic!("an update has a patch"),
         }
     }
 

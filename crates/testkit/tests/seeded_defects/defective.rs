@@ -9,7 +9,7 @@ use gristmill_core::{
     EnqueueReply, EnqueueRequest, Enqueued, ExistingBy, FetchReply, FetchRequest, FinishReply, FinishRequest,
     Finished, IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, JobState, Lease, ListRequest,
     Listener, Maintained, MigrateMode, MigrationReport, Name, NewJob, Page, PauseRequest, Ping, QueueRecord,
-    RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord,
+    RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord, Select,
     StatsReply, StatsRequest, Subscription, Timestamp, UniqueKey, VerbReply, VerbRequest, Verdict, WorkerId,
     WorkerRecord,
 };
@@ -247,8 +247,9 @@ impl Backend for Defective {
     }
 
     fn cancel(&self, call: Call, request: VerbRequest) -> Reply<'_, VerbReply> {
-        let gristmill_core::Select::Ids(ids) = request.select.clone() else {
-            return self.inner.cancel(call, request);
+        let ids = match &request.select {
+            Select::Ids(ids) => ids.clone(),
+            Select::Filter { .. } => return self.inner.cancel(call, request),
         };
         if !self.has(Defect::ForgetsCancelOfRunningJobs) {
             return self.inner.cancel(call, request);

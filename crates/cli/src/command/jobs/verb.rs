@@ -178,7 +178,7 @@ impl Report {
             Verdict::AlreadyTerminal => (&mut self.tally.untouched, "already_terminal"),
             Verdict::Conflict(_) => (&mut self.tally.refused, "conflict"),
             Verdict::NotFound => (&mut self.tally.not_found, "not_found"),
-            _ => (&mut self.tally.refused, "refused"),
+            Verdict::Refused(_) => (&mut self.tally.refused, "refused"),
         };
         *count += 1;
         self.show(id, word);
@@ -215,7 +215,7 @@ impl Report {
                 Verb::Retry => {
                     "a running or suspended job cannot be retried, nor one whose unique key is held"
                 }
-                _ => "the state they are in forbids it",
+                Verb::Cancel | Verb::Update | Verb::ReleaseHold => "the state they are in forbids it",
             };
             return Err(Failure::refused(match refused {
                 1 => "1 job was refused".to_owned(),

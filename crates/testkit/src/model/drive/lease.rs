@@ -164,7 +164,14 @@ impl Drive<'_> {
             Ending::Completed => item.output = Some(Output::from_json("[1]")),
             Ending::Undecodable => item.reason = Some("undecodable".to_owned()),
             Ending::Failed | Ending::Timeout => item.error = Some(RunError::new("it broke")),
-            _ => {}
+            Ending::Panic
+            | Ending::Snoozed
+            | Ending::Cancelled
+            | Ending::Discarded
+            | Ending::Released
+            | Ending::Limited
+            | Ending::UnknownKind
+            | Ending::Crashed => {}
         }
         item.started_at = shape.started.then(|| self.t.now() - Duration::from_millis(3));
         item.effects = shape.effects.iter().map(|effect| self.new_job(effect)).collect();
