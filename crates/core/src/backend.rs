@@ -3,6 +3,7 @@
 pub(crate) mod capability;
 pub(crate) mod error;
 pub(crate) mod hint;
+pub(crate) mod operation;
 pub(crate) mod receipt;
 pub(crate) mod reply;
 pub(crate) mod report;

@@ -2,15 +2,10 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gristmill_core::{
-    AuditReply, Backend, BackendError, BackendTx, BoxFuture, Call, Capabilities, Count, Cursor, Diagnosis,
-    EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishItem, FinishReply, FinishRequest, Finished,
-    IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, Lease, ListRequest, Listener, Maintained,
-    MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded,
-    RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord, StatsReply, StatsRequest,
-    Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
+    Backend, BackendError, BackendTx, BoxFuture, Call, FinishItem, Finished, Lease, Operation, Reply, Wrapper,
 };
 
 use crate::span::SafeSpan;
@@ -41,11 +36,11 @@ impl Instrumented {
 
 fn observe<'a, T: Send + 'a>(
     backend: &'static str,
-    operation: &'static str,
+    operation: Operation,
     reply: Reply<'a, T>,
 ) -> Reply<'a, T> {
     let span = SafeSpan::new(
-        || tracing::debug_span!(target: "gristmill::backend", "backend_call", backend, operation),
+        || tracing::debug_span!(target: "gristmill::backend", "backend_call", backend, operation = operation.as_str()),
     );
     if span.is_disabled() {
         return reply;
@@ -69,7 +64,7 @@ fn observe<'a, T: Send + 'a>(
     Box::pin(span.around(observed))
 }
 
-/// A transaction whose end is observed as the operations `finish_tx` and `roll_back_tx`.
+/// A transaction whose end is observed, too.
 #[derive(Debug)]
 struct InstrumentedTx {
     backend: &'static str,
@@ -90,90 +85,33 @@ impl BackendTx for InstrumentedTx {
         call: Call,
         item: FinishItem,
     ) -> BoxFuture<'static, Result<Finished, BackendError>> {
-        observe(self.backend, "finish_tx", self.inner.finish(call, item))
+        observe(self.backend, Operation::FinishTx, self.inner.finish(call, item))
     }
 
     fn roll_back(self: Box<Self>, call: Call) -> BoxFuture<'static, Result<(), BackendError>> {
-        observe(self.backend, "roll_back_tx", self.inner.roll_back(call))
+        observe(self.backend, Operation::RollBackTx, self.inner.roll_back(call))
     }
 }
 
-macro_rules! observed {
-    ($($operation:ident($($arg:ident: $type:ty),*) -> $reply:ty;)*) => {
-        $(fn $operation(&self, call: Call $(, $arg: $type)*) -> Reply<'_, $reply> {
-            observe(self.0.name(), stringify!($operation), self.0.$operation(call $(, $arg)*))
-        })*
-    };
-}
-
-impl Backend for Instrumented {
-    fn name(&self) -> &'static str {
-        self.0.name()
+impl Wrapper for Instrumented {
+    fn inner(&self) -> &dyn Backend {
+        &*self.0
     }
 
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
-
-    fn id_context(&self) -> IdContext {
-        self.0.id_context()
-    }
-
-    fn shortest_lease(&self) -> Duration {
-        self.0.shortest_lease()
-    }
-
-    fn fetches_abreast(&self) -> usize {
-        self.0.fetches_abreast()
-    }
-
-    fn hears_hints(&self) -> bool {
-        self.0.hears_hints()
-    }
-
-    fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
-        self.0.subscribe(listener)
+    fn around<'a, T: Send + 'a>(
+        &'a self,
+        operation: Operation,
+        act: impl FnOnce() -> Reply<'a, T> + Send + 'a,
+    ) -> Reply<'a, T> {
+        observe(self.0.name(), operation, act())
     }
 
     fn begin(&self, call: Call, lease: Lease) -> Reply<'_, Box<dyn BackendTx>> {
         let backend = self.0.name();
-        let begun = observe(backend, "begin", self.0.begin(call, lease));
+        let begun = observe(backend, Operation::Begin, self.0.begin(call, lease));
         Box::pin(async move {
             let inner = begun.await?;
             Ok(Box::new(InstrumentedTx { backend, inner }) as Box<dyn BackendTx>)
         })
-    }
-
-    observed! {
-        ping() -> Ping;
-        diagnose() -> Vec<Diagnosis>;
-        migrate(mode: MigrateMode) -> MigrationReport;
-        enqueue(request: EnqueueRequest) -> EnqueueReply;
-        fetch(request: FetchRequest) -> FetchReply;
-        renew(request: RenewRequest) -> RenewReply;
-        finish(request: FinishRequest) -> FinishReply;
-        record(request: RecordRequest) -> Recorded;
-        register_worker(request: RegisterWorker) -> ();
-        retire_worker(worker: WorkerId) -> ();
-        cancel(request: VerbRequest) -> VerbReply;
-        retry(request: VerbRequest) -> VerbReply;
-        delete(request: VerbRequest) -> VerbReply;
-        update(request: VerbRequest, patch: JobPatch) -> VerbReply;
-        release_hold(request: VerbRequest) -> VerbReply;
-        promote(limit: usize) -> Maintained;
-        rescue(limit: usize) -> RescueReply;
-        prune(limit: usize) -> Maintained;
-        audit(cursor: Option<Cursor>, limit: usize) -> AuditReply;
-        get(ids: Vec<JobId>) -> Vec<Option<JobRecord>>;
-        list(request: ListRequest) -> Page<JobRecord>;
-        list_runs(id: JobId, limit: usize) -> Vec<RunRecord>;
-        list_events(id: JobId) -> Vec<JobEvent>;
-        checkpoint(id: JobId) -> Option<bytes::Bytes>;
-        list_queues() -> Vec<QueueRecord>;
-        list_workers() -> Vec<WorkerRecord>;
-        count(filter: JobFilter, cap: Option<u64>) -> Count;
-        stats(request: StatsRequest) -> StatsReply;
-        pause(request: PauseRequest) -> ();
-        resume(queue: Name) -> ();
     }
 }

@@ -5,4 +5,4 @@ mod gate;
 mod plan;
 
 pub use faulty::FaultyBackend;
-pub use plan::{Fault, Operation};
+pub use plan::Fault;

@@ -5,12 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gristmill_core::{
-    AuditReply, Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, Capabilities,
-    Capability, Count, Cursor, Diagnosis, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishItem,
-    FinishReply, FinishRequest, Finished, IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, Lease,
-    ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping,
-    QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply,
-    RunRecord, StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
+    Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, Capabilities, Capability,
+    FinishItem, FinishReply, FinishRequest, Finished, Lease, Reply, Wrapper,
 };
 
 /// What was committed.
@@ -123,15 +119,11 @@ impl BackendTx for LedgerTx {
     }
 }
 
-macro_rules! delegate {
-    ($($operation:ident($($arg:ident: $type:ty),*) -> $reply:ty;)*) => {
-        $(fn $operation(&self, call: Call $(, $arg: $type)*) -> Reply<'_, $reply> {
-            self.inner.$operation(call $(, $arg)*)
-        })*
-    };
-}
+impl Wrapper for Ledger {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
 
-impl Backend for Ledger {
     fn name(&self) -> &'static str {
         "ledger"
     }
@@ -140,20 +132,8 @@ impl Backend for Ledger {
         Capabilities::of(&[Capability::Notifications, Capability::Transactions])
     }
 
-    fn id_context(&self) -> IdContext {
-        self.inner.id_context()
-    }
-
     fn fetches_abreast(&self) -> usize {
         self.abreast
-    }
-
-    fn hears_hints(&self) -> bool {
-        self.inner.hears_hints()
-    }
-
-    fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
-        self.inner.subscribe(listener)
     }
 
     fn begin(&self, _: Call, _: Lease) -> Reply<'_, Box<dyn BackendTx>> {
@@ -178,37 +158,5 @@ impl Backend for Ledger {
             tokio::time::sleep(pause).await;
             self.inner.finish(call, request).await
         })
-    }
-
-    delegate! {
-        ping() -> Ping;
-        diagnose() -> Vec<Diagnosis>;
-        migrate(mode: MigrateMode) -> MigrationReport;
-        enqueue(request: EnqueueRequest) -> EnqueueReply;
-        fetch(request: FetchRequest) -> FetchReply;
-        renew(request: RenewRequest) -> RenewReply;
-        record(request: RecordRequest) -> Recorded;
-        register_worker(request: RegisterWorker) -> ();
-        retire_worker(worker: WorkerId) -> ();
-        cancel(request: VerbRequest) -> VerbReply;
-        retry(request: VerbRequest) -> VerbReply;
-        delete(request: VerbRequest) -> VerbReply;
-        update(request: VerbRequest, patch: JobPatch) -> VerbReply;
-        release_hold(request: VerbRequest) -> VerbReply;
-        promote(limit: usize) -> Maintained;
-        rescue(limit: usize) -> RescueReply;
-        prune(limit: usize) -> Maintained;
-        audit(cursor: Option<Cursor>, limit: usize) -> AuditReply;
-        get(ids: Vec<JobId>) -> Vec<Option<JobRecord>>;
-        list(request: ListRequest) -> Page<JobRecord>;
-        list_runs(id: JobId, limit: usize) -> Vec<RunRecord>;
-        list_events(id: JobId) -> Vec<JobEvent>;
-        checkpoint(id: JobId) -> Option<bytes::Bytes>;
-        list_queues() -> Vec<QueueRecord>;
-        list_workers() -> Vec<WorkerRecord>;
-        count(filter: JobFilter, cap: Option<u64>) -> Count;
-        stats(request: StatsRequest) -> StatsReply;
-        pause(request: PauseRequest) -> ();
-        resume(queue: Name) -> ();
     }
 }

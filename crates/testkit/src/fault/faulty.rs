@@ -1,21 +1,16 @@
-//! `impl Backend` that delegates, with a fault now and then.
+//! A backend in front of another, with a fault now and then.
 
 use std::any::Any;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use gristmill_core::{
-    AuditReply, Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, Capabilities, Count,
-    Cursor, Diagnosis, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishItem, FinishReply,
-    FinishRequest, Finished, IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, Lease, ListRequest,
-    Listener, Maintained, MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping, QueueRecord,
-    RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord,
-    StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
+    Backend, BackendError, BackendErrorKind, BackendTx, BoxFuture, Call, FinishItem, FinishReply,
+    FinishRequest, Finished, JobId, Lease, Listener, Operation, Reply, Subscription, Wrapper,
 };
 
 use super::gate::Gate;
-use super::plan::{Fault, Operation, Plan};
+use super::plan::{Fault, Plan};
 
 /// A backend that does what another does, except that chosen calls fail, hang, or succeed and say that they failed.
 ///
@@ -165,15 +160,6 @@ impl FaultyBackend {
     pub fn faults(&self, operation: Operation) -> u64 {
         self.faults.plan.faults(operation)
     }
-
-    /// Does what the inner backend does, unless this call's fault says otherwise.
-    fn with_fault<'a, T: Send + 'a>(
-        &'a self,
-        operation: Operation,
-        act: impl FnOnce(&'a dyn Backend) -> Reply<'a, T> + Send + 'a,
-    ) -> Reply<'a, T> {
-        self.faults.meet(operation, move || act(&*self.inner))
-    }
 }
 
 fn failure(operation: Operation, kind: BackendErrorKind) -> BackendError {
@@ -210,34 +196,17 @@ impl BackendTx for FaultyTx {
     }
 }
 
-/// One method a row, each with its fault.
-macro_rules! delegate {
-    ($($method:ident: $operation:ident($($argument:ident: $type:ty),*) -> $reply:ty;)*) => {$(
-        fn $method(&self, call: Call, $($argument: $type),*) -> Reply<'_, $reply> {
-            self.with_fault(Operation::$operation, move |inner| inner.$method(call, $($argument),*))
-        }
-    )*};
-}
-
-impl Backend for FaultyBackend {
-    fn name(&self) -> &'static str {
-        self.inner.name()
+impl Wrapper for FaultyBackend {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
     }
 
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn id_context(&self) -> IdContext {
-        self.inner.id_context()
-    }
-
-    fn shortest_lease(&self) -> Duration {
-        self.inner.shortest_lease()
-    }
-
-    fn fetches_abreast(&self) -> usize {
-        self.inner.fetches_abreast()
+    fn around<'a, T: Send + 'a>(
+        &'a self,
+        operation: Operation,
+        act: impl FnOnce() -> Reply<'a, T> + Send + 'a,
+    ) -> Reply<'a, T> {
+        self.faults.meet(operation, act)
     }
 
     fn hears_hints(&self) -> bool {
@@ -250,7 +219,7 @@ impl Backend for FaultyBackend {
 
     fn begin(&self, call: Call, lease: Lease) -> Reply<'_, Box<dyn BackendTx>> {
         let faults = self.faults.clone();
-        let begun = self.with_fault(Operation::Begin, move |inner| inner.begin(call, lease));
+        let begun = self.around(Operation::Begin, move || self.inner.begin(call, lease));
         Box::pin(async move {
             let inner = begun.await?;
             Ok(Box::new(FaultyTx { inner, faults }) as Box<dyn BackendTx>)
@@ -262,7 +231,7 @@ impl Backend for FaultyBackend {
         let is_locked: Vec<bool> =
             request.items.iter().map(|item| locked.contains(&item.lease.job)).collect();
         request.items.retain(|item| !locked.contains(&item.lease.job));
-        let finished = self.with_fault(Operation::Finish, move |inner| inner.finish(call, request));
+        let finished = self.around(Operation::Finish, move || self.inner.finish(call, request));
         Box::pin(async move {
             let mut reply = finished.await?;
             let mut others = reply.items.into_iter();
@@ -270,37 +239,5 @@ impl Backend for FaultyBackend {
             reply.items = is_locked.into_iter().filter_map(answer).collect();
             Ok(reply)
         })
-    }
-
-    delegate! {
-        ping: Ping() -> Ping;
-        diagnose: Diagnose() -> Vec<Diagnosis>;
-        migrate: Migrate(mode: MigrateMode) -> MigrationReport;
-        enqueue: Enqueue(request: EnqueueRequest) -> EnqueueReply;
-        fetch: Fetch(request: FetchRequest) -> FetchReply;
-        renew: Renew(request: RenewRequest) -> RenewReply;
-        record: Record(request: RecordRequest) -> Recorded;
-        register_worker: RegisterWorker(request: RegisterWorker) -> ();
-        retire_worker: RetireWorker(worker: WorkerId) -> ();
-        cancel: Cancel(request: VerbRequest) -> VerbReply;
-        retry: Retry(request: VerbRequest) -> VerbReply;
-        delete: Delete(request: VerbRequest) -> VerbReply;
-        update: Update(request: VerbRequest, patch: JobPatch) -> VerbReply;
-        release_hold: ReleaseHold(request: VerbRequest) -> VerbReply;
-        promote: Promote(limit: usize) -> Maintained;
-        rescue: Rescue(limit: usize) -> RescueReply;
-        prune: Prune(limit: usize) -> Maintained;
-        audit: Audit(cursor: Option<Cursor>, limit: usize) -> AuditReply;
-        get: Get(ids: Vec<JobId>) -> Vec<Option<JobRecord>>;
-        list: List(request: ListRequest) -> Page<JobRecord>;
-        list_runs: ListRuns(id: JobId, limit: usize) -> Vec<RunRecord>;
-        list_events: ListEvents(id: JobId) -> Vec<JobEvent>;
-        checkpoint: Checkpoint(id: JobId) -> Option<bytes::Bytes>;
-        list_queues: ListQueues() -> Vec<QueueRecord>;
-        list_workers: ListWorkers() -> Vec<WorkerRecord>;
-        count: Count(filter: JobFilter, cap: Option<u64>) -> Count;
-        stats: Stats(request: StatsRequest) -> StatsReply;
-        pause: Pause(request: PauseRequest) -> ();
-        resume: Resume(queue: Name) -> ();
     }
 }

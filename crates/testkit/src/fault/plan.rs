@@ -4,47 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use gristmill_core::BackendErrorKind;
-
-/// An operation of a backend that can fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "each is named after the method of `Backend`, where it is documented")]
-pub enum Operation {
-    Ping,
-    Diagnose,
-    Migrate,
-    Enqueue,
-    Fetch,
-    Renew,
-    Finish,
-    Begin,
-    /// [`BackendTx::finish`](gristmill_core::BackendTx::finish): the commit of a handler's transaction.
-    FinishTx,
-    Record,
-    RegisterWorker,
-    RetireWorker,
-    Cancel,
-    Retry,
-    Delete,
-    Update,
-    ReleaseHold,
-    Promote,
-    Rescue,
-    Prune,
-    Audit,
-    Get,
-    List,
-    ListRuns,
-    ListEvents,
-    Checkpoint,
-    ListQueues,
-    ListWorkers,
-    Count,
-    Stats,
-    Pause,
-    Resume,
-}
+use gristmill_core::{BackendErrorKind, Operation};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,17 +1,15 @@
 //! A backend with one defect.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use gristmill_core::{
-    AuditReply, Backend, BackendError, Call, Capabilities, ClaimId, Count, Cursor, Decision, Diagnosis,
-    EnqueueReply, EnqueueRequest, Enqueued, ExistingBy, FetchReply, FetchRequest, FinishReply, FinishRequest,
-    Finished, IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, JobState, Lease, ListRequest,
-    Listener, Maintained, MigrateMode, MigrationReport, Name, NewJob, Page, PauseRequest, Ping, QueueRecord,
-    RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord, Select,
-    StatsReply, StatsRequest, Subscription, Timestamp, UniqueKey, VerbReply, VerbRequest, Verdict, WorkerId,
-    WorkerRecord,
+    Backend, BackendError, Call, ClaimId, Decision, EnqueueReply, EnqueueRequest, Enqueued, ExistingBy,
+    FetchReply, FetchRequest, FinishReply, FinishRequest, Finished, JobEvent, JobFilter, JobId, JobRecord,
+    JobState, Lease, ListRequest, Maintained, Name, NewJob, Page, PauseRequest, RegisterWorker, RenewReply,
+    RenewRequest, Reply, RescueReply, Select, StatsReply, StatsRequest, Timestamp, UniqueKey, VerbReply,
+    VerbRequest, Verdict, WorkerId, Wrapper,
 };
 use gristmill_memory::Memory;
 
@@ -119,30 +117,13 @@ impl Defective {
     }
 }
 
-/// Methods that do what the sound backend does.
-macro_rules! sound {
-    ($($method:ident($($argument:ident: $type:ty),*) -> $reply:ty;)*) => {$(
-        fn $method(&self, call: Call, $($argument: $type),*) -> Reply<'_, $reply> {
-            self.inner.$method(call, $($argument),*)
-        }
-    )*};
-}
+impl Wrapper for Defective {
+    fn inner(&self) -> &dyn Backend {
+        &self.inner
+    }
 
-impl Backend for Defective {
     fn name(&self) -> &'static str {
         "defective"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn id_context(&self) -> IdContext {
-        self.inner.id_context()
-    }
-
-    fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
-        self.inner.subscribe(listener)
     }
 
     fn enqueue(&self, call: Call, mut request: EnqueueRequest) -> Reply<'_, EnqueueReply> {
@@ -348,23 +329,5 @@ impl Backend for Defective {
     fn resume(&self, call: Call, queue: Name) -> Reply<'_, ()> {
         self.notes().paused.retain(|pause| pause.queue != queue);
         self.inner.resume(call, queue)
-    }
-
-    sound! {
-        ping() -> Ping;
-        diagnose() -> Vec<Diagnosis>;
-        migrate(mode: MigrateMode) -> MigrationReport;
-        record(request: RecordRequest) -> Recorded;
-        retire_worker(worker: WorkerId) -> ();
-        retry(request: VerbRequest) -> VerbReply;
-        delete(request: VerbRequest) -> VerbReply;
-        update(request: VerbRequest, patch: JobPatch) -> VerbReply;
-        release_hold(request: VerbRequest) -> VerbReply;
-        audit(cursor: Option<Cursor>, limit: usize) -> AuditReply;
-        get(ids: Vec<JobId>) -> Vec<Option<JobRecord>>;
-        list_runs(id: JobId, limit: usize) -> Vec<RunRecord>;
-        list_queues() -> Vec<QueueRecord>;
-        list_workers() -> Vec<WorkerRecord>;
-        count(filter: JobFilter, cap: Option<u64>) -> Count;
     }
 }
