@@ -52,9 +52,9 @@ impl Backend for Sqlite {
     fn migrate(&self, call: Call, mode: MigrateMode) -> Reply<'_, MigrationReport> {
         if mode == MigrateMode::Status {
             let neighbours = self.neighbours;
-            return self.read(call, move |connection, _| migrate::migrate(connection, neighbours, mode));
+            return self.read_any(call, move |connection, _| migrate::migrate(connection, neighbours, mode));
         }
-        self.write(call, mode, |group, mode, _| {
+        self.write_any(call, mode, |group, mode, _| {
             migrate::migrate(group.connection, group.settings.neighbours, *mode)
         })
     }

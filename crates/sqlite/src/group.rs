@@ -10,7 +10,7 @@ use crate::claim::Claims;
 use crate::enqueue::Inserts;
 use crate::error::Answer;
 use crate::fetch::Batches;
-use crate::migrate::Neighbours;
+use crate::migrate::{self, Neighbours};
 use crate::names::Queues;
 use crate::parked::LatestKinds;
 use crate::run::{Ends, LAST_SEQ};
@@ -23,6 +23,8 @@ pub(crate) struct Memory {
     pub(crate) claims: Claims,
     pub(crate) batches: Batches,
     pub(crate) latest_kinds: LatestKinds,
+    /// The schema was found to serve this program since another process wrote.
+    pub(crate) is_schema_checked: bool,
 }
 
 impl Memory {
@@ -30,6 +32,8 @@ impl Memory {
     pub(crate) fn forget(&mut self) {
         self.queues.forget();
         self.claims.forget();
+        // A migration may have been undone.
+        self.is_schema_checked = false;
     }
 }
 
@@ -93,6 +97,15 @@ impl<'c> Group<'c> {
     /// Where the transaction is now, to see later whether it has changed anything.
     pub(crate) fn mark(&self) -> Mark {
         Mark { rows: self.connection.total_changes(), stale_finishes: self.sums.stale_finishes }
+    }
+
+    /// Refuses to go on with a schema that does not serve this program.
+    pub(crate) fn check_schema(&mut self) -> Answer<()> {
+        if !self.memory.is_schema_checked {
+            migrate::check_again(self.connection)?;
+            self.memory.is_schema_checked = true;
+        }
+        Ok(())
     }
 
     /// A statement, prepared once a connection.

@@ -88,10 +88,26 @@ impl Sqlite {
         Q: Send + 'static,
         T: Send + 'static,
     {
+        self.push(Request::task(call, request, operation), urgency)
+    }
+
+    /// As [`Self::write`], of a schema that may not serve this program.
+    pub(crate) fn write_any<Q, T>(&self, call: Call, request: Q, operation: Operation<Q, T>) -> Reply<'_, T>
+    where
+        Q: Send + 'static,
+        T: Send + 'static,
+    {
+        self.push(Request::task_of_any_schema(call, request, operation), Urgency::InTurn)
+    }
+
+    fn push<T: Send + 'static>(
+        &self,
+        (task, waiting): (Box<dyn Task>, Waiting<T>),
+        urgency: Urgency,
+    ) -> Reply<'_, T> {
         if self.access == Access::Read {
             return Box::pin(async { Err(opened_for_reading()) });
         }
-        let (task, waiting) = Request::task(call, request, operation);
         Box::pin(async move {
             self.writes.push(task, urgency).await.map_err(|_| closed())?;
             answer(waiting).await
@@ -109,7 +125,7 @@ impl Sqlite {
         })
     }
 
-    /// As [`Self::read`], of a schema that may be too new for this program.
+    /// As [`Self::read`], of a schema that may not serve this program.
     pub(crate) fn read_any<T: Send + 'static>(
         &self,
         call: Call,

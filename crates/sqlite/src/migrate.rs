@@ -29,8 +29,11 @@ const MIGRATIONS: Migrations = Migrations(&[
     },
 ]);
 
-/// The views of the outbox, which each migration makes again.
+/// The views of the outbox, which each migration drops first and creates last.
 const VIEWS: &str = include_str!("../views/outbox.sql");
+
+/// Views of earlier versions, which are only dropped. A view that goes is named here.
+const FORMER_VIEWS: [&str; 1] = ["outbox_schema"];
 
 const _: () = assert!(MIGRATIONS.latest() == gristmill_sql::SQLITE_SCHEMA);
 
@@ -44,11 +47,18 @@ impl Sqlite {
 
 /// What brings a schema of this version, older than the latest, up to date.
 fn statements_after(version: u32) -> String {
-    let steps: Vec<&str> = MIGRATIONS.after(version).map(|step| step.statements.trim_end()).collect();
-    let drops: Vec<String> = views().map(|name| format!("DROP VIEW IF EXISTS {name};")).collect();
+    written(MIGRATIONS.after(version))
+}
+
+/// The text of some migrations. SQLite parses all views and triggers again when a table or a column is renamed or
+/// dropped, and fails if one does not fit. So those of the outbox are not there while the migrations run.
+fn written<'m>(steps: impl Iterator<Item = &'m Migration>) -> String {
+    let steps: Vec<&str> = steps.map(|step| step.statements.trim_end()).collect();
+    let drops: Vec<String> =
+        views().chain(FORMER_VIEWS).map(|name| format!("DROP VIEW IF EXISTS {name};")).collect();
     let (steps, drops, numbers, latest) = (steps.join("\n\n"), drops.join("\n"), numbers(), latest());
     format!(
-        "{steps}\n\n{drops}\n\n{VIEWS}\n{numbers}\nPRAGMA application_id = {APPLICATION_ID};\n\
+        "{drops}\n\n{steps}\n\n{VIEWS}\n{numbers}\nPRAGMA application_id = {APPLICATION_ID};\n\
         PRAGMA user_version = {latest};\n"
     )
 }
@@ -89,7 +99,9 @@ pub(crate) fn version(connection: &Connection, neighbours: Neighbours) -> Answer
         connection.query_row(HEADER, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     if application == APPLICATION_ID {
         let version = u32::try_from(version).unwrap_or(u32::MAX);
-        check(connection, version)?;
+        if version > latest() {
+            check(connection, version)?;
+        }
         return Ok(version);
     }
     if application == 0 && tables == 0 {
@@ -113,22 +125,28 @@ pub(crate) fn version(connection: &Connection, neighbours: Neighbours) -> Answer
     Ok(0)
 }
 
-/// Refuses a schema that is too new for this program. An older one, or none, has still to be migrated.
+/// Refuses a schema that does not serve this program: one that is not migrated yet, or is too new.
 fn check(connection: &Connection, version: u32) -> Answer<()> {
-    if version <= latest() {
-        return Ok(());
-    }
     // Only a newer schema can exclude this program, and each has had the number since 0003.
-    let mut select = connection.prepare_cached("SELECT value FROM meta WHERE name = 'compatible_from'")?;
-    let compatible_from = select.query_row([], |row| row.get(0))?;
+    let compatible_from = if version > latest() {
+        let mut select =
+            connection.prepare_cached("SELECT value FROM meta WHERE name = 'compatible_from'")?;
+        select.query_row([], |row| row.get(0))?
+    } else {
+        version
+    };
     Ok(SchemaVersion { version, compatible_from }.check("the file's schema", latest())?)
 }
 
-/// Refuses a file whose schema was migrated, while this program used it, to one that is too new for this program.
+/// Refuses a file whose schema does not serve this program. It may have been opened before its migration, and another
+/// process may have migrated it since. Where there is no schema, the statement that misses it fails.
 pub(crate) fn check_again(connection: &Connection) -> Answer<()> {
     let mut header = connection.prepare_cached("PRAGMA user_version")?;
     let version: i64 = header.query_row([], |row| row.get(0))?;
-    check(connection, u32::try_from(version).unwrap_or(u32::MAX))
+    match version {
+        0 => Ok(()),
+        _ => check(connection, u32::try_from(version).unwrap_or(u32::MAX)),
+    }
 }
 
 fn foreign(message: &str, hint: &'static str) -> Fail {
@@ -165,4 +183,27 @@ pub(crate) fn migrate(
         report.current = latest();
     }
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_may_rebuild_and_rename_what_the_views_read() {
+        let connection = Connection::open_in_memory().expect("it opens");
+        connection.execute_batch(&statements_after(0)).expect("the schema is made");
+        let step = Migration {
+            version: latest() + 1,
+            name: "rebuild",
+            statements: "CREATE TABLE rebuilt AS SELECT * FROM events; DROP TABLE events;
+                ALTER TABLE rebuilt RENAME TO events;
+                ALTER TABLE ready RENAME COLUMN crashes TO later; ALTER TABLE ready RENAME COLUMN later TO crashes;
+                ALTER TABLE jobs ADD COLUMN later TEXT; ALTER TABLE jobs DROP COLUMN later;",
+        };
+
+        connection.execute_batch(&written([&step].into_iter())).expect("it is migrated");
+
+        connection.execute_batch("SELECT * FROM outbox_job").expect("the views fit");
+    }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Request<Q, T> {
     patience: Patience,
     question: Q,
     operation: fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>,
+    /// Whether the schema has to serve this program.
+    checks_schema: bool,
     reply: Option<Result<T, BackendError>>,
     caller: oneshot::Sender<Result<T, BackendError>>,
 }
@@ -69,9 +71,27 @@ impl<Q: Send + 'static, T: Send + 'static> Request<Q, T> {
         question: Q,
         operation: fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>,
     ) -> (Box<dyn Task>, Waiting<T>) {
+        Self::checking(true, call, question, operation)
+    }
+
+    /// One that runs on any schema of ours, such as its migration.
+    pub(crate) fn task_of_any_schema(
+        call: Call,
+        question: Q,
+        operation: fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>,
+    ) -> (Box<dyn Task>, Waiting<T>) {
+        Self::checking(false, call, question, operation)
+    }
+
+    fn checking(
+        checks_schema: bool,
+        call: Call,
+        question: Q,
+        operation: fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>,
+    ) -> (Box<dyn Task>, Waiting<T>) {
         let (caller, waiting) = oneshot::channel();
-        let task =
-            Self { now: call.now, patience: Patience::of(call), question, operation, reply: None, caller };
+        let (now, patience) = (call.now, Patience::of(call));
+        let task = Self { now, patience, question, operation, checks_schema, reply: None, caller };
         (Box::new(task), waiting)
     }
 }
@@ -90,7 +110,8 @@ impl<Q: Send, T: Send> Task for Request<Q, T> {
     fn run(&mut self, group: &mut Group<'_>, clock: &dyn Clock) -> Result<(), Spoil> {
         let now = self.now.unwrap_or_else(|| clock.now());
         let mark = group.mark();
-        match (self.operation)(group, &self.question, now) {
+        let checked = if self.checks_schema { group.check_schema() } else { Ok(()) };
+        match checked.and_then(|()| (self.operation)(group, &self.question, now)) {
             Ok(reply) => self.reply = Some(Ok(reply)),
             Err(Fail::Refused(error)) => {
                 let is_to_undo = error.certainty() == Certainty::NotStored && group.mark() != mark;

@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 use gristmill_core::{Clock, Listeners, MAX_BATCH_BYTES};
 use rusqlite::Connection;
 
-use crate::error::{Answer, is_busy, of_sqlite, timed_out};
+use crate::error::{is_busy, of_sqlite, timed_out};
 use crate::group::{Group, Memory, SetAside, Settings};
 use crate::inbox::{Inbox, Taken};
-use crate::migrate;
 use crate::notify;
 use crate::opened::Opened;
 use crate::task::{Due, Spoil, Task};
@@ -54,8 +53,6 @@ pub(crate) struct Writer {
 #[derive(Debug, Default)]
 pub(crate) struct Others {
     version: Option<i64>,
-    /// The schema was found to serve this program since the last one of them wrote.
-    is_checked: bool,
     seen: Option<Instant>,
     worked: Duration,
 }
@@ -117,10 +114,6 @@ impl Writer {
             return;
         }
         self.look_for_others();
-        while let Err(fail) = self.check_schema() {
-            let Some(task) = waiting.pop_front() else { return self.roll_back() };
-            task.fail(fail.into());
-        }
         let started = Instant::now();
         let mut tasks = Vec::with_capacity(waiting.len());
         let worked = self.work(waiting, &mut tasks, started, company);
@@ -244,7 +237,7 @@ impl Writer {
         let version = notify::data_version(&self.connection);
         let Ok(version) = version else { return };
         let known = self.others.version.replace(version);
-        self.others.is_checked &= known == Some(version);
+        self.memory.is_schema_checked &= known == Some(version);
         if known.is_some_and(|known| known != version) {
             self.others.seen = Some(Instant::now());
             // It may have put an older copy in place, in which other queues have these numbers.
@@ -253,15 +246,6 @@ impl Writer {
                 self.listeners.tell(&notify::hints_of_others(&self.connection, &mut self.memory));
             }
         }
-    }
-
-    /// Refuses to go on with a schema that another process has made too new for this program.
-    fn check_schema(&mut self) -> Answer<()> {
-        if !self.others.is_checked {
-            migrate::check_again(&self.connection)?;
-            self.others.is_checked = true;
-        }
-        Ok(())
     }
 
     fn let_others(&mut self) {

@@ -15,10 +15,10 @@
 --
 -- It needs SQLite 3.41 for `unhex`, and from 3.38 on a program that defines `unhex` itself.
 --
--- This file is no migration. Each run of a migration drops all these views, and with them their triggers, and makes them
--- again, in the same transaction, so they always fit the schema and check no version of it. A change of them needs a
+-- This file is no migration. Each run of a migration drops all these views first, and with them their triggers, and makes them
+-- again last, in the same transaction, so they always fit the schema and check no version of it. A change of them needs a
 -- migration with the next number, if only an empty one: by that number an older program knows that it must not replace them. A
--- migration drops a view that goes.
+-- view that goes is listed in `FORMER_VIEWS` in `src/migrate.rs`.
 
 CREATE VIEW outbox_answer (answer) AS
 SELECT coalesce(

@@ -179,6 +179,39 @@ fn each_migration_makes_the_views_again_and_leaves_those_of_the_user() {
     assert_eq!((mine, left, count(&backend, JobFilter::new())), (8, 0, 1));
 }
 
+#[test]
+fn a_file_that_is_not_migrated_yet_is_refused_by_both_versions_until_it_is() {
+    let file = File::new();
+    drop(file.open());
+    file.raw().execute_batch("PRAGMA user_version = 2").unwrap();
+    let reading = file.options().read_only(true).open().unwrap();
+    let backend = file.options().migrate(MigrateMode::Status).open().unwrap();
+    let assert_old = |error: BackendError| {
+        assert_eq!(error.kind(), BackendErrorKind::SchemaOld, "{error:?}");
+        for version in [2, SQLITE_SCHEMA] {
+            assert!(error.message().contains(&format!("version {version}")), "{error:?}");
+        }
+        assert_eq!(error.hint(), Some("run `gristmill migrate`"));
+    };
+
+    assert_old(enqueue(&backend, file.jobs(1)).unwrap_err());
+    assert_old(try_fetch(&backend, WorkerId::random()).unwrap_err());
+    for backend in [&backend, &reading] {
+        assert_old(block_on(backend.count(Call::new(), JobFilter::new(), None)).unwrap_err());
+        let status = block_on(backend.migrate(Call::new(), MigrateMode::Status)).unwrap();
+        assert_eq!((status.current, status.latest), (2, SQLITE_SCHEMA));
+        let findings = block_on(backend.diagnose(Call::new())).unwrap();
+        let found = findings.iter().find(|finding| finding.check == "schema").expect("it is examined");
+        assert!(!found.ok && found.finding.contains("version 2"), "{found:?}");
+    }
+
+    let report = block_on(backend.migrate(Call::new(), MigrateMode::Up)).unwrap();
+
+    assert_eq!((report.from, report.current), (2, SQLITE_SCHEMA));
+    enqueue(&backend, file.jobs(1)).unwrap();
+    assert_eq!((count(&backend, JobFilter::new()), count(&reading, JobFilter::new())), (1, 1));
+}
+
 /// Works a file from several processes that restart and are killed. A later release extends it meanwhile, whose
 /// services enqueue by a later protocol. Only after that the file excludes the others.
 fn roll(length: Duration) -> RollingTotals {
