@@ -42,7 +42,7 @@ pub(crate) struct EndedRun<'r> {
 }
 
 /// What a run's row keeps of its end.
-struct RunRow<'r> {
+pub(crate) struct RunRow<'r> {
     ending: Ending,
     by: EndedBy,
     state: JobState,
@@ -52,7 +52,7 @@ struct RunRow<'r> {
 
 /// All that is to be done about an end.
 pub(crate) struct Parts<'r> {
-    run: Option<RunRow<'r>>,
+    pub(crate) run: Option<RunRow<'r>>,
     /// Where the job goes.
     pub(crate) put: Put<'r>,
     pub(crate) event: Option<Verb>,

@@ -54,10 +54,15 @@ pub(super) fn is_simple(item: &FinishItem) -> bool {
     } = End::of_finish(item.decision, item.ending, facts, Timestamp::EPOCH);
     run == Some(RunEnd { ending: Ending::Completed, by: EndedBy::Worker })
         && state == JobState::Completed
-        && matches!(stay, Stay::Kept { .. })
+        && stay == Stay::Kept { until: Timestamp::EPOCH + kept() }
         && reason == Why::Sent
         && keeps_output
         && event.is_none()
+}
+
+/// How long a completed job is kept that does not say so itself.
+fn kept() -> Duration {
+    Retention::default().of(JobState::Completed).unwrap_or_default()
 }
 
 /// Ends those of the items whose claims are as expected, and gives their places.
@@ -157,7 +162,6 @@ impl<'i> Batch<'i> {
         let Self { nonces, counts, lasts, tokens, ids, runs, attempts, run_ats, starts, .. } = self;
         let rows = if self.has_words() {
             let Self { reasons, outputs, expires, .. } = self;
-            let kept = Retention::default().of(JobState::Completed).unwrap_or(Duration::MAX);
             session
                 .query(
                     sql!("finish_with_words"),
@@ -176,7 +180,7 @@ impl<'i> Batch<'i> {
                         reasons,
                         outputs,
                         expires,
-                        &row::millis(kept),
+                        &row::millis(kept()),
                     ],
                 )
                 .await?

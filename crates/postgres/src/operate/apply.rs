@@ -111,7 +111,8 @@ impl<'j> Writes<'j> {
                 if job.state == JobState::Completed {
                     self.uncounted.push(job.queue);
                 }
-                let Parts { put, event, .. } = Parts::of(end, &stays(job), job.is_unique(), None);
+                // A run is not ended by a verb: of a running job the cancel is requested.
+                let Parts { run: _, put, event } = Parts::of(end, &stays(job), job.is_unique(), None);
                 if put.is_erased() {
                     self.erased.push(job.id);
                 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use gristmill_core::{BackendError, BackendErrorKind, JobState};
+use gristmill_core::{Act, BackendError, BackendErrorKind, JobState, Stay, Timestamp, Verb, operate};
 use uuid::Uuid;
 
 use crate::error::Answer;
@@ -75,8 +75,8 @@ pub(super) async fn hold(
 
 /// Whether a cancel erases the job and claims may list it: one that has not run is in none.
 fn disappears(job: &Located) -> bool {
-    let kept = job.options.retention.unwrap_or_default().of(JobState::Cancelled);
-    !job.state.is_terminal() && job.run > 0 && kept.is_some_and(|kept| kept.is_zero())
+    let act = operate(Verb::Cancel, job.standing(), None, Timestamp::EPOCH);
+    job.run > 0 && matches!(act, Act::End(end) if end.stay == Stay::Erased)
 }
 
 async fn lock_claims(
