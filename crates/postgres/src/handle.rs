@@ -19,7 +19,7 @@ use crate::cleanup::Cleanup;
 use crate::cursor::Cursors;
 use crate::dial::Dial;
 use crate::enqueue::Groups;
-use crate::error::Answer;
+use crate::error::{Answer, Fail};
 use crate::fetch::{Near, Turns};
 use crate::inflight::InFlight;
 use crate::listen::Listening;
@@ -38,6 +38,9 @@ use crate::statement::{Statements, sql};
 use crate::steps::Logged;
 use crate::sweep::Swept;
 use crate::url;
+
+/// How long a call with a connection of the caller's waits for a check of the schema on another one.
+const APART_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Jobs in a PostgreSQL database. Cheap to clone; the clones share their connections.
 #[derive(Clone)]
@@ -220,28 +223,34 @@ impl Inner {
 
     async fn session(&self, pool: &Pool) -> Answer<Session> {
         let mut session = self.connect(pool).await?;
-        if self.checked.is_due() {
+        if let Some(_due) = self.checked.due() {
             self.check(&mut session).await?;
         }
         Ok(session)
     }
 
     /// The same check for calls that run on a connection of the caller's. It has one of the backend's, so that the
-    /// caller's transaction holds no locks on the catalog.
+    /// caller's transaction holds no locks on the catalog. There may be none while that is open, such as behind a
+    /// pooler with one connection. If the schema has served this program, the call then goes on without the check.
     pub(crate) async fn check_apart(&self) -> Answer<()> {
-        if self.checked.is_due() {
+        let Some(due) = self.checked.due_apart() else { return Ok(()) };
+        let check = async {
             let mut session = self.connect(&self.reads).await?;
-            self.check(&mut session).await?;
+            self.check(&mut session).await
+        };
+        match tokio::time::timeout(APART_PATIENCE, check).await.unwrap_or(Err(Fail::Late)) {
+            Err(fail) if !is_refusal(&fail) && due.put_off() => Ok(()),
+            checked => checked,
         }
-        Ok(())
     }
 
-    /// Fails unless the schema serves this program, and so does each later call until it does.
+    /// Fails unless the schema serves this program. After a refusal each later call fails until it does.
     pub(crate) async fn check(&self, session: &mut Session) -> Answer<()> {
         let checked = self.read_version(session).await;
         match &checked {
             Ok(()) => self.checked.passed(),
-            Err(_) => self.checked.forget(),
+            Err(fail) if is_refusal(fail) => self.checked.refused(),
+            Err(_) => {}
         }
         checked
     }
@@ -302,6 +311,12 @@ impl Inner {
     }
 }
 
+/// Whether the version of the schema was read and does not serve this program.
+fn is_refusal(fail: &Fail) -> bool {
+    use BackendErrorKind::{Foreign, SchemaNew, SchemaOld};
+    matches!(fail, Fail::Refused(error) if matches!(error.kind(), Foreign | SchemaNew | SchemaOld))
+}
+
 /// Closes connections that are not used, until the backend is dropped.
 async fn close_unused(backend: Weak<Inner>) {
     loop {
@@ -317,3 +332,6 @@ impl fmt::Debug for Postgres {
         f.debug_struct("Postgres").field("schema", &self.inner.statements.schema()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

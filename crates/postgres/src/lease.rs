@@ -58,6 +58,7 @@ pub(crate) async fn renew(inner: &Inner, call: Call, request: &RenewRequest) -> 
     }
     if migrate::number(renewed.try_get(4)?)? > migrate::latest() {
         // The error that names the versions; calls on other connections return it, too.
+        inner.checked.refused();
         inner.check(&mut session).await?;
     }
     inner.checked.passed();

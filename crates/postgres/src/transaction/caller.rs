@@ -32,6 +32,9 @@ impl Postgres {
     /// is new is made at once, on a connection of the backend's. Nothing is left prepared on the connection. Workers
     /// hear of the job when the transaction commits.
     ///
+    /// At most every 30 seconds the call checks the schema's version on another connection, of the backend's; if there
+    /// is none within a second, it goes on without the check.
+    ///
     /// A transaction of `deadpool_postgres` is passed as it is, by dereferencing. The middleware of a client is not
     /// asked; for that see [`Self::enqueue_prepared_in`].
     ///
@@ -106,6 +109,9 @@ impl Postgres {
     ///
     /// Until the transaction ends it keeps the job, and of a running job all that was fetched with it, from ending:
     /// commit soon.
+    ///
+    /// At most every 30 seconds the call checks the schema's version on another connection, of the backend's; if there
+    /// is none within a second, it goes on without the check.
     ///
     /// # Errors
     /// The store's, after which the transaction is aborted, or the connection lost.
