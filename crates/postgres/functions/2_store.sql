@@ -337,10 +337,16 @@ DECLARE
     options CONSTANT text := written -> 'options';
     now CONSTANT bigint := floor(date_part('epoch', clock_timestamp()) * 1000);
     last_instant CONSTANT bigint := 253402207200000;
+    -- As JSON, so that a text has quotes.
+    protocol CONSTANT text := asked -> 'protocol';
     answer text;
 BEGIN
-    IF gristmill.outbox_refusal(asked) IS NULL AND gristmill.outbox_job_fault(job) IS NULL
-            AND gristmill.outbox_twice(written) IS NULL
+    -- In an IF of its own: the next statement is planned with the protocol as an integer.
+    IF protocol ~ '^[0-9]{1,9}$' THEN
+        PERFORM FROM gristmill.versions
+            WHERE versions.one AND protocol::integer BETWEEN versions.outbox_oldest AND versions.outbox_newest;
+    END IF;
+    IF FOUND AND gristmill.outbox_job_fault(job) IS NULL AND gristmill.outbox_twice(written) IS NULL
             AND (options IS NULL OR gristmill.outbox_options_fault(options::json) IS NULL) THEN
         answer := gristmill.outbox_put((job ->> 'id')::uuid, job ->> 'kind', job ->> 'queue',
             (job ->> 'priority')::integer, (job ->> 'max_attempts')::integer, job ->> 'args', options,
