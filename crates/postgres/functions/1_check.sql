@@ -4,7 +4,7 @@
 -- These files are no migration. Each run of `migrate` that applies a migration replaces all their functions afterwards, in the
 -- same transaction, so they always fit the schema and check no version of it. A change of them needs a migration with the
 -- next number, if only an empty one: by that number an older program knows that it must not replace them. `CREATE OR
--- REPLACE` keeps the rights that were granted; a migration drops a function that goes or whose parameters change.
+-- REPLACE` keeps the rights that were granted to roles; what PUBLIC was granted, `6_rights.sql` revokes. A migration drops a function that goes or whose parameters change.
 --
 -- They run with the rights of the role that migrated, so a role that only produces needs none on the tables. What they do
 -- is what this library does by its own statements (`sql/`), and in the same order of locks. No function of the schema may

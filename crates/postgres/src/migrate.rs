@@ -109,6 +109,8 @@ pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> A
         session.batch(&in_schema(MIGRATIONS_TABLE, &schema)).await?;
     }
     if from < latest() {
+        // The functions run with the rights of the owner, who would have none on a table of another role.
+        session.execute(sql!("become_owner"), &[&schema]).await?;
         session.batch(&written(&statements_after(from), &schema)).await?;
     }
     session.commit().await?;

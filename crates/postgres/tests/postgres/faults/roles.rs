@@ -27,6 +27,22 @@ fn a_role_that_was_given_an_empty_schema_migrates_it() {
     assert_eq!(count(&backend, JobFilter::new()), 1);
 }
 
+#[test]
+fn what_a_superuser_migrates_belongs_to_the_owner_of_the_schema() {
+    let url = Server::shared().fresh_database();
+    let site = Site::empty(&url, Server::shared().fresh_schema_name());
+    let (raw, role) = (site.raw(), format!("owner_{}", site.schema));
+    raw.run(&format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA {{schema}} AUTHORIZATION {role}"));
+    block_on(site.open_at(&as_role(&url, &role)).migrate(Call::new(), MigrateMode::Up)).expect("it is made");
+    raw.run("DROP TABLE {schema}.versions; DELETE FROM {schema}.migrations WHERE version > 2");
+
+    let report = block_on(site.open().migrate(Call::new(), MigrateMode::Up)).expect("it is migrated");
+
+    assert_eq!((report.from, report.current), (2, report.latest));
+    raw.run("SELECT {schema}.enqueue('work', '{}', '{}')");
+    assert_eq!(count(&site.open_at(&as_role(&url, &role)), JobFilter::new()), 1);
+}
+
 /// The same database for another role.
 fn as_role(url: &str, role: &str) -> String {
     let place = url.split_once('@').expect("it names a role").1;
