@@ -261,25 +261,24 @@ fn a_unique_key_and_other_options_cost_little_beside_the_call() {
     let schema = Schema::new();
     let caller = Caller::of(&schema);
     enqueue(&caller, "'work'").expect("it is stored");
-    let cost = |options: &str| {
-        let rounds = (0..7).map(|round| {
-            let options = options.replace("$round", &round.to_string());
-            let begun = std::time::Instant::now();
-            caller.value(&format!(
-                "SELECT count({{schema}}.enqueue('work', '{{}}', {options})) FROM generate_series(1, 100) AS i"
-            ));
-            begun.elapsed()
-        });
-        rounds.min().expect("there are rounds")
+    let cost = |options: &str, round: u32| {
+        let options = options.replace("$round", &round.to_string());
+        let begun = std::time::Instant::now();
+        caller.value(&format!(
+            "SELECT count({{schema}}.enqueue('work', '{{}}', {options})) FROM generate_series(1, 100) AS i"
+        ));
+        begun.elapsed()
     };
-    let plain = cost("'{}'");
     for options in [
         "jsonb_build_object('unique_key', 'k' || $round || '-' || i)",
         "jsonb_build_object('unique_key', 'k1-' || i)",
         r#"'{"delay_ms": 60000}'"#,
         r#"'{"tags": ["a", "b"], "metadata": {"tenant": "acme"}}'"#,
     ] {
-        let cost = cost(options);
-        assert!(cost < plain * 3, "{options}: {cost:?} beside {plain:?}");
+        // By turns, since other tests run beside this one: most of them have to agree.
+        let turns = (0..7).map(|round| (cost("'{}'", round), cost(options, round)));
+        let turns: Vec<_> = turns.collect();
+        let cheap = turns.iter().filter(|(plain, cost)| *cost < *plain * 3).count();
+        assert!(cheap > turns.len() / 2, "{options}: {turns:?}");
     }
 }
