@@ -53,6 +53,7 @@ mod call;
 mod chunk;
 mod driver;
 mod job;
+mod meaning;
 mod outbox;
 mod refusal;
 mod request;
