@@ -53,7 +53,7 @@ pub(crate) enum Access {
     Write,
 }
 
-type Operation<Q, T> = fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>;
+type InGroup<Q, T> = fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>;
 
 impl Sqlite {
     /// Opens a file with the default options, which survive a loss of power; makes it if it is not there.
@@ -69,7 +69,7 @@ impl Sqlite {
         SqliteBuilder::new(path)
     }
 
-    pub(crate) fn write<Q, T>(&self, call: Call, request: Q, operation: Operation<Q, T>) -> Reply<'_, T>
+    pub(crate) fn write<Q, T>(&self, call: Call, request: Q, operation: InGroup<Q, T>) -> Reply<'_, T>
     where
         Q: Send + 'static,
         T: Send + 'static,
@@ -82,7 +82,7 @@ impl Sqlite {
         call: Call,
         urgency: Urgency,
         request: Q,
-        operation: Operation<Q, T>,
+        operation: InGroup<Q, T>,
     ) -> Reply<'_, T>
     where
         Q: Send + 'static,
@@ -92,7 +92,7 @@ impl Sqlite {
     }
 
     /// As [`Self::write`], of a schema that may not serve this program.
-    pub(crate) fn write_any<Q, T>(&self, call: Call, request: Q, operation: Operation<Q, T>) -> Reply<'_, T>
+    pub(crate) fn write_any<Q, T>(&self, call: Call, request: Q, operation: InGroup<Q, T>) -> Reply<'_, T>
     where
         Q: Send + 'static,
         T: Send + 'static,

@@ -46,7 +46,7 @@ const PRODUCED: usize = 3;
 ///             );
 ///         });
 ///     }
-///     std::thread::park_timeout(Duration::from_millis(50));
+///     rolling.wait(Duration::from_millis(50));
 ///     rolling.stop();
 /// });
 /// let totals = rolling.check(&*store);
@@ -87,6 +87,14 @@ impl Rolling {
         while !self.is_over.load(Ordering::SeqCst) {
             self.processes.fetch_add(1, Ordering::SeqCst);
             self.process(&*open(), &outbox);
+        }
+    }
+
+    /// Lets the processes work for so long.
+    pub fn wait(&self, time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time {
+            thread::park_timeout(time.saturating_sub(began.elapsed()));
         }
     }
 

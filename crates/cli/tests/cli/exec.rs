@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::program::{Home, runs, wait_until};
+use crate::program::{Home, ends, runs, wait_until};
 
 fn work(home: &Home, command: &str) -> String {
     let exec = format!("k={command}");
@@ -140,7 +140,7 @@ fn sigterm_ends_a_worker_and_gives_its_jobs_back() {
     let id = home.enqueue(&["k"]);
     let (mut worker, program) = slow_worker(&home, "100ms");
     terminate(&worker);
-    assert!(worker.wait().expect("it ends").success());
+    assert!(ends(&mut worker).success());
     let job = home.job(&id);
     assert_eq!((&job["state"], &job["attempt"]), (&json!("available"), &json!(0)), "{job}");
     wait_until(|| !runs(&program));
@@ -175,7 +175,7 @@ fn two_signals_at_once_are_one() {
     for _ in 0..3 {
         terminate(&worker);
     }
-    assert!(worker.wait().expect("it ends").success(), "{}", said(&home));
+    assert!(ends(&mut worker).success(), "{}", said(&home));
     assert!(said(&home).contains("ended: 1 given back"), "{}", said(&home));
     let job = home.job(&id);
     assert_eq!((&job["state"], &job["attempt"]), (&json!("available"), &json!(0)), "{job}");

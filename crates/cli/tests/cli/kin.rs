@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
-use crate::program::{Home, runs, wait_until};
+use crate::program::{Home, ends, runs, wait_until};
 
 /// Leaves processes behind in every way there is, each with its number in `pids`: in the background, in a session of
 /// its own, after a double fork, without the environment, deaf to SIGTERM, stopped, and with the output kept open.
@@ -65,7 +65,7 @@ fn a_cancel_and_a_timeout_end_what_a_program_has_started() {
     let id = home.enqueue(&["k", "--timeout", "2s", "--max-attempts", "1"]);
     let mut worker = worker(&home, &["--drain", "--grace", "200ms"]);
     let left = left(&home);
-    assert!(worker.wait().expect("it ends").success());
+    assert!(ends(&mut worker).success());
     assert_eq!(home.job(&id)["errors"][0]["outcome"], "timeout");
     assert!(!left.iter().any(|pid| runs(pid)));
 }
@@ -80,7 +80,7 @@ fn no_program_outlives_its_worker_whatever_ends_that() {
         let left = left(&home);
         let guards = children(&worker.id().to_string());
         send(signal, &worker.id().to_string());
-        assert!(!worker.wait().expect("it ends").success());
+        assert!(!ends(&mut worker).success());
         wait_until(|| !left.iter().chain(&guards).any(|pid| runs(pid)));
     }
 }
@@ -114,7 +114,7 @@ fn a_hangup_stops_gently_unless_the_worker_was_started_to_ignore_it() {
     let mut worker = worker(&home, &["--grace", "100ms"]);
     let left = left(&home);
     send("HUP", &worker.id().to_string());
-    assert!(worker.wait().expect("it ends").success());
+    assert!(ends(&mut worker).success());
     assert!(!left.iter().any(|pid| runs(pid)));
     let job = home.job(&id);
     assert_eq!((&job["state"], &job["attempt"]), (&json!("available"), &json!(0)), "{job}");

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use gristmill_testserver::Postgres;
 use serde_json::json;
 
-use crate::program::{Home, wait_until};
+use crate::program::{Home, ends, wait_until};
 
 /// A store on a server whose inserts of jobs run this first.
 fn server_with(trigger: &str) -> Home {
@@ -111,7 +111,7 @@ fn a_worker_whose_end_of_a_run_came_too_late_does_not_succeed() {
     home.ok(&["work", "--exec", "k=true", "--lease", "1s", "--drain"]);
     assert_eq!(home.job(&id)["state"], json!("completed"));
     signal("-CONT");
-    let code = worker.wait().expect("it ends").code();
+    let code = ends(&mut worker).code();
     let said = std::fs::read_to_string(home.path("stderr")).expect("ours");
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("error: not everything that ran is stored: "), "{said}");

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use gristmill_testserver::Postgres;
@@ -149,4 +149,14 @@ pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
         assert!(started.elapsed() < Duration::from_secs(60), "waited in vain");
         std::thread::park_timeout(Duration::from_millis(10));
     }
+}
+
+/// Waits for the end of a process.
+pub(crate) fn ends(process: &mut Child) -> ExitStatus {
+    let mut ended = None;
+    wait_until(|| {
+        ended = process.try_wait().expect("it is ours");
+        ended.is_some()
+    });
+    ended.expect("it has ended")
 }

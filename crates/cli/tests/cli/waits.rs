@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use gristmill_testserver::Postgres;
 
-use super::program::{Home, wait_until};
+use super::program::{Home, ends, wait_until};
 
 /// A worker that runs until it is stopped, and what it prints.
 struct Running<'h> {
@@ -31,7 +31,7 @@ impl Running<'_> {
     fn stop(&mut self) -> Option<i32> {
         let pid = self.worker.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
-        self.worker.wait().expect("it ends").code()
+        ends(&mut self.worker).code()
     }
 }
 
@@ -87,7 +87,7 @@ fn a_drain_says_that_it_waits_for_a_paused_queue() {
     let doctor = home.run(&["doctor"]);
     assert_eq!((doctor.code, doctor.stdout.contains("1 job in the paused queue `default`")), (1, true));
     home.ok(&["queues", "resume", "default"]);
-    assert!(worker.worker.wait().expect("it ends").success());
+    assert!(ends(&mut worker.worker).success());
     assert_eq!(home.count("completed"), 1);
 }
 

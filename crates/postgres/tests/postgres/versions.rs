@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gristmill_core::{
     Backend, BackendError, BackendErrorKind, Call, EnqueueRequest, JobFilter, JobState, MigrateMode, NewJob,
@@ -188,10 +188,10 @@ fn roll(length: Duration) -> RollingTotals {
     let work = &work;
     thread::scope(|scope| {
         (0..2).for_each(|_| drop(scope.spawn(move || work(r#""protocol":1"#))));
-        pass(length / 3);
+        rolling.wait(length / 3);
         schema.psql(ADDITIVE);
         (0..2).for_each(|_| drop(scope.spawn(move || work(r#""protocol":2"#))));
-        pass(length * 2 / 3);
+        rolling.wait(length * 2 / 3);
         rolling.stop();
     });
     let totals = rolling.check(&schema.open());
@@ -199,13 +199,6 @@ fn roll(length: Duration) -> RollingTotals {
     let counted = block_on(schema.open().count(Call::new(), JobFilter::new(), None));
     assert_names_both(&counted.expect_err("the program is too old"));
     totals
-}
-
-fn pass(time: Duration) {
-    let began = Instant::now();
-    while began.elapsed() < time {
-        thread::park_timeout(time.saturating_sub(began.elapsed()));
-    }
 }
 
 #[test]

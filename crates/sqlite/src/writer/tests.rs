@@ -54,13 +54,10 @@ fn write_and_refuse(
     Err(refusal())
 }
 
-type Operation = fn(&mut Group<'_>, &&'static str, gristmill_core::Timestamp) -> Answer<()>;
+type InGroup = fn(&mut Group<'_>, &&'static str, gristmill_core::Timestamp) -> Answer<()>;
 
 /// Runs operations as one group; their answers, and the queues that are there after it.
-fn run(
-    writer: &mut Writer,
-    operations: &[(&'static str, Operation)],
-) -> (Vec<Option<Certainty>>, Vec<String>) {
+fn run(writer: &mut Writer, operations: &[(&'static str, InGroup)]) -> (Vec<Option<Certainty>>, Vec<String>) {
     let (mut tasks, mut answers): (VecDeque<Box<dyn Task>>, Vec<Waiting<()>>) = Default::default();
     for (name, operation) in operations {
         let (task, answer) = Request::task(Call::new(), *name, *operation);
@@ -87,7 +84,7 @@ fn a_refused_operation_leaves_nothing_behind() {
     let mut alone = writer(commit);
     assert_eq!(run(&mut alone, &[("a", write_and_refuse)]), (vec![refused], vec![]));
     let mut among = writer(commit);
-    let operations: &[(&'static str, Operation)] = &[("a", write), ("b", write_and_refuse), ("c", write)];
+    let operations: &[(&'static str, InGroup)] = &[("a", write), ("b", write_and_refuse), ("c", write)];
     let kept = vec!["a".to_owned(), "c".to_owned()];
     assert_eq!(run(&mut among, operations), (vec![None, refused, None], kept));
 }
@@ -116,7 +113,7 @@ fn a_group_ends_with_the_operation_that_brings_it_to_the_bytes_of_a_batch() {
         group.sums.bytes += THIRD;
         Ok(())
     }
-    let operations = ["a", "b", "c", "d", "e", "f", "g"].map(|name| (name, bring as Operation));
+    let operations = ["a", "b", "c", "d", "e", "f", "g"].map(|name| (name, bring as InGroup));
     let (_, firsts) = run(&mut writer(commit), &operations);
     assert_eq!(firsts, ["a", "d", "g"]);
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gristmill_core::{
     Backend, BackendError, BackendErrorKind, Call, ClaimId, FetchRequest, JobFilter, JobState, MigrateMode,
@@ -231,10 +231,10 @@ fn roll(length: Duration) -> RollingTotals {
     let work = &work;
     thread::scope(|scope| {
         (0..2).for_each(|_| drop(scope.spawn(move || work(1))));
-        pass(length / 3);
+        rolling.wait(length / 3);
         extend(&file.raw());
         (0..2).for_each(|_| drop(scope.spawn(move || work(2))));
-        pass(length * 2 / 3);
+        rolling.wait(length * 2 / 3);
         rolling.stop();
     });
     let totals = rolling.check(&file.open());
@@ -250,13 +250,6 @@ fn open_beside_others(file: &File) -> Arc<dyn Backend> {
             Ok(backend) => return Arc::new(backend),
             Err(error) => assert_eq!(error.kind(), BackendErrorKind::Busy, "{error:?}"),
         }
-    }
-}
-
-fn pass(time: Duration) {
-    let began = Instant::now();
-    while began.elapsed() < time {
-        thread::park_timeout(time.saturating_sub(began.elapsed()));
     }
 }
 
