@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::args::{MAX_ARGS_BYTES_HARD, check_json};
 use super::spec::{JobSpec, MAX_TAGS};
-use crate::{Metadata, RetryPolicy};
+use crate::{JobPatch, Metadata, RetryPolicy};
 
 /// Stores count in milliseconds.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
@@ -45,6 +45,21 @@ impl JobSpec {
         let mut faults = Faults::default();
         faults.of_options(self.tags.len(), self.timeout, self.retry.as_deref(), &self.metadata);
         faults.take("args", check_json(self.args.as_bytes(), MAX_ARGS_BYTES_HARD));
+        if faults.is_empty() { Ok(()) } else { Err(faults.into()) }
+    }
+}
+
+impl JobPatch {
+    /// Checks what the types alone do not hold: that new args are JSON that each store can keep. The outbox checks a
+    /// patch before it is sent.
+    ///
+    /// # Errors
+    /// [`InvalidJob`] lists every fault.
+    pub fn check(&self) -> Result<(), InvalidJob> {
+        let mut faults = Faults::default();
+        if let Some(args) = &self.args {
+            faults.take("args", check_json(args.as_bytes(), MAX_ARGS_BYTES_HARD));
+        }
         if faults.is_empty() { Ok(()) } else { Err(faults.into()) }
     }
 }
