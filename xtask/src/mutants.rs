@@ -41,7 +41,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "engine",
-        files: &["crates/engine/src/worker/**/*.rs", "crates/engine/src/maintenance/**/*.rs"],
+        files: &["crates/engine/src/*.rs", "crates/engine/src/worker/**/*.rs"],
         tests: &["gristmill-engine"],
         needs_servers: false,
     },

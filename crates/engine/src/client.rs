@@ -2,11 +2,9 @@
 
 mod backend;
 mod builder;
-mod by_hand;
 mod call;
 mod enqueue;
 mod inspect;
-mod leased;
 mod many;
 mod operate;
 mod queues;
@@ -15,16 +13,16 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{Backend, Clock, IdSource, JobId, SystemClock, Timestamp, contain};
+use gristmill_core::{Backend, Clock, Error, IdSource, JobId, SystemClock, Timestamp, contain};
 
 pub use backend::IntoBackend;
 pub use builder::{ClientBuilder, EnqueueMiddleware};
 pub use gristmill_core::Receipt;
-pub use leased::Leased;
 pub use many::PartlyEnqueued;
 pub use operate::Tally;
 pub use queues::Queues;
 
+use crate::by_hand::ByHand;
 use crate::hooks::Hooks;
 
 /// A handle on a store of jobs. Cloning is cheap; clones share everything.
@@ -57,7 +55,7 @@ struct Parts {
     hooks: Hooks,
     /// The worker that the client becomes when jobs are fetched by hand. Held over the registration's await, so that
     /// two fetches at once register one worker.
-    by_hand: tokio::sync::Mutex<Option<Arc<by_hand::ByHand>>>,
+    by_hand: tokio::sync::Mutex<Option<Arc<ByHand>>>,
 }
 
 impl Client {
@@ -79,6 +77,18 @@ impl Client {
     /// The backend below, for what the client does not offer.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.0.backend
+    }
+
+    /// The worker that this client is; a new one where there is none or it has died.
+    pub(crate) async fn by_hand(&self) -> Result<Arc<ByHand>, Error> {
+        let mut slot = self.0.by_hand.lock().await;
+        match &*slot {
+            Some(alive) if alive.is_alive() => Ok(alive.clone()),
+            _ => {
+                let started = ByHand::start(self.0.backend.clone(), self.0.call_deadline).await?;
+                Ok(slot.insert(Arc::new(started)).clone())
+            }
+        }
     }
 
     /// A new job id, by the store's clock. Each is greater than the one before.

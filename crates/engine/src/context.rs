@@ -3,7 +3,6 @@
 //! [`JobContext`] is shared by the handler and the executor. Its locks guard plain memory and are never held over an
 //! await; none is taken while another is held.
 
-mod cancel;
 mod follow_up;
 mod log;
 mod record;
@@ -16,10 +15,9 @@ use gristmill_core::{Args, FetchedJob, JobId, Lease, Metadata, Name, Priority, T
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use cancel::{Cancel, StopWhy};
-
 use crate::Client;
-use crate::worker::apart::{AtWork, Working};
+use crate::at_work::{AtWork, Working};
+use crate::cancel::Cancel;
 use follow_up::Effects;
 use log::Log;
 pub(crate) use transaction::Left;
@@ -84,7 +82,7 @@ impl JobContext {
         self.0.at_work.get().map(AtWork::begin)
     }
 
-    pub(crate) fn attempt_state(&self) -> &Attempt {
+    pub(crate) fn attempt_state(&self) -> &Arc<Attempt> {
         &self.0
     }
 

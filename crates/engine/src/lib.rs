@@ -2,20 +2,32 @@
 //!
 //! Users depend on the `gristmill` crate, which re-exports what stands here.
 
+mod apart;
+mod at_work;
+mod by_hand;
+mod call;
+mod cancel;
+mod claims;
 mod client;
 mod context;
+mod decide;
+mod ended;
 mod handler;
 mod hooks;
 mod instrument;
-mod maintenance;
+mod label;
+mod lease;
+mod leased;
+mod lessen;
 pub mod middleware;
+mod panics;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod worker;
 
 pub use client::{
-    Client, ClientBuilder, EnqueueMiddleware, IntoBackend, Leased, PartlyEnqueued, Queues, Receipt, Tally,
+    Client, ClientBuilder, EnqueueMiddleware, IntoBackend, PartlyEnqueued, Queues, Receipt, Tally,
 };
 pub use context::JobContext;
 pub use handler::route::Attempted;
@@ -24,5 +36,6 @@ pub use handler::{
     Meta, RawHandlerArgs, State, Tx, Undecodable, capture_backtraces,
 };
 pub use instrument::Instrumented;
+pub use leased::Leased;
 pub use middleware::Middleware;
 pub use worker::{Worker, WorkerBuilder, WorkerHandle, WorkerReport, WorkerStats};

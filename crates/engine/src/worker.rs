@@ -9,13 +9,10 @@
 //! | `maintenance` | promotes, rescues, prunes, audits |
 //! | `shutdown` | ends all that |
 
-pub(crate) mod apart;
 mod appetite;
 mod attempt;
 pub(crate) mod builder;
-pub(crate) mod call;
 mod chunk;
-pub(crate) mod claims;
 mod completer;
 mod control;
 mod drain;
@@ -27,10 +24,11 @@ mod forecast;
 mod heartbeat;
 mod hints;
 pub(crate) mod incarnation;
-pub(crate) mod lessen;
+mod maintenance;
 pub(crate) mod options;
 mod pace;
 mod plan;
+mod ready;
 mod report;
 mod reserve;
 mod running;
@@ -50,11 +48,10 @@ use futures_util::future::join_all;
 use gristmill_core::Error;
 use tokio::time::Instant;
 
-pub(crate) use attempt::Ended;
-#[cfg(feature = "testing")]
-pub(crate) use attempt::Ready;
 pub use builder::WorkerBuilder;
 pub use control::WorkerHandle;
+#[cfg(feature = "testing")]
+pub(crate) use ready::Ready;
 pub use report::{WorkerReport, WorkerStats};
 #[cfg(feature = "testing")]
 pub(crate) use transaction::{not_committed, still_in_use};
@@ -62,7 +59,6 @@ pub(crate) use transaction::{not_committed, still_in_use};
 use crate::Client;
 use crate::handler::route::Routes;
 use crate::hooks::Hooks;
-use crate::maintenance;
 use hints::HintListener;
 use incarnation::{Attempts, Incarnation, bury, register};
 use options::WorkerOptions;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gristmill_core::{Backend, BackendTx, Call, Error, Lease, RecordRequest, Recorded, Reply};
 
 use super::Client;
-use crate::worker::call::answer;
+use crate::call::answer;
 
 impl Client {
     /// Calls the backend and waits for the answer, at most for the deadline.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Client;
-use crate::worker::call::later;
+use crate::call::later;
 
 /// The first look after one that found the job unfinished; each further one waits twice as long.
 const FIRST_LOOK: Duration = Duration::from_millis(20);

@@ -7,8 +7,9 @@ use gristmill_core::{Error, ErrorKind, LogLine, RecordRequest, Recorded};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::JobContext;
 use super::log::Log;
-use super::{JobContext, StopWhy};
+use crate::cancel::StopWhy;
 
 /// Lines on their way. Unless they are known to be stored they wait again: the call failed or was dropped, and a line
 /// with the same number is stored once.

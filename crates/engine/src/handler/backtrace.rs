@@ -8,7 +8,7 @@ use std::sync::Once;
 
 use gristmill_core::RunError;
 
-use crate::worker::watchdog::panic_message;
+use crate::panics::panic_message;
 
 thread_local! {
     /// The latest panic of this thread.

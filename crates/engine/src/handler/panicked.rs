@@ -6,7 +6,7 @@ use gristmill_core::{Ending, Outcome, RunError, dispose};
 
 use super::backtrace::with_backtrace;
 use super::route::Attempted;
-use crate::worker::watchdog::panic_message;
+use crate::panics::panic_message;
 
 /// What a panic comes to that this thread has just caught: a failure that is recorded as `panic`. What the panic
 /// carried may itself panic when it is dropped.

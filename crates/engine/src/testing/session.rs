@@ -14,9 +14,10 @@ use gristmill_core::{
 
 use super::Performed;
 use crate::context::Left;
+use crate::ended::Ended;
 use crate::handler::panicked::panicked;
 use crate::handler::route::{Route, Routes, obstacle};
-use crate::worker::{Ended, Ready, not_committed, still_in_use};
+use crate::worker::{Ready, not_committed, still_in_use};
 use crate::{Attempted, Client, JobContext};
 
 /// Longer than a test moves its clock at once, and than a developer stays in a debugger.

@@ -1,39 +1,13 @@
-//! One attempt: from a fetched job to the end of its run.
+//! The code of one attempt: begun and polled, its panics caught.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use gristmill_core::{
-    BoxFuture, Decision, Ending, FetchedJob, FinishItem, JobSpec, Outcome, RunError, format_duration,
-};
+use gristmill_core::BoxFuture;
 
-use super::lessen::Kept;
-use crate::context::StopWhy;
 use crate::handler::panicked::panicked;
-use crate::handler::route::{RetryDelay, Start};
+use crate::handler::route::Start;
 use crate::{Attempted, JobContext};
-
-/// A fetched job that has not started, and the lane whose slot it holds.
-#[derive(Debug)]
-pub(crate) struct Ready {
-    pub(crate) lane: usize,
-    pub(crate) job: FetchedJob,
-}
-
-/// A run that has ended, on its way to the store, and what its log line and event need.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) lane: usize,
-    pub(crate) item: FinishItem,
-    pub(crate) spec: Arc<JobSpec>,
-    pub(crate) attempt: u16,
-    /// How much of it is left to be stored.
-    pub(crate) kept: Kept,
-    /// How often it failed alone.
-    pub(crate) tries: u32,
-}
 
 /// The running code of a handler.
 pub(crate) type Attempting = BoxFuture<'static, Attempted>;
@@ -47,135 +21,4 @@ pub(crate) fn begin(start: &dyn Start, context: JobContext) -> Result<Attempting
 pub(crate) fn poll(attempting: &mut Attempting, context: &mut Context<'_>) -> Poll<Attempted> {
     catch_unwind(AssertUnwindSafe(|| attempting.as_mut().poll(context)))
         .unwrap_or_else(|panic| Poll::Ready(panicked(panic)))
-}
-
-/// What an attempt came to whose timeout passed; `said` is what its handler said afterwards.
-pub(crate) fn timed_out(timeout: Duration, said: Option<Attempted>) -> Attempted {
-    let mut message = format!("timed out after {}", format_duration(timeout));
-    let mut delay = None;
-    if let Some(Outcome::Failed { error, after }) = said.map(|attempted| attempted.outcome) {
-        message = format!("{message}: {}", error.message);
-        delay = after;
-    }
-    let outcome = Outcome::Failed { error: RunError::new(message), after: delay };
-    Attempted { outcome, ending: Ending::Timeout }
-}
-
-impl Ended {
-    /// What the handler's outcome means for the store.
-    ///
-    /// An attempt that failed after the worker told it to stop is given back: it failed because of that. When another
-    /// one comes says the error itself, else the user's own `delay`, else the job's policy.
-    pub(crate) fn of(
-        lane: usize,
-        context: &JobContext,
-        attempted: Attempted,
-        delay: Option<&RetryDelay>,
-    ) -> Self {
-        let attempt = context.attempt_state();
-        let Attempted { outcome, ending } = attempted;
-        let stopped = matches!(attempt.cancel.why(), Some(StopWhy::Shutdown | StopWhy::LeaseLost));
-        if stopped && ending == Ending::Failed {
-            return Self::stopped(lane, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released);
-        }
-        let decision = match &outcome {
-            Outcome::Failed { error, after } => {
-                let number = attempt.job.attempt;
-                let own = || delay.and_then(|delay| delay.after(number, error));
-                let policy = || attempt.job.spec.retry_policy().delay(number, fastrand::f64());
-                Decision::RetryAfter(after.or_else(own).unwrap_or_else(policy))
-            }
-            Outcome::Completed { .. }
-            | Outcome::Snoozed { .. }
-            | Outcome::Cancelled { .. }
-            | Outcome::Discarded { .. }
-            | Outcome::Deferred { .. } => outcome.decide(&gristmill_core::RetryPolicy::default(), 1, 0.0),
-        };
-        let mut ended = Self::stopped(lane, context, decision, ending);
-        let item = &mut ended.item;
-        // A failed or deferred attempt leaves nothing behind: its next run would enqueue the same jobs again.
-        if !matches!(outcome, Outcome::Failed { .. } | Outcome::Deferred { .. }) {
-            item.effects = context.take_effects();
-        }
-        match outcome {
-            Outcome::Completed { output } => item.output = output,
-            Outcome::Failed { error, .. } => item.error = Some(error),
-            Outcome::Cancelled { reason } | Outcome::Deferred { reason, .. } => item.reason = Some(reason),
-            Outcome::Discarded { reason } => {
-                item.error = Some(RunError::new(&reason));
-                item.reason = Some(reason);
-            }
-            Outcome::Snoozed { .. } => {}
-        }
-        ended
-    }
-
-    /// The end of a run whose code was started, without anything its handler said.
-    fn stopped(lane: usize, context: &JobContext, decision: Decision, ending: Ending) -> Self {
-        let attempt = context.attempt_state();
-        let mut item = FinishItem::new(attempt.job.lease.clone(), decision, ending);
-        item.started_at = Some(attempt.started_at);
-        Self {
-            lane,
-            item,
-            spec: attempt.job.spec.clone(),
-            attempt: attempt.job.attempt,
-            kept: Kept::All,
-            tries: 0,
-        }
-    }
-
-    /// The end of a run that is given back.
-    pub(crate) fn released(context: &JobContext) -> Self {
-        Self::stopped(0, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
-    }
-
-    /// The end of an attempt whose code was dropped.
-    pub(crate) fn dropped(
-        lane: usize,
-        context: &JobContext,
-        timeout: Option<Duration>,
-        delay: Option<&RetryDelay>,
-    ) -> Self {
-        match context.attempt_state().cancel.why() {
-            Some(StopWhy::Timeout) => {
-                Self::of(lane, context, timed_out(timeout.unwrap_or_default(), None), delay)
-            }
-            Some(StopWhy::Cancelled) => {
-                let mut ended = Self::stopped(lane, context, Decision::Cancel, Ending::Cancelled);
-                ended.item.reason = Some("cancelled while it ran".to_owned());
-                ended
-            }
-            Some(StopWhy::Shutdown | StopWhy::LeaseLost) | None => {
-                Self::stopped(lane, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
-            }
-        }
-    }
-
-    /// Whether it only gives the lease back.
-    pub(crate) fn is_give_back(&self) -> bool {
-        matches!(self.item.decision, Decision::GiveBackAfter(_)) && self.item.ending == Ending::Released
-    }
-
-    /// A job that was not started.
-    pub(crate) fn not_started(ready: Ready) -> Self {
-        Self::unrun(ready, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
-    }
-
-    /// A job of a kind that this worker has no handler for. The store leases none of these, except where a claim cannot
-    /// be changed at that moment; given back, the job is parked.
-    pub(crate) fn no_handler(ready: Ready) -> Self {
-        Self::unrun(ready, Decision::GiveBackAfter(Duration::ZERO), Ending::UnknownKind)
-    }
-
-    fn unrun(Ready { lane, job }: Ready, decision: Decision, ending: Ending) -> Self {
-        Self {
-            lane,
-            attempt: job.attempt,
-            spec: job.spec,
-            item: FinishItem::new(job.lease, decision, ending),
-            kept: Kept::All,
-            tries: 0,
-        }
-    }
 }

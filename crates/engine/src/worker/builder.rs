@@ -8,16 +8,14 @@ use gristmill_core::{Capability, Error, Name};
 use crate::handler::Undecodable;
 use crate::handler::route::{Mode, RetryDelay, Routes, Start};
 use crate::hooks::Hooks;
+use crate::label::default_label;
 use crate::middleware::{self, Middleware};
 use crate::worker::options::WorkerOptions;
 use crate::{Client, Worker};
 
 mod check;
 mod handlers;
-mod label;
 mod settings;
-
-pub(crate) use label::default_label;
 
 /// Collects what a worker is told: state, queues, handlers, options. From [`Worker::builder`].
 ///

@@ -9,7 +9,8 @@ use std::vec;
 
 use gristmill_core::ClaimId;
 
-use super::attempt::{Ended, Ready};
+use super::ready::Ready;
+use crate::ended::Ended;
 
 /// One part.
 #[derive(Debug)]

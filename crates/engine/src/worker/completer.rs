@@ -9,19 +9,19 @@
 //!
 //! A call that fails is repeated, then halved, whatever the error: one item, or the size of all, may be at fault. One
 //! that fails alone while the store answers another call goes [apart](Line::Apart), and in the end is stored [without a
-//! part](super::lessen).
+//! part](crate::lessen).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_core::{BackendError, BackendErrorKind, FinishRequest, Finished, time_for_bytes};
 
-use super::call::{Trouble, answer};
 pub(crate) use super::finishes::Finishes;
 use super::finishes::{Batch, Line, SMALL_BATCH};
-use super::lessen::{may_be_an_item, say_lessened};
 use super::settled;
 use super::shared::Shared;
+use crate::call::{Trouble, answer};
+use crate::lessen::{may_be_an_item, say_lessened};
 
 /// The first wait before busy ends are repeated; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

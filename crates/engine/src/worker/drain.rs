@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use gristmill_core::{BackendError, JobState, Name, QueueStats, StatsReply, StatsRequest, waits_for};
 
-use super::call::{Trouble, answer};
 use super::shared::Shared;
+use crate::call::{Trouble, answer};
 
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);

@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 
 use gristmill_core::dispose;
 
-use super::attempt::{self, Attempting, Ended};
+use super::attempt::{self, Attempting};
 use super::executor::{free, hand_over};
 use super::pace::Kind;
 use super::running::key;
 use super::shared::Shared;
 use super::transaction;
-use crate::context::{Left, StopWhy};
+use crate::cancel::StopWhy;
+use crate::context::Left;
+use crate::decide::timed_out;
+use crate::ended::Ended;
 use crate::handler::route::Mode;
 use crate::{Attempted, JobContext};
 
@@ -165,7 +168,7 @@ impl Driven {
                 tokio::time::timeout(cooperation, rest).await.ok()
             }
         };
-        attempt::timed_out(timeout, said)
+        timed_out(timeout, said)
     }
 
     /// Begins the attempt and polls it once, to learn how quick its kind is.

@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use gristmill_core::{ClaimId, Event, EventKind, Timestamp, dispose};
 use tokio::runtime::Handle;
 
-use super::attempt::{self, Ended, Ready};
-use super::call::later;
+use super::attempt;
 use super::chunk::Chunk;
 use super::driven::{self, Driven};
 use super::pace::Kind;
+use super::ready::Ready;
 use super::shared::Shared;
+use crate::call::later;
+use crate::ended::Ended;
 use crate::handler::route::Start;
 use crate::{Attempted, Client, JobContext};
 

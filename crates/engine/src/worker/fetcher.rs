@@ -15,12 +15,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use gristmill_core::{BackendErrorKind, FetchReply, FetchRequest, FetchedJob, MAX_BATCH_BYTES};
 use tokio::time::Instant;
 
-use super::call::{Trouble, answer};
 use super::executor;
 use super::forecast::{Ahead, Forecast};
 use super::incarnation::Incarnation;
 use super::plan::{InFlight, Plan};
 use super::shared::Shared;
+use crate::call::{Trouble, answer};
 
 /// Waiting for more slots never takes longer than this.
 const LONGEST_GATHERING: Duration = Duration::from_millis(2);

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use gristmill_core::{FinishItem, Finished, JobId, MAX_BATCH_BYTES, batch_len};
 use tokio::sync::Notify;
 
-use super::attempt::Ended;
-use super::lessen::TRIES_BEFORE_LESS;
+use crate::ended::Ended;
+use crate::lessen::TRIES_BEFORE_LESS;
 
 /// The most items of one call. Where the store falls behind, a larger one spares it commits.
 const BATCH: usize = 4_000;
@@ -269,7 +269,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::worker::lessen::Kept;
+    use crate::ended::Kept;
 
     /// Ends that are handed over together, with outputs of so many bytes.
     fn hand_over(count: usize, bytes: usize) -> Vec<Ended> {

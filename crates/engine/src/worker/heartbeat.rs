@@ -10,13 +10,13 @@ use std::time::Duration;
 use gristmill_core::{BackendError, BackendErrorKind, RenewReply, RenewRequest};
 use tokio::time::Instant;
 
-use super::call::{Trouble, answer};
-use super::claims::Listed;
 use super::executor;
 use super::incarnation::Incarnation;
 use super::running::{Which, stop_attempts};
 use super::shared::Shared;
-use crate::context::StopWhy;
+use crate::call::{Trouble, answer};
+use crate::cancel::StopWhy;
+use crate::claims::Listed;
 
 /// With jobs in hand, where no hint tells of a cancel: it reaches its handler within a second, the call and the
 /// handler's waking included.

@@ -11,15 +11,14 @@ use gristmill_core::{BackendError, BackendErrorKind, Error, RegisterWorker, Work
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::call::{Trouble, answer, is_outage};
 use super::executor::give_back_unstarted;
 use super::heartbeat::Lateness;
 use super::running::{Which, stop_attempts};
 use super::shared::Shared;
-use crate::context::StopWhy;
+use crate::call::{Trouble, answer, is_outage};
+use crate::cancel::StopWhy;
+use crate::lease::LocalLease;
 
-/// At this part of a lease without a renewal the worker stops believing in it.
-pub(crate) const FENCE_AT: f64 = 0.8;
 /// How long handlers whose lease is lost may take to come to their end.
 const BURIED_WITHIN: Duration = Duration::from_millis(100);
 
@@ -31,14 +30,6 @@ pub(crate) struct Incarnation {
     pub(crate) gone: CancellationToken,
     lease: Mutex<LocalLease>,
     fenced: AtomicBool,
-}
-
-/// The lease by this process's monotonic clock, counted from the sending of the request that renewed it, so that
-/// neither the network nor a slow store stretches it.
-#[derive(Debug, Clone, Copy)]
-struct LocalLease {
-    renewed: Instant,
-    length: Duration,
 }
 
 impl Incarnation {
@@ -72,8 +63,7 @@ impl Incarnation {
 
     /// When the worker has to stop believing in its lease.
     pub(crate) fn fence_at(&self) -> Instant {
-        let LocalLease { renewed, length } = self.lease();
-        renewed + length.mul_f64(FENCE_AT)
+        self.lease().fence_at()
     }
 
     /// Whether it has stopped believing: nothing is fetched until a renewal succeeds.
@@ -84,12 +74,11 @@ impl Incarnation {
     /// Stops all handlers before the lease ends; the async ones are dropped half-way from here to there. Called again
     /// while it lasts, for a handler that was just starting.
     pub(crate) fn fence(&self, shared: &Arc<Shared>, late: Lateness) {
-        let LocalLease { renewed, length } = self.lease();
-        let left = (renewed + length).saturating_duration_since(Instant::now());
+        let lease = self.lease();
         if !self.fenced.swap(true, Ordering::SeqCst) {
             // Others could not reach the store either, and shall have their chance to renew before they are rescued.
             shared.outage.store(true, Ordering::SeqCst);
-            let (worker, in_hand, since) = (self.id, shared.in_hand(), renewed.elapsed());
+            let (worker, in_hand, since) = (self.id, shared.in_hand(), lease.renewed.elapsed());
             // Half of the time without a renewal passed while this process did not run.
             let hint = if late.0 >= since / 2 {
                 "the process was not run: give it more processor time, and expect this where it is suspended"
@@ -106,7 +95,7 @@ impl Incarnation {
             });
         }
         give_back_unstarted(shared);
-        stop_attempts(shared, Which::All, StopWhy::LeaseLost, left / 2);
+        stop_attempts(shared, Which::All, StopWhy::LeaseLost, lease.left() / 2);
     }
 }
 

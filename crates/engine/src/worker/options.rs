@@ -5,9 +5,7 @@ use std::time::Duration;
 use gristmill_core::{Name, Priority};
 
 use super::waits::OnWait;
-
-/// How long a lease holds without a heartbeat, unless a worker says otherwise.
-pub(crate) const DEFAULT_LEASE: Duration = Duration::from_secs(30);
+use crate::lease::DEFAULT_LEASE;
 
 /// One queue a worker fetches from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use gristmill_core::{ClaimId, FetchedJob, QueueWant};
 
-use super::attempt::{Ended, Ready};
 use super::forecast::Ahead;
+use super::ready::Ready;
 use super::shared::Shared;
+use crate::ended::Ended;
 
 /// Units taken for a fetch. What is not assigned to a job is free again when the plan is dropped.
 #[derive(Debug)]

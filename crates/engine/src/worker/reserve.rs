@@ -15,8 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gristmill_core::ClaimId;
 
-use super::attempt::Ready;
 use super::forecast::Ahead;
+use super::ready::Ready;
 use super::slots::Slots;
 
 /// The jobs of all lanes.

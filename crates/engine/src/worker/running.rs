@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 
 use super::shared::Shared;
 use crate::JobContext;
-use crate::context::StopWhy;
+use crate::cancel::StopWhy;
 use crate::handler::route::Mode;
 
 const SHARDS: usize = 16;

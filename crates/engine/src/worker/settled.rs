@@ -2,8 +2,8 @@
 
 use gristmill_core::{Decision, Ending, Event, EventKind, Finished, JobState};
 
-use super::attempt::Ended;
 use super::shared::Shared;
+use crate::ended::Ended;
 
 /// Notes the answers to a batch, in its order; `None` is an end that was refused for good.
 pub(crate) fn note(shared: &Shared, batch: &[Ended], answers: &[Option<Finished>]) {

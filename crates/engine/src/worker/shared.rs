@@ -16,10 +16,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use super::apart::AtWork;
 use super::appetite::Appetite;
 use super::chunk::Chunks;
-use super::claims::Claims;
 use super::completer::Finishes;
 use super::control::Control;
 use super::options::WorkerOptions;
@@ -29,9 +27,11 @@ use super::reserve::Reserve;
 use super::running::RunningJobs;
 use super::slots::Slots;
 use crate::Client;
+use crate::at_work::AtWork;
+use crate::claims::Claims;
 use crate::handler::route::Routes;
 use crate::hooks::Hooks;
-use crate::maintenance::due::Due;
+use crate::worker::maintenance::due::Due;
 
 /// The default poll interval where hints arrive.
 const HINTED_POLL: Duration = Duration::from_secs(5);

@@ -11,14 +11,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Life;
-use super::call::later;
 use super::executor::give_back_unstarted;
 use super::incarnation::Incarnation;
 use super::report::WorkerReport;
 use super::running::{Which, abort_all, stop_attempts};
 use super::shared::Shared;
 use super::watchdog::Watched;
-use crate::context::StopWhy;
+use crate::call::later;
+use crate::cancel::StopWhy;
 
 /// How long a fetch in flight is waited for.
 const LAST_FETCH: Duration = Duration::from_millis(400);

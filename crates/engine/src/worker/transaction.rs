@@ -10,15 +10,15 @@ use gristmill_core::{
     Outcome, RunError, time_for_bytes,
 };
 
-use super::attempt::Ended;
-use super::call::{Trouble, answer, is_outage};
 use super::driven::End;
-use super::lessen::finish_alone;
 use super::running::key;
 use super::settled;
 use super::shared::Shared;
 use crate::Attempted;
+use crate::call::{Trouble, answer, is_outage};
 use crate::context::Left;
+use crate::ended::Ended;
+use crate::lessen::finish_alone;
 
 /// An answer that is no outage is asked for this often; then the completer has the end, which knows how to part with
 /// it.

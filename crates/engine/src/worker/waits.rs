@@ -8,8 +8,8 @@ use std::time::Duration;
 use gristmill_core::{BackendError, Name, StatsRequest, unserved, waits_for};
 use tokio::time::Instant;
 
-use super::call::answer;
 use super::shared::Shared;
+use crate::call::answer;
 
 /// The first fetches have parked what they met by then.
 const AFTER_START: Duration = Duration::from_secs(1);

@@ -1,6 +1,5 @@
 //! Loops that are started again when they die.
 
-use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,8 +9,9 @@ use futures_util::FutureExt as _;
 use gristmill_core::dispose;
 use tokio::task::JoinHandle;
 
-use super::apart::spawn_apart;
 use super::shared::Shared;
+use crate::apart::spawn_apart;
+use crate::panics::panic_message;
 
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
@@ -107,15 +107,6 @@ impl Drop for Watched {
             self.task.abort();
         }
     }
-}
-
-/// The words of a panic, where it has any.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
 }
 
 #[cfg(test)]

@@ -4,14 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{Error, ErrorKind, Finished, Name, Outcome, Output, classify};
+use gristmill_core::{Error, ErrorKind, Finished, Lease, Name, Outcome, Output, classify};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Client;
-use super::by_hand::ByHand;
-use crate::worker::Ended;
-use crate::{Attempted, BoxError, JobContext};
+use crate::by_hand::ByHand;
+use crate::by_hand::held::HeldRun;
+use crate::cancel::StopWhy;
+use crate::context::Attempt;
+use crate::ended::Ended;
+use crate::{Attempted, BoxError, Client, JobContext};
 
 /// A job that was fetched by hand: the right to run one attempt of it. From [`Client::fetch`].
 ///
@@ -63,21 +65,12 @@ impl Client {
         let client = Arc::new(self.clone());
         let keep = |job| {
             let context = JobContext::new(job, client.clone(), self.now(), None);
-            (context.clone(), Leased { context, by_hand: by_hand.clone(), ended: false })
+            (
+                context.attempt_state().clone() as Arc<dyn HeldRun>,
+                Leased { context, by_hand: by_hand.clone(), ended: false },
+            )
         };
         by_hand.fetch(&queue, max.min(1_000), keep).await
-    }
-
-    /// The worker that this client is; a new one where there is none or it has died.
-    async fn by_hand(&self) -> Result<Arc<ByHand>, Error> {
-        let mut slot = self.0.by_hand.lock().await;
-        match &*slot {
-            Some(alive) if alive.is_alive() => Ok(alive.clone()),
-            _ => {
-                let started = ByHand::start(self.0.backend.clone(), self.0.call_deadline).await?;
-                Ok(slot.insert(Arc::new(started)).clone())
-            }
-        }
     }
 }
 
@@ -208,6 +201,16 @@ impl Leased {
         let finished = self.by_hand.finish(ended).await?;
         self.ended = true;
         Ok(finished)
+    }
+}
+
+impl HeldRun for Attempt {
+    fn lease(&self) -> &Lease {
+        &self.job.lease
+    }
+
+    fn stop(&self, why: StopWhy) {
+        self.cancel.stop(why);
     }
 }
 

@@ -4,7 +4,7 @@
 //! maintenance without which snoozed jobs would never come back where no other worker runs. The one lock guards plain
 //! memory and is never held over an await. Both end when the last handle is dropped, and the worker retires.
 
-mod held;
+pub(crate) mod held;
 mod shared;
 mod task;
 
@@ -19,13 +19,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::JobContext;
-use crate::worker::Ended;
-use crate::worker::apart::spawn_apart;
-use crate::worker::builder::default_label;
-use crate::worker::call::answer;
-use crate::worker::lessen::store_alone;
-use crate::worker::options::DEFAULT_LEASE;
+use crate::apart::spawn_apart;
+use crate::call::answer;
+use crate::ended::Ended;
+use crate::label::default_label;
+use crate::lease::DEFAULT_LEASE;
+use crate::lessen::store_alone;
+use held::HeldRun;
 use shared::Shared;
 
 /// The wait before a busy end is repeated.
@@ -33,7 +33,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A handle on the worker; dropping the last one ends it.
 #[derive(Debug)]
-pub(super) struct ByHand {
+pub(crate) struct ByHand {
     shared: Arc<Shared>,
     heartbeat: JoinHandle<()>,
     tending: JoinHandle<()>,
@@ -42,7 +42,7 @@ pub(super) struct ByHand {
 
 impl ByHand {
     /// Registers a worker and starts its task.
-    pub(super) async fn start(backend: Arc<dyn Backend>, deadline: Duration) -> Result<Self, Error> {
+    pub(crate) async fn start(backend: Arc<dyn Backend>, deadline: Duration) -> Result<Self, Error> {
         let shared = Shared::new(backend, deadline, WorkerId::random());
         let label = format!("{} by hand", default_label());
         let request = RegisterWorker::new(shared.worker, label, DEFAULT_LEASE);
@@ -55,16 +55,16 @@ impl ByHand {
     }
 
     /// Whether it can still fetch.
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         !self.shared.gone.is_cancelled() && !self.heartbeat.is_finished() && !self.tending.is_finished()
     }
 
     /// Leases jobs; `keep` makes of each what is watched over and what is handed out.
-    pub(super) async fn fetch<T>(
+    pub(crate) async fn fetch<T>(
         &self,
         queue: &Name,
         max: usize,
-        keep: impl Fn(FetchedJob) -> (JobContext, T),
+        keep: impl Fn(FetchedJob) -> (Arc<dyn HeldRun>, T),
     ) -> Result<Vec<T>, Error> {
         let mut jobs = self.fetch_once(queue, max, &keep).await?;
         // Where no other worker runs, nobody else makes available what is due.
@@ -78,19 +78,19 @@ impl ByHand {
         &self,
         queue: &Name,
         max: usize,
-        keep: &impl Fn(FetchedJob) -> (JobContext, T),
+        keep: &impl Fn(FetchedJob) -> (Arc<dyn HeldRun>, T),
     ) -> Result<Vec<T>, Error> {
         let shared = &*self.shared;
         // Listed before the fetch is sent: a heartbeat would give it back otherwise.
         let id = shared.claims.begin().await;
-        let mut claim = Claiming { shared, id, contexts: Vec::new(), answered: false };
+        let mut claim = Claiming { shared, id, runs: Vec::new(), answered: false };
         let request = FetchRequest::new(shared.worker, claim.id, vec![QueueWant::new(queue.clone(), max)]);
         let reply = answer(shared.deadline, "fetch", shared.backend.fetch(shared.call(), request)).await;
         match reply {
             Ok(reply) => {
                 claim.answered = true;
-                let (contexts, kept) = reply.jobs.into_iter().map(keep).unzip();
-                claim.contexts = contexts;
+                let (runs, kept) = reply.jobs.into_iter().map(keep).unzip();
+                claim.runs = runs;
                 Ok(kept)
             }
             Err(error) => {
@@ -104,7 +104,7 @@ impl ByHand {
 
     /// Stores the end of a run. While it is [`Busy`](Finished::Busy) it is repeated, until a call's deadline has
     /// passed.
-    pub(super) async fn finish(&self, mut ended: Ended) -> Result<Finished, Error> {
+    pub(crate) async fn finish(&self, mut ended: Ended) -> Result<Finished, Error> {
         let shared = &*self.shared;
         let until = Instant::now() + shared.deadline;
         loop {
@@ -126,13 +126,13 @@ impl ByHand {
     }
 
     /// Shows life now; answers whether the lease still holds.
-    pub(super) async fn renew(&self, lease: &Lease) -> Result<bool, Error> {
+    pub(crate) async fn renew(&self, lease: &Lease) -> Result<bool, Error> {
         self.shared.renew().await?;
         Ok(self.shared.held().holds(lease))
     }
 
     /// Gives a lease back soon, without waiting for it.
-    pub(super) fn give_back(&self, lease: Lease) {
+    pub(crate) fn give_back(&self, lease: Lease) {
         self.shared.held().dropped.push(lease);
         self.shared.wake.notify_one();
     }
@@ -142,19 +142,19 @@ impl ByHand {
 struct Claiming<'a> {
     shared: &'a Shared,
     id: ClaimId,
-    contexts: Vec<JobContext>,
+    runs: Vec<Arc<dyn HeldRun>>,
     answered: bool,
 }
 
 impl Drop for Claiming<'_> {
     fn drop(&mut self) {
         if self.answered {
-            let contexts = std::mem::take(&mut self.contexts);
-            let runs = contexts.len();
-            if runs > 0 {
-                self.shared.held().arrived(self.id, contexts);
+            let runs = std::mem::take(&mut self.runs);
+            let count = runs.len();
+            if count > 0 {
+                self.shared.held().arrived(self.id, runs);
             }
-            self.shared.claims.granted(self.id, runs);
+            self.shared.claims.granted(self.id, count);
         } else {
             // No longer listed, so that a heartbeat gives back what may have been leased.
             self.shared.claims.forget(self.id);

@@ -12,12 +12,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::held::Held;
-use crate::JobContext;
-use crate::context::StopWhy;
-use crate::worker::call::{Trouble, answer};
-use crate::worker::claims::{Claims, Listed};
-use crate::worker::options::DEFAULT_LEASE;
+use super::held::{Held, HeldRun};
+use crate::call::{Trouble, answer};
+use crate::cancel::StopWhy;
+use crate::claims::{Claims, Listed};
+use crate::lease::DEFAULT_LEASE;
 
 /// The most items of one call.
 const BATCH: usize = 1_000;
@@ -200,8 +199,8 @@ impl Drop for Renewing<'_> {
 }
 
 /// Never called under the lock: a waker runs in `stop`.
-fn stop(contexts: &[JobContext], why: StopWhy) {
-    for context in contexts {
-        context.attempt_state().cancel.stop(why);
+fn stop(runs: &[Arc<dyn HeldRun>], why: StopWhy) {
+    for run in runs {
+        run.stop(why);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ROUND;
-use crate::worker::call::{Trouble, answer};
+use crate::call::{Trouble, answer};
 use crate::worker::shared::Shared;
 
 const INTERVAL: Duration = Duration::from_secs(60);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use gristmill_core::{AuditReply, Cursor};
 
 use super::ROUND;
-use crate::worker::call::{Trouble, answer};
+use crate::call::{Trouble, answer};
 use crate::worker::shared::Shared;
 
 const INTERVAL: Duration = Duration::from_secs(60);

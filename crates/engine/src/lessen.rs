@@ -15,29 +15,15 @@ use gristmill_core::{
     JobId, Output, RunError, time_for_bytes,
 };
 
-use super::attempt::Ended;
-use super::call::answer;
+use crate::call::answer;
+use crate::ended::{Ended, Kept};
 
 /// How long texts are that any store takes.
 const SHORT_BYTES: usize = 200;
 /// A call the store finds fault with is repeated as it is this often before anything is left out.
-pub(super) const TRIES_BEFORE_LESS: u32 = 2;
+pub(crate) const TRIES_BEFORE_LESS: u32 = 2;
 /// The wait before such a repeat.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// How much of an end is left to be stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Kept {
-    /// What the attempt came to, in full.
-    #[default]
-    All,
-    ShortWords,
-    NoOutput,
-    NoWords,
-    NoEffects,
-    /// The least: nothing is left to leave out.
-    Least,
-}
 
 impl Ended {
     /// Leaves the next part out, and says which; `None` when there is none. `why` is the store's objection.
@@ -136,7 +122,7 @@ pub(crate) async fn finish_alone(
 }
 
 /// Whether the error may be due to one item rather than to the store.
-pub(super) fn may_be_an_item(error: &BackendError) -> bool {
+pub(crate) fn may_be_an_item(error: &BackendError) -> bool {
     matches!(
         error.kind(),
         BackendErrorKind::Internal
@@ -146,7 +132,7 @@ pub(super) fn may_be_an_item(error: &BackendError) -> bool {
     )
 }
 
-pub(super) fn say_lessened(job: JobId, left_out: &str, error: &BackendError) {
+pub(crate) fn say_lessened(job: JobId, left_out: &str, error: &BackendError) {
     gristmill_core::log!(
         error,
         name: "finish_lessened", target: "gristmill::worker",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gristmill_core::{Event, EventKind, JobState, RescueReply};
 
 use super::ROUND;
-use crate::worker::call::{Trouble, answer, is_outage};
+use crate::call::{Trouble, answer, is_outage};
 use crate::worker::shared::Shared;
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(250);

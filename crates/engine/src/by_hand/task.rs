@@ -7,9 +7,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
-use crate::worker::call::{Trouble, answer};
-use crate::worker::incarnation::FENCE_AT;
-use crate::worker::options::DEFAULT_LEASE;
+use crate::call::{Trouble, answer};
+use crate::lease::{DEFAULT_LEASE, LocalLease};
 
 /// How often it shows life while it holds leases: a cancel arrives within it.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
@@ -39,8 +38,8 @@ pub(super) async fn beat(shared: Arc<Shared>, end: CancellationToken) {
                 }
             }
         }
-        let renewed = shared.held().renewed;
-        if renewed.elapsed() >= DEFAULT_LEASE.mul_f64(FENCE_AT) {
+        let lease = LocalLease { renewed: shared.held().renewed, length: DEFAULT_LEASE };
+        if lease.fence_at() <= Instant::now() {
             shared.say(|| {
                 gristmill_core::log!(
                     error,

@@ -7,7 +7,7 @@ use gristmill_core::Maintained;
 use tokio::time::Instant;
 
 use super::ROUND;
-use crate::worker::call::{Trouble, answer};
+use crate::call::{Trouble, answer};
 use crate::worker::shared::Shared;
 
 /// A clock that is a little ahead must not make the loop spin.

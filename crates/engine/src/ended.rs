@@ -1,0 +1,44 @@
+//! A run that has ended, on its way to the store.
+
+use std::sync::Arc;
+
+use gristmill_core::{Decision, Ending, FinishItem, JobSpec};
+
+/// The end of a run, with what its log line and its event need.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) lane: usize,
+    pub(crate) item: FinishItem,
+    pub(crate) spec: Arc<JobSpec>,
+    pub(crate) attempt: u16,
+    /// How much of it is left to be stored.
+    pub(crate) kept: Kept,
+    /// How often it failed alone.
+    pub(crate) tries: u32,
+}
+
+/// How much of an end is left to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Kept {
+    /// What the attempt came to, in full.
+    #[default]
+    All,
+    ShortWords,
+    NoOutput,
+    NoWords,
+    NoEffects,
+    /// The least: nothing is left to leave out.
+    Least,
+}
+
+impl Ended {
+    /// The end of a run of a job.
+    pub(crate) fn new(lane: usize, item: FinishItem, spec: Arc<JobSpec>, attempt: u16) -> Self {
+        Self { lane, item, spec, attempt, kept: Kept::All, tries: 0 }
+    }
+
+    /// Whether it only gives the lease back.
+    pub(crate) fn is_give_back(&self) -> bool {
+        matches!(self.item.decision, Decision::GiveBackAfter(_)) && self.item.ending == Ending::Released
+    }
+}
