@@ -7,12 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use gristmill_core::{BackendError, Diagnosis, Ping, Timestamp, format_duration};
+use gristmill_sql::requests_finding;
 use rusqlite::Connection;
 
 use crate::connection::Synchronous;
 use crate::error::Answer;
-use crate::filesystem;
 use crate::migrate::{self, Neighbours};
+use crate::{filesystem, row};
 
 /// A larger file is not read through for a diagnosis, which may take a second.
 const CHECKED_BYTES: i64 = 256 * 1024 * 1024;
@@ -61,6 +62,7 @@ pub(crate) fn diagnose(
         Diagnosis::fine("clock", now.to_string()),
     ];
     if findings.iter().any(|finding| finding.check == "schema" && finding.ok) {
+        findings.push(or_trouble("requests", requests(connection)));
         findings.extend(trial::findings(path, now));
     }
     findings
@@ -128,6 +130,16 @@ fn integrity(connection: &Connection) -> Answer<Diagnosis> {
     } else {
         Diagnosis::trouble("integrity", found, "restore a backup, or save what is left with `.recover`")
     })
+}
+
+/// Requests of callers that cannot be read.
+fn requests(connection: &Connection) -> Answer<Diagnosis> {
+    let mut select = connection.prepare_cached(include_str!("../sql/faulty_requests.sql"))?;
+    let (faulty, oldest) = select.query_row([], |row| {
+        let fault = row::string(row, 2).unwrap_or_default();
+        Ok((row::amount(row::integer(row, 0)), Some((row::integer(row, 1), fault))))
+    })?;
+    Ok(requests_finding(faulty, oldest))
 }
 
 fn room(path: &Path) -> Diagnosis {

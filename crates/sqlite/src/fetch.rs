@@ -16,6 +16,7 @@ use crate::finish::finish;
 use crate::group::Group;
 use crate::notify::next_due;
 use crate::place::Parking;
+use crate::remark::Remark;
 use crate::row;
 use crate::run::LAST_RUN;
 
@@ -302,7 +303,9 @@ impl Group<'_> {
         let reply = finish(self, &request, now)?;
         let ended = request.items.into_iter().zip(reply.items);
         let ended = ended.filter(|(_, answer)| matches!(answer, Finished::Accepted { .. }));
-        self.sums.set_aside.extend(ended.map(|(item, _)| (item.lease.job, item.reason.unwrap_or_default())));
+        self.sums.remarks.extend(
+            ended.map(|(item, _)| Remark::JobSetAside(item.lease.job, item.reason.unwrap_or_default())),
+        );
         Ok(())
     }
 

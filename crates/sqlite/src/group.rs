@@ -13,6 +13,7 @@ use crate::fetch::Batches;
 use crate::migrate::{self, Neighbours};
 use crate::names::Queues;
 use crate::parked::LatestKinds;
+use crate::remark::Remark;
 use crate::run::{Ends, LAST_SEQ};
 
 /// What the writer remembers from group to group; all of it can be read again.
@@ -25,6 +26,8 @@ pub(crate) struct Memory {
     pub(crate) latest_kinds: LatestKinds,
     /// The schema was found to serve this program since another process wrote.
     pub(crate) is_schema_checked: bool,
+    /// Requests up to this number failed in this turn and are passed by.
+    pub(crate) requests_passed: i64,
 }
 
 impl Memory {
@@ -34,6 +37,7 @@ impl Memory {
         self.claims.forget();
         // A migration may have been undone.
         self.is_schema_checked = false;
+        self.requests_passed = 0;
     }
 }
 
@@ -47,11 +51,8 @@ pub(crate) struct Group<'c> {
     pub(crate) sums: Sums,
 }
 
-/// A job that cannot be read and was discarded, and what of it.
-pub(crate) type SetAside = (JobId, String);
-
 /// What the operations of a transaction sum up until its commit.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sums {
     pub(crate) hints: Vec<Hint>,
     earliest_due: Option<Timestamp>,
@@ -64,7 +65,7 @@ pub(crate) struct Sums {
     /// Bytes that operations brought with them: args, options, outputs, errors, checkpoints and logs.
     pub(crate) bytes: usize,
     /// For the log, once it is committed.
-    pub(crate) set_aside: Vec<SetAside>,
+    pub(crate) remarks: Vec<Remark>,
     counts: Vec<(i64, [i64; 8])>,
     expiries: BTreeMap<i64, Vec<u8>>,
     next_seq: Option<i64>,

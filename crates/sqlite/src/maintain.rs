@@ -11,16 +11,19 @@ use crate::locate::{Located, find_leases, jobs_where, read};
 use crate::row;
 
 pub(crate) fn promote(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<Maintained> {
+    let requests = group.apply_requests(limit, now)?;
     let mut select = group.prepare(include_str!("../sql/due.sql"))?;
     let due = select
         .query_map([now.as_millis(), row::size(limit)], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
-    let mut done = 0;
+    let mut done = requests.done;
     for seq in due {
         done += usize::from(group.make_available(seq, now)?);
     }
-    let next_due = group.next_due()?;
-    Ok(Maintained::round(done, next_due, now))
+    let next_due = group.next_due()?.into_iter().chain(requests.retry_at).min();
+    let mut round = Maintained::round(done, next_due, now);
+    round.more |= requests.more;
+    Ok(round)
 }
 
 pub(crate) fn rescue(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<RescueReply> {

@@ -27,6 +27,11 @@ const MIGRATIONS: Migrations = Migrations(&[
         name: "0003_versions",
         statements: include_str!("../migrations/0003_versions.sql"),
     },
+    Migration {
+        version: 4,
+        name: "0004_requests",
+        statements: include_str!("../migrations/0004_requests.sql"),
+    },
 ]);
 
 /// The views of the outbox, which each migration drops first and creates last.

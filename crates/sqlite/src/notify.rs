@@ -5,19 +5,22 @@ use rusqlite::Connection;
 
 use crate::error::Answer;
 use crate::group::Memory;
-use crate::row;
+use crate::{requests, row};
 
 /// A number that changes when another connection has committed; its own commits do not change it.
 pub(crate) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
-/// Every queue with something to fetch, and when the next waiting job is due: what of it another process has changed is
-/// not known.
-pub(crate) fn hints_of_others(connection: &Connection, memory: &mut Memory) -> Vec<Hint> {
+/// Every queue with something to fetch, and when the next waiting job or request is due. Which of it another
+/// process has changed is not known.
+pub(crate) fn hints_of_others(connection: &Connection, memory: &mut Memory, now: Timestamp) -> Vec<Hint> {
     // A hint that cannot be made is lost like any other; polling is the truth.
     let mut hints = queues_with_jobs(connection, memory).unwrap_or_default();
-    hints.extend(next_due(connection).unwrap_or_default().map(Hint::Due));
+    // A stored request is due at once.
+    let is_requested = requests::has_requests(connection).unwrap_or_default();
+    let due = if is_requested { Some(now) } else { next_due(connection).unwrap_or_default() };
+    hints.extend(due.map(Hint::Due));
     hints.extend(cancel_requests(connection).unwrap_or_default().into_iter().map(Hint::CancelRequested));
     hints
 }

@@ -47,7 +47,7 @@ pub(crate) fn release_hold(
 
 impl Group<'_> {
     /// Applies an act to each selected job.
-    fn operate(
+    pub(crate) fn operate(
         &mut self,
         verb: Verb,
         request: &VerbRequest,

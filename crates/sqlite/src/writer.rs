@@ -14,10 +14,11 @@ use gristmill_core::{Clock, Listeners, MAX_BATCH_BYTES};
 use rusqlite::Connection;
 
 use crate::error::{is_busy, of_sqlite, timed_out};
-use crate::group::{Group, Memory, SetAside, Settings};
+use crate::group::{Group, Memory, Settings};
 use crate::inbox::{Inbox, Taken};
 use crate::notify;
 use crate::opened::Opened;
+use crate::remark::{self, Remark};
 use crate::task::{Due, Spoil, Task};
 
 /// How long a group may work before it commits: other processes wait for the file, and callers for their answer.
@@ -119,9 +120,9 @@ impl Writer {
         let worked = self.work(waiting, &mut tasks, started, company);
         self.others.worked += started.elapsed();
         match worked {
-            Ok(set_aside) => {
+            Ok(remarks) => {
                 self.answer(tasks);
-                log_set_aside(set_aside);
+                remark::log(remarks);
             }
             Err(spoiled) => self.redo(tasks, spoiled, company),
         }
@@ -142,14 +143,14 @@ impl Writer {
     }
 
     /// Runs what waits until its time or its bytes are used up, commits, and tells the listeners. One that is to be
-    /// alone takes in nothing that comes meanwhile. Returns the jobs that are set aside.
+    /// alone takes in nothing that comes meanwhile. Returns what the log is to say.
     fn work(
         &mut self,
         waiting: &mut VecDeque<Box<dyn Task>>,
         tasks: &mut Vec<Box<dyn Task>>,
         started: Instant,
         company: Company,
-    ) -> Result<Vec<SetAside>, Spoiled> {
+    ) -> Result<Vec<Remark>, Spoiled> {
         let settings = Settings { watch_ends: self.listeners.watch_ends(), ..self.settings };
         let mut group = Group::new(&self.connection, &mut self.memory, settings);
         loop {
@@ -174,11 +175,11 @@ impl Writer {
         }
         group.flush().map_err(Spoil::Broken)?;
         let hints = group.take_hints();
-        let set_aside = std::mem::take(&mut group.sums.set_aside);
+        let remarks = std::mem::take(&mut group.sums.remarks);
         drop(group);
         (self.commit)(&self.connection).map_err(Spoiled::AtCommit)?;
         self.listeners.tell(&hints);
-        Ok(set_aside)
+        Ok(remarks)
     }
 
     /// A spoiled group is undone; one bad operation does not take its neighbours down. What may be stored is not run
@@ -243,7 +244,8 @@ impl Writer {
             // It may have put an older copy in place, in which other queues have these numbers.
             self.memory.queues.forget();
             if !self.listeners.is_empty() {
-                self.listeners.tell(&notify::hints_of_others(&self.connection, &mut self.memory));
+                let now = self.clock.now();
+                self.listeners.tell(&notify::hints_of_others(&self.connection, &mut self.memory, now));
             }
         }
     }
@@ -255,20 +257,6 @@ impl Writer {
             std::thread::park_timeout(YIELD);
         }
     }
-}
-
-/// Logs the jobs that were set aside, on a thread of its own: a subscriber that blocks holds up no group. Such jobs are
-/// rare, and where no thread starts their records still tell what is wrong.
-fn log_set_aside(jobs: Vec<SetAside>) {
-    if jobs.is_empty() {
-        return;
-    }
-    let log = move || {
-        for (job, reason) in jobs {
-            gristmill_core::log!(error, %job, reason, "a job cannot be read and is discarded");
-        }
-    };
-    let _ = std::thread::Builder::new().name("gristmill-sqlite-log".to_owned()).spawn(log);
 }
 
 pub(crate) fn commit(connection: &Connection) -> rusqlite::Result<()> {

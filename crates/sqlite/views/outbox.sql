@@ -46,8 +46,8 @@ FROM (
 
 -- What requests have in common: the answers of the one before go, and one of a protocol that is not accepted is answered with
 -- those that are. A NUL is refused, since SQLite ends a JSON string there without a word.
-CREATE VIEW outbox_request (request, list, head) AS SELECT NULL, NULL, NULL WHERE FALSE;
-CREATE TRIGGER outbox_request_check INSTEAD OF INSERT ON outbox_request
+CREATE VIEW outbox_opened (request, list, head) AS SELECT NULL, NULL, NULL WHERE FALSE;
+CREATE TRIGGER outbox_opened_check INSTEAD OF INSERT ON outbox_opened
 BEGIN
     DELETE FROM outbox_answers;
     SELECT CASE
@@ -151,7 +151,7 @@ END;
 CREATE VIEW outbox_enqueue (request) AS SELECT NULL WHERE FALSE;
 CREATE TRIGGER outbox_enqueue_jobs INSTEAD OF INSERT ON outbox_enqueue
 BEGIN
-    INSERT INTO outbox_request (request, list, head)
+    INSERT INTO outbox_opened (request, list, head)
     SELECT NEW.request, '$.jobs', '{"now_ms":' || now_ms || ',"answers":[' FROM outbox_clock;
     INSERT INTO outbox_new (job, id, kind, queue, priority, max_attempts, args, options, delay_ms, at_ms, suspended, now_ms)
     SELECT
@@ -454,11 +454,41 @@ FROM (
         JOIN json_each('[0' || replace(hex(zeroblob(length(claims.members) / 16 - 1)), '00', ',0') || ']') AS place
 );
 
+-- Stores requests: each is a row of `outbox_requested`, and then of the table `requests`.
+CREATE VIEW outbox_request (request) AS SELECT NULL WHERE FALSE;
+CREATE TRIGGER outbox_request_jobs INSTEAD OF INSERT ON outbox_request
+BEGIN
+    INSERT INTO outbox_opened (request, list, head) VALUES (NEW.request, '$.ids', '{"requests":[');
+    SELECT CASE
+        WHEN (json_extract(NEW.request, '$.verb') IN ('cancel', 'update', 'delete')) IS NOT TRUE
+            THEN raise(ABORT, 'outbox: the "verb" of the request is none of cancel, update and delete')
+        WHEN coalesce(json_type(NEW.request, '$.patch'), 'none')
+                <> iif(json_extract(NEW.request, '$.verb') = 'update', 'object', 'none')
+            THEN raise(ABORT, 'outbox: an update has an object "patch", and no other verb has one')
+        WHEN coalesce(json_type(NEW.request, '$.actor'), 'null') NOT IN ('text', 'null')
+            THEN raise(ABORT, 'outbox: the "actor" is no text')
+    END
+    FROM outbox_answers WHERE place = 0;
+    INSERT INTO outbox_requested (id, verb, patch, actor)
+    SELECT
+        iif(value GLOB '????????-????-????-????-????????????', unhex(replace(value, '-', '')), NULL),
+        json_extract(NEW.request, '$.verb'), json_extract(NEW.request, '$.patch'), json_extract(NEW.request, '$.actor')
+    FROM json_each(NEW.request, '$.ids') WHERE EXISTS (SELECT 1 FROM outbox_answers WHERE place = 0);
+END;
+CREATE VIEW outbox_requested (id, verb, patch, actor) AS SELECT NULL, NULL, NULL, NULL WHERE FALSE;
+CREATE TRIGGER outbox_requested_job INSTEAD OF INSERT ON outbox_requested
+BEGIN
+    SELECT raise(ABORT, 'outbox: one of the "ids" is no UUID')
+    WHERE (typeof(NEW.id) = 'blob' AND length(NEW.id) = 16) IS NOT TRUE;
+    INSERT INTO requests (id, verb, patch, actor) VALUES (NEW.id, NEW.verb, NEW.patch, NEW.actor);
+    INSERT INTO outbox_answers (answer) VALUES (last_insert_rowid());
+END;
+
 -- Cancels jobs: each is a row of `outbox_named`, and then of `outbox_act`.
 CREATE VIEW outbox_cancel (request) AS SELECT NULL WHERE FALSE;
 CREATE TRIGGER outbox_cancel_jobs INSTEAD OF INSERT ON outbox_cancel
 BEGIN
-    INSERT INTO outbox_request (request, list, head) VALUES (NEW.request, '$.ids', '{"verdicts":[');
+    INSERT INTO outbox_opened (request, list, head) VALUES (NEW.request, '$.ids', '{"verdicts":[');
     INSERT INTO outbox_named (verb, id, actor, now_ms)
     SELECT 'cancel', iif(value GLOB '????????-????-????-????-????????????', unhex(replace(value, '-', '')), NULL),
          json_extract(NEW.request, '$.actor'), now_ms
@@ -470,7 +500,7 @@ END;
 CREATE VIEW outbox_update (request) AS SELECT NULL WHERE FALSE;
 CREATE TRIGGER outbox_update_jobs INSTEAD OF INSERT ON outbox_update
 BEGIN
-    INSERT INTO outbox_request (request, list, head) VALUES (NEW.request, '$.ids', '{"verdicts":[');
+    INSERT INTO outbox_opened (request, list, head) VALUES (NEW.request, '$.ids', '{"verdicts":[');
     INSERT INTO outbox_patch (type, patch, priority, max_attempts, args, delay_ms, at_ms, now)
     SELECT
         json_type(NEW.request, '$.patch'), json_extract(NEW.request, '$.patch'),

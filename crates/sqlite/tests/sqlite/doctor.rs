@@ -37,6 +37,22 @@ fn a_job_is_tried_and_leaves_nothing() {
 }
 
 #[test]
+fn requests_that_cannot_be_read_are_reported_with_the_text_of_the_first() {
+    let file = File::new();
+    let backend = file.open();
+    assert!(finding(&backend, "requests").ok);
+    file.raw()
+        .execute_batch(
+            "INSERT INTO requests (id, verb) VALUES (zeroblob(16), 'cancel'), (zeroblob(16), 'stop'), (x'00', '')",
+        )
+        .expect("they are stored");
+    let round = block_on(backend.promote(Call::new(), 1_000)).expect("a round");
+    assert_eq!(round.done, 3);
+    let found = finding(&backend, "requests");
+    assert!(!found.ok && found.finding == "2 are set aside; 2: the verb `stop` is not known", "{found:?}");
+}
+
+#[test]
 fn a_log_that_a_reader_keeps_from_being_merged_is_reported() {
     let file = File::new();
     let backend = file.open();

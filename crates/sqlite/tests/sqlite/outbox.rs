@@ -1,6 +1,7 @@
 //! The outbox: what its statements write is what the backend writes, whoever sends them.
 
 pub(crate) mod answer;
+mod apply;
 mod enqueue;
 mod equal;
 mod fault;

@@ -160,7 +160,7 @@ fn each_migration_makes_the_views_again_and_leaves_those_of_the_user() {
     drop(file.open());
     let raw = file.raw();
     raw.execute_batch(
-        "DROP VIEW outbox_states; DROP VIEW outbox_clock; CREATE VIEW outbox_clock (now_ms) AS SELECT 7;
+        "DROP TABLE requests; DROP VIEW outbox_states; DROP VIEW outbox_clock; CREATE VIEW outbox_clock (now_ms) AS SELECT 7;
         CREATE VIEW outbox_of_mine AS SELECT 8 AS mine;
         DELETE FROM meta WHERE name IN ('compatible_from', 'outbox_oldest', 'outbox_newest');
         INSERT INTO meta VALUES ('schema', 2); PRAGMA user_version = 2",
@@ -183,7 +183,7 @@ fn each_migration_makes_the_views_again_and_leaves_those_of_the_user() {
 fn a_file_that_is_not_migrated_yet_is_refused_by_both_versions_until_it_is() {
     let file = File::new();
     drop(file.open());
-    file.raw().execute_batch("PRAGMA user_version = 2").unwrap();
+    file.raw().execute_batch("DROP TABLE requests; PRAGMA user_version = 2").unwrap();
     let reading = file.options().read_only(true).open().unwrap();
     let backend = file.options().migrate(MigrateMode::Status).open().unwrap();
     let assert_old = |error: BackendError| {
@@ -230,10 +230,10 @@ fn roll(length: Duration) -> RollingTotals {
     };
     let work = &work;
     thread::scope(|scope| {
-        (0..2).for_each(|_| drop(scope.spawn(move || work(1))));
+        (0..2).for_each(|_| drop(scope.spawn(move || work(request::PROTOCOL))));
         rolling.wait(length / 3);
         extend(&file.raw());
-        (0..2).for_each(|_| drop(scope.spawn(move || work(2))));
+        (0..2).for_each(|_| drop(scope.spawn(move || work(request::PROTOCOL + 1))));
         rolling.wait(length * 2 / 3);
         rolling.stop();
     });

@@ -10,6 +10,8 @@ pub(crate) const CANCEL: &str =
     "INSERT INTO outbox_cancel (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)";
 pub(crate) const UPDATE: &str =
     "INSERT INTO outbox_update (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)";
+pub(crate) const REQUEST: &str =
+    "INSERT INTO outbox_request (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)";
 pub(crate) const GET: &str = "SELECT coalesce(
     (SELECT mismatch FROM outbox_protocols WHERE (json_extract(?1, '$.protocol') BETWEEN oldest AND newest) IS NOT TRUE),
     json_object('jobs', json((

@@ -14,6 +14,15 @@ pub(crate) fn ids(ids: &[JobId]) -> Value {
     json!({"protocol": PROTOCOL, "ids": ids})
 }
 
+pub(crate) fn request(verb: &str, ids: &[JobId], actor: Option<&str>, patch: Option<&JobPatch>) -> Value {
+    let mut request = json!({"protocol": PROTOCOL, "verb": verb, "ids": ids, "actor": actor});
+    if let Some(patch) = patch {
+        let text = gristmill_sql::write_patch(patch).expect("it is valid");
+        request["patch"] = serde_json::from_str(&text).expect("it is JSON");
+    }
+    request
+}
+
 pub(crate) fn cancel(ids: &[JobId], actor: Option<&str>) -> Value {
     json!({"protocol": PROTOCOL, "ids": ids, "actor": actor})
 }

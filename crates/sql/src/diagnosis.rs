@@ -1,0 +1,24 @@
+//! Findings that both stores report alike.
+
+use gristmill_core::Diagnosis;
+
+/// The finding on requests that cannot be read. `faulty` of them are set aside; `oldest` is the number and the fault of
+/// the first one.
+///
+/// ```
+/// let found = gristmill_sql::requests_finding(2, Some((17, "the verb `stop` is not known".to_owned())));
+/// assert_eq!(found.finding, "2 are set aside; 17: the verb `stop` is not known");
+/// assert!(gristmill_sql::requests_finding(0, None).ok);
+/// ```
+pub fn requests_finding(faulty: u64, oldest: Option<(i64, String)>) -> Diagnosis {
+    const CHECK: &str = "requests";
+    let Some((request, fault)) = oldest.filter(|_| faulty > 0) else {
+        return Diagnosis::fine(CHECK, "none is set aside");
+    };
+    let remedy = format!(
+        "look at the row in the table `requests` and store a valid request in its place, \
+        then `DELETE FROM requests WHERE request = {request}`"
+    );
+    let are = if faulty == 1 { "is" } else { "are" };
+    Diagnosis::trouble(CHECK, format!("{faulty} {are} set aside; {request}: {fault}"), remedy)
+}

@@ -1,0 +1,156 @@
+//! Applies the cancels, updates and deletes that callers' transactions have stored.
+//!
+//! The rows of a round are cut into groups of one act each. A group that fails is undone alone and applied row by row.
+
+use gristmill_core::{JobPatch, Timestamp, Verb, VerbRequest, Verdict};
+use gristmill_sql::{
+    REQUEST_PAUSE, REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups,
+};
+use rusqlite::{Connection, params};
+
+use crate::error::{Answer, Fail};
+use crate::group::Group;
+use crate::remark::Remark;
+use crate::row;
+
+/// What a round did.
+#[derive(Debug, Default)]
+pub(crate) struct RequestRound {
+    /// Requests that are gone or set aside.
+    pub(crate) done: usize,
+    /// The round was full: there may be more.
+    pub(crate) more: bool,
+    /// When to try those again that failed.
+    pub(crate) retry_at: Option<Timestamp>,
+}
+
+/// The act of a group.
+struct RequestedAct<'r> {
+    verb: Verb,
+    patch: Option<JobPatch>,
+    actor: Option<&'r str>,
+}
+
+/// Whether a request lies there that can be read.
+pub(crate) fn has_requests(connection: &Connection) -> Answer<bool> {
+    let mut select =
+        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM requests WHERE fault IS NULL)")?;
+    Ok(select.query_row([], |row| row.get(0))?)
+}
+
+impl Group<'_> {
+    /// Applies requests in the order of their inserts, at most [`REQUESTS_PER_ROUND`].
+    pub(crate) fn apply_requests(&mut self, limit: usize, now: Timestamp) -> Answer<RequestRound> {
+        let limit = limit.min(REQUESTS_PER_ROUND);
+        let behind = self.memory.requests_passed;
+        let rows = self.open_requests(behind, limit)?;
+        let mut round = RequestRound { more: rows.len() == limit, ..RequestRound::default() };
+        let mut failed = 0;
+        for range in request_groups(&rows) {
+            failed += self.apply_group(&rows[range], now)?;
+        }
+        round.done = rows.len() - failed;
+        round.retry_at = (failed > 0).then(|| now + REQUEST_PAUSE);
+        // Behind those that failed, so that they hide nothing; from the first one again after the last.
+        self.memory.requests_passed = if round.more { rows.last().map_or(0, |row| row.request) } else { 0 };
+        Ok(round)
+    }
+
+    fn open_requests(&self, behind: i64, limit: usize) -> Answer<Vec<StoredRequest>> {
+        let mut select = self.prepare(include_str!("../sql/requests.sql"))?;
+        let rows = select.query_map(params![behind, row::size(limit)], |row| {
+            Ok(StoredRequest {
+                request: row::integer(row, 0),
+                id: row::job_id(row, 1),
+                verb: row::string(row, 2).unwrap_or_default(),
+                patch: row::string(row, 3),
+                actor: row::string(row, 4),
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Applies requests that are alike; returns how many failed.
+    fn apply_group(&mut self, rows: &[StoredRequest], now: Timestamp) -> Answer<usize> {
+        let Some(first) = rows.first() else { return Ok(0) };
+        let (verb, patch) = match first.decode() {
+            Ok(decoded) => decoded,
+            Err(fault) => return self.set_requests_aside(rows, &fault).map(|()| 0),
+        };
+        let act = RequestedAct { verb, patch, actor: first.actor.as_deref() };
+        if self.undoing(|group| group.request_act(rows, &act, now))?.is_none() {
+            return Ok(0);
+        }
+        let mut failed = 0;
+        for row in rows {
+            if let Some(error) =
+                self.undoing(|group| group.request_act(std::slice::from_ref(row), &act, now))?
+            {
+                self.sums.remarks.push(Remark::RequestFailed(row.request, error));
+                failed += 1;
+            }
+        }
+        Ok(failed)
+    }
+
+    fn request_act(&mut self, rows: &[StoredRequest], act: &RequestedAct<'_>, now: Timestamp) -> Answer<()> {
+        let mut request = VerbRequest::ids(rows.iter().map(|row| row.id).collect());
+        request.actor = act.actor.map(str::to_owned);
+        let reply = self.operate(act.verb, &request, act.patch.as_ref(), now)?;
+        let dropped = reply.jobs.iter().filter(|(_, verdict)| *verdict == Verdict::NotFound).count();
+        if dropped > 0 {
+            self.sums.remarks.push(Remark::RequestsDropped(dropped));
+        }
+        for (id, verdict) in reply.jobs {
+            if let Some(detail) = refusal_detail(act.verb, &verdict)
+                && let Some(seq) = self.seq_of(id)?
+            {
+                self.add_event(seq, now, REQUEST_REFUSED, act.actor, Some(&detail))?;
+            }
+        }
+        let mut delete = self.prepare("DELETE FROM requests WHERE request = ?1")?;
+        for row in rows {
+            delete.execute([row.request])?;
+        }
+        Ok(())
+    }
+
+    fn set_requests_aside(&mut self, rows: &[StoredRequest], fault: &str) -> Answer<()> {
+        let mut update = self.prepare("UPDATE requests SET fault = ?2 WHERE request = ?1")?;
+        for row in rows {
+            update.execute(params![row.request, fault])?;
+            self.sums.remarks.push(Remark::RequestSetAside(row.request, fault.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Runs an act in a savepoint. Where it fails, its changes are undone and the error's text is returned. An error
+    /// that has ended the whole transaction is passed on.
+    fn undoing(&mut self, act: impl FnOnce(&mut Self) -> Answer<()>) -> Answer<Option<String>> {
+        let sums = self.sums.clone();
+        self.execute("SAVEPOINT request")?;
+        match act(self) {
+            Ok(()) => {
+                self.execute("RELEASE request")?;
+                Ok(None)
+            }
+            Err(fail) if self.connection.is_autocommit() => Err(fail),
+            Err(fail) => {
+                self.execute("ROLLBACK TO request")?;
+                self.execute("RELEASE request")?;
+                self.sums = sums;
+                let passed = self.memory.requests_passed;
+                self.memory.forget();
+                self.memory.requests_passed = passed;
+                Ok(Some(match fail {
+                    Fail::Broken(error) => error.to_string(),
+                    Fail::Refused(error) => error.to_string(),
+                }))
+            }
+        }
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.prepare(sql)?.execute([]).map(drop)
+    }
+}
