@@ -7,4 +7,4 @@
 -- functions for that are left out; write its name in place of `producer`:
 -- GRANT USAGE ON SCHEMA gristmill TO producer;
 -- GRANT EXECUTE ON FUNCTION gristmill.enqueue, gristmill.outbox_enqueue TO producer;
--- GRANT EXECUTE ON FUNCTION gristmill.outbox_cancel, gristmill.outbox_update, gristmill.outbox_get TO producer;
+-- GRANT EXECUTE ON FUNCTION gristmill.outbox_cancel, gristmill.outbox_update, gristmill.outbox_request, gristmill.outbox_get TO producer;

@@ -32,6 +32,7 @@ use crate::parked::Parked;
 use crate::partition::Rotation;
 use crate::pool;
 use crate::promote::Promotions;
+use crate::requests::Requests;
 use crate::servers::Servers;
 use crate::session::{Naming, Session};
 use crate::statement::{Statements, sql};
@@ -66,6 +67,8 @@ pub(crate) struct Inner {
     pub(crate) cursors: Arc<Cursors>,
     /// Up to where waiting jobs were promoted.
     pub(crate) promotions: Promotions,
+    /// Which requests of callers were looked at.
+    pub(crate) requests: Requests,
     /// Whether the jobs of fetches lie close together.
     pub(crate) near: Near,
     /// Whose turn it is to fetch.
@@ -160,6 +163,7 @@ impl Postgres {
             listeners: Listeners::default(),
             cursors: Arc::default(),
             promotions: Promotions::default(),
+            requests: Requests::default(),
             near: Near::default(),
             turns: Turns::default(),
             parked: Parked::default(),
@@ -269,6 +273,7 @@ impl Inner {
         self.names.forget();
         self.cursors.forget();
         self.promotions.forget();
+        self.requests.forget();
         self.swept.forget();
         self.rotation.forget();
         self.renewals.read_all_again();

@@ -47,6 +47,7 @@ mod pool;
 mod progress;
 mod promote;
 mod prune;
+mod requests;
 mod rescue;
 mod row;
 mod servers;

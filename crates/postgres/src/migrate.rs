@@ -25,6 +25,11 @@ const MIGRATIONS: Migrations = Migrations(&[
         name: "0003_versions",
         statements: include_str!("../migrations/0003_versions.sql"),
     },
+    Migration {
+        version: 4,
+        name: "0004_requests",
+        statements: include_str!("../migrations/0004_requests.sql"),
+    },
 ]);
 
 /// The functions of the outbox, which each migration replaces.
@@ -34,7 +39,8 @@ const FUNCTIONS: &str = concat!(
     include_str!("../functions/3_enqueue.sql"),
     include_str!("../functions/4_act.sql"),
     include_str!("../functions/5_operate.sql"),
-    include_str!("../functions/6_rights.sql"),
+    include_str!("../functions/6_request.sql"),
+    include_str!("../functions/7_rights.sql"),
 );
 
 const _: () = assert!(MIGRATIONS.latest() == gristmill_sql::POSTGRES_SCHEMA);

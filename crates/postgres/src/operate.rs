@@ -103,7 +103,8 @@ pub(crate) async fn cancel_in(
     within(inner, session, call, Verb::Cancel, request, None, ids).await
 }
 
-async fn within(
+/// Applies a verb in a transaction that has begun and that is the caller's to commit.
+pub(crate) async fn within(
     inner: &Inner,
     session: &mut Session,
     call: Call,

@@ -18,11 +18,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use gristmill_core::{Call, Maintained, Timestamp};
+use gristmill_sql::REQUEST_PAUSE;
 use uuid::Uuid;
 
 use crate::error::{Answer, undecodable};
 use crate::handle::Inner;
 use crate::pace::Pace;
+use crate::requests;
 use crate::row;
 use crate::statement::sql;
 use crate::told::{Position, Told};
@@ -102,7 +104,6 @@ pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answe
     let (reach, from_ms) =
         if given.is_none() { inner.promotions.begin(began) } else { (Reach::Start, i64::MIN) };
     let rows = session.query(sql!("promote"), &[&given, &row::size(limit), &from_ms]).await?;
-    drop(session);
     let (mut told, mut done, mut last_ms, mut head) = (Told::default(), 0, None, None);
     for row in &rows {
         let Some(queue) = row.try_get::<_, Option<i32>>(0)? else {
@@ -124,10 +125,19 @@ pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answe
     round.more = due > done && is_whole;
     round.blocked = due > done && !is_whole;
     round.next_due = next.filter(|_| !round.more);
+    let has_requests: bool = head.try_get(6)?;
     if call.now.is_none() {
         inner.learn_clock(now);
         let until = if round.more { last_ms } else { (!round.blocked).then(|| now.as_millis()) };
         inner.promotions.end(reach, began, until);
+    }
+    if has_requests {
+        let applied = requests::apply(inner, &mut session, call).await?;
+        round.done += applied.done;
+        round.more |= applied.more;
+        // What is left is looked at again after a pause; what was not reached, at once.
+        let again = if applied.more { Some(now) } else { applied.left.then(|| now + REQUEST_PAUSE) };
+        round.next_due = round.next_due.into_iter().chain(again).min();
     }
     Ok(round)
 }

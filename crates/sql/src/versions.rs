@@ -11,13 +11,13 @@ use std::ops::RangeInclusive;
 use gristmill_core::{BackendError, BackendErrorKind};
 
 /// The number of PostgreSQL's latest migration. The backend does not compile if its migrations end elsewhere.
-pub const POSTGRES_SCHEMA: u32 = 3;
+pub const POSTGRES_SCHEMA: u32 = 4;
 /// The number of SQLite's latest migration. The backend does not compile if its migrations end elsewhere.
 pub const SQLITE_SCHEMA: u32 = 4;
 
 /// The schema version of the oldest program that may run beside PostgreSQL's latest schema. Raise it only with a
 /// migration that older programs cannot work with: they stop when it is applied.
-pub const POSTGRES_COMPATIBLE_FROM: u32 = 3;
+pub const POSTGRES_COMPATIBLE_FROM: u32 = 4;
 /// The schema version of the oldest program that may run beside SQLite's latest schema.
 pub const SQLITE_COMPATIBLE_FROM: u32 = 4;
 

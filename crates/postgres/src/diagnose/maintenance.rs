@@ -1,9 +1,11 @@
 //! Maintenance: whether its steps succeed, and what partitions cost.
 
 use gristmill_core::Diagnosis;
+use uuid::Uuid;
 
 use crate::error::Answer;
 use crate::partition;
+use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
 
@@ -77,4 +79,26 @@ pub(super) async fn partitions(session: &mut Session) -> Answer<Diagnosis> {
     let remedy =
         "shorten the retention of jobs; new jobs go to the DEFAULT partition until one can be dropped";
     Ok(Diagnosis::trouble("partitions", finding, remedy))
+}
+
+/// Requests that were set aside because they do not decode.
+pub(super) async fn requests(session: &mut Session) -> Answer<Vec<Diagnosis>> {
+    const SHOWN: i64 = 3;
+    let (mut faults, mut number) = (Vec::new(), 0_i64);
+    for row in session.query(sql!("faulty_requests"), &[&SHOWN]).await? {
+        let (request, id): (i64, Uuid) = (row.try_get(0)?, row.try_get(1)?);
+        let (verb, fault): (String, String) = (row.try_get(2)?, row.try_get(3)?);
+        faults.push(format!(
+            "request {request}, a {} of job {}: {fault}",
+            verb.escape_debug(),
+            row::job_id(id)
+        ));
+        number = row.try_get(4)?;
+    }
+    if faults.is_empty() {
+        return Ok(vec![Diagnosis::fine("requests", "each one decodes")]);
+    }
+    let finding = format!("{number} could not be applied; {}", faults.join("; "));
+    let remedy = "apply them by hand, then delete their rows in the table `requests` by their numbers";
+    Ok(vec![Diagnosis::trouble("requests", finding, remedy)])
 }

@@ -41,6 +41,10 @@ impl Schema {
         schema
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn open(&self) -> Postgres {
         self.open_at(&self.url)
     }

@@ -9,6 +9,7 @@ mod protocol;
 mod qualified;
 mod readme;
 mod refused;
+mod requests;
 mod rights;
 mod transaction;
 mod wake;

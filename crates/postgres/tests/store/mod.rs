@@ -12,7 +12,7 @@ use tokio_postgres::NoTls;
 /// A new schema takes some tens of milliseconds; emptying a used one takes two.
 static FREE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "jobs",
     "ready",
     "waiting",
@@ -26,6 +26,7 @@ const TABLES: [&str; 18] = [
     "workers",
     "events",
     "records",
+    "requests",
     "logs",
     "queues",
     "jobs_default",

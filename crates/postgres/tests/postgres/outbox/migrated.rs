@@ -15,7 +15,9 @@ fn unmigrate(schema: &Schema) {
         AND (proname LIKE 'outbox%' OR proname = 'enqueue')",
     );
     schema.psql(&format!("DROP FUNCTION {}", functions.trim()));
-    schema.psql("DROP TABLE {schema}.versions; DELETE FROM {schema}.migrations WHERE version > 1");
+    schema.psql(
+        "DROP TABLE {schema}.versions, {schema}.requests; DELETE FROM {schema}.migrations WHERE version > 1",
+    );
 }
 
 #[test]
@@ -37,7 +39,7 @@ fn a_schema_of_version_1_keeps_its_jobs_when_it_is_migrated() {
         "42883"
     );
     let report = block_on(late.migrate(Call::new(), MigrateMode::Status)).expect("it is answered");
-    let steps = vec!["0002_outbox".to_owned(), "0003_versions".to_owned()];
+    let steps = ["0002_outbox", "0003_versions", "0004_requests"].map(str::to_owned).to_vec();
     assert_eq!((report.from, report.steps), (1, steps));
     // A program that checked the schema a moment ago works on.
     schema.enqueue(&backend, 1);

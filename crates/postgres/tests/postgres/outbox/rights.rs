@@ -76,7 +76,7 @@ fn a_role_that_only_produces_needs_the_functions_alone_and_reads_and_drops_nothi
     }
     let functions = producer.owner.value(
         "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = '{schema}'::regnamespace \
-        AND proname NOT IN ('outbox_enqueue', 'outbox_cancel', 'outbox_update', 'outbox_get', 'enqueue') ORDER BY 1",
+        AND proname NOT IN ('outbox_enqueue', 'outbox_cancel', 'outbox_update', 'outbox_request', 'outbox_get', 'enqueue') ORDER BY 1",
     );
     assert!(functions.contains("drop_partition") && functions.contains("outbox_store"), "{functions}");
     for function in functions.lines() {

@@ -13,6 +13,7 @@ What the rules refuse is error 22023, which names it and the remedy.$gristmill_f
 COMMENT ON FUNCTION gristmill.outbox_enqueue(text) IS 'For libraries: stores jobs in this transaction, as JSON.';
 COMMENT ON FUNCTION gristmill.outbox_cancel(text) IS 'For libraries: cancels jobs in this transaction, as JSON.';
 COMMENT ON FUNCTION gristmill.outbox_update(text) IS 'For libraries: changes jobs in this transaction, as JSON.';
+COMMENT ON FUNCTION gristmill.outbox_request(text) IS 'For libraries: stores requests that are applied after the commit, as JSON.';
 COMMENT ON FUNCTION gristmill.outbox_get(text) IS 'For libraries: shows jobs as this transaction sees them, as JSON.';
 
 REVOKE EXECUTE ON FUNCTION
@@ -66,5 +67,6 @@ REVOKE EXECUTE ON FUNCTION
     gristmill.outbox_operate(text, text),
     gristmill.outbox_cancel(text),
     gristmill.outbox_update(text),
+    gristmill.outbox_request(text),
     gristmill.outbox_get(text)
     FROM PUBLIC;

@@ -1,0 +1,305 @@
+//! Applies requests to cancel, update or delete jobs that callers have stored in their own transactions.
+//!
+//! ```text
+//!  requests, by number      position
+//! ─────────┬───────────────────┬──────────────────────────────▶
+//!          left: locked jobs   next rows, at most 100 a transaction; behind the last one, from the start again
+//! ```
+//!
+//! Each transaction takes an advisory lock, so that one process applies at a time. It reads the next rows, locks those
+//! jobs that are free, applies the verbs by [`operate::within`] and deletes the rows. A row whose job another
+//! transaction has locked is left, and so are later rows of that job, until the next pass.
+//!
+//! A transaction ends behind the first group that may lock claims, which cancels and deletes do: with the claims of two
+//! groups, it would lock claims in no order and could deadlock with a finish.
+//!
+//! If a transaction fails, the rows that it had read are applied one by one, and the one that fails alone is left.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use gristmill_core::{Call, JobPatch, Timestamp, Verb, VerbRequest, Verdict};
+use gristmill_sql::{REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups};
+use uuid::Uuid;
+
+use crate::error::{Answer, Fail};
+use crate::events::{Event, add_events};
+use crate::handle::Inner;
+use crate::operate;
+use crate::row;
+use crate::session::Session;
+use crate::statement::sql;
+use crate::told::Told;
+
+/// A call goes on with further rows for this long at most; the next call goes on behind them.
+const ROUND: Duration = Duration::from_millis(200);
+/// Of jobs that were left in a pass so many are remembered. With more, the pass ends.
+const MOST_LEFT: usize = 10_000;
+
+/// How far this process has come in its pass over the requests.
+#[derive(Debug, Default)]
+pub(crate) struct Requests(Mutex<Pass>);
+
+#[derive(Debug, Default)]
+struct Pass {
+    /// The number of the last row that was looked at.
+    position: i64,
+    /// Up to this number rows are applied one by one.
+    singly_until: i64,
+    /// Jobs of which a row was left: their later rows are left, too.
+    left: HashSet<Uuid>,
+    has_left: bool,
+}
+
+/// What a round came to.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// Requests that were applied, dropped or set aside.
+    pub(crate) done: u64,
+    /// The pass has not ended.
+    pub(crate) more: bool,
+    /// Some were left, or another process applies them: they are to be looked at again after a pause.
+    pub(crate) left: bool,
+}
+
+impl Requests {
+    /// Another store is in its place.
+    pub(crate) fn forget(&self) {
+        self.put(Pass::default());
+    }
+
+    /// Takes the pass. A call that is dropped begins a new one.
+    fn take(&self) -> Pass {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, pass: Pass) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pass;
+    }
+}
+
+/// Applies requests until about a hundred are done, the pass has ended or the time is over.
+pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> Answer<Applied> {
+    let (mut applied, mut told) = (Applied::default(), Told::default());
+    let (began, mut pass) = (Instant::now(), inner.requests.take());
+    let ended = loop {
+        match step(inner, session, call, &mut pass, &mut applied, &mut told).await {
+            Ok(Step::On) if applied.done >= REQUESTS_PER_ROUND as u64 || began.elapsed() > ROUND => {
+                applied.more = true;
+                break Ok(());
+            }
+            Ok(Step::On) => {}
+            Ok(Step::Busy) => {
+                applied.left = true;
+                break Ok(());
+            }
+            Ok(Step::End) => {
+                applied.left = pass.has_left;
+                pass = Pass::default();
+                break Ok(());
+            }
+            Err(fail) => break Err(fail),
+        }
+    };
+    inner.requests.put(pass);
+    // Of what was committed before a failure, too.
+    inner.tell(told);
+    ended.map(|()| applied)
+}
+
+/// How a pass goes on.
+enum Step {
+    On,
+    /// Another process applies requests.
+    Busy,
+    End,
+}
+
+/// One transaction. A failure that is not the connection's is answered by going on row by row.
+async fn step(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    pass: &mut Pass,
+    applied: &mut Applied,
+    told: &mut Told,
+) -> Answer<Step> {
+    let mut rows = Vec::new();
+    match attempt(inner, session, call, pass, &mut rows).await {
+        Ok(Attempt::Busy) => {
+            session.roll_back().await?;
+            Ok(Step::Busy)
+        }
+        Ok(Attempt::Done(outcome)) => {
+            session.commit().await?;
+            applied.done += outcome.done;
+            told.merge(outcome.told);
+            pass.has_left |= !outcome.left.is_empty();
+            pass.left.extend(outcome.left);
+            pass.position =
+                rows.get(outcome.looked_at.wrapping_sub(1)).map_or(pass.position, |row| row.request);
+            let is_end = outcome.looked_at == rows.len() && rows.len() < outcome.limit;
+            Ok(if is_end || pass.left.len() > MOST_LEFT { Step::End } else { Step::On })
+        }
+        Err(fail) if matches!(fail, Fail::Refused(_)) || fail.is_of_server() && !fail.leaves_open() => {
+            session.roll_back().await?;
+            let Some(last) = rows.last() else { return Err(fail) };
+            if let [row] = &rows[..] {
+                gristmill_core::log!(warn, request = row.request, job = %row.id, ?fail, "a request could not be applied");
+                pass.left.insert(row::uuid(row.id));
+                pass.has_left = true;
+                pass.position = row.request;
+            } else {
+                pass.singly_until = last.request;
+            }
+            Ok(Step::On)
+        }
+        Err(fail) => Err(fail),
+    }
+}
+
+enum Attempt {
+    Busy,
+    Done(Outcome),
+}
+
+#[derive(Default)]
+struct Outcome {
+    limit: usize,
+    /// So many of the rows, from the first one on.
+    looked_at: usize,
+    done: u64,
+    left: Vec<Uuid>,
+    told: Told,
+}
+
+/// Begins a transaction, reads the next rows and applies a part of them. The caller ends the transaction.
+async fn attempt(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    pass: &Pass,
+    rows: &mut Vec<StoredRequest>,
+) -> Answer<Attempt> {
+    session.begin().await?;
+    let schema = session.schema().to_owned();
+    if !session.query_one(sql!("lock_requests"), &[&schema]).await?.try_get::<_, bool>(0)? {
+        return Ok(Attempt::Busy);
+    }
+    let limit = if pass.position < pass.singly_until { 1 } else { REQUESTS_PER_ROUND };
+    read(session, pass.position, limit, rows).await?;
+    let mut outcome = Outcome { limit, ..Outcome::default() };
+    let jobs: BTreeSet<Uuid> =
+        rows.iter().map(|row| row::uuid(row.id)).filter(|id| !pass.left.contains(id)).collect();
+    let locked = lock(session, jobs).await?;
+    let now = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
+    let now = row::timestamp(&now, 0)?;
+    let (mut spent, mut faults): (Vec<i64>, Vec<(i64, String)>) = (Vec::new(), Vec::new());
+    // A row that is passed by does not part the group before it from the one behind it.
+    let is_left = |row: &&StoredRequest| {
+        let id = row::uuid(row.id);
+        pass.left.contains(&id) || locked.held.contains(&id)
+    };
+    let taken: Vec<StoredRequest> = rows.iter().filter(|row| !is_left(row)).cloned().collect();
+    let mut last = None;
+    for group in request_groups(&taken) {
+        let group = &taken[group];
+        last = group.last().map(|row| row.request);
+        match group[0].decode() {
+            Err(fault) => faults.extend(group.iter().map(|row| (row.request, fault.clone()))),
+            Ok((verb, patch)) => {
+                act(inner, session, call, (verb, patch.as_ref(), now), group, &mut outcome.told).await?;
+                spent.extend(group.iter().map(|row| row.request));
+                if matches!(verb, Verb::Cancel | Verb::Delete) {
+                    break;
+                }
+            }
+        }
+        last = None;
+    }
+    outcome.looked_at = last.map_or(rows.len(), |last| rows.partition_point(|row| row.request <= last));
+    outcome.left = rows[..outcome.looked_at].iter().filter(is_left).map(|row| row::uuid(row.id)).collect();
+    outcome.done = (spent.len() + faults.len()) as u64;
+    set_aside(session, &faults).await?;
+    if !spent.is_empty() {
+        session.execute(sql!("drop_requests"), &[&spent]).await?;
+    }
+    Ok(Attempt::Done(outcome))
+}
+
+async fn read(session: &mut Session, behind: i64, limit: usize, rows: &mut Vec<StoredRequest>) -> Answer<()> {
+    for row in session.query(sql!("requests"), &[&behind, &row::size(limit)]).await? {
+        rows.push(StoredRequest {
+            request: row.try_get(0)?,
+            id: row::job_id(row.try_get(1)?),
+            verb: row.try_get(2)?,
+            patch: row.try_get(3)?,
+            actor: row.try_get(4)?,
+        });
+    }
+    Ok(())
+}
+
+/// Jobs of requests.
+struct Jobs {
+    /// Those that other transactions have locked.
+    held: HashSet<Uuid>,
+}
+
+/// Locks the jobs that are free. One that does not exist is not held.
+async fn lock(session: &mut Session, jobs: BTreeSet<Uuid>) -> Answer<Jobs> {
+    let ids: Vec<Uuid> = jobs.iter().copied().collect();
+    let mut held: HashSet<Uuid> = jobs.into_iter().collect();
+    if !ids.is_empty() {
+        for row in session.query(sql!("lock_free_jobs"), &[&ids]).await? {
+            held.remove(&row.try_get(0)?);
+        }
+    }
+    if !held.is_empty() {
+        let ids: Vec<Uuid> = held.drain().collect();
+        for row in session.query(sql!("present_ids"), &[&ids]).await? {
+            held.insert(row.try_get(0)?);
+        }
+    }
+    Ok(Jobs { held })
+}
+
+/// Applies a group as one act; what is refused leaves an event.
+async fn act(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    (verb, patch, now): (Verb, Option<&JobPatch>, Timestamp),
+    group: &[StoredRequest],
+    told: &mut Told,
+) -> Answer<()> {
+    let ids: Vec<Uuid> = group.iter().map(|row| row::uuid(row.id)).collect();
+    let mut request = VerbRequest::ids(group.iter().map(|row| row.id).collect());
+    request.actor.clone_from(&group[0].actor);
+    let acted = operate::within(inner, session, call, verb, &request, patch, &ids).await?;
+    told.merge(acted.told);
+    let actor = request.actor.as_deref();
+    let mut details = Vec::new();
+    for (id, verdict) in &acted.jobs {
+        if *verdict == Verdict::NotFound {
+            gristmill_core::log!(debug, job = %id, verb = verb.as_str(), "a request is dropped: there is no such job");
+        }
+        details.extend(refusal_detail(verb, verdict).map(|detail| (row::uuid(*id), detail)));
+    }
+    let events: Vec<Event<'_>> =
+        details.iter().map(|(id, detail)| (*id, REQUEST_REFUSED, actor, Some(detail.as_str()))).collect();
+    add_events(session, now, &events).await
+}
+
+async fn set_aside(session: &mut Session, faults: &[(i64, String)]) -> Answer<()> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let (requests, texts): (Vec<i64>, Vec<&str>) =
+        faults.iter().map(|(request, fault)| (*request, fault.as_str())).unzip();
+    for (request, fault) in faults {
+        gristmill_core::log!(error, request, fault, "a request does not decode and is set aside");
+    }
+    session.execute(sql!("fault_requests"), &[&requests, &texts]).await
+}
