@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     arguments::{Arguments, UsageError},
-    bench, ci, mutants, outbox, servers, suite, tidy,
+    bench, ci, mutants, outbox, rolling, servers, suite, tidy,
 };
 
 /// What a command came to, when nothing kept it from running at all.
@@ -85,6 +85,15 @@ const COMMANDS: &[Command] = &[
                 and runs the tests that must notice; prints the survivors. --since takes changed lines only,\n\
                 --shard one part of N. Takes minutes to hours; installs cargo-mutants below the target folder.",
         run: mutants::run,
+    },
+    Command {
+        name: "rolling",
+        usage: "rolling [--from COMMIT] [--seconds N]",
+        about: "Runs the program of the previous release and this one side by side on one SQLite file and one\n\
+                PostgreSQL database for N seconds each (60), while both are killed and started again; each job must\n\
+                end once. `tests/system/previous-release` names the release; its program is built once and kept\n\
+                below the target folder.",
+        run: rolling::run,
     },
     Command { name: "help", usage: "help", about: "Prints this text.", run: print_help },
 ];

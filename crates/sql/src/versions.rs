@@ -79,31 +79,47 @@ mod tests {
         checked.err().map(|error| error.kind())
     }
 
+    /// `version`, `compatible_from` and `mine`, and how the program is refused.
+    const CASES: [((u32, u32, u32), Option<BackendErrorKind>); 11] = [
+        ((7, 5, 3), Some(BackendErrorKind::SchemaNew)),
+        ((7, 5, 4), Some(BackendErrorKind::SchemaNew)),
+        ((7, 5, 5), None),
+        ((7, 5, 6), None),
+        ((8, 5, 7), None),
+        ((7, 5, 7), None),
+        ((7, 5, 8), Some(BackendErrorKind::SchemaOld)),
+        ((7, 7, 7), None),
+        ((7, 7, 6), Some(BackendErrorKind::SchemaNew)),
+        ((1, 1, 3), Some(BackendErrorKind::SchemaOld)),
+        ((0, 0, 1), Some(BackendErrorKind::SchemaOld)),
+    ];
+
+    /// The cases that a check decides wrongly.
+    fn wrong(check: impl Fn(u32, u32, u32) -> Option<BackendErrorKind>) -> Vec<(u32, u32, u32)> {
+        let wrong =
+            CASES.iter().filter(|((version, from, mine), refused)| check(*version, *from, *mine) != *refused);
+        wrong.map(|(numbers, _)| *numbers).collect()
+    }
+
     #[test]
     fn a_program_runs_from_the_oldest_compatible_version_up_to_the_latest() {
+        assert_eq!(wrong(refusal), []);
+    }
+
+    /// Seeded defects: each is a check that was written or is easily written, and the cases must catch it.
+    #[test]
+    fn the_cases_catch_checks_that_compare_for_equality_or_for_one_bound_only() {
         use BackendErrorKind::{SchemaNew, SchemaOld};
-        let cases = [
-            // version, compatible_from, mine
-            ((7, 5, 3), Some(SchemaNew)),
-            ((7, 5, 4), Some(SchemaNew)),
-            ((7, 5, 5), None),
-            // A check for equality refuses the next two.
-            ((7, 5, 6), None),
-            ((8, 5, 7), None),
-            ((7, 5, 7), None),
-            ((7, 5, 8), Some(SchemaOld)),
-            ((7, 7, 7), None),
-            ((7, 7, 6), Some(SchemaNew)),
-            ((1, 1, 3), Some(SchemaOld)),
-            ((0, 0, 1), Some(SchemaOld)),
-        ];
-        for ((version, compatible_from, mine), refused) in cases {
-            assert_eq!(
-                refusal(version, compatible_from, mine),
-                refused,
-                "{version} {compatible_from} {mine}"
-            );
-        }
+        let of_equality = wrong(|version, _, mine| match mine.cmp(&version) {
+            std::cmp::Ordering::Less => Some(SchemaNew),
+            std::cmp::Ordering::Equal => None,
+            std::cmp::Ordering::Greater => Some(SchemaOld),
+        });
+        assert_eq!(of_equality, [(7, 5, 5), (7, 5, 6), (8, 5, 7)]);
+        let of_latest = wrong(|version, _, mine| (mine > version).then_some(SchemaOld));
+        assert_eq!(of_latest, [(7, 5, 3), (7, 5, 4), (7, 7, 6)]);
+        let of_oldest = wrong(|_, from, mine| (mine < from).then_some(SchemaNew));
+        assert_eq!(of_oldest, [(7, 5, 8), (1, 1, 3), (0, 0, 1)]);
     }
 
     #[test]

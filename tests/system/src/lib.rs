@@ -5,8 +5,10 @@ mod audit;
 mod files;
 mod product;
 mod store;
+mod worker;
 
 pub use audit::{Account, audit};
 pub use files::real_files;
-pub use product::{Product, Worker, wait_until};
+pub use product::Product;
 pub use store::Store;
+pub use worker::{Worker, wait_until};

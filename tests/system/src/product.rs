@@ -4,19 +4,15 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::store::Store;
-
-/// How long any wait of a test may take.
-const PATIENCE: Duration = Duration::from_secs(600);
+use crate::worker::Worker;
 
 /// The program, and a store of its own.
 #[derive(Debug)]
@@ -64,7 +60,18 @@ impl Product {
 
     /// A call of the program, with the store in its environment.
     pub fn command<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Command {
-        let mut command = Command::new(program());
+        self.command_of(Self::program(), words)
+    }
+
+    /// This program: `GRISTMILL_BIN`, or built once from this workspace.
+    pub fn program() -> &'static Path {
+        static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+        PROGRAM.get_or_init(|| std::env::var_os("GRISTMILL_BIN").map_or_else(build, PathBuf::from))
+    }
+
+    /// A call of another program, such as that of the previous release, with the store in its environment.
+    pub fn command_of<I: AsRef<OsStr>>(&self, program: &Path, words: impl IntoIterator<Item = I>) -> Command {
+        let mut command = Command::new(program);
         command.args(words).env("GRISTMILL_DB", self.store.url()).current_dir(self.folder());
         command.env_remove("GRISTMILL_LOG").env("NO_COLOR", "1");
         command
@@ -75,7 +82,52 @@ impl Product {
     /// # Panics
     /// When the program cannot be run.
     pub fn run_with<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>, input: &[u8]) -> Output {
-        let mut command = self.command(words);
+        let output = Self::output(self.command(words), input);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output
+    }
+
+    /// Runs another program with something on its standard input; what it prints.
+    ///
+    /// # Panics
+    /// When the program cannot be run, or fails.
+    pub fn run_of_with<I: AsRef<OsStr>>(
+        &self,
+        program: &Path,
+        words: impl IntoIterator<Item = I>,
+        input: &[u8],
+    ) -> String {
+        let output = Self::output(self.command_of(program, words), input);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs another program; what it prints.
+    ///
+    /// # Panics
+    /// When the program cannot be run, or fails.
+    pub fn run_of<I: AsRef<OsStr>>(&self, program: &Path, words: impl IntoIterator<Item = I>) -> String {
+        self.run_of_with(program, words, b"")
+    }
+
+    /// Runs another program, which may fail.
+    ///
+    /// # Errors
+    /// What it prints on stderr when it fails.
+    ///
+    /// # Panics
+    /// When the program cannot be run.
+    pub fn try_of<I: AsRef<OsStr>>(
+        &self,
+        program: &Path,
+        words: impl IntoIterator<Item = I>,
+    ) -> Result<String, String> {
+        let output = Self::output(self.command_of(program, words), b"");
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    fn output(mut command: Command, input: &[u8]) -> Output {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -83,13 +135,11 @@ impl Product {
             .spawn()
             .expect("the program starts");
         let mut stdin = child.stdin.take().expect("its input is a pipe");
-        let output = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             // A program that has seen enough closes its input.
             scope.spawn(move || drop(stdin.write_all(input)));
             child.wait_with_output().expect("the program ends")
-        });
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        output
+        })
     }
 
     /// Runs the program and reads the one JSON value it prints.
@@ -123,7 +173,15 @@ impl Product {
     /// # Panics
     /// When it cannot be started.
     pub fn worker<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Worker {
-        let mut command = self.command(["work"]);
+        self.worker_of(Self::program(), words)
+    }
+
+    /// Starts a worker process of another program.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn worker_of<I: AsRef<OsStr>>(&self, program: &Path, words: impl IntoIterator<Item = I>) -> Worker {
+        let mut command = self.command_of(program, ["work"]);
         let log = self.log(self.workers.fetch_add(1, Ordering::Relaxed));
         let stderr = File::create(&log).expect("a log file");
         command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
@@ -139,88 +197,6 @@ impl Product {
     fn log(&self, number: usize) -> PathBuf {
         self.folder().join(format!("worker-{number}.log"))
     }
-}
-
-/// A worker process. It is killed when it is dropped.
-#[derive(Debug)]
-pub struct Worker {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Worker {
-    /// How often it has said something so far.
-    pub fn said(&self, what: &str) -> usize {
-        std::fs::read_to_string(&self.log).unwrap_or_default().matches(what).count()
-    }
-
-    /// SIGKILL, and wait for its end.
-    pub fn kill(mut self) {
-        self.end();
-    }
-
-    /// SIGTERM.
-    ///
-    /// # Panics
-    /// When the process is gone.
-    pub fn terminate(&self) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("the worker is there");
-    }
-
-    /// Whether it has ended.
-    ///
-    /// # Panics
-    /// When the process is not ours.
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("the worker is ours").is_some()
-    }
-
-    /// Waits for its end.
-    ///
-    /// # Panics
-    /// When it does not come.
-    pub fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        wait_until("the worker to end", || {
-            status = self.child.try_wait().expect("the worker is ours");
-            status.is_some()
-        });
-        status.expect("it has ended")
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// Waits for a fact, looking often; other processes give no signal to wait for.
-///
-/// # Panics
-/// When it does not come in ten minutes.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the fact lies in another process, which can only be asked again"
-)]
-pub fn wait_until(fact: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {fact}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// The program: `GRISTMILL_BIN`, or built once from this workspace.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| std::env::var_os("GRISTMILL_BIN").map_or_else(build, PathBuf::from))
 }
 
 fn build() -> PathBuf {

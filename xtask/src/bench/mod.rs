@@ -1,6 +1,5 @@
 //! `cargo xtask bench`: floors, product and peers in turn, and the ratios between them.
 
-mod earlier;
 mod measure;
 mod options;
 mod plan;

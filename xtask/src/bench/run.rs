@@ -5,13 +5,12 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{
-    earlier,
     measure::{Bench, NoMeasurement, Place, command_line},
     options::Options,
     plan::{Comparison, comparisons},
     report::{Row, Runs, table},
 };
-use crate::{commands::Verdict, workspace};
+use crate::{commands::Verdict, earlier, workspace};
 
 /// Measures every comparison and holds it against its bound.
 pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
@@ -22,7 +21,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
         return Ok(Verdict::Passed);
     }
     let root = workspace::root();
-    let before = options.against.as_deref().map(|commit| earlier::check_out(&root, commit)).transpose()?;
+    let before = options
+        .against
+        .as_deref()
+        .map(|commit| earlier::check_out(&root, "bench-against", commit))
+        .transpose()?;
     let mut bench = Bench::new(&root, before, options.sizes);
     let mut rows = Vec::new();
     for comparison in wanted {

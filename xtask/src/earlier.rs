@@ -9,10 +9,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::{arguments::UsageError, step, workspace};
 
-/// The folder that holds `commit`, below the target folder. It is kept, so that a second call builds nothing again.
-pub(super) fn check_out(root: &Path, commit: &str) -> Result<PathBuf> {
+/// The folder that holds `commit`, in `folder` below the target folder. It is kept, so that a second call builds
+/// nothing again.
+pub(crate) fn check_out(root: &Path, folder: &str, commit: &str) -> Result<PathBuf> {
     let id = resolve(root, commit)?;
-    let folder = workspace::target_folder(root).join("bench-against").join(&id);
+    let folder = workspace::target_folder(root).join(folder).join(&id);
     if folder.join(".git").exists() && resolve(&folder, "HEAD").is_ok_and(|head| head == id) {
         return Ok(folder);
     }
