@@ -8,11 +8,11 @@ use tokio::runtime::Builder;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// Runs a future on a thread with a runtime of its own, until it ends or is aborted. Handlers that block every thread
-/// of the program's runtime do not hold it up.
+/// Runs a future on a thread with a runtime of its own, until it ends or is aborted. Handlers that block
+/// every thread of the program's runtime do not hold it up.
 ///
-/// Under tokio's paused time, in tests, it runs beside everything else: no other runtime follows that clock. So it does
-/// where the system has no thread to spare.
+/// Under tokio's paused time, in tests, it runs beside everything else: no other runtime follows that clock.
+/// So it does where the system has no thread to spare.
 pub(crate) fn spawn_apart(name: &str, future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     if clock_stands_still() {
         return tokio::spawn(future);

@@ -91,7 +91,8 @@ impl Trouble {
         full.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// A try succeeded. Its line has the level of the one that told of the trouble: a log that shows one shows both.
+    /// A try succeeded. Its line has the level of the one that told of the trouble: a log that shows one
+    /// shows both.
     pub(crate) fn over(&mut self) {
         if self.kind.take().is_some() {
             let (operation, tries) = (self.operation, self.tries);
@@ -114,8 +115,8 @@ impl Trouble {
 }
 
 impl Drop for Trouble {
-    /// Logs the end of a trouble in which its loop ends, such as the loop of a worker that has lost its leases. Without
-    /// it the log shows an outage that never ends.
+    /// Logs the end of a trouble in which its loop ends, such as the loop of a worker that has lost its
+    /// leases. Without it the log shows an outage that never ends.
     fn drop(&mut self) {
         if self.kind.is_some() {
             let (operation, tries) = (self.operation, self.tries);

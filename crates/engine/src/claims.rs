@@ -1,10 +1,11 @@
 //! The claims a worker holds: what every heartbeat lists.
 //!
-//! A claim is known from before its fetch is sent until its last finish is answered. One lock, held for a look-up and
-//! never over an await, and taken once a batch.
+//! A claim is known from before its fetch is sent until its last finish is answered. One lock, held for a
+//! look-up and never over an await, and taken once a batch.
 //!
-//! A renewal gives back what it does not list, and a fetch that begins after the list was made could overtake it. So a
-//! renewal lists the next numbers as well ([`AHEAD`]), and while one is in flight no fetch takes a number beyond them.
+//! A renewal gives back what it does not list, and a fetch that begins after the list was made could overtake
+//! it. So a renewal lists the next numbers as well ([`AHEAD`]), and while one is in flight no fetch takes a
+//! number beyond them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

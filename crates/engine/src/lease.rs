@@ -9,8 +9,8 @@ pub(crate) const DEFAULT_LEASE: Duration = Duration::from_secs(30);
 /// At this part of a lease without a renewal its holder stops relying on it.
 const FENCE_AT: f64 = 0.8;
 
-/// The lease by this process's monotonic clock, counted from the sending of the request that renewed it, so that
-/// neither the network nor a slow store stretches it.
+/// The lease by this process's monotonic clock, counted from the sending of the request that renewed it, so
+/// that neither the network nor a slow store stretches it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LocalLease {
     pub(crate) renewed: Instant,

@@ -1,12 +1,13 @@
 //! What is kept of an end that the store refuses: the outcome first.
 //!
-//! Words go before anything else, whatever the store's objection is: they are cut, then the output is replaced by a
-//! note, then both are left out. None of that changes what becomes of the job. Follow-up jobs that cannot be stored are
-//! a refusal of the attempt, which then fails; a cancelled or discarded job stays one without them.
+//! Words go before anything else, whatever the store's objection is: they are cut, then the output is
+//! replaced by a note, then both are left out. None of that changes what becomes of the job. Follow-up jobs
+//! that cannot be stored are a refusal of the attempt, which then fails; a cancelled or discarded job stays
+//! one without them.
 //!
-//! The completer does this for a worker's ends, [`store_alone`] for one that is stored by itself. A handler's own
-//! transaction ends with the first refusal, so its commit cannot be repeated with less: the attempt fails, and the
-//! completer stores that.
+//! The completer does this for a worker's ends, [`store_alone`] for one that is stored by itself. A handler's
+//! own transaction ends with the first refusal, so its commit cannot be repeated with less: the attempt
+//! fails, and the completer stores that.
 
 use std::time::Duration;
 

@@ -21,9 +21,11 @@ mod leased;
 mod lessen;
 pub mod middleware;
 mod panics;
+mod report;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod watchdog;
 mod worker;
 
 pub use client::{
@@ -38,4 +40,5 @@ pub use handler::{
 pub use instrument::Instrumented;
 pub use leased::Leased;
 pub use middleware::Middleware;
-pub use worker::{Worker, WorkerBuilder, WorkerHandle, WorkerReport, WorkerStats};
+pub use report::{WorkerReport, WorkerStats};
+pub use worker::{Worker, WorkerBuilder, WorkerHandle};

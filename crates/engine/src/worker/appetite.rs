@@ -1,11 +1,12 @@
 //! Which queues may have something to fetch.
 //!
-//! A hint, a promotion or a full answer makes a lane hungry; an exhausted one is left alone until the next hint or its
-//! time to be looked at again. The flag is cleared before the fetch is sent, so that a hint that comes meanwhile
-//! counts.
+//! A hint, a promotion or a full answer makes a lane hungry; an exhausted one is left alone until the next
+//! hint or its time to be looked at again. The flag is cleared before the fetch is sent, so that a hint that
+//! comes meanwhile counts.
 //!
-//! To find out which lanes have something, where no hint names them, a worker looks at all of them in one call and
-//! fetches from those alone. Only a few lanes are fetched from at once, since a fetch costs little more than a look.
+//! To find out which lanes have something, where no hint names them, a worker looks at all of them in one
+//! call and fetches from those alone. Only a few lanes are fetched from at once, since a fetch costs little
+//! more than a look.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

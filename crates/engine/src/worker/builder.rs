@@ -98,7 +98,8 @@ pub(crate) struct Parts {
 }
 
 impl Worker {
-    /// A builder for a worker of this client's store. Give the [state](WorkerBuilder::state) before the first handler.
+    /// A builder for a worker of this client's store. Give the [state](WorkerBuilder::state) before the first
+    /// handler.
     pub fn builder(client: Client) -> WorkerBuilder<()> {
         WorkerBuilder {
             client,
@@ -119,9 +120,9 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     /// Checks everything and makes the worker. It does nothing until it is run.
     ///
     /// # Errors
-    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists every fault: names, numbers out of range, a queue or kind
-    /// that is given twice, no handler at all, options of a job that could never be enqueued, an argument of a handler
-    /// that needs what the backend does not promise.
+    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists every fault: names, numbers out of range, a
+    /// queue or kind that is given twice, no handler at all, options of a job that could never be enqueued,
+    /// an argument of a handler that needs what the backend does not promise.
     pub fn build(self) -> Result<Worker, Error> {
         let Parts { client, options, routes, hooks } = self.into_parts(Needs::Checked)?;
         Ok(Worker::assemble(client, options, &routes, hooks))

@@ -1,8 +1,8 @@
 //! Parts of a fetched batch that have not started, where everybody can reach them.
 //!
-//! A chunk is run by one task, but its jobs are its own only from the moment it takes them: a stop takes the rest back,
-//! and a chunk whose handler holds its task up loses the rest to another task. The lock is held for one step of an
-//! iterator.
+//! A chunk is run by one task, but its jobs are its own only from the moment it takes them: a stop takes the
+//! rest back, and a chunk whose handler holds its task up loses the rest to another task. The lock is held
+//! for one step of an iterator.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec;
@@ -98,7 +98,8 @@ impl Chunks {
         taken
     }
 
-    /// Takes ends and rests of the chunks that have not moved since the last call: something holds their task up.
+    /// Takes ends and rests of the chunks that have not moved since the last call: something holds their task
+    /// up.
     pub(crate) fn take_stuck(&self) -> (Vec<Ended>, Vec<Ready>) {
         let (mut ended, mut rest) = (Vec::new(), Vec::new());
         for chunk in self.all() {

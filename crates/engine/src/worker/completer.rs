@@ -1,26 +1,28 @@
 //! Stores the ends of runs, many at once, one call in flight.
 //!
-//! While a call is in flight ends collect; the next call takes them all, so batches grow by themselves under load and
-//! an idle worker's ends leave at once. A call that may have taken effect is repeated with the same items: their tokens
-//! make that safe. Items are kept in [`Finishes`] until they are answered, so a restart of the loop loses none.
+//! While a call is in flight ends collect; the next call takes them all, so batches grow by themselves under
+//! load and an idle worker's ends leave at once. A call that may have taken effect is repeated with the same
+//! items: their tokens make that safe. Items are kept in [`Finishes`] until they are answered, so a restart
+//! of the loop loses none.
 //!
-//! An end that answers [`Busy`](Finished::Busy) needs a row of somebody's open transaction. It moves to a line of its
-//! own, whose calls go beside the others: it is repeated until the row is free, and no other end waits for it.
+//! An end that answers [`Busy`](Finished::Busy) needs a row of somebody's open transaction. It moves to a
+//! line of its own, whose calls go beside the others: it is repeated until the row is free, and no other end
+//! waits for it.
 //!
-//! A call that fails is repeated, then halved, whatever the error: one item, or the size of all, may be at fault. One
-//! that fails alone while the store answers another call goes [apart](Line::Apart), and in the end is stored [without a
-//! part](crate::lessen).
+//! A call that fails is repeated, then halved, whatever the error: one item, or the size of all, may be at
+//! fault. One that fails alone while the store answers another call goes [apart](Line::Apart), and in the end
+//! is stored [without a part](crate::lessen).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_core::{BackendError, BackendErrorKind, FinishRequest, Finished, time_for_bytes};
 
-pub(crate) use super::finishes::Finishes;
-use super::finishes::{Batch, Line, SMALL_BATCH};
-use super::settled;
-use super::shared::Shared;
-use crate::call::{Trouble, answer};
+use super::ends::{Batch, Line, SMALL_BATCH};
+use super::finishes::Finishes;
+use super::settled::Settle;
+use super::slots::Slots;
+use crate::call::Trouble;
 use crate::lessen::{may_be_an_item, say_lessened};
 
 /// The first wait before busy ends are repeated; each further one is twice as long.
@@ -46,139 +48,152 @@ enum Called {
     Failed(Duration),
 }
 
-/// Runs until it is aborted: its owner first waits until nothing is left.
-pub(crate) async fn complete(shared: Arc<Shared>) {
-    tokio::join!(store_new(&shared), store_busy(&shared), store_apart(&shared));
+/// What storing ends uses of a worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Completer {
+    pub(super) finishes: Arc<Finishes>,
+    pub(super) slots: Arc<Slots>,
+    pub(super) settle: Settle,
 }
 
-async fn store_new(shared: &Shared) {
-    let mut trouble = Trouble::new("finish");
-    loop {
-        match store(shared, Line::New, &mut trouble).await {
-            Called::Idle => shared.finishes.handed_over(Line::New).await,
-            Called::Stored(_) => {}
-            Called::Failed(pause) => tokio::time::sleep(pause).await,
-        }
+impl Completer {
+    /// Runs until it is aborted: its owner first waits until nothing is left.
+    pub(crate) async fn run(self) {
+        tokio::join!(self.store_new(), self.store_busy(), self.store_apart());
     }
-}
 
-async fn store_busy(shared: &Shared) {
-    let mut trouble = Trouble::new("finish");
-    let mut pause = FIRST_PAUSE;
-    loop {
-        if shared.finishes.is_empty(Line::Busy) {
-            while shared.finishes.is_empty(Line::Busy) {
-                shared.finishes.handed_over(Line::Busy).await;
+    async fn store_new(&self) {
+        let mut trouble = Trouble::new("finish");
+        loop {
+            match self.store(Line::New, &mut trouble).await {
+                Called::Idle => self.finishes.handed_over(Line::New).await,
+                Called::Stored(_) => {}
+                Called::Failed(pause) => tokio::time::sleep(pause).await,
             }
-            pause = FIRST_PAUSE;
-            gristmill_core::log!(
-                warn,
-                name: "finish_busy", target: "gristmill::worker",
-                "the end of a run waits for a row that another transaction has locked"
-            );
         }
-        tokio::time::sleep(pause).await;
-        pause = match store(shared, Line::Busy, &mut trouble).await {
-            Called::Stored(count) if count > 0 => FIRST_PAUSE,
-            _ => LONGEST_PAUSE.min(pause * 2),
-        };
     }
-}
 
-async fn store_apart(shared: &Shared) {
-    let mut trouble = Trouble::new("finish");
-    let mut pause = FIRST_APART;
-    loop {
-        while shared.finishes.is_empty(Line::Apart) {
-            shared.finishes.handed_over(Line::Apart).await;
-            pause = FIRST_APART;
+    async fn store_busy(&self) {
+        let mut trouble = Trouble::new("finish");
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if self.finishes.is_empty(Line::Busy) {
+                while self.finishes.is_empty(Line::Busy) {
+                    self.finishes.handed_over(Line::Busy).await;
+                }
+                pause = FIRST_PAUSE;
+                gristmill_core::log!(
+                    warn,
+                    name: "finish_busy", target: "gristmill::worker",
+                    "the end of a run waits for a row that another transaction has locked"
+                );
+            }
+            tokio::time::sleep(pause).await;
+            pause = match self.store(Line::Busy, &mut trouble).await {
+                Called::Stored(count) if count > 0 => FIRST_PAUSE,
+                _ => LONGEST_PAUSE.min(pause * 2),
+            };
         }
-        tokio::time::sleep(pause).await;
-        pause = match store(shared, Line::Apart, &mut trouble).await {
-            Called::Stored(count) if count > 0 => FIRST_APART,
-            _ => LONGEST_APART.min(pause * 2),
-        };
     }
-}
 
-/// Stores the next batch of a line.
-async fn store(shared: &Shared, line: Line, trouble: &mut Trouble) -> Called {
-    let count = shared.finishes.begin(line);
-    if count == 0 {
-        return Called::Idle;
-    }
-    match send(shared, line).await {
-        Ok(answers) => {
-            trouble.over();
-            shared.finishes.succeeded(line);
-            Called::Stored(settle(shared, line, answers.into_iter().map(Some).collect()))
+    async fn store_apart(&self) {
+        let mut trouble = Trouble::new("finish");
+        let mut pause = FIRST_APART;
+        loop {
+            while self.finishes.is_empty(Line::Apart) {
+                self.finishes.handed_over(Line::Apart).await;
+                pause = FIRST_APART;
+            }
+            tokio::time::sleep(pause).await;
+            pause = match self.store(Line::Apart, &mut trouble).await {
+                Called::Stored(count) if count > 0 => FIRST_APART,
+                _ => LONGEST_APART.min(pause * 2),
+            };
         }
-        Err(error) => amend(shared, line, count, &error, trouble.failed(&error)).await,
     }
-}
 
-/// Notes the answers to the batch in flight; `None` for an end that is given up. Says how many there were.
-fn settle(shared: &Shared, line: Line, answers: Vec<Option<Finished>>) -> usize {
-    let (ended, answers) = shared.finishes.answered(line, answers);
-    settled::note(shared, &ended, &answers);
-    // The fetcher may have waited for the backlog to shrink.
-    shared.slots.nudge();
-    ended.len()
-}
-
-/// Makes of a batch that failed what may succeed.
-async fn amend(shared: &Shared, line: Line, count: usize, error: &BackendError, pause: Duration) -> Called {
-    let (failures, repeat) = shared.finishes.failed(line);
-    let of_an_item = may_be_an_item(error);
-    if count > 1 {
-        if repeat && (of_an_item || count <= SMALL_BATCH) {
-            return Called::Failed(pause);
+    /// Stores the next batch of a line.
+    async fn store(&self, line: Line, trouble: &mut Trouble) -> Called {
+        let count = self.finishes.begin(line);
+        if count == 0 {
+            return Called::Idle;
         }
-        shared.finishes.halve(line);
-        return Called::Failed(if of_an_item { Duration::ZERO } else { pause });
-    }
-    if of_an_item {
-        return if repeat { Called::Failed(pause) } else { lessen(shared, line, error, pause) };
-    }
-    if (failures > 1 || line == Line::Apart) && is_there(shared).await {
-        // The store answers others: it is this end that it does not take, or not in this time.
-        let is_at_fault =
-            error.kind() == BackendErrorKind::Unavailable && shared.finishes.batch(line).tries >= TRIES_APART;
-        if is_at_fault && let Called::Stored(given_up) = lessen(shared, line, error, pause) {
-            return Called::Stored(given_up);
+        match self.send(line).await {
+            Ok(answers) => {
+                trouble.over();
+                self.finishes.succeeded(line);
+                Called::Stored(self.settle(line, answers.into_iter().map(Some).collect()))
+            }
+            Err(error) => self.amend(line, count, &error, trouble.failed(&error)).await,
         }
-        shared.finishes.set_apart(line);
-        return Called::Failed(Duration::ZERO);
     }
-    Called::Failed(pause)
-}
 
-async fn send(shared: &Shared, line: Line) -> Result<Vec<Finished>, BackendError> {
-    let Batch { items, bytes, tries } = shared.finishes.batch(line);
-    let count = items.len();
-    let deadline = shared.call_deadline().saturating_add(time_for_bytes(bytes));
-    let deadline = deadline.saturating_mul(1 << tries.min(MOST_DOUBLINGS));
-    let call = shared.backend().finish(shared.call().within(deadline), FinishRequest::new(items));
-    let reply = answer(deadline, "finish", call).await?;
-    if reply.items.len() != count {
-        let message = format!("`finish` answered {} of {count} items", reply.items.len());
-        return Err(BackendError::new(BackendErrorKind::Internal, message).maybe_stored());
+    /// Notes the answers to the batch in flight; `None` for an end that is given up. Says how many there
+    /// were.
+    fn settle(&self, line: Line, answers: Vec<Option<Finished>>) -> usize {
+        let (ended, answers) = self.finishes.answered(line, answers);
+        self.settle.note(&ended, &answers);
+        // The fetcher may have waited for the backlog to shrink.
+        self.slots.nudge();
+        ended.len()
     }
-    Ok(reply.items)
-}
 
-/// Whether the store can be reached at all.
-async fn is_there(shared: &Shared) -> bool {
-    answer(shared.call_deadline(), "ping", shared.backend().ping(shared.call())).await.is_ok()
-}
-
-/// The store refuses this one end: it is sent with less, and given up when nothing is left to leave out.
-fn lessen(shared: &Shared, line: Line, error: &BackendError, pause: Duration) -> Called {
-    match shared.finishes.lessen(line, &error.chain()) {
-        Some((left_out, job)) => {
-            say_lessened(job, left_out, error);
-            Called::Failed(pause)
+    /// Makes of a batch that failed what may succeed.
+    async fn amend(&self, line: Line, count: usize, error: &BackendError, pause: Duration) -> Called {
+        let (failures, repeat) = self.finishes.failed(line);
+        let of_an_item = may_be_an_item(error);
+        if count > 1 {
+            if repeat && (of_an_item || count <= SMALL_BATCH) {
+                return Called::Failed(pause);
+            }
+            self.finishes.halve(line);
+            return Called::Failed(if of_an_item { Duration::ZERO } else { pause });
         }
-        None => Called::Stored(settle(shared, line, vec![None])),
+        if of_an_item {
+            return if repeat { Called::Failed(pause) } else { self.lessen(line, error, pause) };
+        }
+        if (failures > 1 || line == Line::Apart) && self.is_there().await {
+            // The store answers others: it is this end that it does not take, or not in this time.
+            let is_at_fault = error.kind() == BackendErrorKind::Unavailable
+                && self.finishes.batch(line).tries >= TRIES_APART;
+            if is_at_fault && let Called::Stored(given_up) = self.lessen(line, error, pause) {
+                return Called::Stored(given_up);
+            }
+            self.finishes.set_apart(line);
+            return Called::Failed(Duration::ZERO);
+        }
+        Called::Failed(pause)
+    }
+
+    async fn send(&self, line: Line) -> Result<Vec<Finished>, BackendError> {
+        let Batch { items, bytes, tries } = self.finishes.batch(line);
+        let count = items.len();
+        let deadline = self.settle.store.deadline().saturating_add(time_for_bytes(bytes));
+        let deadline = deadline.saturating_mul(1 << tries.min(MOST_DOUBLINGS));
+        let request = FinishRequest::new(items);
+        let store = &self.settle.store;
+        let reply =
+            store.ask_within(deadline, "finish", |backend, call| backend.finish(call, request)).await?;
+        if reply.items.len() != count {
+            let message = format!("`finish` answered {} of {count} items", reply.items.len());
+            return Err(BackendError::new(BackendErrorKind::Internal, message).maybe_stored());
+        }
+        Ok(reply.items)
+    }
+
+    /// Whether the store can be reached at all.
+    async fn is_there(&self) -> bool {
+        self.settle.store.ask("ping", |backend, call| backend.ping(call)).await.is_ok()
+    }
+
+    /// The store refuses this one end: it is sent with less, and given up when nothing is left to leave out.
+    fn lessen(&self, line: Line, error: &BackendError, pause: Duration) -> Called {
+        match self.finishes.lessen(line, &error.chain()) {
+            Some((left_out, job)) => {
+                say_lessened(job, left_out, error);
+                Called::Failed(pause)
+            }
+            None => Called::Stored(self.settle(line, vec![None])),
+        }
     }
 }

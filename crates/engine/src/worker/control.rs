@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::report::WorkerStats;
-use super::shared::Shared;
+use super::appetite::Appetite;
+use super::reserve::Reserve;
+use crate::report::{Counters, WorkerStats};
 
 /// What a worker is told while it runs. Only ever goes from running to stopping to forced.
 #[derive(Debug, Default)]
@@ -37,42 +38,47 @@ impl Control {
 
 /// Steers a worker from outside: from a signal handler, an endpoint, a test. Cloning is cheap.
 ///
-/// Taken from [`Worker::handle`](crate::Worker::handle) before the worker runs; it may be used before, while and
-/// after it does.
+/// Taken from [`Worker::handle`](crate::Worker::handle) before the worker runs; it may be used before, while
+/// and after it does.
 #[derive(Debug, Clone)]
-pub struct WorkerHandle(pub(super) Arc<Shared>);
+pub struct WorkerHandle {
+    pub(super) control: Arc<Control>,
+    pub(super) appetite: Arc<Appetite>,
+    pub(super) reserve: Arc<Reserve>,
+    pub(super) counters: Arc<Counters>,
+}
 
 impl WorkerHandle {
-    /// Asks the worker to stop: it fetches no more, gives back what has not started and lets running handlers finish
-    /// within the grace. A second call ends the grace at once. Returns immediately; the worker's `run` returns when it
-    /// has stopped.
+    /// Asks the worker to stop: it fetches no more, gives back what has not started and lets running handlers
+    /// finish within the grace. A second call ends the grace at once. Returns immediately; the worker's `run`
+    /// returns when it has stopped.
     pub fn stop(&self) {
-        self.0.control.stop();
+        self.control.stop();
     }
 
     /// Stops fetching while everything else goes on, until [`resume`](Self::resume).
     pub fn quiet(&self) {
-        self.0.control.quiet.store(true, Ordering::SeqCst);
+        self.control.quiet.store(true, Ordering::SeqCst);
     }
 
     /// Lets a quiet worker fetch again.
     pub fn resume(&self) {
-        self.0.control.quiet.store(false, Ordering::SeqCst);
-        self.0.appetite.wake_all();
+        self.control.quiet.store(false, Ordering::SeqCst);
+        self.appetite.wake_all();
     }
 
     /// Whether a stop was asked for.
     pub fn is_stopping(&self) -> bool {
-        self.0.control.stopping.is_cancelled()
+        self.control.stopping.is_cancelled()
     }
 
     /// How many jobs the worker has in hand: fetched, and their code not ended.
     pub fn in_hand(&self) -> usize {
-        self.0.in_hand()
+        self.reserve.in_hand()
     }
 
     /// What the worker has counted so far.
     pub fn stats(&self) -> WorkerStats {
-        self.0.counters.snapshot()
+        self.counters.snapshot()
     }
 }

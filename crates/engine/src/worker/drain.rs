@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_core::{BackendError, JobState, Name, QueueStats, StatsReply, StatsRequest, waits_for};
+use tokio_util::sync::CancellationToken;
 
-use super::shared::Shared;
-use crate::call::{Trouble, answer};
+use super::activity::Activity;
+use super::options::WorkerOptions;
+use super::pace::Kinds;
+use super::store::Store;
+use crate::call::Trouble;
 
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -15,38 +19,76 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const UNFINISHED: [JobState; 4] =
     [JobState::Available, JobState::Running, JobState::Scheduled, JobState::Retryable];
 
-/// Looks at the store only while the worker has nothing in hand, and less often the longer that lasts.
-pub(crate) async fn drain(shared: Arc<Shared>) {
-    let stopping = shared.control.stopping.clone();
-    let mut trouble = Trouble::new("stats");
-    let mut pause = FIRST_LOOK;
-    let mut fetched = 0;
-    loop {
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
-        let now_fetched = shared.counters.snapshot().fetched;
-        if std::mem::replace(&mut fetched, now_fetched) != now_fetched {
-            pause = FIRST_LOOK;
-        }
-        if shared.slots.used() > 0 || shared.finishes.len() > 0 {
-            continue;
-        }
-        let left = look(&shared).await;
-        if left.is_ok() {
-            trouble.over();
-        }
-        match left {
-            Ok(Left::Nothing) => return shared.control.stopping.cancel(),
-            Ok(Left::Unhandled(parts)) => {
-                shared.options.on_wait.call(&format!("nothing is left to run but {}", parts.join(", ")));
-                return shared.control.stopping.cancel();
+/// What draining uses of a worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Drain {
+    pub(super) store: Store,
+    pub(super) stopping: CancellationToken,
+    pub(super) options: Arc<WorkerOptions>,
+    pub(super) kinds: Arc<Kinds>,
+    pub(super) activity: Activity,
+}
+
+impl Drain {
+    /// Looks at the store only while the worker has nothing in hand, and less often the longer that lasts.
+    pub(crate) async fn run(mut self) {
+        let mut trouble = Trouble::new("stats");
+        let mut pause = FIRST_LOOK;
+        loop {
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
             }
-            Ok(Left::Jobs) => {}
-            Err(error) => tokio::time::sleep(trouble.failed(&error)).await,
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            if self.activity.has_fetched() {
+                pause = FIRST_LOOK;
+            }
+            if self.activity.is_busy() {
+                continue;
+            }
+            let left = self.look().await;
+            if left.is_ok() {
+                trouble.over();
+            }
+            match left {
+                Ok(Left::Nothing) => return self.stopping.cancel(),
+                Ok(Left::Unhandled(parts)) => {
+                    self.options.on_wait.call(&format!("nothing is left to run but {}", parts.join(", ")));
+                    return self.stopping.cancel();
+                }
+                Ok(Left::Jobs) => {}
+                Err(error) => tokio::time::sleep(trouble.failed(&error)).await,
+            }
         }
+    }
+
+    async fn look(&self) -> Result<Left, BackendError> {
+        let stats =
+            |cap| self.store.ask("stats", move |backend, call| backend.stats(call, StatsRequest::new(cap)));
+        let few = stats(Some(1)).await?;
+        if self.mine(&few).all(|queue| unfinished(queue) == 0) {
+            return Ok(Left::Nothing);
+        }
+        // Parked jobs are counted as scheduled, too: whether there are others takes whole numbers.
+        let is_parked = self.mine(&few).any(|queue| !queue.parked.is_empty());
+        if !is_parked || self.mine(&few).any(|queue| queue.count(JobState::Available).value > 0) {
+            return Ok(Left::Jobs);
+        }
+        let all = stats(None).await?;
+        let kinds = self.kinds.set();
+        let unhandled = |queue: &QueueStats| -> u64 {
+            let others = queue.parked.iter().filter(|parked| !kinds.handles(parked.kind.as_str()));
+            others.map(|parked| parked.count.value).sum()
+        };
+        if self.mine(&all).any(|queue| unfinished(queue) > unhandled(queue)) {
+            return Ok(Left::Jobs);
+        }
+        Ok(Left::Unhandled(waits_for(&all, &self.options.queues(), &kinds)))
+    }
+
+    fn mine<'s>(&'s self, stats: &'s StatsReply) -> impl Iterator<Item = &'s QueueStats> {
+        let served = |name: &Name| self.options.queues.iter().any(|lane| lane.queue == *name);
+        stats.queues.iter().filter(move |queue| served(&queue.queue.name))
     }
 }
 
@@ -56,37 +98,6 @@ enum Left {
     /// Jobs of kinds that the worker has no handler for, and nothing else.
     Unhandled(Vec<String>),
     Jobs,
-}
-
-async fn look(shared: &Shared) -> Result<Left, BackendError> {
-    let stats = async |cap| {
-        let call = shared.backend().stats(shared.call(), StatsRequest::new(cap));
-        answer(shared.call_deadline(), "stats", call).await
-    };
-    let few = stats(Some(1)).await?;
-    if mine(shared, &few).all(|queue| unfinished(queue) == 0) {
-        return Ok(Left::Nothing);
-    }
-    // Parked jobs are counted as scheduled, too: whether there are others takes whole numbers.
-    let is_parked = mine(shared, &few).any(|queue| !queue.parked.is_empty());
-    if !is_parked || mine(shared, &few).any(|queue| queue.count(JobState::Available).value > 0) {
-        return Ok(Left::Jobs);
-    }
-    let all = stats(None).await?;
-    let kinds = shared.kinds.set();
-    let unhandled = |queue: &QueueStats| -> u64 {
-        let others = queue.parked.iter().filter(|parked| !kinds.handles(parked.kind.as_str()));
-        others.map(|parked| parked.count.value).sum()
-    };
-    if mine(shared, &all).any(|queue| unfinished(queue) > unhandled(queue)) {
-        return Ok(Left::Jobs);
-    }
-    Ok(Left::Unhandled(waits_for(&all, &shared.queues(), &kinds)))
-}
-
-fn mine<'s>(shared: &'s Shared, stats: &'s StatsReply) -> impl Iterator<Item = &'s QueueStats> {
-    let served = |name: &Name| shared.options.queues.iter().any(|lane| lane.queue == *name);
-    stats.queues.iter().filter(move |queue| served(&queue.queue.name))
 }
 
 fn unfinished(queue: &QueueStats) -> u64 {

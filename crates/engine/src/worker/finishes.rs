@@ -1,41 +1,17 @@
-//! Ends on their way to the store: those that wait for a call, and those of the calls in flight.
+//! Ends on their way to the store, in three lines: those that wait for a call, and those of the calls in
+//! flight.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use gristmill_core::{FinishItem, Finished, JobId, MAX_BATCH_BYTES, batch_len};
+use gristmill_core::{Finished, JobId};
 use tokio::sync::Notify;
 
+use super::ends::{Batch, Ends, Line};
 use crate::ended::Ended;
-use crate::lessen::TRIES_BEFORE_LESS;
 
-/// The most items of one call. Where the store falls behind, a larger one spares it commits.
-const BATCH: usize = 4_000;
-/// What is handed over, or was too much for the store, goes in calls of at most so many.
-pub(super) const SMALL_BATCH: usize = 1_000;
-/// Busy ends beyond this many hold up fetches: else a worker whose every job meets the lock would collect them without
-/// bound.
+/// Busy ends beyond this many hold up fetches: else a worker whose every job meets the lock would collect
+/// them without bound.
 const MOST_BUSY: usize = 4_000;
-
-/// Which calls an end goes with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line {
-    /// Ends that were not sent yet.
-    New,
-    /// Ends that answered [`Finished::Busy`].
-    Busy,
-    /// Ends that failed alone while the store answered other calls: each goes by itself.
-    Apart,
-}
-
-/// The ends of one call.
-#[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) items: Vec<FinishItem>,
-    pub(super) bytes: usize,
-    /// How often these failed alone before.
-    pub(super) tries: u32,
-}
 
 /// Ends on their way to the store.
 #[derive(Debug, Default)]
@@ -47,73 +23,6 @@ pub(crate) struct Finishes {
 
 #[derive(Debug, Default)]
 struct Inside([Ends; 3]);
-
-#[derive(Debug)]
-struct Ends {
-    /// As they were handed over, each at most a call's worth, and how many bytes they are.
-    waiting: VecDeque<(Vec<Ended>, usize)>,
-    in_flight: Vec<Ended>,
-    /// How many a call has at most: fewer after one that failed, and more again after each that did not.
-    most: usize,
-    /// Calls in a row that failed.
-    failures: u32,
-}
-
-impl Default for Ends {
-    fn default() -> Self {
-        Self { waiting: VecDeque::new(), in_flight: Vec::new(), most: BATCH, failures: 0 }
-    }
-}
-
-impl Ends {
-    fn waiting(&self) -> usize {
-        self.waiting.iter().map(|(ended, _)| ended.len()).sum()
-    }
-
-    fn len(&self) -> usize {
-        self.waiting() + self.in_flight.len()
-    }
-
-    fn push_all(&mut self, ended: Vec<Ended>) {
-        let mut rest = ended;
-        while !rest.is_empty() {
-            let count = batch_len(rest.iter().map(|ended| ended.item.bytes()), SMALL_BATCH);
-            let later = rest.split_off(count);
-            let part = std::mem::replace(&mut rest, later);
-            let bytes = bytes_of(&part);
-            self.waiting.push_back((part, bytes));
-        }
-    }
-
-    /// The next call's worth.
-    fn take(&mut self, most: usize) -> Vec<Ended> {
-        let Some((mut batch, mut bytes)) = self.waiting.pop_front() else { return Vec::new() };
-        if batch.len() > most {
-            self.put_back(batch.split_off(most));
-            return batch;
-        }
-        batch.reserve(self.waiting().min(most - batch.len()));
-        while let Some((next, more)) = self.waiting.front()
-            && batch.len() + next.len() <= most
-            && bytes + more <= MAX_BATCH_BYTES
-        {
-            bytes += more;
-            batch.extend(self.waiting.pop_front().unwrap_or_default().0);
-        }
-        batch
-    }
-
-    fn put_back(&mut self, ended: Vec<Ended>) {
-        if !ended.is_empty() {
-            let bytes = bytes_of(&ended);
-            self.waiting.push_front((ended, bytes));
-        }
-    }
-}
-
-fn bytes_of(ended: &[Ended]) -> usize {
-    ended.iter().map(|ended| ended.item.bytes()).sum()
-}
 
 impl Inside {
     fn of(&mut self, line: Line) -> &mut Ends {
@@ -167,74 +76,48 @@ impl Finishes {
 
     /// Takes the next batch in flight, or keeps the one that is; says how many items it has.
     pub(super) fn begin(&self, line: Line) -> usize {
-        let mut inside = self.inside();
-        let ends = inside.of(line);
-        if ends.in_flight.is_empty() {
-            let most = if line == Line::Apart { 1 } else { ends.most };
-            ends.in_flight = ends.take(most);
-        }
-        ends.in_flight.len()
+        self.inside().of(line).begin(if line == Line::Apart { 1 } else { usize::MAX })
     }
 
     /// The batch in flight.
     pub(super) fn batch(&self, line: Line) -> Batch {
-        let mut inside = self.inside();
-        let ended = &inside.of(line).in_flight;
-        Batch {
-            items: ended.iter().map(|ended| ended.item.clone()).collect(),
-            bytes: bytes_of(ended),
-            tries: ended.iter().map(|ended| ended.tries).max().unwrap_or(0),
-        }
+        self.inside().of(line).batch()
     }
 
     /// The call succeeded.
     pub(super) fn succeeded(&self, line: Line) {
-        let mut inside = self.inside();
-        let ends = inside.of(line);
-        ends.failures = 0;
-        ends.most = (ends.most * 2).min(BATCH);
+        self.inside().of(line).succeeded();
     }
 
     /// The call failed: how often in a row, and whether it is worth a repeat as it is.
     pub(super) fn failed(&self, line: Line) -> (u32, bool) {
-        let mut inside = self.inside();
-        let ends = inside.of(line);
-        ends.failures += 1;
-        (ends.failures, ends.failures <= TRIES_BEFORE_LESS && ends.most == BATCH)
+        self.inside().of(line).failed()
     }
 
     /// The next calls have half as many items as this one.
     pub(super) fn halve(&self, line: Line) {
-        let mut inside = self.inside();
-        let ends = inside.of(line);
-        ends.most = (ends.in_flight.len() / 2).max(1);
-        let later = ends.in_flight.split_off(ends.most);
-        ends.put_back(later);
+        self.inside().of(line).halve();
     }
 
     /// The one end in flight failed alone: from now on it goes apart from all others.
     pub(super) fn set_apart(&self, line: Line) {
         let mut inside = self.inside();
-        let mut ended = std::mem::take(&mut inside.of(line).in_flight);
-        inside.of(line).failures = 0;
-        for ended in &mut ended {
-            ended.tries += 1;
-        }
+        let ended = inside.of(line).set_apart();
         inside.of(Line::Apart).push_all(ended);
         drop(inside);
         self.bells[Line::Apart as usize].notify_one();
     }
 
-    /// Leaves out a part of the one end in flight; says which, and of which job. `None` when nothing is left to leave
-    /// out.
+    /// Leaves out a part of the one end in flight; says which, and of which job. `None` when nothing is left
+    /// to leave out.
     pub(super) fn lessen(&self, line: Line, why: &str) -> Option<(&'static str, JobId)> {
         let mut inside = self.inside();
-        let ended = inside.of(line).in_flight.first_mut()?;
+        let ended = inside.of(line).first_in_flight()?;
         ended.lessen(why).map(|left_out| (left_out, ended.item.lease.job))
     }
 
-    /// Takes the batch in flight off its line: the ends with their answers. Those that are busy go to the end of their
-    /// line.
+    /// Takes the batch in flight off its line: the ends with their answers. Those that are busy go to the end
+    /// of their line.
     pub(super) fn answered(
         &self,
         line: Line,
@@ -242,7 +125,7 @@ impl Finishes {
     ) -> (Vec<Ended>, Vec<Option<Finished>>) {
         let is_busy = |answer: &Option<Finished>| *answer == Some(Finished::Busy);
         let mut inside = self.inside();
-        let mut ended = std::mem::take(&mut inside.of(line).in_flight);
+        let mut ended = inside.of(line).take_in_flight();
         let mut settled = answers;
         if settled.iter().any(is_busy) {
             let pairs = ended.into_iter().zip(settled);
@@ -265,7 +148,8 @@ mod tests {
     use std::sync::Arc;
 
     use gristmill_core::{
-        Args, ClaimId, IdSource, JobSpec, JobState, Lease, LeaseToken, Name, Output, Place, Timestamp,
+        Args, ClaimId, FinishItem, IdSource, JobSpec, JobState, Lease, LeaseToken, Name, Output, Place,
+        Timestamp,
     };
 
     use super::*;

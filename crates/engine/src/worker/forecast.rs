@@ -1,9 +1,10 @@
-//! How many jobs will end while a fetch is on its way: so many more than there are free slots are worth fetching.
+//! How many jobs will end while a fetch is on its way: so many more than there are free slots are worth
+//! fetching.
 //!
-//! A slot that is freed would wait for the next fetch's departure and its answer, which for quick jobs is longer than
-//! they run. The forecast is the rate at which jobs of a lane ended lately times the time a fetch takes, and as much
-//! again for the fetch before it, which is on its way or just being used up. It is nothing where less than one job ends
-//! in that time: slow jobs are not leased before there is a slot for them.
+//! A slot that is freed would wait for the next fetch's departure and its answer, which for quick jobs is
+//! longer than they run. The forecast is the rate at which jobs of a lane ended lately times the time a fetch
+//! takes, and as much again for the fetch before it, which is on its way or just being used up. It is nothing
+//! where less than one job ends in that time: slow jobs are not leased before there is a slot for them.
 
 use std::time::Duration;
 
@@ -81,8 +82,8 @@ impl Forecast {
         self.looked = now;
     }
 
-    /// How many to fetch ahead of free slots: at most as many as there are slots, and a fetch brings. `is_deep` tells
-    /// of each lane whether it has more than was fetched.
+    /// How many to fetch ahead of free slots: at most as many as there are slots, and a fetch brings.
+    /// `is_deep` tells of each lane whether it has more than was fetched.
     pub(crate) fn ahead(&mut self, slots: &Slots, batch: usize, is_deep: &[bool]) -> Ahead {
         self.look(slots);
         let took = self.took.unwrap_or_default();

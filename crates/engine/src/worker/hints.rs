@@ -1,22 +1,34 @@
 //! What the backend tells without being asked.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use gristmill_core::{Hint, Listener};
+use tokio::sync::Notify;
 
-use super::shared::Shared;
+use super::appetite::Appetite;
+use super::maintenance::due::Due;
+use super::slots::Slots;
+
+/// What hints reach of a worker.
+#[derive(Debug)]
+pub(crate) struct Hints {
+    pub(super) appetite: Arc<Appetite>,
+    pub(super) due: Arc<Due>,
+    pub(super) slots: Arc<Slots>,
+    pub(super) pulse: Arc<Notify>,
+}
 
 /// Passes hints on. Holds the worker weakly: a backend may keep its listeners longer than the worker lives.
-pub(crate) struct HintListener(pub(crate) Weak<Shared>);
+pub(crate) struct HintListener(pub(crate) Weak<Hints>);
 
 impl Listener for HintListener {
     fn hint(&self, hint: &Hint) {
-        let Some(shared) = self.0.upgrade() else { return };
+        let Some(hints) = self.0.upgrade() else { return };
         match hint {
-            Hint::Available(queue) | Hint::QueueChanged(queue) => shared.appetite.wake(queue),
-            Hint::Due(due) => shared.due.at(*due),
+            Hint::Available(queue) | Hint::QueueChanged(queue) => hints.appetite.wake(queue),
+            Hint::Due(due) => hints.due.at(*due),
             // The renewal's answer says which jobs of this worker are meant.
-            Hint::CancelRequested(_) if shared.slots.used() > 0 => shared.pulse.notify_one(),
+            Hint::CancelRequested(_) if hints.slots.used() > 0 => hints.pulse.notify_one(),
             Hint::CancelRequested(_) | Hint::Ended(_) => {}
         }
     }

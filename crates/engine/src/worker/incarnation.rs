@@ -1,7 +1,7 @@
 //! One registration of a worker: its id, its lease's local end, its death.
 //!
-//! A worker whose lease has ended at the store starts again with a new id; slots, running handlers and unanswered
-//! finishes outlive that.
+//! A worker whose lease has ended at the store starts again with a new id; slots, running handlers and
+//! unanswered finishes outlive that.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,16 +11,16 @@ use gristmill_core::{BackendError, BackendErrorKind, Error, RegisterWorker, Work
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::executor::give_back_unstarted;
-use super::heartbeat::Lateness;
-use super::running::{Which, stop_attempts};
-use super::shared::Shared;
-use crate::call::{Trouble, answer, is_outage};
+use super::executor::Executor;
+use super::host::Host;
+use super::options::WorkerOptions;
+use super::pace::Kinds;
+use super::running::Which;
+use super::slots::Slots;
+use super::store::Store;
+use crate::call::{Trouble, is_outage};
 use crate::cancel::StopWhy;
 use crate::lease::LocalLease;
-
-/// How long handlers whose lease is lost may take to come to their end.
-const BURIED_WITHIN: Duration = Duration::from_millis(100);
 
 /// A registered worker.
 #[derive(Debug)]
@@ -47,11 +47,11 @@ impl Incarnation {
     }
 
     /// A renewal that was sent then succeeded. Says whether that ended a fence.
-    pub(crate) fn renewed(&self, shared: &Shared, sent: Instant, length: Duration) -> bool {
+    pub(crate) fn renewed(&self, host: &Host, sent: Instant, length: Duration) -> bool {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = LocalLease { renewed: sent, length };
         let was_fenced = self.fenced.swap(false, Ordering::SeqCst);
         if was_fenced {
-            shared.say(|| {
+            host.say(|| {
                 gristmill_core::log!(
                     error,
                     name: "lease_regained", target: "gristmill::worker", "the lease is renewed again"
@@ -71,21 +71,22 @@ impl Incarnation {
         self.fenced.load(Ordering::SeqCst)
     }
 
-    /// Stops all handlers before the lease ends; the async ones are dropped half-way from here to there. Called again
-    /// while it lasts, for a handler that was just starting.
-    pub(crate) fn fence(&self, shared: &Arc<Shared>, late: Lateness) {
+    /// Stops all handlers before the lease ends; the async ones are dropped half-way from here to there.
+    /// Called again while it lasts, for a handler that was just starting.
+    pub(crate) fn fence(&self, store: &Store, executor: &Arc<Executor>, late: Lateness) {
         let lease = self.lease();
         if !self.fenced.swap(true, Ordering::SeqCst) {
-            // Others could not reach the store either, and shall have their chance to renew before they are rescued.
-            shared.outage.store(true, Ordering::SeqCst);
-            let (worker, in_hand, since) = (self.id, shared.in_hand(), lease.renewed.elapsed());
+            // Others could not reach the store either, and shall have their chance to renew before they are
+            // rescued.
+            store.was_out();
+            let (worker, in_hand, since) = (self.id, executor.reserve.in_hand(), lease.renewed.elapsed());
             // Half of the time without a renewal passed while this process did not run.
             let hint = if late.0 >= since / 2 {
                 "the process was not run: give it more processor time, and expect this where it is suspended"
             } else {
                 "the store did not answer for most of the lease; lengthen the lease if it is slow at times"
             };
-            shared.say(move || {
+            executor.host.say(move || {
                 gristmill_core::log!(
                     error,
                     name: "self_fenced", target: "gristmill::worker",
@@ -94,17 +95,19 @@ impl Incarnation {
                 );
             });
         }
-        give_back_unstarted(shared);
-        stop_attempts(shared, Which::All, StopWhy::LeaseLost, lease.left() / 2);
+        executor.give_back_unstarted();
+        executor.stop(Which::All, StopWhy::LeaseLost, lease.left() / 2);
     }
 }
 
-/// The store has ended the lease of an incarnation: whatever runs has lost the right to, and whatever is given back
-/// would be stale. Called again when nothing is fetched any more, for a handler that was just starting.
-pub(crate) fn bury(shared: &Arc<Shared>) {
-    shared.claims.forget_all();
-    give_back_unstarted(shared);
-    stop_attempts(shared, Which::All, StopWhy::LeaseLost, BURIED_WITHIN);
+/// How late the heartbeat's own timer was since the latest renewal: a process that does not run cannot renew.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lateness(pub(crate) Duration);
+
+impl Lateness {
+    pub(crate) fn woke(&mut self, due: Instant) {
+        self.0 = self.0.max(due.elapsed());
+    }
 }
 
 /// How a registration is to be tried.
@@ -116,57 +119,71 @@ pub(crate) enum Attempts {
     Again,
 }
 
-/// Registers a new incarnation; `None` when a stop came first.
-///
-/// # Errors
-/// At the first start only: what no wait will mend, such as a schema that is missing.
-pub(crate) async fn register(shared: &Shared, attempts: Attempts) -> Result<Option<Incarnation>, Error> {
-    let mut trouble = Trouble::new("register_worker");
-    let mut id = WorkerId::random();
-    while !shared.control.stopping.is_cancelled() {
-        let sent = Instant::now();
-        let call = shared.backend().register_worker(shared.call(), request(shared, id));
-        let answered = tokio::select! {
-            answered = answer(shared.call_deadline(), "register_worker", call) => answered,
-            // A registration that is stored all the same holds nothing, and ends with its lease.
-            () = shared.control.stopping.cancelled() => break,
-        };
-        let error = match answered {
-            Ok(()) => {
-                trouble.over();
-                return Ok(Some(Incarnation::new(id, sent, shared.options.lease)));
+/// What a registration takes of a worker.
+#[derive(Debug)]
+pub(crate) struct Registrar {
+    pub(super) store: Store,
+    pub(super) stopping: CancellationToken,
+    pub(super) options: Arc<WorkerOptions>,
+    pub(super) kinds: Arc<Kinds>,
+    pub(super) slots: Arc<Slots>,
+}
+
+impl Registrar {
+    /// Registers a new incarnation; `None` when a stop came first.
+    ///
+    /// # Errors
+    /// At the first start only: what no wait will mend, such as a schema that is missing.
+    pub(crate) async fn register(&self, attempts: Attempts) -> Result<Option<Incarnation>, Error> {
+        let Self { store, stopping, options, .. } = self;
+        let mut trouble = Trouble::new("register_worker");
+        let mut id = WorkerId::random();
+        while !stopping.is_cancelled() {
+            let sent = Instant::now();
+            let request = self.request(id);
+            let registered =
+                store.ask("register_worker", |backend, call| backend.register_worker(call, request));
+            let answered = tokio::select! {
+                answered = registered => answered,
+                // A registration that is stored all the same holds nothing, and ends with its lease.
+                () = stopping.cancelled() => break,
+            };
+            let error = match answered {
+                Ok(()) => {
+                    trouble.over();
+                    return Ok(Some(Incarnation::new(id, sent, options.lease)));
+                }
+                Err(error) => error,
+            };
+            if is_outage(&error) {
+                // The others could not reach the store either, and shall have their chance to renew.
+                store.was_out();
             }
-            Err(error) => error,
-        };
-        if is_outage(&error) {
-            // The others could not reach the store either, and shall have their chance to renew.
-            shared.outage.store(true, Ordering::SeqCst);
+            if attempts == Attempts::FirstStart && is_final(&error) {
+                return Err(error.into());
+            }
+            if error.kind() == BackendErrorKind::WorkerGone {
+                id = WorkerId::random();
+            }
+            let delay = trouble.failed(&error);
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = tokio::time::sleep(delay) => {}
+            }
         }
-        if attempts == Attempts::FirstStart && is_final(&error) {
-            return Err(error.into());
-        }
-        if error.kind() == BackendErrorKind::WorkerGone {
-            id = WorkerId::random();
-        }
-        let delay = trouble.failed(&error);
-        tokio::select! {
-            () = shared.control.stopping.cancelled() => {}
-            () = tokio::time::sleep(delay) => {}
-        }
+        Ok(None)
     }
-    Ok(None)
+
+    fn request(&self, id: WorkerId) -> RegisterWorker {
+        let mut request = RegisterWorker::new(id, self.options.label.clone(), self.options.lease);
+        request.slots = u32::try_from(self.slots.limit()).unwrap_or(u32::MAX);
+        request.queues = self.options.queues();
+        request.queues.dedup();
+        request.kinds = self.kinds.names();
+        request
+    }
 }
 
 fn is_final(error: &BackendError) -> bool {
     !error.is_retryable() && error.kind() != BackendErrorKind::WorkerGone
-}
-
-fn request(shared: &Shared, id: WorkerId) -> RegisterWorker {
-    let options = &shared.options;
-    let mut request = RegisterWorker::new(id, options.label.clone(), options.lease);
-    request.slots = u32::try_from(shared.slots.limit()).unwrap_or(u32::MAX);
-    request.queues = options.queues.iter().map(|lane| lane.queue.clone()).collect();
-    request.queues.dedup();
-    request.kinds = shared.kinds.names();
-    request
 }

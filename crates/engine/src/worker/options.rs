@@ -1,10 +1,11 @@
 //! What a worker is told, checked.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_core::{Name, Priority};
 
-use super::waits::OnWait;
 use crate::lease::DEFAULT_LEASE;
 
 /// One queue a worker fetches from.
@@ -28,8 +29,8 @@ pub(crate) struct WorkerOptions {
     pub(crate) lease: Duration,
     /// How long running handlers may go on after a stop.
     pub(crate) grace: Duration,
-    /// How long an async handler may go on after a cancel or its timeout; `None` is a second, and after a timeout at
-    /// most a tenth of that.
+    /// How long an async handler may go on after a cancel or its timeout; `None` is a second, and after a
+    /// timeout at most a tenth of that.
     pub(crate) cancel_grace: Option<Duration>,
     /// How often an idle queue is looked at when no hint comes; `None` depends on whether hints arrive.
     pub(crate) poll_interval: Option<Duration>,
@@ -46,6 +47,13 @@ pub(crate) struct WorkerOptions {
     pub(crate) defaults: Vec<(String, Name)>,
     /// Whether it promotes, rescues, prunes and audits.
     pub(crate) maintenance: bool,
+}
+
+impl WorkerOptions {
+    /// The queues it serves, one for each lane.
+    pub(crate) fn queues(&self) -> Vec<Name> {
+        self.queues.iter().map(|lane| lane.queue.clone()).collect()
+    }
 }
 
 impl Default for WorkerOptions {
@@ -66,5 +74,39 @@ impl Default for WorkerOptions {
             defaults: Vec::new(),
             maintenance: true,
         }
+    }
+}
+
+type Callback = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What is called while the worker waits.
+#[derive(Clone, Default)]
+pub(crate) struct OnWait(pub(crate) Option<Callback>);
+
+impl OnWait {
+    /// Whether there is something to call.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn call(&self, text: &str) {
+        if let Some(call) = &self.0 {
+            call(text);
+        }
+    }
+}
+
+impl PartialEq for OnWait {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+}
+
+impl fmt::Debug for OnWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnWait").field(&self.0.is_some()).finish()
     }
 }

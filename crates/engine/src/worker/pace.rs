@@ -1,9 +1,9 @@
 //! Which kinds of jobs are quick enough to run in the task that fetched them.
 //!
-//! A task a job costs about a microsecond, more than many a handler. A kind whose first polls end at once and quickly
-//! is therefore polled in place. Slow polls send it back to tasks of its own, where it holds no neighbour up; a single
-//! one does not unless it is very slow: on a busy machine a thread is taken off its processor for some milliseconds now
-//! and then, which once sent a quarter of a million quick jobs to tasks.
+//! A task a job costs about a microsecond, more than many a handler. A kind whose first polls end at once and
+//! quickly is therefore polled in place. Slow polls send it back to tasks of its own, where it holds no
+//! neighbour up; a single one does not unless it is very slow: on a busy machine a thread is taken off its
+//! processor for some milliseconds now and then, which once sent a quarter of a million quick jobs to tasks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -87,9 +87,9 @@ impl Kind {
     }
 }
 
-/// Counts up with every quick first poll: from [`QUICK_AFTER`] on the kind is quick, at [`TRUSTED`] a slow poll is an
-/// accident. Falls below zero when the kind is slow. Relaxed and a
-/// little wrong under contention, which costs nothing.
+/// Counts up with every quick first poll: from [`QUICK_AFTER`] on the kind is quick, at [`TRUSTED`] a slow
+/// poll is an accident. Falls below zero when the kind is slow. Relaxed and a little wrong under contention,
+/// which costs nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Pace(AtomicI32);
 

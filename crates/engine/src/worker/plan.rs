@@ -1,46 +1,82 @@
-//! One fetch: what it asks for, and the units and the claim number it holds meanwhile.
+//! What one fetch asks for, and the units it holds meanwhile.
 
 use std::sync::Arc;
 
-use gristmill_core::{ClaimId, FetchedJob, QueueWant};
+use gristmill_core::{FetchedJob, MAX_BATCH_BYTES, QueueWant};
 
+use super::appetite::Appetite;
 use super::forecast::Ahead;
+use super::options::WorkerOptions;
 use super::ready::Ready;
-use super::shared::Shared;
+use super::reserve::Reserve;
 use crate::ended::Ended;
+
+/// The args that a fetch brings at most, by those of the fetch before.
+const FETCHED_BYTES: usize = 4 * MAX_BATCH_BYTES;
+
+/// How large the jobs of the latest fetch were: a fetch ends at bytes as well as at a number of jobs.
+#[derive(Debug, Default)]
+pub(super) struct JobSize(usize);
+
+impl JobSize {
+    pub(super) fn learn(&mut self, jobs: &[FetchedJob]) {
+        // A few say enough of all.
+        let few = jobs.iter().step_by(jobs.len().div_ceil(16).max(1));
+        if let Some(size) = few.map(|job| job.spec.args.as_bytes().len()).max() {
+            self.0 = size;
+        }
+    }
+
+    /// How many such jobs one fetch asks for at most.
+    pub(super) fn most(&self) -> usize {
+        (FETCHED_BYTES / self.0.max(1)).max(1)
+    }
+}
 
 /// Units taken for a fetch. What is not assigned to a job is free again when the plan is dropped.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    shared: Arc<Shared>,
+    options: Arc<WorkerOptions>,
+    reserve: Arc<Reserve>,
+    /// Each with its number of units.
     lanes: Vec<(usize, usize)>,
 }
 
 impl Plan {
-    /// Takes units for the hungry lanes, beginning with lane `first`: as many as there are free slots, and as many more
-    /// as `ahead` says, at most `most`. `None` when there are none.
-    pub(crate) fn make(shared: &Arc<Shared>, first: usize, ahead: &Ahead, most: usize) -> Option<Self> {
-        let count = shared.options.queues.len();
-        let mut left = shared.options.fetch_batch.min(most);
+    fn new(options: &Arc<WorkerOptions>, reserve: &Arc<Reserve>, lanes: Vec<(usize, usize)>) -> Self {
+        Self { options: options.clone(), reserve: reserve.clone(), lanes }
+    }
+
+    /// Takes units for the hungry lanes, beginning with lane `first`: as many as there are free slots, and as
+    /// many more as `ahead` says, at most `most`. `None` when there are none.
+    pub(crate) fn make(
+        options: &Arc<WorkerOptions>,
+        reserve: &Arc<Reserve>,
+        appetite: &Appetite,
+        first: usize,
+        ahead: &Ahead,
+        most: usize,
+    ) -> Option<Self> {
+        let count = options.queues.len();
+        let mut left = options.fetch_batch.min(most);
         let mut lanes = Vec::with_capacity(count);
         for lane in (0..count).map(|lane| (lane + first) % count) {
-            if left == 0 || !shared.appetite.is_hungry(lane) {
+            if left == 0 || !appetite.is_hungry(lane) {
                 continue;
             }
-            let taken = shared.reserve.expect(&shared.slots, lane, left, ahead);
+            let taken = reserve.expect(lane, left, ahead);
             if taken > 0 {
-                shared.appetite.begin(lane);
+                appetite.begin(lane);
                 left -= taken;
                 lanes.push((lane, taken));
             }
         }
-        (!lanes.is_empty()).then(|| Self { shared: shared.clone(), lanes })
+        (!lanes.is_empty()).then(|| Self::new(options, reserve, lanes))
     }
 
     /// Looks at all lanes and takes no unit: the answer says which of them have something.
-    pub(crate) fn look(shared: &Arc<Shared>) -> Self {
-        let lanes = (0..shared.options.queues.len()).map(|lane| (lane, 0)).collect();
-        Self { shared: shared.clone(), lanes }
+    pub(crate) fn look(options: &Arc<WorkerOptions>, reserve: &Arc<Reserve>) -> Self {
+        Self::new(options, reserve, (0..options.queues.len()).map(|lane| (lane, 0)).collect())
     }
 
     /// Whether it asks for no job.
@@ -50,7 +86,7 @@ impl Plan {
 
     pub(crate) fn wants(&self) -> Vec<QueueWant> {
         let want = |(lane, max): &(usize, usize)| {
-            let options = &self.shared.options.queues[*lane];
+            let options = &self.options.queues[*lane];
             let mut want = QueueWant::new(options.queue.clone(), *max);
             want.priorities = options.priorities;
             want
@@ -58,10 +94,10 @@ impl Plan {
         self.lanes.iter().map(want).collect()
     }
 
-    /// Gives each job a unit of the lane it was fetched for; frees the rest. Until they are put into the reserve the
-    /// jobs count as running ones. A job that nobody asked for is given back: its lease would be renewed with its claim
-    /// for as long as the worker lives.
-    pub(crate) fn assign(mut self, jobs: Vec<FetchedJob>) -> Vec<Ready> {
+    /// Gives each job a unit of the lane it was fetched for; frees the rest. Until they are put into the
+    /// reserve the jobs count as running ones. The ends are those of jobs that were not asked for, which hold
+    /// no unit: their leases would be renewed with their claim for as long as the worker lives.
+    pub(crate) fn assign(mut self, jobs: Vec<FetchedJob>) -> (Vec<Ready>, Vec<Ended>) {
         let mut unwanted = Vec::new();
         let mut ready = Vec::with_capacity(jobs.len());
         let mut at = 0;
@@ -84,16 +120,13 @@ impl Plan {
             *left -= 1;
             ready.push(Ready { lane: *lane, job });
         }
-        if !unwanted.is_empty() {
-            self.shared.finishes.push_all(unwanted);
-        }
-        self.shared.reserve.landed(&ready);
-        ready
+        self.reserve.landed(&ready);
+        (ready, unwanted)
     }
 
     fn fits(&self, index: usize, job: &FetchedJob) -> bool {
         let (lane, left) = self.lanes[index];
-        let options = &self.shared.options.queues[lane];
+        let options = &self.options.queues[lane];
         let priority = job.spec.priority;
         left > 0
             && options.queue == job.spec.queue
@@ -103,35 +136,6 @@ impl Plan {
 
 impl Drop for Plan {
     fn drop(&mut self) {
-        self.shared.reserve.missed(&self.shared.slots, &self.lanes);
-    }
-}
-
-/// A claim number whose fetch is in flight; forgotten when it is dropped without an answer.
-#[derive(Debug)]
-pub(crate) struct InFlight<'a> {
-    pub(crate) id: ClaimId,
-    shared: &'a Shared,
-    answered: bool,
-}
-
-impl<'a> InFlight<'a> {
-    pub(crate) async fn begin(shared: &'a Shared) -> Self {
-        Self { id: shared.claims.begin().await, shared, answered: false }
-    }
-
-    pub(crate) fn granted(mut self, jobs: usize) {
-        self.answered = true;
-        self.shared.claims.granted(self.id, jobs);
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.shared.claims.forget(self.id);
-            // The sooner a renewal leaves it out, the sooner its jobs are back.
-            self.shared.pulse.notify_one();
-        }
+        self.reserve.missed(&self.lanes);
     }
 }

@@ -19,8 +19,8 @@ impl Ended {
         Self::unrun(ready, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
     }
 
-    /// A job of a kind that this worker has no handler for. The store leases none of these, except where a claim cannot
-    /// be changed at that moment; given back, the job is parked.
+    /// A job of a kind that this worker has no handler for. The store leases none of these, except where a
+    /// claim cannot be changed at that moment; given back, the job is parked.
     pub(crate) fn no_handler(ready: Ready) -> Self {
         Self::unrun(ready, Decision::GiveBackAfter(Duration::ZERO), Ending::UnknownKind)
     }

@@ -1,17 +1,18 @@
 //! Jobs that were fetched before there is a slot for them.
 //!
-//! Where jobs end quicker than a fetch takes, the fetcher leases a few more than may run ([forecast](super::forecast)):
-//! they wait here until a job of their lane ends, and start at once on its slot. For everybody else they are jobs that
-//! have not started: a stop gives them back.
+//! Where jobs end quicker than a fetch takes, the fetcher leases a few more than may run
+//! ([forecast](super::forecast)): they wait here until a job of their lane ends, and start at once on its
+//! slot. For everybody else they are jobs that have not started: a stop gives them back.
 //!
-//! Every job in hand owns a unit of [`Slots`], and so does every job a fetch in flight may bring. A unit runs unless it
-//! is expected or reserved; both are counted here, under one short lock, and only here jobs are let out, as many as may
-//! run. So the limits hold whoever frees units meanwhile. Who frees one looks at [`Reserve::is_empty`] after that, and
-//! who puts jobs in looks for free slots after that: one of the two sees the other, and no job is left behind.
+//! Every job in hand owns a unit of [`Slots`], and so does every job a fetch in flight may bring. A unit runs
+//! unless it is expected or reserved; both are counted here, under one short lock, and only here jobs are let
+//! out, as many as may run. So the limits hold whoever frees units meanwhile. Who frees one looks at
+//! [`Reserve::is_empty`] after that, and who puts jobs in looks for free slots after that: one of the two
+//! sees the other, and no job is left behind.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gristmill_core::ClaimId;
 
@@ -22,6 +23,7 @@ use super::slots::Slots;
 /// The jobs of all lanes.
 #[derive(Debug)]
 pub(crate) struct Reserve {
+    slots: Arc<Slots>,
     inside: Mutex<Inside>,
     len: AtomicUsize,
 }
@@ -44,9 +46,21 @@ struct Lane {
 }
 
 impl Reserve {
-    pub(crate) fn new(lanes: usize) -> Self {
+    /// Of so many lanes.
+    pub(crate) fn new(slots: Arc<Slots>, lanes: usize) -> Self {
         let lanes = (0..lanes).map(|_| Lane::default()).collect();
-        Self { inside: Mutex::new(Inside { lanes, next: 0, moved: false }), len: AtomicUsize::new(0) }
+        let inside = Mutex::new(Inside { lanes, next: 0, moved: false });
+        Self { slots, inside, len: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// How many jobs are in hand: fetched, and their code not ended. Slots that a fetch in flight may fill do
+    /// not count.
+    pub(crate) fn in_hand(&self) -> usize {
+        self.slots.used().saturating_sub(self.expected())
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -59,17 +73,19 @@ impl Reserve {
     }
 
     /// How many jobs fetches in flight may bring.
-    pub(crate) fn expected(&self) -> usize {
+    fn expected(&self) -> usize {
         self.inside().lanes.iter().map(|lane| lane.expected).sum()
     }
 
-    /// Whether none does.
+    /// Whether no job waits here.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes units of a lane for a fetch, at most `max`: the free ones and as many more as `ahead` says. Says how many.
-    pub(crate) fn expect(&self, slots: &Slots, lane: usize, max: usize, ahead: &Ahead) -> usize {
+    /// Takes units of a lane for a fetch, at most `max`: the free ones and as many more as `ahead` says. Says
+    /// how many.
+    pub(crate) fn expect(&self, lane: usize, max: usize, ahead: &Ahead) -> usize {
+        let slots = &self.slots;
         let mut inside = self.inside();
         let of_lane = (slots.limit_of(lane) + ahead.lanes[lane]).saturating_sub(slots.used_of(lane));
         let of_all = (slots.limit() + ahead.all).saturating_sub(slots.used());
@@ -88,22 +104,22 @@ impl Reserve {
     }
 
     /// So many did not come: their units are free.
-    pub(crate) fn missed(&self, slots: &Slots, lanes: &[(usize, usize)]) {
+    pub(crate) fn missed(&self, lanes: &[(usize, usize)]) {
         {
             let mut inside = self.inside();
             for (lane, count) in lanes {
                 inside.lanes[*lane].expected -= count;
-                slots.put_back(*lane, *count);
+                self.slots.put_back(*lane, *count);
             }
         }
-        slots.tell();
+        self.slots.tell();
     }
 
     /// Puts jobs in, and takes those out that may start now.
-    pub(crate) fn pass(&self, slots: &Slots, jobs: Vec<Ready>) -> Vec<Ready> {
+    pub(crate) fn pass(&self, jobs: Vec<Ready>) -> Vec<Ready> {
         let mut inside = self.inside();
         inside.moved = true;
-        if self.is_empty() && inside.may_run(slots) {
+        if self.is_empty() && inside.may_run(&self.slots) {
             // They are counted as running already.
             return jobs;
         }
@@ -113,17 +129,17 @@ impl Reserve {
             inside.lanes[ready.lane].jobs.push_back((number, ready));
         }
         self.recount(&inside);
-        self.let_out(&mut inside, slots)
+        self.let_out(&mut inside)
     }
 
     /// Takes out as many jobs as may start now, first come, first out.
-    pub(crate) fn start(&self, slots: &Slots) -> Vec<Ready> {
-        self.let_out(&mut self.inside(), slots)
+    pub(crate) fn start(&self) -> Vec<Ready> {
+        self.let_out(&mut self.inside())
     }
 
-    fn let_out(&self, inside: &mut Inside, slots: &Slots) -> Vec<Ready> {
+    fn let_out(&self, inside: &mut Inside) -> Vec<Ready> {
         let mut started = Vec::new();
-        let mut free = inside.free(slots);
+        let mut free = inside.free(&self.slots);
         while let Some(lane) = inside.next_lane(&free) {
             free.all -= 1;
             free.lanes[lane] -= 1;
@@ -154,7 +170,8 @@ impl Reserve {
         self.take_where(|ready| ready.lane == lane)
     }
 
-    /// Takes every job out if none came or went since the last call: what runs has become slow, and others may be free.
+    /// Takes every job out if none came or went since the last call: what runs has become slow, and others
+    /// may be free.
     pub(crate) fn take_idle(&self) -> Vec<Ready> {
         if self.is_empty() || std::mem::take(&mut self.inside().moved) { Vec::new() } else { self.take_all() }
     }

@@ -1,17 +1,15 @@
 //! The attempts that have a task of their own: how to stop each.
 //!
-//! Sharded by the random end of the job's id. An entry is made before its task, so that the task's end finds it, and
-//! gets the task's handle after: a runtime that shuts down ends a task while it is being spawned, so no lock may be
-//! held then.
+//! Sharded by the random end of the job's id. An entry is made before its task, so that the task's end finds
+//! it, and gets the task's handle after: a runtime that shuts down ends a task while it is being spawned, so
+//! no lock may be held then.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gristmill_core::{ClaimId, JobId};
 use tokio::task::AbortHandle;
 
-use super::shared::Shared;
 use crate::JobContext;
 use crate::cancel::StopWhy;
 use crate::handler::route::Mode;
@@ -67,8 +65,20 @@ impl RunningJobs {
         self.shard(key).remove(&key);
     }
 
-    /// Tells one attempt to stop; says whether it was there.
-    fn stop(&self, key: Key, why: StopWhy) -> bool {
+    /// Signals attempts to stop; returns those that were not stopped before.
+    pub(crate) fn stop(&self, which: Which, why: StopWhy) -> Vec<Key> {
+        let mut keys = match which {
+            Which::All => self.select(|_| true),
+            Which::Claims(claims) => self.select(|claim| claims.contains(&claim)),
+            Which::Runs(keys) => keys,
+        };
+        // Those that were stopped before are on their way already.
+        keys.retain(|key| self.stop_one(*key, why));
+        keys
+    }
+
+    /// Signals one attempt to stop. Returns whether it was there and not stopped before.
+    fn stop_one(&self, key: Key, why: StopWhy) -> bool {
         let shard = self.shard(key);
         let Some(entry) = shard.get(&key) else { return false };
         let context = entry.context.clone();
@@ -91,8 +101,13 @@ impl RunningJobs {
         keys
     }
 
-    /// Drops the futures of async handlers among these. Their tasks end soon after, and say how.
-    fn abort(&self, keys: &[Key]) {
+    /// Drops the futures of all async handlers.
+    pub(crate) fn abort_all(&self) {
+        self.abort(&self.select(|_| true));
+    }
+
+    /// Drops the futures of async handlers among these. Their tasks end soon after and hand their runs over.
+    pub(crate) fn abort(&self, keys: &[Key]) {
         for key in keys {
             let task = {
                 let mut shard = self.shard(*key);
@@ -120,33 +135,11 @@ pub(crate) enum Which {
     Runs(Vec<Key>),
 }
 
-/// Tells attempts to stop before it returns; after `patience` a task drops the async ones that are still there.
-/// Blocking ones go on until they return.
-pub(crate) fn stop_attempts(shared: &Arc<Shared>, which: Which, why: StopWhy, patience: Duration) {
-    let mut keys = match which {
-        Which::All => shared.running.select(|_| true),
-        Which::Claims(claims) => shared.running.select(|claim| claims.contains(&claim)),
-        Which::Runs(keys) => keys,
-    };
-    // Those that were told before are on their way already.
-    keys.retain(|key| shared.running.stop(*key, why));
-    if keys.is_empty() {
-        return;
-    }
-    let running = shared.clone();
-    shared.spawn(async move {
-        tokio::time::sleep(patience).await;
-        running.running.abort(&keys);
-    });
-}
-
-/// Drops every async attempt now.
-pub(crate) fn abort_all(shared: &Shared) {
-    shared.running.abort(&shared.running.select(|_| true));
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use gristmill_core::{Args, FetchedJob, IdSource, JobSpec, Lease, LeaseToken, Name, Place, Timestamp};
     use gristmill_memory::Memory;
 

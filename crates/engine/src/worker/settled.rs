@@ -1,31 +1,73 @@
 //! What follows from the store's answers: numbers, log lines, events, due times.
 
+use std::sync::Arc;
+
 use gristmill_core::{Decision, Ending, Event, EventKind, Finished, JobState};
 
-use super::shared::Shared;
+use super::maintenance::due::Due;
+use super::store::Store;
+use crate::claims::Claims;
 use crate::ended::Ended;
+use crate::hooks::Hooks;
+use crate::report::Counters;
 
-/// Notes the answers to a batch, in its order; `None` is an end that was refused for good.
-pub(crate) fn note(shared: &Shared, batch: &[Ended], answers: &[Option<Finished>]) {
-    // First of all: what follows runs code of the program.
-    shared.claims.closed(batch.iter().map(|ended| ended.item.lease.claim));
-    let mut tally = Tally::of(shared);
-    for (ended, answer) in batch.iter().zip(answers) {
-        let what = match answer {
-            Some(Finished::Accepted { state }) => What::of(ended, Some(*state)),
-            Some(Finished::LeaseLost { .. }) => What::Lost,
-            None => What::Refused,
-            // Stored before, or an answer of a newer backend: what was asked for was done.
-            Some(_) => What::of(ended, None),
+/// What learns of the store's answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Settle {
+    pub(super) store: Store,
+    pub(super) claims: Arc<Claims>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) due: Arc<Due>,
+    pub(super) hooks: Hooks,
+}
+
+impl Settle {
+    /// Notes the answers to a batch, in its order; `None` is an end that was refused for good.
+    pub(crate) fn note(&self, batch: &[Ended], answers: &[Option<Finished>]) {
+        // First of all: what follows runs code of the program.
+        self.claims.closed(batch.iter().map(|ended| ended.item.lease.claim));
+        let mut tally = Tally::of(&self.counters);
+        for (ended, answer) in batch.iter().zip(answers) {
+            let what = match answer {
+                Some(Finished::Accepted { state }) => What::of(ended, Some(*state)),
+                Some(Finished::LeaseLost { .. }) => What::Lost,
+                None => What::Refused,
+                // Stored before, or an answer of a newer backend: what was asked for was done.
+                Some(_) => What::of(ended, None),
+            };
+            tally.add(what);
+            if what != What::Completed {
+                self.wait_for(ended, what);
+                log(ended, what);
+            }
+            if !self.hooks.is_empty() {
+                self.notify(ended, what);
+            }
+        }
+    }
+
+    /// A run the store will have due again soon: the promoter need not find out by looking.
+    fn wait_for(&self, ended: &Ended, what: What) {
+        let ((What::Failed, Decision::RetryAfter(after))
+        | (What::Snoozed, Decision::SnoozeAfter(after))
+        | (What::Released, Decision::GiveBackAfter(after))) = (what, ended.item.decision)
+        else {
+            return;
         };
-        tally.add(what);
-        if what != What::Completed {
-            wait_for(shared, ended, what);
-            log(ended, what);
+        if !after.is_zero() {
+            self.due.at(self.store.store_now() + after);
         }
-        if !shared.hooks.is_empty() {
-            tell(shared, ended, what);
-        }
+    }
+
+    /// Notifies the hooks.
+    fn notify(&self, ended: &Ended, what: What) {
+        let Some(kind) = what.event() else { return };
+        let mut event = Event::new(kind, ended.item.lease.job);
+        event.job_kind = Some(ended.spec.kind.clone());
+        event.queue = Some(ended.spec.queue.clone());
+        event.attempt = Some(ended.attempt);
+        event.reason = reason(ended).map(str::to_owned);
+        self.hooks.emit(&event);
     }
 }
 
@@ -83,14 +125,14 @@ impl What {
 
 /// Adds up equal neighbours: most batches change one counter once.
 struct Tally<'a> {
-    shared: &'a Shared,
+    counters: &'a Counters,
     latest: What,
     count: u64,
 }
 
 impl<'a> Tally<'a> {
-    fn of(shared: &'a Shared) -> Self {
-        Self { shared, latest: What::Completed, count: 0 }
+    fn of(counters: &'a Counters) -> Self {
+        Self { counters, latest: What::Completed, count: 0 }
     }
 
     fn add(&mut self, what: What) {
@@ -102,7 +144,7 @@ impl<'a> Tally<'a> {
     }
 
     fn write(&mut self) {
-        let counters = &self.shared.counters;
+        let counters = self.counters;
         let counter = match self.latest {
             What::Completed => &counters.completed,
             What::Failed => &counters.failed,
@@ -123,32 +165,9 @@ impl Drop for Tally<'_> {
     }
 }
 
-/// A run the store will have due again soon: the promoter need not find out by looking.
-fn wait_for(shared: &Shared, ended: &Ended, what: What) {
-    let ((What::Failed, Decision::RetryAfter(after))
-    | (What::Snoozed, Decision::SnoozeAfter(after))
-    | (What::Released, Decision::GiveBackAfter(after))) = (what, ended.item.decision)
-    else {
-        return;
-    };
-    if !after.is_zero() {
-        shared.due.at(shared.store_now() + after);
-    }
-}
-
 fn reason(ended: &Ended) -> Option<&str> {
     let item = &ended.item;
     item.reason.as_deref().or(item.error.as_ref().map(|error| error.message.as_str()))
-}
-
-fn tell(shared: &Shared, ended: &Ended, what: What) {
-    let Some(kind) = what.event() else { return };
-    let mut event = Event::new(kind, ended.item.lease.job);
-    event.job_kind = Some(ended.spec.kind.clone());
-    event.queue = Some(ended.spec.queue.clone());
-    event.attempt = Some(ended.attempt);
-    event.reason = reason(ended).map(str::to_owned);
-    shared.hooks.emit(&event);
 }
 
 /// One line for what somebody may have to look into. Names and the error's own words, never args.

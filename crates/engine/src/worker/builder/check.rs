@@ -179,8 +179,8 @@ pub(super) fn routes(
     routes
 }
 
-/// A queue that jobs go to by default and that this worker does not run, but one of nearly the same name: a slip, more
-/// often than not.
+/// A queue that jobs go to by default and that this worker does not run, but one of nearly the same name: a
+/// slip, more often than not.
 pub(super) fn slips<'a>(
     queues: &'a [QueueOptions],
     wanted: impl IntoIterator<Item = &'a Name>,

@@ -14,8 +14,8 @@ use crate::handler::{
 use crate::middleware::Middleware;
 
 impl WorkerBuilder<()> {
-    /// The state that handlers take parts of with [`State`](crate::State). Only before the first handler: its type is
-    /// fixed when the program is compiled.
+    /// The state that handlers take parts of with [`State`](crate::State). Only before the first handler: its
+    /// type is fixed when the program is compiled.
     pub fn state<S: Send + Sync + 'static>(self, state: S) -> WorkerBuilder<S> {
         WorkerBuilder {
             client: self.client,
@@ -33,11 +33,12 @@ impl WorkerBuilder<()> {
 }
 
 impl<S: Send + Sync + 'static> WorkerBuilder<S> {
-    /// Adds a handler: an async function, or a closure that returns a future, of one to nine arguments. The first one
-    /// is the job, whose kind selects the handler; the others are extractors ([`State`](crate::State),
-    /// [`JobContext`](crate::JobContext), [`Attempt`](crate::Attempt), …).
+    /// Adds a handler: an async function, or a closure that returns a future, of one to nine arguments. The
+    /// first one is the job, whose kind selects the handler; the others are extractors
+    /// ([`State`](crate::State), [`JobContext`](crate::JobContext), [`Attempt`](crate::Attempt), …).
     ///
-    /// The attempt is stopped by dropping the future: at its timeout, a cancel, a lost lease or the end of the grace.
+    /// The attempt is stopped by dropping the future: at its timeout, a cancel, a lost lease or the end of
+    /// the grace.
     pub fn handle<F, A>(self, handler: F) -> Self
     where
         F: HandlerFn<A>,
@@ -51,9 +52,10 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         })
     }
 
-    /// Adds a handler that is not async, with the same arguments. It runs on a thread of its own, as many at once as
-    /// the worker has slots, and cannot be stopped: look at
-    /// [`JobContext::is_cancelled`](crate::JobContext::is_cancelled) in long loops. Its lease is kept until it returns.
+    /// Adds a handler that is not async, with the same arguments. It runs on a thread of its own, as many at
+    /// once as the worker has slots, and cannot be stopped: look at
+    /// [`JobContext::is_cancelled`](crate::JobContext::is_cancelled) in long loops. Its lease is kept until
+    /// it returns.
     pub fn handle_blocking<F, A>(self, handler: F) -> Self
     where
         F: BlockingFn<A>,
@@ -73,9 +75,10 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         })
     }
 
-    /// Adds a handler without a Rust type of its job: JSON in, JSON out. All arguments are extractors, one to nine;
-    /// [`Args`] is the job's JSON. It may return a `Result` with anything that serialises, an
-    /// [`Outcome`](gristmill_core::Outcome), or an [`Attempted`](crate::Attempted) to say how the run is recorded.
+    /// Adds a handler without a Rust type of its job: JSON in, JSON out. All arguments are extractors, one to
+    /// nine; [`Args`] is the job's JSON. It may return a `Result` with anything that serialises, an
+    /// [`Outcome`](gristmill_core::Outcome), or an [`Attempted`](crate::Attempted) to say how the run is
+    /// recorded.
     ///
     /// ```
     /// use gristmill_core::{Args, JobError};
@@ -133,11 +136,11 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         self
     }
 
-    /// Asks `delay` when an attempt of this kind has failed: of the attempt's number, from 1, and its error it makes
-    /// the time until the next one. It stands before the job's retry policy and behind a delay of the error's own
-    /// ([`JobError::retry_after`](gristmill_core::JobError::retry_after)). `max_attempts` holds as ever; a run that
-    /// ends with its worker's death follows the policy, which is stored with the job. It is asked in the worker's own
-    /// tasks and must not block; where it panics, the policy decides.
+    /// Asks `delay` when an attempt of this kind has failed: of the attempt's number, from 1, and its error
+    /// it makes the time until the next one. It stands before the job's retry policy and behind a delay of
+    /// the error's own ([`JobError::retry_after`](gristmill_core::JobError::retry_after)). `max_attempts`
+    /// holds as ever; a run that ends with its worker's death follows the policy, which is stored with the
+    /// job. It is asked in the worker's own tasks and must not block; where it panics, the policy decides.
     ///
     /// ```
     /// use gristmill_core::JobError;
@@ -169,14 +172,15 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         self
     }
 
-    /// Adds a middleware around every handler, in whatever order they are given. The first one added is the outermost.
+    /// Adds a middleware around every handler, in whatever order they are given. The first one added is the
+    /// outermost.
     pub fn layer(mut self, middleware: impl Middleware) -> Self {
         self.layers.push(Arc::new(middleware));
         self
     }
 
-    /// Calls `hook` on every event of this worker, after the fact is stored. It runs in the worker's own loops: it must
-    /// not block. What it panics with is logged.
+    /// Calls `hook` on every event of this worker, after the fact is stored. It runs in the worker's own
+    /// loops: it must not block. What it panics with is logged.
     pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.hooks.add(None, hook);
         self

@@ -38,8 +38,8 @@ impl Due {
         }
     }
 
-    /// What is due by `through` could not be taken: it does not wake the promoter before `until`. Otherwise each fetch
-    /// that sees such a job would.
+    /// What is due by `through` could not be taken: it does not wake the promoter before `until`. Otherwise
+    /// each fetch that sees such a job would.
     pub(crate) fn hold(&self, through: Timestamp, until: Instant) {
         self.known().held = Some((through, until));
     }

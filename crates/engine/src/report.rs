@@ -38,7 +38,8 @@ counters! {
     cancelled,
     /// Attempts whose handler asked to run later.
     snoozed,
-    /// Leases given back with their attempt refunded: not started, stopped at shutdown, deferred, without a handler.
+    /// Leases given back with their attempt refunded: not started, stopped at shutdown, deferred, without a
+    /// handler.
     released,
     /// Finishes that came after their lease had passed on.
     stale_finishes,
@@ -74,8 +75,8 @@ impl Counter {
 pub struct WorkerReport {
     /// What it counted.
     pub stats: WorkerStats,
-    /// Handlers that still ran when the worker left: blocking ones that did not return in time. Their jobs keep their
-    /// leases and are rescued when these end.
+    /// Handlers that still ran when the worker left: blocking ones that did not return in time. Their jobs
+    /// keep their leases and are rescued when these end.
     pub left_running: usize,
     /// Ends of runs that could not be stored in time. Their jobs run again.
     pub unrecorded: usize,

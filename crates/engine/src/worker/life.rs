@@ -1,0 +1,177 @@
+//! The life of a worker.
+//!
+//! ```text
+//!                      ┌─ pause ◄── gone: the store has ended its lease, handlers are stopped
+//!                      │                ▲
+//!            run       ▼                │
+//!   built ───────► registering ────► serving ◄──────────── renewed ────────────┐
+//!                      │                │  └─ no renewal for 0.8 of a lease ─► fenced: handlers are stopped,
+//!                      │ stop           │ stop                                         nothing is fetched
+//!                      ▼                ▼
+//!                   reports         stopping: nothing is fetched, handlers have the grace
+//!                                       │
+//!                                       ├─ all ended and stored ─► retired, reports
+//!                                       └─ code blocks a thread ─► reports, and renews its lease until it returns
+//! ```
+//!
+//! From `registering` to `gone` it is one [incarnation](super::incarnation). Slots, running handlers and ends
+//! that are not stored outlive that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use gristmill_core::Error;
+use tokio::time::Instant;
+
+use super::assembly::{Blueprint, Loops};
+use super::control::Control;
+use super::executor::Executor;
+use super::hints::HintListener;
+use super::host::Host;
+use super::incarnation::{Attempts, Incarnation};
+use super::shutdown::Life;
+use crate::report::WorkerReport;
+use crate::watchdog::Watched;
+
+/// How long a loop may take to notice that it shall end.
+const LOOP_ENDS_WITHIN: Duration = Duration::from_millis(50);
+/// The pause before a registration that follows upon another within a lease, and what it doubles up to.
+const FIRST_REBIRTH: Duration = Duration::from_millis(20);
+const LONGEST_REBIRTH: Duration = Duration::from_secs(5);
+
+/// Drops what runs when the worker itself is dropped while running. Code that cannot be stopped keeps its
+/// lease.
+struct Abandon(Arc<Control>, Arc<Executor>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        let Self(control, executor) = self;
+        control.stopping.cancel();
+        control.left.cancel();
+        executor.abandon();
+    }
+}
+
+/// The loops that outlive an incarnation.
+struct Running {
+    completer: Watched,
+    others: Vec<Watched>,
+}
+
+/// Runs a worker until it stops.
+pub(super) async fn live(worker: Blueprint) -> Result<WorkerReport, Error> {
+    let mut loops = worker.assemble(Host::current());
+    let _abandon = Abandon(loops.shutdown.control.clone(), loops.executor.clone());
+    let Some(mut incarnation) = loops.registrar.register(Attempts::FirstStart).await? else {
+        return Ok(WorkerReport::default());
+    };
+    let listener = Arc::new(HintListener(Arc::downgrade(&loops.hints)));
+    let _subscription = loops.registrar.store.backend().subscribe(listener);
+    let running = loops.start();
+    let mut trouble = Rebirth::default();
+    let (report, life) = loop {
+        match loops.serve(Arc::new(incarnation)).await {
+            Served::Stopped(report, life) => break (report, Some(life)),
+            Served::Gone => trouble.pause(&loops).await,
+        }
+        match loops.registrar.register(Attempts::Again).await {
+            Ok(Some(next)) => incarnation = next,
+            _ => break (loops.shutdown.without_incarnation().await, None),
+        }
+    };
+    join_all(running.others.into_iter().map(|watched| watched.end(LOOP_ENDS_WITHIN))).await;
+    match life {
+        Some(life) if report.left_running > 0 => {
+            loops.executor.host.spawn(loops.shutdown.outlive(life, running.completer));
+        }
+        life => {
+            running.completer.end(Duration::ZERO).await;
+            if let Some(life) = life {
+                life.heartbeat.end(Duration::ZERO).await;
+            }
+        }
+    }
+    Ok(report)
+}
+
+impl Loops {
+    /// Starts those that outlive an incarnation.
+    fn start(&mut self) -> Running {
+        let Self { watchdog, completer, waits, .. } = self;
+        let (completer, unserved) = (completer.clone(), waits.clone());
+        let completer = watchdog.watch("completer", move || completer.clone().run());
+        let mut others = self.maintenance.take().map(|loops| loops.start(watchdog)).unwrap_or_default();
+        others.push(watchdog.watch("unserved", move || unserved.clone().warn_of_unserved()));
+        if waits.options.on_wait.is_set() {
+            let waits = waits.clone();
+            others.push(watchdog.watch("waits", move || waits.clone().report()));
+        }
+        if let Some(drain) = self.drain.take() {
+            others.push(watchdog.watch("drain", move || drain.clone().run()));
+        }
+        Running { completer, others }
+    }
+
+    /// Fetches and renews as this incarnation, until the worker stops or the store has ended its lease.
+    async fn serve(&self, incarnation: Arc<Incarnation>) -> Served {
+        gristmill_core::log!(info, name: "worker_started", target: "gristmill::worker", worker = %incarnation.id, "the worker runs");
+        let (fetching, as_whom) = (self.fetching.clone(), incarnation.clone());
+        let fetcher = self.watchdog.watch("fetcher", move || fetching.clone().run(as_whom.clone()));
+        let (heartbeat, of_whom) = (self.heartbeat.clone(), incarnation.clone());
+        let heartbeat =
+            self.watchdog.watch_apart("heartbeat", move || heartbeat.clone().run(of_whom.clone()));
+        tokio::select! {
+            () = self.shutdown.control.stopping.cancelled() => {
+                let report = self.shutdown.shut_down(&incarnation, fetcher).await;
+                gristmill_core::log!(info, name: "worker_stopped", target: "gristmill::worker", worker = %incarnation.id, "the worker has stopped");
+                Served::Stopped(report, Life { incarnation: incarnation.clone(), heartbeat })
+            }
+            () = incarnation.gone.cancelled() => {
+                self.shutdown.counters.incarnations_lost.add(1);
+                gristmill_core::log!(
+                    error,
+                    name: "worker_gone", target: "gristmill::worker",
+                    worker = %incarnation.id, in_hand = self.executor.reserve.in_hand(),
+                    "the store has ended the worker's lease: its handlers are stopped and it starts again"
+                );
+                self.executor.bury();
+                fetcher.end(LOOP_ENDS_WITHIN).await;
+                heartbeat.end(LOOP_ENDS_WITHIN).await;
+                self.executor.bury();
+                Served::Gone
+            }
+        }
+    }
+}
+
+/// How soon a worker whose lease has ended starts again: a store that ends each lease at once is asked ever
+/// less often.
+struct Rebirth {
+    born: Instant,
+    pause: Duration,
+}
+
+impl Default for Rebirth {
+    fn default() -> Self {
+        Self { born: Instant::now(), pause: FIRST_REBIRTH }
+    }
+}
+
+impl Rebirth {
+    /// Waits before the next registration, at once where the last one held for a while. A stop ends the wait.
+    async fn pause(&mut self, loops: &Loops) {
+        if self.born.elapsed() >= loops.heartbeat.lease {
+            self.pause = FIRST_REBIRTH;
+        } else {
+            let _ = tokio::time::timeout(self.pause, loops.shutdown.control.stopping.cancelled()).await;
+            self.pause = (self.pause * 2).min(LONGEST_REBIRTH);
+        }
+        self.born = Instant::now();
+    }
+}
+
+enum Served {
+    Stopped(WorkerReport, Life),
+    Gone,
+}
