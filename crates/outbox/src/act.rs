@@ -1,11 +1,11 @@
 //! What is done to jobs: a call, and how its answer is read. The same for drivers that block and for those that do not.
 
-use gristmill_core::{Enqueue, Error, ErrorKind, Job, JobId, JobPatch, NewJob, Receipt, Verdict};
+use gristmill_core::{Enqueue, Error, ErrorKind, Job, JobId, JobPatch, NewJob, Receipt};
 
 use crate::answer::{self, Read};
 use crate::chunk::chunks;
 use crate::statement::Verb;
-use crate::{Call, Outbox, OutboxJob, Refusal, request};
+use crate::{Call, Outbox, OutboxJob, Refusal, RequestReceipt, request};
 
 /// Reads an answer's text.
 type Reader<'j, T> = Box<dyn FnOnce(&str) -> Read<T> + Send + 'j>;
@@ -62,14 +62,21 @@ pub(crate) fn enqueue<'j>(
     }))
 }
 
-pub(crate) fn cancel(outbox: &Outbox, id: JobId) -> Act<'static, Verdict> {
-    let request = request::cancel(id, outbox.acting());
-    act(outbox, Verb::Cancel, request, answer::verdict)
+pub(crate) fn cancel(outbox: &Outbox, id: JobId) -> Act<'static, RequestReceipt> {
+    act(outbox, Verb::Request, request::cancel(id, outbox.acting()), answer::request)
 }
 
-pub(crate) fn update(outbox: &Outbox, id: JobId, patch: JobPatch) -> Result<Act<'static, Verdict>, Error> {
+pub(crate) fn delete(outbox: &Outbox, id: JobId) -> Act<'static, RequestReceipt> {
+    act(outbox, Verb::Request, request::delete(id, outbox.acting()), answer::request)
+}
+
+pub(crate) fn update(
+    outbox: &Outbox,
+    id: JobId,
+    patch: JobPatch,
+) -> Result<Act<'static, RequestReceipt>, Error> {
     let request = request::update(id, outbox.acting(), patch)?;
-    Ok(act(outbox, Verb::Update, request, answer::verdict))
+    Ok(act(outbox, Verb::Request, request, answer::request))
 }
 
 pub(crate) fn get(outbox: &Outbox, id: JobId) -> Act<'static, Option<OutboxJob>> {

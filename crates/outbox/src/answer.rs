@@ -2,19 +2,20 @@
 //!
 //! ```json
 //! {"now_ms":1700000000000,"answers":[{"created":true},{"existing":"019a…","by":"unique_key"}]}
-//! {"verdicts":[{"verdict":"refused","state":"running"}]}
+//! {"requests":[17]}
 //! {"jobs":[null]}
 //! {"error":{"why":"protocol","oldest":2,"newest":3}}
 //! ```
 
 use gristmill_core::{
-    Args, Enqueued, ExistingBy, JobId, JobSpec, JobState, Name, NewJob, Receipt, Timestamp, Verdict,
+    Args, Enqueued, ExistingBy, JobId, JobSpec, JobState, Name, NewJob, Receipt, Timestamp,
 };
 use gristmill_sql::Options;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::job::OutboxJob;
+use crate::receipt::RequestReceipt;
 
 /// What an answer says, or what is wrong with it.
 pub(crate) type Read<T> = Result<T, Fault>;
@@ -42,7 +43,7 @@ struct Envelope<'a> {
     #[serde(borrow)]
     answers: Option<&'a RawValue>,
     #[serde(borrow)]
-    verdicts: Option<&'a RawValue>,
+    requests: Option<&'a RawValue>,
     #[serde(borrow)]
     jobs: Option<&'a RawValue>,
 }
@@ -61,12 +62,6 @@ struct Answer {
     created: bool,
     existing: Option<JobId>,
     by: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Judged {
-    verdict: String,
-    state: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -95,20 +90,10 @@ pub(crate) fn receipts(text: &str, sent: &[NewJob]) -> Read<Vec<Receipt>> {
     answers.into_iter().zip(sent).map(|(answer, job)| Ok(Receipt::new(job.id, enqueued(&answer)?))).collect()
 }
 
-/// What became of one job under an act.
-pub(crate) fn verdict(text: &str) -> Read<Verdict> {
-    let Judged { verdict, state } = only(member(text, "verdicts", |envelope| envelope.verdicts)?)?;
-    Ok(match verdict.as_str() {
-        "done" => Verdict::Done,
-        "requested" => Verdict::Requested,
-        "already_terminal" => Verdict::AlreadyTerminal,
-        "not_found" => Verdict::NotFound,
-        "refused" => {
-            let state = state.ok_or_else(|| malformed("a refusal names no state"))?;
-            Verdict::Refused(self::state(&state)?)
-        }
-        _ => return Err(malformed(format!("`{}` is no verdict", verdict.escape_debug()))),
-    })
+/// The receipt of the one request that was stored.
+pub(crate) fn request(text: &str) -> Read<RequestReceipt> {
+    let request = only(member(text, "requests", |envelope| envelope.requests)?)?;
+    Ok(RequestReceipt { request })
 }
 
 /// One job, if it is there.
@@ -208,17 +193,9 @@ mod tests {
     }
 
     #[test]
-    fn every_verdict_is_read() {
-        let cases = [
-            (r#"{"verdict":"done"}"#, Verdict::Done),
-            (r#"{"verdict":"requested","state":"running"}"#, Verdict::Requested),
-            (r#"{"verdict":"already_terminal"}"#, Verdict::AlreadyTerminal),
-            (r#"{"verdict":"not_found"}"#, Verdict::NotFound),
-            (r#"{"verdict":"refused","state":"running"}"#, Verdict::Refused(JobState::Running)),
-        ];
-        for (text, wanted) in cases {
-            assert_eq!(verdict(&format!(r#"{{"verdicts":[{text}]}}"#)).expect(text), wanted);
-        }
+    fn a_request_is_answered_with_its_number() {
+        let receipt = request(r#"{"requests":[9223372036854775807]}"#).expect("it is an answer");
+        assert_eq!(receipt.request, 9_223_372_036_854_775_807);
     }
 
     #[test]
@@ -245,10 +222,10 @@ mod tests {
             r#"{"error":{"why":"protocol","oldest":2,"newest":3},"jobs":[]}"#,
         ] {
             assert!(matches!(receipts(text, &[]), Err(Fault::Protocol { oldest: 2, newest: 3 })), "{text}");
-            assert!(matches!(verdict(text), Err(Fault::Protocol { oldest: 2, newest: 3 })), "{text}");
+            assert!(matches!(request(text), Err(Fault::Protocol { oldest: 2, newest: 3 })), "{text}");
             assert!(matches!(job(text), Err(Fault::Protocol { oldest: 2, newest: 3 })), "{text}");
         }
-        let told = verdict(r#"{"error":{"why":"closed","message":"the shop is closed"}}"#);
+        let told = request(r#"{"error":{"why":"closed","message":"the shop is closed"}}"#);
         assert!(matches!(told, Err(Fault::Refused(why)) if why == "the shop is closed"));
     }
 
@@ -274,14 +251,13 @@ mod tests {
         }
         let malformed = [
             "{}",
-            r#"{"verdicts":[]}"#,
-            r#"{"verdicts":[{"verdict":"maybe"}]}"#,
-            r#"{"verdicts":[{"verdict":"refused"}]}"#,
-            r#"{"verdicts":[{"verdict":"refused","state":"asleep"}]}"#,
-            r#"{"verdicts":[{"verdict":"done"},{"verdict":"done"}]}"#,
+            r#"{"requests":[]}"#,
+            r#"{"requests":[-1]}"#,
+            r#"{"requests":["1"]}"#,
+            r#"{"requests":[1,2]}"#,
         ];
         for text in malformed {
-            assert!(matches!(verdict(text), Err(Fault::Malformed(..))), "{text}");
+            assert!(matches!(request(text), Err(Fault::Malformed(..))), "{text}");
         }
         for text in [r#"{"jobs":[]}"#, r#"{"jobs":[{}]}"#, r#"{"jobs":[null,null]}"#] {
             assert!(matches!(job(text), Err(Fault::Malformed(..))), "{text}");

@@ -1,9 +1,9 @@
 //! Acts in the caller's transaction, through a driver that blocks.
 
-use gristmill_core::{Enqueue, Error, Job, JobId, JobPatch, NewJob, Receipt, Verdict};
+use gristmill_core::{Enqueue, Error, Job, JobId, JobPatch, NewJob, Receipt};
 
 use crate::act::{self, Act};
-use crate::{BlockingDriver, Outbox, OutboxJob};
+use crate::{BlockingDriver, Outbox, OutboxJob, RequestReceipt};
 
 /// The outbox on one of the caller's connections, of a driver that blocks its thread.
 ///
@@ -61,21 +61,35 @@ impl<'o, D: BlockingDriver> InBlockingTransaction<'o, D> {
         Ok(receipts)
     }
 
-    /// Cancels a job. One that has not started ends `cancelled` with the transaction's commit; the handler of a running
-    /// one is told then, and whatever its run comes to, the job ends `cancelled`.
+    /// Requests to cancel a job, with the transaction's commit. A job that has not started then ends `cancelled`; the
+    /// handler of a running one receives the request, and whatever its run comes to, the job ends `cancelled`.
+    ///
+    /// The call stores the request and locks no job. A worker applies it right after the commit; until then
+    /// [`Self::get`] shows the job as it was. If the job has ended by then, it gets the event `request refused`.
     ///
     /// # Errors
-    /// The database's. That the job is not there, or has ended, is a verdict.
-    pub fn cancel(&mut self, id: JobId) -> Result<Verdict, Error> {
+    /// The database's.
+    pub fn cancel(&mut self, id: JobId) -> Result<RequestReceipt, Error> {
         self.run(act::cancel(self.outbox, id))
     }
 
-    /// Changes a job that has not started. Others are refused.
+    /// Requests to change a job that has not started, as [`Self::cancel`] does. A delay of the patch counts from when
+    /// the request is applied.
     ///
     /// # Errors
-    /// The database's. That the job is not there, or in the wrong state, is a verdict.
-    pub fn update(&mut self, id: JobId, patch: JobPatch) -> Result<Verdict, Error> {
+    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) for args that break a rule; nothing was sent. Else the
+    /// database's.
+    pub fn update(&mut self, id: JobId, patch: JobPatch) -> Result<RequestReceipt, Error> {
         self.run(act::update(self.outbox, id, patch)?)
+    }
+
+    /// Requests to remove a job and what is kept of it, as [`Self::cancel`] does. A running job is not removed: it gets
+    /// the event `request refused`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn delete(&mut self, id: JobId) -> Result<RequestReceipt, Error> {
+        self.run(act::delete(self.outbox, id))
     }
 
     /// A job as the transaction sees it; `None` when there is none, or no longer.

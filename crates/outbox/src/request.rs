@@ -3,7 +3,7 @@
 //! ```json
 //! {"protocol":1,"jobs":[{"id":"019a…","kind":"k","queue":"default","priority":0,"max_attempts":20,"args":"{\"a\":1}",
 //!   "options":{"unique_key":"u"},"key":"75","delay_ms":5}]}
-//! {"protocol":1,"ids":["019a…"],"actor":null,"patch":{"priority":1,"args":"{}","now":true}}
+//! {"protocol":1,"verb":"update","ids":["019a…"],"actor":null,"patch":{"priority":1,"args":"{}","now":true}}
 //! {"protocol":1,"ids":["019a…"]}
 //! ```
 //!
@@ -14,8 +14,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use gristmill_core::{Error, JobId, JobPatch, NewJob, Priority, Timestamp, When};
-use gristmill_sql::Options;
+use gristmill_core::{Error, JobId, JobPatch, NewJob, Timestamp, Verb, When};
+use gristmill_sql::{Options, write_patch};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -52,26 +52,11 @@ struct Job<'j> {
 #[derive(Serialize)]
 struct Act<'a> {
     protocol: u32,
+    verb: &'static str,
     ids: [JobId; 1],
     actor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<Patch<'a>>,
-}
-
-#[derive(Default, Serialize)]
-struct Patch<'p> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    priority: Option<i8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_attempts: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    args: Option<&'p str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delay_ms: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at_ms: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    now: Option<bool>,
+    patch: Option<Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -89,31 +74,27 @@ pub(crate) fn enqueue(jobs: &[NewJob]) -> Result<String, Error> {
     Ok(json(&Enqueue { protocol: PROTOCOL, jobs: jobs? }))
 }
 
-/// Cancels a job.
+/// Requests to cancel a job.
 pub(crate) fn cancel(id: JobId, actor: Option<&str>) -> String {
-    json(&Act { protocol: PROTOCOL, ids: [id], actor, patch: None })
+    act(Verb::Cancel, id, actor, None)
 }
 
-/// Changes a job.
+/// Requests to delete a job.
+pub(crate) fn delete(id: JobId, actor: Option<&str>) -> String {
+    act(Verb::Delete, id, actor, None)
+}
+
+/// Requests to change a job.
 ///
 /// # Errors
-/// [`Invalid`](gristmill_core::ErrorKind::Invalid) for args that are no text.
+/// [`Invalid`](gristmill_core::ErrorKind::Invalid) for a patch that breaks a rule of jobs.
 pub(crate) fn update(id: JobId, actor: Option<&str>, patch: JobPatch) -> Result<String, Error> {
-    let args = patch.args;
-    let mut changes = Patch {
-        priority: patch.priority.map(Priority::get),
-        max_attempts: patch.max_attempts.map(std::num::NonZeroU16::get),
-        args: args.as_ref().map(|args| text(args.as_bytes())).transpose()?,
-        ..Patch::default()
-    };
-    match patch.when {
-        Some(When::Now) => changes.now = Some(true),
-        Some(When::After(delay)) => changes.delay_ms = Some(delay_ms(delay)),
-        Some(When::At(at)) => changes.at_ms = Some(at_ms(at)),
-        // The time stays as it is.
-        Some(When::Suspended) | None => {}
-    }
-    Ok(json(&Act { protocol: PROTOCOL, ids: [id], actor, patch: Some(changes) }))
+    let patch = write_patch(patch).map_err(|error| Error::invalid(format!("the patch of {error}")))?;
+    Ok(act(Verb::Update, id, actor, RawValue::from_string(patch).ok()))
+}
+
+fn act(verb: Verb, id: JobId, actor: Option<&str>, patch: Option<Box<RawValue>>) -> String {
+    json(&Act { protocol: PROTOCOL, verb: verb.as_str(), ids: [id], actor, patch })
 }
 
 /// Looks at a job.
@@ -191,7 +172,7 @@ fn json(request: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gristmill_core::{Args, IdSource, JobOptions};
+    use gristmill_core::{Args, IdSource, JobOptions, Priority};
     use serde_json::{Value, json};
 
     use super::*;
@@ -262,18 +243,29 @@ mod tests {
     }
 
     #[test]
-    fn acts_name_the_job_the_actor_and_what_changes() {
+    fn requests_name_the_verb_the_job_the_actor_and_what_changes() {
         let id = IdSource::new().next(Timestamp::from_millis(1));
-        assert_eq!(cancel(id, None), format!(r#"{{"protocol":1,"ids":["{id}"],"actor":null}}"#));
-        assert_eq!(get(id), format!(r#"{{"protocol":1,"ids":["{id}"]}}"#));
+        let of = |verb: &str, more: &str| {
+            format!(r#"{{"protocol":{PROTOCOL},"verb":"{verb}","ids":["{id}"],{more}}}"#)
+        };
+        assert_eq!(cancel(id, None), of("cancel", r#""actor":null"#));
+        assert_eq!(delete(id, Some("ops")), of("delete", r#""actor":"ops""#));
+        assert_eq!(get(id), format!(r#"{{"protocol":{PROTOCOL},"ids":["{id}"]}}"#));
         let mut patch = JobPatch::default();
         patch.priority = Some(Priority::FIRST);
         patch.when = Some(When::Now);
-        let wanted =
-            format!(r#"{{"protocol":1,"ids":["{id}"],"actor":"ops","patch":{{"priority":-10,"now":true}}}}"#);
-        assert_eq!(update(id, Some("ops"), patch.clone()).expect("it can be sent"), wanted);
-        patch.when = Some(When::Suspended);
-        let held = update(id, None, patch).expect("it can be sent");
-        assert!(held.ends_with(r#""patch":{"priority":-10}}"#), "the time stays: {held}");
+        let wanted = of("update", r#""actor":"ops","patch":{"priority":-10,"now":true}"#);
+        assert_eq!(update(id, Some("ops"), patch).expect("it can be sent"), wanted);
+    }
+
+    #[test]
+    fn a_patch_that_breaks_a_rule_is_refused_before_it_is_sent() {
+        let id = IdSource::new().next(Timestamp::from_millis(1));
+        for args in [&b"\"\xff\""[..], b"{", b"\"\\u0000\"", b"[1e400]"] {
+            let mut patch = JobPatch::default();
+            patch.args = Some(Args::from_stored(args.to_vec()));
+            let error = update(id, None, patch).expect_err("it breaks a rule");
+            assert_eq!(error.kind(), gristmill_core::ErrorKind::Invalid, "{error}");
+        }
     }
 }

@@ -25,21 +25,19 @@ impl fmt::Display for Database {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
     Enqueue,
-    Cancel,
-    Update,
+    Request,
     Get,
 }
 
 impl Verb {
     /// In the order of their numbers.
-    pub(crate) const ALL: [Self; 4] = [Self::Enqueue, Self::Cancel, Self::Update, Self::Get];
+    pub(crate) const ALL: [Self; 3] = [Self::Enqueue, Self::Request, Self::Get];
 
     /// The name of its function or view.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Enqueue => "outbox_enqueue",
-            Self::Cancel => "outbox_cancel",
-            Self::Update => "outbox_update",
+            Self::Request => "outbox_request",
             Self::Get => "outbox_get",
         }
     }
@@ -47,7 +45,7 @@ impl Verb {
 
 /// The statements of all acts. The answer is a column named `answer`, which some drivers find by its name.
 #[derive(Debug)]
-pub(crate) struct Statements([String; 4]);
+pub(crate) struct Statements([String; 3]);
 
 impl Statements {
     /// PostgreSQL: a function an act, in the schema of the store. The caller's search path decides on nothing in it.
@@ -110,7 +108,7 @@ mod tests {
             );
         }
         let sqlite = Statements::sqlite();
-        for verb in [Verb::Enqueue, Verb::Cancel, Verb::Update] {
+        for verb in [Verb::Enqueue, Verb::Request] {
             assert!(
                 sqlite.of(verb).starts_with(&format!("INSERT INTO {} (request)", verb.name())),
                 "{verb:?}"

@@ -1,9 +1,9 @@
 //! Acts in the caller's transaction, through an asynchronous driver.
 
-use gristmill_core::{Enqueue, Error, Job, JobId, JobPatch, NewJob, Receipt, Verdict};
+use gristmill_core::{Enqueue, Error, Job, JobId, JobPatch, NewJob, Receipt};
 
 use crate::act::{self, Act};
-use crate::{Driver, Outbox, OutboxJob};
+use crate::{Driver, Outbox, OutboxJob, RequestReceipt};
 
 /// The outbox on one of the caller's connections: what is done here is done in the transaction that the connection is
 /// in, and takes effect when that commits.
@@ -76,27 +76,44 @@ impl<'o, D: Driver> InTransaction<'o, D> {
         Ok(receipts)
     }
 
-    /// Cancels a job. One that has not started ends `cancelled` with the transaction's commit; the handler of a running
-    /// one is told then, and whatever its run comes to, the job ends `cancelled`.
+    /// Requests to cancel a job, with the transaction's commit. A job that has not started then ends `cancelled`; the
+    /// handler of a running one receives the request, and whatever its run comes to, the job ends `cancelled`.
+    ///
+    /// The call stores the request and locks no job. A worker applies it right after the commit; until then
+    /// [`Self::get`] shows the job as it was. If the job has ended by then, it gets the event `request refused`.
     ///
     /// # Errors
-    /// The database's. That the job is not there, or has ended, is a verdict.
+    /// The database's.
     ///
     /// # Cancel safety
     /// As [`Self::enqueue`].
-    pub async fn cancel(&mut self, id: JobId) -> Result<Verdict, Error> {
+    pub async fn cancel(&mut self, id: JobId) -> Result<RequestReceipt, Error> {
         self.run(act::cancel(self.outbox, id)).await
     }
 
-    /// Changes a job that has not started. Others are refused.
+    /// Requests to change a job that has not started, as [`Self::cancel`] does. A delay of the patch counts from when
+    /// the request is applied.
     ///
     /// # Errors
-    /// The database's. That the job is not there, or in the wrong state, is a verdict.
+    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) for args that break a rule; nothing was sent. Else the
+    /// database's.
     ///
     /// # Cancel safety
     /// As [`Self::enqueue`].
-    pub async fn update(&mut self, id: JobId, patch: JobPatch) -> Result<Verdict, Error> {
+    pub async fn update(&mut self, id: JobId, patch: JobPatch) -> Result<RequestReceipt, Error> {
         self.run(act::update(self.outbox, id, patch)?).await
+    }
+
+    /// Requests to remove a job and what is kept of it, as [`Self::cancel`] does. A running job is not removed: it gets
+    /// the event `request refused`.
+    ///
+    /// # Errors
+    /// The database's.
+    ///
+    /// # Cancel safety
+    /// As [`Self::enqueue`].
+    pub async fn delete(&mut self, id: JobId) -> Result<RequestReceipt, Error> {
+        self.run(act::delete(self.outbox, id)).await
     }
 
     /// A job as the transaction sees it; `None` when there is none, or no longer.

@@ -34,7 +34,7 @@ impl Pretended<'_> {
                 format!(r#"{{"now_ms":0,"answers":[{answers}]}}"#)
             }
             None if call.statement().contains("get") => r#"{"jobs":[null]}"#.to_owned(),
-            None => r#"{"verdicts":[{"verdict":"not_found"}]}"#.to_owned(),
+            None => r#"{"requests":[17]}"#.to_owned(),
         };
         self.0.push((call.statement().to_owned(), request));
         answer
@@ -79,8 +79,9 @@ fn the_acts_of_both_kinds_of_drivers_send_the_same() {
 
     let mut tx = outbox.in_blocking_transaction(Pretended(&mut first));
     tx.enqueue_prepared(&jobs).expect("it is answered");
-    tx.cancel(id).expect("it is answered");
+    assert_eq!(tx.cancel(id).expect("it is answered").request, 17);
     tx.update(id, gristmill_core::JobPatch::default()).expect("it is answered");
+    tx.delete(id).expect("it is answered");
     assert_eq!(tx.get(id).expect("it is answered"), None);
 
     ready(async {
@@ -88,12 +89,13 @@ fn the_acts_of_both_kinds_of_drivers_send_the_same() {
         tx.enqueue_prepared(&jobs).await.expect("it is answered");
         tx.cancel(id).await.expect("it is answered");
         tx.update(id, gristmill_core::JobPatch::default()).await.expect("it is answered");
+        tx.delete(id).await.expect("it is answered");
         assert_eq!(tx.get(id).await.expect("it is answered"), None);
     });
 
     assert_eq!(first, second);
     let statements: Vec<&str> = first.iter().map(|(statement, _)| statement.as_str()).collect();
-    let wanted = ["enqueue", "cancel", "update", "get"];
+    let wanted = ["enqueue", "request", "request", "request", "get"];
     assert_eq!(
         statements,
         wanted.map(|verb| format!("SELECT \"jobs\".outbox_{verb}($1::pg_catalog.text) AS answer"))

@@ -125,9 +125,9 @@ struct Patch {
 ///
 /// # Errors
 /// [`InvalidJob`] if the patch breaks a rule of jobs.
-pub fn write_patch(patch: &JobPatch) -> Result<String, InvalidJob> {
+pub fn write_patch(patch: JobPatch) -> Result<String, InvalidJob> {
     patch.check()?;
-    let args = patch.args.as_ref().map(|args| String::from_utf8_lossy(args.as_bytes()).into_owned());
+    let args = patch.args.map(|args| String::from_utf8_lossy(&args.into_bytes()).into_owned());
     let mut written = Patch {
         priority: patch.priority.map(|priority| priority.get().into()),
         max_attempts: patch.max_attempts,
@@ -194,7 +194,7 @@ mod tests {
             patch(|patch| patch.when = Some(When::After(Duration::from_millis(5)))),
         ];
         for patch in patches {
-            let text = write_patch(&patch).expect("it is valid");
+            let text = write_patch(patch.clone()).expect("it is valid");
             let read = row("update", Some(&text), None).decode().expect(&text);
             assert_eq!(read, (Verb::Update, Some(patch)), "{text}");
         }
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn times_out_of_range_are_the_nearest_and_a_hold_leaves_the_time() {
-        let of = |when| write_patch(&patch(|patch| patch.when = Some(when))).expect("it is valid");
+        let of = |when| write_patch(patch(|patch| patch.when = Some(when))).expect("it is valid");
         assert_eq!(of(When::Suspended), "{}");
         assert_eq!(of(When::At(Timestamp::from_millis(-5))), r#"{"at_ms":0}"#);
         let longest = format!(r#"{{"delay_ms":{}}}"#, Timestamp::MAX.as_millis());
@@ -213,7 +213,7 @@ mod tests {
     fn a_patch_that_breaks_a_rule_is_not_written() {
         for args in [&b"{"[..], b"\"\xff\"", b"\"\\u0000\"", b"18446744073709551616"] {
             let patch = patch(|patch| patch.args = Some(Args::from_stored(args.to_vec())));
-            assert!(write_patch(&patch).is_err(), "{args:?}");
+            assert!(write_patch(patch).is_err(), "{args:?}");
         }
     }
 

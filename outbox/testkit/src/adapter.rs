@@ -1,7 +1,9 @@
 //! What the tests of an adapter implement.
 
-use gristmill_core::{Enqueue, Error, JobId, JobPatch, NewJob, Receipt, Verdict};
-use gristmill_outbox::{BlockingDriver, Driver, InBlockingTransaction, InTransaction, Outbox, OutboxJob};
+use gristmill_core::{Enqueue, Error, JobId, JobPatch, NewJob, Receipt};
+use gristmill_outbox::{
+    BlockingDriver, Driver, InBlockingTransaction, InTransaction, Outbox, OutboxJob, RequestReceipt,
+};
 
 use crate::Letter;
 
@@ -55,6 +57,8 @@ pub enum Act {
     Cancel(JobId),
     /// `update`
     Update(JobId, JobPatch),
+    /// `delete`
+    Delete(JobId),
     /// `get`
     Get(JobId),
 }
@@ -64,8 +68,8 @@ pub enum Act {
 pub enum Answer {
     /// Of the three that enqueue.
     Receipts(Vec<Receipt>),
-    /// Of a cancel or an update.
-    Verdict(Verdict),
+    /// Of a cancel, an update or a delete.
+    Request(RequestReceipt),
     /// Of a look.
     Job(Option<Box<OutboxJob>>),
 }
@@ -76,8 +80,9 @@ macro_rules! perform {
             Act::Enqueue(job) => Answer::Receipts(vec![$tx.enqueue(job)$(.$wait)??]),
             Act::EnqueueMany(jobs) => Answer::Receipts($tx.enqueue_many(jobs)$(.$wait)??),
             Act::EnqueuePrepared(jobs) => Answer::Receipts($tx.enqueue_prepared(&jobs)$(.$wait)??),
-            Act::Cancel(id) => Answer::Verdict($tx.cancel(id)$(.$wait)??),
-            Act::Update(id, patch) => Answer::Verdict($tx.update(id, patch)$(.$wait)??),
+            Act::Cancel(id) => Answer::Request($tx.cancel(id)$(.$wait)??),
+            Act::Update(id, patch) => Answer::Request($tx.update(id, patch)$(.$wait)??),
+            Act::Delete(id) => Answer::Request($tx.delete(id)$(.$wait)??),
             Act::Get(id) => Answer::Job($tx.get(id)$(.$wait)??.map(Box::new)),
         })
     };
@@ -127,12 +132,21 @@ impl dyn Session + '_ {
         receipts(self.act(outbox, Act::EnqueuePrepared(jobs.to_vec())))
     }
 
-    pub(crate) fn cancel(&mut self, outbox: &Outbox, id: JobId) -> Result<Verdict, Error> {
-        verdict(self.act(outbox, Act::Cancel(id)))
+    pub(crate) fn cancel(&mut self, outbox: &Outbox, id: JobId) -> Result<RequestReceipt, Error> {
+        request(self.act(outbox, Act::Cancel(id)))
     }
 
-    pub(crate) fn update(&mut self, outbox: &Outbox, id: JobId, patch: JobPatch) -> Result<Verdict, Error> {
-        verdict(self.act(outbox, Act::Update(id, patch)))
+    pub(crate) fn update(
+        &mut self,
+        outbox: &Outbox,
+        id: JobId,
+        patch: JobPatch,
+    ) -> Result<RequestReceipt, Error> {
+        request(self.act(outbox, Act::Update(id, patch)))
+    }
+
+    pub(crate) fn delete(&mut self, outbox: &Outbox, id: JobId) -> Result<RequestReceipt, Error> {
+        request(self.act(outbox, Act::Delete(id)))
     }
 
     pub(crate) fn get(&mut self, outbox: &Outbox, id: JobId) -> Result<Option<Box<OutboxJob>>, Error> {
@@ -150,10 +164,10 @@ fn receipts(answer: Result<Answer, Error>) -> Result<Vec<Receipt>, Error> {
     }
 }
 
-fn verdict(answer: Result<Answer, Error>) -> Result<Verdict, Error> {
+fn request(answer: Result<Answer, Error>) -> Result<RequestReceipt, Error> {
     match answer? {
-        Answer::Verdict(verdict) => Ok(verdict),
-        other => panic!("an act was answered {other:?}"),
+        Answer::Request(receipt) => Ok(receipt),
+        other => panic!("a request was answered {other:?}"),
     }
 }
 

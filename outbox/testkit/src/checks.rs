@@ -32,7 +32,9 @@ macro_rules! postgres_checks {
             on_both: a_store_without_an_outbox_is_an_error_with_the_remedy;
             on_both: an_outbox_of_another_database_is_refused_before_anything_is_sent;
             on_both: a_detached_job_stays_where_the_transaction_is_rolled_back;
-            on_both: jobs_are_seen_changed_and_cancelled_in_the_transaction;
+            on_both: requests_of_a_transaction_are_applied_after_its_commit;
+            on_both: a_request_that_is_refused_is_an_event_of_its_job;
+            on_both: a_patch_that_the_rules_refuse_is_not_sent;
             on_postgres: a_read_only_transaction_is_an_error_that_says_so;
             on_postgres: an_aborted_transaction_is_an_error_that_says_so;
             on_postgres: at_read_committed_a_key_taken_meanwhile_is_an_answer;
@@ -68,7 +70,9 @@ macro_rules! sqlite_checks {
             on_both: a_store_without_an_outbox_is_an_error_with_the_remedy;
             on_both: an_outbox_of_another_database_is_refused_before_anything_is_sent;
             on_both: a_detached_job_stays_where_the_transaction_is_rolled_back;
-            on_both: jobs_are_seen_changed_and_cancelled_in_the_transaction;
+            on_both: requests_of_a_transaction_are_applied_after_its_commit;
+            on_both: a_request_that_is_refused_is_an_event_of_its_job;
+            on_both: a_patch_that_the_rules_refuse_is_not_sent;
             on_sqlite: a_connection_that_only_reads_is_an_error_that_says_so;
             on_sqlite: another_writer_is_an_error_that_asks_for_a_repeat;
             on_sqlite: a_snapshot_that_is_past_is_an_error_that_asks_for_a_repeat;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gristmill::{ExistingBy, JobExt as _, JobPatch, JobState, Priority, Verdict};
+use gristmill::{ExistingBy, JobExt as _, JobPatch, JobState, Priority};
 use gristmill_core::{
     Args, BackendErrorKind, Certainty, Enqueued, ErrorKind, JobSpec, Name, NewJob, RetryPolicy, When,
 };
@@ -197,6 +197,7 @@ pub fn a_protocol_that_is_not_accepted_is_an_error_that_names_it<A: Adapter>(sit
         errors.push(tx.enqueue(&site.outbox, Letter::new(2).unique_key("k")).expect_err("it is refused"));
         errors.push(tx.cancel(&site.outbox, id).expect_err("it is refused"));
         errors.push(tx.update(&site.outbox, id, patch.clone()).expect_err("it is refused"));
+        errors.push(tx.delete(&site.outbox, id).expect_err("it is refused"));
         errors.push(tx.get(&site.outbox, id).expect_err("it is refused"));
         tx.execute(&site.insert(1)).expect("the transaction goes on");
     });
@@ -243,39 +244,75 @@ pub fn a_detached_job_stays_where_the_transaction_is_rolled_back<A: Adapter>(sit
     assert_eq!(site.job(attached), None);
 }
 
-/// A transaction sees, changes and cancels its own jobs and others'.
-pub fn jobs_are_seen_changed_and_cancelled_in_the_transaction<A: Adapter>(site: &Site) {
+/// A transaction sees its own jobs. What it requests for jobs, its own and others', is applied after its commit, in the
+/// order of the requests.
+pub fn requests_of_a_transaction_are_applied_after_its_commit<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
-    let [first, second, unknown] =
-        [1, 2, 3].map(|n| site.outbox.prepare(Letter::new(n)).expect("it is valid"));
+    let [first, second, third, unknown] =
+        [1, 2, 3, 4].map(|n| site.outbox.prepare(Letter::new(n)).expect("it is valid"));
     let mut patch = JobPatch::default();
     patch.args = Some(Args::encode(&Letter::new(99)).expect("it encodes"));
     patch.priority = Some(Priority::FIRST);
     patch.max_attempts = std::num::NonZeroU16::new(3);
     patch.when = Some(When::After(Duration::from_secs(600)));
     committed(&mut adapter, |tx| {
-        tx.enqueue_prepared(&site.outbox, &[first.clone(), second.clone()]).expect("they are enqueued");
+        let jobs = [first.clone(), second.clone(), third.clone()];
+        tx.enqueue_prepared(&site.outbox, &jobs).expect("they are enqueued");
         let seen = tx.get(&site.outbox, first.id).expect("it is answered").expect("it is there");
         assert_eq!((seen.state, &seen.spec, seen.attempt), (JobState::Available, &first.spec, 0));
-        assert_eq!(tx.update(&site.outbox, first.id, patch.clone()).expect("it is answered"), Verdict::Done);
-        assert_eq!(tx.cancel(&site.outbox, second.id).expect("it is answered"), Verdict::Done);
-        assert_eq!(tx.cancel(&site.outbox, unknown.id).expect("it is answered"), Verdict::NotFound);
+        let requests = [
+            tx.update(&site.outbox, first.id, patch.clone()).expect("it is stored"),
+            tx.cancel(&site.outbox, second.id).expect("it is stored"),
+            tx.delete(&site.outbox, third.id).expect("it is stored"),
+            tx.cancel(&site.outbox, unknown.id).expect("it is stored"),
+        ];
+        assert!(requests.windows(2).all(|pair| pair[0].request < pair[1].request), "{requests:?}");
         assert!(tx.get(&site.outbox, unknown.id).expect("it is answered").is_none());
         let seen = tx.get(&site.outbox, second.id).expect("it is answered").expect("it is there");
-        assert_eq!(seen.state, JobState::Cancelled);
-        assert!(seen.finished_at.is_some());
+        assert_eq!(seen.state, JobState::Available);
     });
+    assert_eq!(site.job(second.id).map(|job| job.state), Some(JobState::Available));
+    site.apply();
     let changed = site.job(first.id).expect("it is there");
     assert_eq!(changed.state, JobState::Scheduled);
     assert_eq!(changed.spec.args.decode::<Letter>().expect("it decodes"), Letter::new(99));
     assert_eq!((changed.spec.priority, changed.spec.max_attempts.get()), (Priority::FIRST, 3));
     assert_eq!(site.job(second.id).map(|job| job.state), Some(JobState::Cancelled));
+    assert_eq!((site.job(third.id), site.jobs()), (None, 2));
     rolled_back(&mut adapter, |tx| {
-        assert_eq!(tx.cancel(&site.outbox, first.id).expect("it is answered"), Verdict::Done);
-        let cancelled = tx.cancel(&site.outbox, second.id).expect("it is answered");
-        assert_eq!(cancelled, Verdict::AlreadyTerminal);
-        let updated = tx.update(&site.outbox, second.id, patch.clone()).expect("it is answered");
-        assert_eq!(updated, Verdict::Refused(JobState::Cancelled));
+        tx.cancel(&site.outbox, first.id).expect("it is stored");
+        tx.delete(&site.outbox, second.id).expect("it is stored");
     });
+    site.apply();
     assert_eq!(site.job(first.id).map(|job| job.state), Some(JobState::Scheduled));
+    assert_eq!(site.jobs(), 2);
+}
+
+/// What a job does not allow when its request is applied is an event of it, with the actor.
+pub fn a_request_that_is_refused_is_an_event_of_its_job<A: Adapter>(site: &Site) {
+    let mut adapter = A::connect(&site.url);
+    let outbox = site.outbox.clone().actor("shop");
+    let id = committed(&mut adapter, |tx| {
+        let id = tx.enqueue(&outbox, Letter::new(1)).expect("it is enqueued").id;
+        tx.cancel(&outbox, id).expect("it is stored");
+        tx.update(&outbox, id, JobPatch::default()).expect("it is stored");
+        id
+    });
+    site.apply();
+    let wanted = ["cancel", "request refused"].map(|what| (what.to_owned(), Some("shop".to_owned())));
+    assert_eq!(site.events(id), wanted);
+}
+
+/// A patch is checked before it is sent, and the transaction goes on.
+pub fn a_patch_that_the_rules_refuse_is_not_sent<A: Adapter>(site: &Site) {
+    let mut adapter = A::connect(&site.url);
+    let mut patch = JobPatch::default();
+    patch.args = Some(Args::from_stored(&b"\"\\u0000\""[..]));
+    committed(&mut adapter, |tx| {
+        let id = tx.enqueue(&site.outbox, Letter::new(1)).expect("it is enqueued").id;
+        let error = tx.update(&site.outbox, id, patch).expect_err("the rules refuse it");
+        assert_eq!((error.kind(), error.certainty()), (ErrorKind::Invalid, Certainty::NotStored));
+        tx.enqueue(&site.outbox, Letter::new(2)).expect("the transaction goes on");
+    });
+    assert_eq!(site.jobs(), 2);
 }

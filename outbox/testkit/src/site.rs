@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use gristmill::{Client, JobFilter, JobId, JobRecord, MigrateMode, Sqlite};
+use gristmill_core::Call;
 use gristmill_outbox::Outbox;
 use gristmill_testserver::Postgres as Server;
 use tempfile::TempDir;
@@ -91,6 +92,18 @@ impl Site {
     /// A job, as the store's own client sees it.
     pub fn job(&self, id: JobId) -> Option<JobRecord> {
         runtime().block_on(self.client.job(id)).expect("it is looked for")
+    }
+
+    /// Applies the requests of committed transactions, as a worker does.
+    pub fn apply(&self) {
+        let round = || runtime().block_on(self.client.backend().promote(Call::new(), 1_000));
+        while round().expect("requests are applied").more {}
+    }
+
+    /// What happened to a job: the events and who caused them.
+    pub fn events(&self, id: JobId) -> Vec<(String, Option<String>)> {
+        let events = runtime().block_on(self.client.backend().list_events(Call::new(), id));
+        events.expect("they are listed").into_iter().map(|event| (event.what, event.actor)).collect()
     }
 
     /// Whether it is a file.

@@ -17,7 +17,7 @@ pub(crate) fn ids(ids: &[JobId]) -> Value {
 pub(crate) fn request(verb: &str, ids: &[JobId], actor: Option<&str>, patch: Option<&JobPatch>) -> Value {
     let mut request = json!({"protocol": PROTOCOL, "verb": verb, "ids": ids, "actor": actor});
     if let Some(patch) = patch {
-        let text = gristmill_sql::write_patch(patch).expect("it is valid");
+        let text = gristmill_sql::write_patch(patch.clone()).expect("it is valid");
         request["patch"] = serde_json::from_str(&text).expect("it is JSON");
     }
     request
