@@ -56,7 +56,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
     let mut tests = workspace::cargo(&root);
     tests.args(["test", "--package", "gristmill-system-tests", "--test", "rolling"]);
     tests.args(["--", "--ignored", "--nocapture", "--test-threads", "1"]);
-    tests.env("GRISTMILL_BIN", build(&root, &root)?).env("GRISTMILL_PREVIOUS_BIN", previous);
+    tests
+        .env("GRISTMILL_BIN", build(&root, &workspace::target_folder(&root))?)
+        .env("GRISTMILL_PREVIOUS_BIN", previous);
     tests.env("GRISTMILL_ROLLING_SECONDS", options.seconds.to_string());
     Ok(if step::succeeded(&mut tests)? { Verdict::Passed } else { Verdict::Failed })
 }
@@ -69,23 +71,24 @@ fn release(root: &Path) -> Result<String> {
     commit.map(str::to_owned).with_context(|| format!("{RELEASE} names no commit"))
 }
 
-/// The program of `commit`: the one that is kept, or a new one. The target folder is that of this checkout, so what
-/// both depend on is built once.
+/// The program of `commit`: the one that is kept, or a new one.
 fn previous_program(root: &Path, commit: &str) -> Result<PathBuf> {
     let source = earlier::check_out(root, "rolling", commit)?;
     let kept = source.with_extension("program");
     if !kept.exists() {
-        let built = build(root, &source)?;
+        // A folder of its own: in that of this checkout cargo takes the packages of both for the same.
+        let target = source.join("target");
+        let built = build(&source, &target)?;
         fs::copy(&built, &kept).with_context(|| format!("cannot write {}", kept.display()))?;
+        fs::remove_dir_all(&target).with_context(|| format!("cannot remove {}", target.display()))?;
     }
     Ok(kept)
 }
 
-/// Builds the program of the checkout `source` in the target folder of `root`.
-fn build(root: &Path, source: &Path) -> Result<PathBuf> {
-    let target = workspace::target_folder(root);
+/// Builds the program of the checkout `source` in the folder `target`.
+fn build(source: &Path, target: &Path) -> Result<PathBuf> {
     let mut build = workspace::cargo(source);
-    build.args(["build", "--package", "gristmill-cli", "--target-dir"]).arg(&target);
+    build.args(["build", "--package", "gristmill-cli", "--target-dir"]).arg(target);
     if !step::succeeded(&mut build)? {
         bail!("the program of {} does not build", source.display());
     }
