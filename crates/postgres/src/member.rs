@@ -1,6 +1,8 @@
 //! What a lease carries: the facts a finish needs, so that it reads no row, and a token that vouches for them.
 
-use gristmill_core::{ClaimId, JobId, Lease, LeaseToken, Place, Retention, RunFacts, Timestamp};
+use gristmill_core::{
+    ClaimId, DISCARD_AFTER_CRASHES, JobId, Lease, LeaseToken, Place, Priority, Retention, RunFacts, Timestamp,
+};
 use uuid::Uuid;
 
 use crate::row::LAST_RUN;
@@ -20,19 +22,27 @@ pub(crate) struct Member {
     pub(crate) is_unique: bool,
     /// It has a retention of its own.
     pub(crate) has_retention: bool,
+    /// The end of its run has no consequence but its row, whatever else is to follow from an end in later versions.
+    pub(crate) has_plain_end: bool,
 }
 
-// From the top: run_at 48 | queue 31 | attempt 16 | max_attempts 16 | crashes 8 | priority 7 | flags 2.
+// From the top: run_at 48 | queue 31 | attempt 16 | max_attempts 16 | crashes 4 | priority 5 | flags 8, of which 5 are
+// free.
 const RUN_AT: u32 = 80;
 const QUEUE: u32 = 49;
 const ATTEMPT: u32 = 33;
 const MAX_ATTEMPTS: u32 = 17;
-const CRASHES: u32 = 9;
-const PRIORITY: u32 = 2;
+const CRASHES: u32 = 13;
+const PRIORITY: u32 = 8;
 const UNIQUE: u128 = 1;
-const RETENTION: u128 = 2;
+const RETENTION: u128 = 1 << 1;
+const PLAIN_END: u128 = 1 << 2;
 /// Added to a priority so that it is not negative.
-const PRIORITY_SHIFT: i16 = 64;
+const PRIORITY_SHIFT: i16 = 16;
+/// The most crashes that fit.
+const MOST_CRASHES: u16 = 15;
+const _: () = assert!(DISCARD_AFTER_CRASHES <= MOST_CRASHES, "a leased job may have crashed so often");
+const _: () = assert!(Priority::LAST.get() < 16 && Priority::FIRST.get() >= -16, "five bits hold it");
 
 impl Member {
     pub(crate) fn place(&self) -> Place {
@@ -45,10 +55,11 @@ impl Member {
                 | unsigned(i64::from(self.queue)) << QUEUE
                 | u128::from(self.attempt) << ATTEMPT
                 | u128::from(self.max_attempts) << MAX_ATTEMPTS
-                | u128::from(self.crashes.min(255)) << CRASHES
+                | u128::from(self.crashes.min(MOST_CRASHES)) << CRASHES
                 | unsigned(i64::from(priority + PRIORITY_SHIFT)) << PRIORITY
                 | flag(self.is_unique, UNIQUE)
-                | flag(self.has_retention, RETENTION),
+                | flag(self.has_retention, RETENTION)
+                | flag(self.has_plain_end, PLAIN_END),
         )
     }
 
@@ -62,10 +73,11 @@ impl Member {
             run_at: Timestamp::from_millis(i64::try_from(part(RUN_AT, 48)).expect("48 bits")),
             attempt: small(ATTEMPT, 16),
             max_attempts: small(MAX_ATTEMPTS, 16),
-            crashes: small(CRASHES, 8),
-            priority: i16::try_from(small(PRIORITY, 7)).expect("7 bits") - PRIORITY_SHIFT,
+            crashes: small(CRASHES, 4),
+            priority: i16::try_from(small(PRIORITY, 5)).expect("5 bits") - PRIORITY_SHIFT,
             is_unique: bits & UNIQUE != 0,
             has_retention: bits & RETENTION != 0,
+            has_plain_end: bits & PLAIN_END != 0,
         }
     }
 
@@ -131,12 +143,21 @@ mod tests {
         priority: -10,
         is_unique: true,
         has_retention: false,
+        has_plain_end: false,
     };
 
     #[test]
     fn a_member_is_read_back_from_its_place() {
-        for member in [MEMBER, Member { priority: 10, run_at: Timestamp::EPOCH, is_unique: false, ..MEMBER }]
-        {
+        for member in [
+            MEMBER,
+            Member {
+                priority: 10,
+                run_at: Timestamp::EPOCH,
+                is_unique: false,
+                has_plain_end: true,
+                ..MEMBER
+            },
+        ] {
             assert_eq!(Member::of_place(member.place()), member);
         }
     }

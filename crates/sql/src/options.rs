@@ -39,6 +39,9 @@ pub struct Options {
     /// freed by the id of their job, so this is all that freeing one needs.
     #[serde(skip)]
     pub may_hold_key: bool,
+    /// The text has a member that this version does not know.
+    #[serde(skip)]
+    has_unknown: bool,
 }
 
 /// Reads members into options as they come, so that those before a damaged one are kept.
@@ -65,7 +68,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                 "retention" => options.retention = read_retention(json),
                 "tags" => options.tags = read_names(json),
                 "metadata" => options.metadata = RawValue::from_string(json.to_owned()).ok(),
-                _ => {}
+                _ => options.has_unknown = true,
             }
         }
         Ok(())
@@ -87,6 +90,7 @@ impl Options {
                 tags: spec.tags.clone(),
                 metadata: metadata.and_then(|json| RawValue::from_string(json).ok()),
                 may_hold_key: spec.unique_key.is_some(),
+                has_unknown: false,
             };
             serde_json::to_string(&options).expect("options are always JSON")
         })
@@ -101,6 +105,12 @@ impl Options {
             options.may_hold_key |= read.is_err();
         }
         options
+    }
+
+    /// The end of a run of the job has no consequence but its row: no key to free, no retention of its own, and nothing
+    /// that a newer version may have written.
+    pub fn has_plain_end(&self) -> bool {
+        !self.may_hold_key && !self.has_unknown && self.retention.is_none()
     }
 
     /// Sets what is there in a spec.
@@ -141,6 +151,22 @@ mod tests {
         let mut read = spec();
         Options::parse(Some(&text)).into_spec(&mut read);
         assert_eq!(read, full, "{text}");
+    }
+
+    #[test]
+    fn an_end_is_plain_without_a_key_a_retention_and_what_a_newer_version_wrote() {
+        let is_plain = |text| Options::parse(text).has_plain_end();
+        assert!(is_plain(None));
+        assert!(is_plain(Some(r#"{"timeout_ms":1500,"tags":["t"],"metadata":{"a":1}}"#)));
+        for text in [
+            r#"{"unique_key":"k"}"#,
+            r#"{"unique_key":7}"#,
+            r#"{"retention":{"completed":{"secs":60,"nanos":0}}}"#,
+            r#"{"tags":["t"],"feeds":["of a newer version"]}"#,
+            r#"{"tags":["#,
+        ] {
+            assert!(!is_plain(Some(text)), "{text}");
+        }
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl OpenMember {
                 priority: row::get(row, 7)?,
                 is_unique: options.may_hold_key,
                 has_retention: options.retention.is_some(),
+                has_plain_end: options.has_plain_end(),
             },
             retention: options.retention,
             retry: options.retry.unwrap_or_default(),

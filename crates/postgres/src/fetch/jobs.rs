@@ -184,10 +184,10 @@ impl<'n> Batch<'n> {
             Err(what) => (Name::unreadable(), Some(what)),
         };
         let mut spec = row::spec(kind, queue.clone(), key.priority, row::get(row, ID + 2)?, args);
-        let mut may_hold_key = false;
+        let (mut may_hold_key, mut has_plain_end) = (false, true);
         if let Some(options) = row.try_get::<_, Option<&str>>(ID + 4)? {
             let options = Options::parse(Some(options));
-            may_hold_key = options.may_hold_key;
+            (may_hold_key, has_plain_end) = (options.may_hold_key, options.has_plain_end());
             options.into_spec(&mut spec);
         }
         let member = Member {
@@ -199,6 +199,7 @@ impl<'n> Batch<'n> {
             priority: key.priority,
             is_unique: may_hold_key,
             has_retention: spec.retention.is_some(),
+            has_plain_end,
         };
         let lease = member.lease(nonce, self.claim, row::job_id(key.id), run);
         if let Some(what) = bad {

@@ -24,12 +24,11 @@ use crate::statement::sql;
 /// The start of a run that does not say when it started.
 const NO_START: i64 = -1;
 
-/// Whether the end of a run may leave nothing to do but its row: no unique key to free, no job to delete or to put
+/// Whether the end of a run may leave nothing to do but its row: no consequence of the job's options, no job to put
 /// back, no job to store, no old runs to delete. A cancel that was asked for is the statement's to find.
 pub(super) fn is_simple(item: &FinishItem) -> bool {
     let member = Member::of_place(item.lease.place);
-    if member.is_unique
-        || member.has_retention
+    if !member.has_plain_end
         || item.error.is_some()
         || !item.effects.is_empty()
         || RunRecord::trimmed_at(item.lease.run).is_some()
