@@ -1,6 +1,7 @@
 //! One transaction of the writer, and what its operations sum up until the commit.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Instant;
 
 use gristmill_core::{BackendError, BackendErrorKind, Hint, JobId, JobState, Name, Timestamp};
 use gristmill_sql::Interner;
@@ -28,6 +29,10 @@ pub(crate) struct Memory {
     pub(crate) is_schema_checked: bool,
     /// Requests up to this number failed in this turn and are passed by.
     pub(crate) requests_passed: i64,
+    /// Operations that were run since the latest round of requests.
+    pub(crate) operations: u64,
+    /// When that round began, if it left requests for the next one.
+    pub(crate) full_round: Option<Instant>,
 }
 
 impl Memory {

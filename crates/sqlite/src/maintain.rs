@@ -20,7 +20,7 @@ pub(crate) fn promote(group: &mut Group<'_>, limit: usize, now: Timestamp) -> An
     for seq in due {
         done += usize::from(group.make_available(seq, now)?);
     }
-    let next_due = group.next_due()?.into_iter().chain(requests.retry_at).min();
+    let next_due = group.next_due()?.into_iter().chain(requests.resume_at).min();
     let mut round = Maintained::round(done, next_due, now);
     round.more |= requests.more;
     Ok(round)

@@ -38,7 +38,26 @@ const MIGRATIONS: Migrations = Migrations(&[
 const VIEWS: &str = include_str!("../views/outbox.sql");
 
 /// Views of earlier versions, which are only dropped. A view that goes is named here.
-const FORMER_VIEWS: [&str; 1] = ["outbox_schema"];
+const FORMER_VIEWS: [&str; 18] = [
+    "outbox_schema",
+    "outbox_pairs",
+    "outbox_halves",
+    "outbox_args",
+    "outbox_json",
+    "outbox_shape",
+    "outbox_parts",
+    "outbox_options",
+    "outbox_place",
+    "outbox_take_out",
+    "outbox_cancel",
+    "outbox_update",
+    "outbox_patch",
+    "outbox_named",
+    "outbox_act",
+    "outbox_cancelled",
+    "outbox_event",
+    "outbox_states",
+];
 
 const _: () = assert!(MIGRATIONS.latest() == gristmill_sql::SQLITE_SCHEMA);
 

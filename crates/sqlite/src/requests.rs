@@ -2,6 +2,8 @@
 //!
 //! The rows of a round are cut into groups of one act each. A group that fails is undone alone and applied row by row.
 
+use std::time::{Duration, Instant};
+
 use gristmill_core::{JobPatch, Timestamp, Verb, VerbRequest, Verdict};
 use gristmill_sql::{
     REQUEST_PAUSE, REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups,
@@ -18,11 +20,17 @@ use crate::row;
 pub(crate) struct RequestRound {
     /// Requests that are gone or set aside.
     pub(crate) done: usize,
-    /// The round was full: there may be more.
+    /// The round was full: there may be more, to be applied at once.
     pub(crate) more: bool,
-    /// When to try those again that failed.
-    pub(crate) retry_at: Option<Timestamp>,
+    /// When to go on: with those that failed, or with the next round of many beside other operations.
+    pub(crate) resume_at: Option<Timestamp>,
 }
+
+/// Beside other operations, a round is followed by a pause of so many times its length. Otherwise a hundred thousand
+/// requests at once would take half of the writer's time.
+const PAUSE: u32 = 15;
+/// Operations since a full round count if that was so long ago at most.
+const RECENT: Duration = Duration::from_secs(1);
 
 /// The act of a group.
 struct RequestedAct<'r> {
@@ -44,16 +52,24 @@ impl Group<'_> {
         let limit = limit.min(REQUESTS_PER_ROUND);
         let behind = self.memory.requests_passed;
         let rows = self.open_requests(behind, limit)?;
-        let mut round = RequestRound { more: rows.len() == limit, ..RequestRound::default() };
-        let mut failed = 0;
+        let is_full = rows.len() == limit;
+        let (begun, mut failed) = (Instant::now(), 0);
         for range in request_groups(&rows) {
             failed += self.apply_group(&rows[range], now)?;
         }
-        round.done = rows.len() - failed;
-        round.retry_at = (failed > 0).then(|| now + REQUEST_PAUSE);
         // Behind those that failed, so that they hide nothing; from the first one again after the last.
-        self.memory.requests_passed = if round.more { rows.last().map_or(0, |row| row.request) } else { 0 };
-        Ok(round)
+        self.memory.requests_passed = if is_full { rows.last().map_or(0, |row| row.request) } else { 0 };
+        // One operation is this round itself.
+        let others = std::mem::take(&mut self.memory.operations) > 1;
+        let before = std::mem::replace(&mut self.memory.full_round, is_full.then_some(begun));
+        let is_busy = others && before.is_some_and(|before| begun - before < RECENT);
+        let pause = if is_full && is_busy { Some(begun.elapsed() * PAUSE) } else { None };
+        let retry = (failed > 0).then_some(REQUEST_PAUSE);
+        Ok(RequestRound {
+            done: rows.len() - failed,
+            more: is_full && !is_busy,
+            resume_at: pause.into_iter().chain(retry).min().map(|pause| now + pause),
+        })
     }
 
     fn open_requests(&self, behind: i64, limit: usize) -> Answer<Vec<StoredRequest>> {

@@ -166,6 +166,7 @@ impl Writer {
                 }
                 Due::Unwanted => continue,
             }
+            group.memory.operations += 1;
             let ran = task.run(&mut group, &*self.clock);
             tasks.push(task);
             ran?;

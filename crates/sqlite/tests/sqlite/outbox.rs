@@ -6,6 +6,7 @@ mod enqueue;
 mod equal;
 mod fault;
 mod history;
+mod list;
 mod operate;
 mod options;
 mod refuse;

@@ -160,7 +160,7 @@ fn each_migration_makes_the_views_again_and_leaves_those_of_the_user() {
     drop(file.open());
     let raw = file.raw();
     raw.execute_batch(
-        "DROP TABLE requests; DROP VIEW outbox_states; DROP VIEW outbox_clock; CREATE VIEW outbox_clock (now_ms) AS SELECT 7;
+        "DROP TABLE requests; DROP VIEW outbox_recent; DROP VIEW outbox_clock; CREATE VIEW outbox_clock (now_ms) AS SELECT 7;
         CREATE VIEW outbox_of_mine AS SELECT 8 AS mine;
         DELETE FROM meta WHERE name IN ('compatible_from', 'outbox_oldest', 'outbox_newest');
         INSERT INTO meta VALUES ('schema', 2); PRAGMA user_version = 2",

@@ -1,15 +1,11 @@
 //! Sends the statements of the outbox, and reads their answers.
 
-use gristmill_core::{Enqueued, ExistingBy, Timestamp, Verdict};
+use gristmill_core::{Enqueued, ExistingBy, Timestamp};
 use rusqlite::Connection;
 use serde_json::Value;
 
 pub(crate) const ENQUEUE: &str =
     "INSERT INTO outbox_enqueue (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)";
-pub(crate) const CANCEL: &str =
-    "INSERT INTO outbox_cancel (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)";
-pub(crate) const UPDATE: &str =
-    "INSERT INTO outbox_update (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)";
 pub(crate) const REQUEST: &str =
     "INSERT INTO outbox_request (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)";
 pub(crate) const GET: &str = "SELECT coalesce(
@@ -20,6 +16,31 @@ pub(crate) const GET: &str = "SELECT coalesce(
         )))
         FROM json_each(?1, '$.ids') AS wanted
     )))
+)";
+
+pub(crate) const LIST: &str = "WITH wanted AS (
+    SELECT
+        max(1, min(100, coalesce(json_extract(?1, '$.limit'), 100))) AS most,
+        json_extract(?1, '$.queue') AS queue, json_extract(?1, '$.kind') AS kind, json_extract(?1, '$.state') AS state
+)
+SELECT coalesce(
+    (SELECT mismatch FROM outbox_protocols WHERE (json_extract(?1, '$.protocol') BETWEEN oldest AND newest) IS NOT TRUE),
+    (
+        SELECT json_object(
+            'jobs', json(json_remove(found.jobs, '$[' || wanted.most || ']')),
+            'more', json(iif(json_array_length(found.jobs) > wanted.most, 'true', 'false'))
+        )
+        FROM wanted, (
+            SELECT json_group_array(json((SELECT job FROM outbox_job WHERE outbox_job.id = listed.id))) AS jobs
+            FROM (
+                SELECT recent.id FROM wanted, outbox_recent AS recent
+                WHERE recent.queue = coalesce(wanted.queue, recent.queue)
+                    AND recent.kind = coalesce(wanted.kind, recent.kind)
+                    AND recent.state = coalesce(wanted.state, recent.state)
+                ORDER BY recent.id DESC LIMIT (SELECT most + 1 FROM wanted)
+            ) AS listed
+        ) AS found
+    )
 )";
 
 pub(crate) fn try_send(connection: &Connection, statement: &str, request: &Value) -> rusqlite::Result<Value> {
@@ -54,18 +75,4 @@ pub(crate) fn enqueued(answer: &Value) -> (Timestamp, Vec<Enqueued>) {
         Enqueued::Existing { id: one["existing"].as_str().expect("an id").parse().expect("an id"), by }
     });
     (now, jobs.collect())
-}
-
-pub(crate) fn verdicts(answer: &Value) -> Vec<Verdict> {
-    let verdict = |one: &Value| match one["verdict"].as_str() {
-        Some("done") => Verdict::Done,
-        Some("requested") => Verdict::Requested,
-        Some("already_terminal") => Verdict::AlreadyTerminal,
-        Some("not_found") => Verdict::NotFound,
-        Some("refused") => {
-            Verdict::Refused(one["state"].as_str().expect("a state").parse().expect("a state"))
-        }
-        other => panic!("{other:?}"),
-    };
-    answer["verdicts"].as_array().expect("a list").iter().map(verdict).collect()
 }

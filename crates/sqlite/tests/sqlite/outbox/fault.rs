@@ -1,13 +1,14 @@
 //! What is refused leaves the store, and the transaction it came in, as they were.
 
 use gristmill_core::{
-    Backend, Call, ClaimId, Count, FetchRequest, JobFilter, JobState, QueueWant, StatsRequest, WorkerId,
+    Backend, Call, ClaimId, Count, FetchRequest, JobFilter, JobId, JobPatch, JobState, QueueWant,
+    StatsRequest, WorkerId,
 };
 use gristmill_testkit::block_on;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde_json::{Value, json};
 
-use super::answer::{CANCEL, ENQUEUE, GET, UPDATE, send, try_send};
+use super::answer::{ENQUEUE, GET, REQUEST, send, try_send};
 use super::equal::{assert_equal, content};
 use super::refuse::with;
 use super::request;
@@ -38,6 +39,14 @@ pub(crate) fn assert_sound(side: &Side) {
     complete(&side.backend, fetched);
 }
 
+fn cancel(ids: &[JobId]) -> Value {
+    request::request("cancel", ids, None, None)
+}
+
+fn promote(side: &Side) {
+    block_on(side.backend.promote(Call::new(), 1_000)).expect("a round");
+}
+
 #[test]
 fn what_is_rolled_back_was_never_there() {
     let side = Side::new();
@@ -47,7 +56,7 @@ fn what_is_rolled_back_was_never_there() {
     let mut jobs = side.file.jobs(3);
     jobs[0].spec.queue = crate::fixture::name("new");
     send(&side.raw, ENQUEUE, &request::enqueue(&jobs));
-    send(&side.raw, CANCEL, &request::cancel(&[jobs[1].id], None));
+    send(&side.raw, REQUEST, &cancel(&[jobs[1].id]));
     side.raw.execute_batch("ROLLBACK").unwrap();
     assert_equal(&content(&side.raw), &before, "a rollback");
 
@@ -65,7 +74,7 @@ fn a_savepoint_that_is_rolled_back_takes_its_jobs_along_and_no_others() {
     send(&side.raw, ENQUEUE, &request::enqueue(std::slice::from_ref(&kept)));
     side.raw.execute_batch("SAVEPOINT inner").unwrap();
     send(&side.raw, ENQUEUE, &request::enqueue(std::slice::from_ref(&undone)));
-    send(&side.raw, CANCEL, &request::cancel(&[kept.id], None));
+    send(&side.raw, REQUEST, &cancel(&[kept.id]));
     side.raw.execute_batch("ROLLBACK TO inner; COMMIT").unwrap();
     let get = send(&side.raw, GET, &request::ids(&[kept.id, undone.id]));
     assert_eq!((&get["jobs"][0]["state"], &get["jobs"][1]), (&json!("available"), &Value::Null));
@@ -82,7 +91,7 @@ fn a_transaction_that_may_only_read_is_told_so_and_can_get() {
     let reader = Connection::open_with_flags(side.file.path(), flags).unwrap();
     side.raw.pragma_update(None, "query_only", true).unwrap();
     for connection in [&reader, &side.raw] {
-        for statement in [ENQUEUE, CANCEL, UPDATE] {
+        for statement in [ENQUEUE, REQUEST] {
             let error = try_send(connection, statement, &request::ids(&[job.id])).unwrap_err();
             assert_eq!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly), "{error}");
         }
@@ -101,9 +110,10 @@ fn a_conflict_clause_of_the_caller_replaces_and_ignores_nothing() {
         let answers = send(&side.raw, &insert, &request);
         assert_eq!(answers["answers"][1], json!({"existing": job.id, "by": "id"}), "{clause}");
         assert!(try_send(&side.raw, &insert, &with(&side.file.job(), "priority", json!(11))).is_err());
-        let cancel = CANCEL.replacen("INSERT", &format!("INSERT OR {clause}"), 1);
-        let told = send(&side.raw, &cancel, &request::cancel(&[job.id, job.id], None));
-        assert_eq!(told["verdicts"], json!([{"verdict": "done"}, {"verdict": "already_terminal"}]));
+        let insert = REQUEST.replacen("INSERT", &format!("INSERT OR {clause}"), 1);
+        let stored = send(&side.raw, &insert, &cancel(&[job.id, job.id]));
+        assert_eq!(stored["requests"], json!([1, 2]));
+        promote(&side);
         assert_eq!(count(&side.backend, JobFilter::new()), 2);
         assert_sound(&side);
     }
@@ -126,8 +136,9 @@ fn settings_of_the_callers_connection_change_nothing() {
         let jobs = side.file.jobs(3);
         send(&connection, ENQUEUE, &request::enqueue(&jobs));
         let ids = jobs.iter().map(|job| job.id).collect::<Vec<_>>();
-        send(&connection, UPDATE, &request::update(&ids, None, &gristmill_core::JobPatch::default()));
-        send(&connection, CANCEL, &request::cancel(&ids[..1], None));
+        send(&connection, REQUEST, &request::request("update", &ids, None, Some(&JobPatch::default())));
+        send(&connection, REQUEST, &cancel(&ids[..1]));
+        promote(&side);
         let get = send(&connection, GET, &request::ids(&ids));
         let states: Vec<_> = get["jobs"].as_array().unwrap().iter().map(|job| job["state"].clone()).collect();
         assert_eq!(states, ["cancelled", "available", "available"], "{setting}");
@@ -162,8 +173,8 @@ fn a_cancelled_run_that_nobody_holds_any_more_is_told_to_nobody() {
     let job = side.file.job();
     enqueue(&side.backend, vec![job.clone()]).unwrap();
     side.raw.execute("DELETE FROM ready", []).unwrap();
-    let told = send(&side.raw, CANCEL, &request::cancel(&[job.id], Some(&worker.to_string())));
-    assert_eq!(told["verdicts"], json!([{"verdict": "requested"}]));
+    send(&side.raw, REQUEST, &request::request("cancel", &[job.id], Some(&worker.to_string()), None));
+    promote(&side);
     let cancels: i64 = side.raw.query_row("SELECT count(*) FROM cancels", [], |row| row.get(0)).unwrap();
     assert_eq!(cancels, 0);
 }

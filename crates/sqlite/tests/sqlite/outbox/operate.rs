@@ -9,9 +9,9 @@ use gristmill_core::{
 };
 use gristmill_testkit::block_on;
 
-use super::answer::{CANCEL, send};
+use super::answer::{REQUEST, send};
 use super::request;
-use super::twins::Twins;
+use super::twins::{Side, Twins};
 use crate::fixture::File;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -189,11 +189,16 @@ fn a_cancel_finds_the_run_of_a_job_among_many_claims() {
 }
 
 #[test]
-fn the_answer_names_the_state_that_forbids_an_update() {
-    let all = Everywhere::new(|_| {});
-    let running = request::update(&all.jobs[3..4], None, &JobPatch::default());
-    let answer = send(&all.twins.outbox.raw, super::answer::UPDATE, &running);
-    assert_eq!(answer, serde_json::json!({"verdicts": [{"verdict": "refused", "state": "running"}]}));
-    let nothing = send(&all.twins.outbox.raw, CANCEL, &request::cancel(&[], None));
-    assert_eq!(nothing, serde_json::json!({"verdicts": []}));
+fn a_delete_does_in_each_state_what_the_core_decides() {
+    let mut all = Everywhere::new(|_| {});
+    let expected = all.decided(Verb::Delete, None);
+    assert_eq!(all.twins.delete(&all.jobs.clone(), Some("somebody")), expected);
+    assert_eq!(all.twins.delete(&[all.given_back, all.given_back], None), [Verdict::Done, Verdict::NotFound]);
+}
+
+#[test]
+fn a_request_without_ids_stores_nothing() {
+    let side = Side::new();
+    let answer = send(&side.raw, REQUEST, &request::request("cancel", &[], None, None));
+    assert_eq!(answer, serde_json::json!({"requests": []}));
 }

@@ -14,6 +14,11 @@ pub(crate) fn ids(ids: &[JobId]) -> Value {
     json!({"protocol": PROTOCOL, "ids": ids})
 }
 
+pub(crate) fn list(mut filter: Value) -> Value {
+    filter["protocol"] = json!(PROTOCOL);
+    filter
+}
+
 pub(crate) fn request(verb: &str, ids: &[JobId], actor: Option<&str>, patch: Option<&JobPatch>) -> Value {
     let mut request = json!({"protocol": PROTOCOL, "verb": verb, "ids": ids, "actor": actor});
     if let Some(patch) = patch {
@@ -21,24 +26,6 @@ pub(crate) fn request(verb: &str, ids: &[JobId], actor: Option<&str>, patch: Opt
         request["patch"] = serde_json::from_str(&text).expect("it is JSON");
     }
     request
-}
-
-pub(crate) fn cancel(ids: &[JobId], actor: Option<&str>) -> Value {
-    json!({"protocol": PROTOCOL, "ids": ids, "actor": actor})
-}
-
-pub(crate) fn update(ids: &[JobId], actor: Option<&str>, patch: &JobPatch) -> Value {
-    let mut members = Map::new();
-    let mut set =
-        |name: &str, value: Option<Value>| members.extend(value.map(|value| (name.to_owned(), value)));
-    set("priority", patch.priority.map(|priority| json!(priority)));
-    set("max_attempts", patch.max_attempts.map(|attempts| json!(attempts)));
-    set("args", patch.args.as_ref().map(text));
-    members.extend(patch.when.and_then(when));
-    if patch.when == Some(When::Now) {
-        members.insert("now".to_owned(), json!(true));
-    }
-    json!({"protocol": PROTOCOL, "ids": ids, "actor": actor, "patch": members})
 }
 
 pub(crate) fn job(job: &NewJob) -> Value {

@@ -4,7 +4,7 @@ use gristmill_core::{JobFilter, JobState};
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::answer::{CANCEL, ENQUEUE, GET, UPDATE, send, try_send, try_send_text};
+use super::answer::{ENQUEUE, GET, LIST, REQUEST, send, try_send, try_send_text};
 use super::equal::{assert_equal, content};
 use super::request;
 use super::twins::Side;
@@ -54,9 +54,9 @@ fn a_file_of_the_first_version_has_no_outbox_and_says_so() {
     let raw = first_version(&file);
     for (statement, missing) in [
         (ENQUEUE, "outbox_enqueue"),
-        (CANCEL, "outbox_cancel"),
-        (UPDATE, "outbox_update"),
+        (REQUEST, "outbox_request"),
         (GET, "outbox_protocols"),
+        (LIST, "outbox_protocols"),
     ] {
         let error = try_send(&raw, statement, &request::ids(&[])).unwrap_err().to_string();
         assert!(error.starts_with(&format!("no such table: {missing}")), "{error}");
@@ -73,9 +73,9 @@ fn a_request_of_another_protocol_is_answered_with_those_that_are_accepted_and_ch
     for protocol in [0, 2, -1, 1_000_000] {
         for (statement, mut request) in [
             (ENQUEUE, request::enqueue(&side.file.jobs(2))),
-            (CANCEL, request::cancel(&[job.id], None)),
-            (UPDATE, request::update(&[job.id], None, &gristmill_core::JobPatch::default())),
+            (REQUEST, request::request("cancel", &[job.id], None, None)),
             (GET, request::ids(&[job.id])),
+            (LIST, request::list(json!({}))),
         ] {
             request["protocol"] = json!(protocol);
             assert_eq!(send(&side.raw, statement, &request), refused, "{statement}");
@@ -120,13 +120,13 @@ fn the_readme_shows_the_statements_that_are_sent_and_a_request_that_is_taken() {
     let readme = include_str!("../../../README.md");
     let sql = readme.split_once("```sql\n").unwrap().1.split_once("```").unwrap().0;
     let statements: Vec<&str> = sql.split_terminator(";\n").collect();
-    assert_eq!(statements, [ENQUEUE, CANCEL, UPDATE, GET]);
+    assert_eq!(statements, [ENQUEUE, REQUEST, GET, LIST]);
     let row = readme.lines().find_map(|line| line.strip_prefix("| enqueue | `")).unwrap();
     let request = serde_json::from_str(row.split_once('`').unwrap().0).unwrap();
     let side = Side::new();
     assert_eq!(send(&side.raw, statements[0], &request)["answers"], json!([{"created": true}]));
     let get = json!({"protocol": request::PROTOCOL, "ids": [request["jobs"][0]["id"], "x", null]});
-    let shown = send(&side.raw, statements[3], &get);
+    let shown = send(&side.raw, statements[2], &get);
     assert_eq!(
         (&shown["jobs"][0]["kind"], &shown["jobs"][1], &shown["jobs"][2]),
         (&json!("welcome"), &json!(null), &json!(null))

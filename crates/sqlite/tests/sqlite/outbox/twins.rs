@@ -2,15 +2,16 @@
 
 use gristmill_core::{
     Backend, Call, ClaimId, Clock, EnqueueRequest, FetchRequest, FetchedJob, FinishItem, FinishRequest,
-    Finished, JobId, JobPatch, NewJob, QueueWant, RegisterWorker, SystemClock, Timestamp, VerbRequest,
+    Finished, JobId, JobPatch, NewJob, QueueWant, RegisterWorker, SystemClock, Timestamp, Verb, VerbRequest,
     Verdict, WorkerId,
 };
+use gristmill_sql::{REQUEST_REFUSED, refusal_detail};
 use gristmill_sqlite::Sqlite;
 use gristmill_testkit::block_on;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::answer::{CANCEL, ENQUEUE, UPDATE, enqueued, send, verdicts};
+use super::answer::{ENQUEUE, REQUEST, enqueued, send};
 use super::equal::{assert_equal, content};
 use super::request;
 use crate::fixture::{File, LEASE, name};
@@ -61,23 +62,55 @@ impl Twins {
     }
 
     pub(crate) fn cancel(&mut self, ids: &[JobId], actor: Option<&str>) -> Vec<Verdict> {
-        let told = verdicts(&send(&self.outbox.raw, CANCEL, &request::cancel(ids, actor)));
-        self.now = self.now_of_latest_event();
-        let reply = self.backend.backend.cancel(Call::at(self.now), verb(ids, actor));
-        let reply = block_on(reply).expect("it is answered");
-        assert_eq!(told, reply.jobs.into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>(), "{ids:?}");
-        self.assert_equal("a cancel");
-        told
+        self.act(Verb::Cancel, ids, actor, None)
+    }
+
+    pub(crate) fn delete(&mut self, ids: &[JobId], actor: Option<&str>) -> Vec<Verdict> {
+        self.act(Verb::Delete, ids, actor, None)
     }
 
     pub(crate) fn update(&mut self, ids: &[JobId], actor: Option<&str>, patch: &JobPatch) -> Vec<Verdict> {
-        let told = verdicts(&send(&self.outbox.raw, UPDATE, &request::update(ids, actor, patch)));
-        self.now = self.now_of_latest_event();
-        let reply = self.backend.backend.update(Call::at(self.now), verb(ids, actor), patch.clone());
-        let reply = block_on(reply).expect("it is answered");
-        assert_eq!(told, reply.jobs.into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>(), "{patch:?}");
-        self.assert_equal("an update");
-        told
+        self.act(Verb::Update, ids, actor, Some(patch))
+    }
+
+    /// Stores requests in one and applies them, and calls the verb of the other at the same instant. Returns the
+    /// verdicts.
+    fn act(
+        &mut self,
+        verb: Verb,
+        ids: &[JobId],
+        actor: Option<&str>,
+        patch: Option<&JobPatch>,
+    ) -> Vec<Verdict> {
+        let events = self.outbox.raw.query_row("SELECT max(event) FROM events", [], |row| row.get(0));
+        let events: i64 = events.map(Option::unwrap_or_default).expect("one row");
+        let stored = send(&self.outbox.raw, REQUEST, &request::request(verb.as_str(), ids, actor, patch));
+        assert_eq!(stored["requests"].as_array().map(Vec::len), Some(ids.len()), "{stored}");
+        self.now = self.now.max(SystemClock.now());
+        let (call, request) = (Call::at(self.now), request_of(ids, actor));
+        let reply = match verb {
+            Verb::Cancel => block_on(self.backend.backend.cancel(call, request)),
+            Verb::Delete => block_on(self.backend.backend.delete(call, request)),
+            _ => block_on(self.backend.backend.update(call, request, patch.cloned().unwrap_or_default())),
+        };
+        for side in [&self.outbox, &self.backend] {
+            while block_on(side.backend.promote(call, 1_000)).expect("a round").more {}
+        }
+        let verdicts: Vec<Verdict> =
+            reply.expect("it is answered").jobs.into_iter().map(|(_, verdict)| verdict).collect();
+        let refused: Vec<String> =
+            verdicts.iter().filter_map(|verdict| refusal_detail(verb, verdict)).collect();
+        assert_eq!(self.refusals_since(events), refused, "{verb:?}");
+        self.assert_equal("a verb");
+        verdicts
+    }
+
+    /// The details of the events that refused requests left.
+    fn refusals_since(&self, event: i64) -> Vec<String> {
+        let select = "SELECT detail FROM events WHERE what = ?1 AND event > ?2 ORDER BY event";
+        let mut select = self.outbox.raw.prepare(select).expect("the table is there");
+        let rows = select.query_map((REQUEST_REFUSED, event), |row| row.get(0)).expect("they are read");
+        rows.collect::<rusqlite::Result<_>>().expect("they are read")
     }
 
     /// Fetches the same jobs in both; each side has leases of its own.
@@ -118,16 +151,9 @@ impl Twins {
     pub(crate) fn assert_equal(&self, after: &str) {
         assert_equal(&content(&self.outbox.raw), &content(&self.backend.raw), after);
     }
-
-    /// When the outbox says that it has just changed a job; a request that changed none has no time.
-    fn now_of_latest_event(&self) -> Timestamp {
-        let latest = "SELECT max(coalesce((SELECT max(at) FROM events), 0), coalesce((SELECT max(finished_at) FROM ended), 0))";
-        let at = self.outbox.raw.query_row(latest, [], |row| row.get(0)).expect("one row");
-        Timestamp::from_millis(at).max(self.now)
-    }
 }
 
-fn verb(ids: &[JobId], actor: Option<&str>) -> VerbRequest {
+fn request_of(ids: &[JobId], actor: Option<&str>) -> VerbRequest {
     let request = VerbRequest::ids(ids.to_vec());
     match actor {
         Some(actor) => request.by(actor),

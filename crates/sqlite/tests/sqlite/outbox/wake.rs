@@ -11,7 +11,7 @@ use gristmill_core::{
 use gristmill_sqlite::Sqlite;
 use gristmill_testkit::block_on;
 
-use super::answer::{CANCEL, ENQUEUE, send};
+use super::answer::{ENQUEUE, REQUEST, send};
 use super::request;
 use super::twins::Side;
 use crate::fixture::{File, complete, enqueue, fetch, name, register};
@@ -27,12 +27,12 @@ impl Listener for Tell {
     }
 }
 
-fn listen(backend: &Sqlite) -> (Subscription, Receiver<Hint>) {
+pub(super) fn listen(backend: &Sqlite) -> (Subscription, Receiver<Hint>) {
     let (told, hints) = channel();
     (backend.subscribe(Arc::new(Tell(Mutex::new(told)))), hints)
 }
 
-fn await_hint(hints: &Receiver<Hint>, wanted: impl Fn(&Hint) -> bool) -> bool {
+pub(super) fn await_hint(hints: &Receiver<Hint>, wanted: impl Fn(&Hint) -> bool) -> bool {
     let until = Instant::now() + PATIENCE;
     while let Ok(hint) = hints.recv_timeout(until.saturating_duration_since(Instant::now())) {
         if wanted(&hint) {
@@ -96,7 +96,8 @@ fn a_handler_hears_of_its_cancel_with_the_next_heartbeat() {
     let job = side.file.job();
     send(&side.raw, ENQUEUE, &request::enqueue(std::slice::from_ref(&job)));
     let fetched = fetch(&side.backend, worker, 1, 1);
-    send(&side.raw, CANCEL, &request::cancel(&[job.id], None));
+    send(&side.raw, REQUEST, &request::request("cancel", &[job.id], None, None));
+    block_on(side.backend.promote(Call::new(), 1_000)).unwrap();
     let renew = gristmill_core::RenewRequest::new(worker, vec![gristmill_core::ClaimId(1)]);
     let reply = block_on(side.backend.renew(Call::new(), renew)).unwrap();
     assert_eq!(reply.cancels.len(), 1, "{reply:?}");
