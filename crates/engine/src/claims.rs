@@ -1,11 +1,23 @@
 //! The claims a worker holds: what every heartbeat lists.
 //!
-//! A claim is known from before its fetch is sent until its last finish is answered. One lock, held for a
-//! look-up and never over an await, and taken once a batch.
+//! ```text
+//!         begin                  granted                      closed, for the last of its runs
+//!   free ───────► fetch in flight ───────► held, n runs open ──────────────────────────────────► over
+//!                    │      │                 │       │  ▲
+//!                    │      │                 │       └──┘ closed: n - 1
+//!                    │      │ granted, no job │
+//!                    │      └─────────────────┼────────────────────────────────────────────────► over
+//!                    │ forget: no reply       │ forget: a renewal's reply says that it is lost
+//!                    ▼                        ▼ forget_all: the incarnation is gone
+//!                 forgotten: no renewal lists it, so the store gives back what it may hold
+//! ```
 //!
-//! A renewal gives back what it does not list, and a fetch that begins after the list was made could overtake
-//! it. So a renewal lists the next numbers as well ([`AHEAD`]), and while one is in flight no fetch takes a
-//! number beyond them.
+//! A claim is known from before its fetch is sent until its last finish is answered. One lock, held for a look-up
+//! and never over an await, and taken once a batch.
+//!
+//! A renewal gives back what it does not list, and a fetch that begins after the list was made could overtake it.
+//! So a renewal lists the next numbers as well ([`AHEAD`]), and while one is in flight no fetch takes a number
+//! beyond them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

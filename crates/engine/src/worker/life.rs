@@ -1,21 +1,23 @@
 //! The life of a worker.
 //!
 //! ```text
-//!                      ┌─ pause ◄── gone: the store has ended its lease, handlers are stopped
-//!                      │                ▲
-//!            run       ▼                │
-//!   built ───────► registering ────► serving ◄──────────── renewed ────────────┐
-//!                      │                │  └─ no renewal for 0.8 of a lease ─► fenced: handlers are stopped,
-//!                      │ stop           │ stop                                         nothing is fetched
-//!                      ▼                ▼
-//!                   reports         stopping: nothing is fetched, handlers have the grace
-//!                                       │
-//!                                       ├─ all ended and stored ─► retired, reports
-//!                                       └─ code blocks a thread ─► reports, and renews its lease until it returns
+//!                     ┌─ pause ◄─ gone: the store has ended its lease, its handlers are stopped
+//!                     │             ▲
+//!           run       ▼             │         no renewal for 0.8 of the lease
+//!  built ───────► registering ───► serving ────────────────────────────────► fenced: its handlers are
+//!                     │  │          │  ▲                                       │ stopped, it does not fetch
+//!                     │  │          │  └───────────── renewed ────────────────┘
+//!        cannot start │  │ stop     │ stop
+//!                     ▼  ▼          ▼
+//!                 error  reports   stopping: it does not fetch, handlers have the grace
+//!                                   │
+//!                                   ├─ all has ended and is stored ─► retires, reports
+//!                                   ├─ ends are not stored ─────────► reports; the lease ends by itself
+//!                                   └─ code blocks a thread ────────► reports; renews until it returns
 //! ```
 //!
-//! From `registering` to `gone` it is one [incarnation](super::incarnation). Slots, running handlers and ends
-//! that are not stored outlive that.
+//! A fenced worker can be gone or stop as well. From `registering` to `gone` it is one
+//! [incarnation](super::incarnation). Slots, running handlers and ends that are not stored outlive that.
 
 use std::sync::Arc;
 use std::time::Duration;
