@@ -67,7 +67,7 @@ impl ByHand {
         keep: impl Fn(FetchedJob) -> (Arc<dyn HeldRun>, T),
     ) -> Result<Vec<T>, Error> {
         let mut jobs = self.fetch_once(queue, max, &keep).await?;
-        // Where no other worker runs, nobody else makes available what is due.
+        // Where no other worker runs, no other process makes available what is due.
         if jobs.is_empty() && self.shared.promote().await? {
             jobs = self.fetch_once(queue, max, &keep).await?;
         }

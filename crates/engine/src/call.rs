@@ -91,7 +91,7 @@ impl Trouble {
         full.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// A try succeeded. Its line has the level of the one that told of the trouble: a log that shows one
+    /// A try succeeded. Its line has the level of the one that reported the trouble: a log that shows one
     /// shows both.
     pub(crate) fn over(&mut self) {
         if self.kind.take().is_some() {

@@ -24,8 +24,8 @@ pub(crate) fn timed_out(timeout: Duration, said: Option<Attempted>) -> Attempted
 impl Ended {
     /// What the handler's outcome means for the store.
     ///
-    /// An attempt that failed after the worker told it to stop is given back: it failed because of that. When
-    /// another one comes says the error itself, else the user's own `delay`, else the job's policy.
+    /// An attempt that failed after the worker signalled it to stop is given back: it failed because of that.
+    /// When another one comes says the error itself, else the user's own `delay`, else the job's policy.
     pub(crate) fn of(
         lane: usize,
         context: &JobContext,

@@ -1,4 +1,4 @@
-//! Callbacks on events: facts, told after they are stored.
+//! Callbacks on events: facts, reported after they are stored.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,12 +23,13 @@ impl Hooks {
         self.0.push(Hook { kind, callback: Arc::new(callback) });
     }
 
-    /// Whether nobody listens: then no event need be made.
+    /// Whether there is none: then no event need be made.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Tells every hook of this kind of event. A hook that panics is logged; it must not end the loop that told it.
+    /// Calls every hook of this kind of event. A hook that panics is logged; it must not end the loop that
+    /// called it.
     pub(crate) fn emit(&self, event: &Event) {
         for hook in &self.0 {
             if hook.kind.is_none_or(|kind| kind == event.kind) && contain(|| (hook.callback)(event)).is_none()

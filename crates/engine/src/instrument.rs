@@ -10,11 +10,12 @@ use gristmill_core::{
 
 use crate::span::SafeSpan;
 
-/// Wraps a backend: every call becomes a span `backend_call` at level DEBUG, target `gristmill::backend`, with the
-/// backend's name and the operation, and ends with an event that says how long it took and, where it failed, how.
+/// Wraps a backend: every call becomes a span `backend_call` at level DEBUG, target `gristmill::backend`,
+/// with the backend's name and the operation, and ends with an event that says how long it took and, where it
+/// failed, how.
 ///
-/// Args, outputs and metadata are never among the fields. Where nobody listens to that target a call costs one load
-/// more and no allocation.
+/// Args, outputs and metadata are never among the fields. Without a subscriber to that target a call costs
+/// one load more and no allocation.
 ///
 /// ```
 /// use std::sync::Arc;

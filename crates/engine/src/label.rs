@@ -1,4 +1,4 @@
-//! What a worker calls itself unless it is told.
+//! The default label of a worker.
 
 use std::path::Path;
 

@@ -18,7 +18,7 @@ impl SafeSpan {
         Self(contain(make).filter(|span| !span.is_disabled()))
     }
 
-    /// Whether nobody listens.
+    /// Whether no subscriber wants it.
     pub(crate) fn is_disabled(&self) -> bool {
         self.0.is_none()
     }

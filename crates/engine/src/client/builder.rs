@@ -9,8 +9,8 @@ use gristmill_core::{Backend, Clock, Error, Event, IdSource, NewJob};
 use super::{Client, Parts, system_clock};
 use crate::hooks::Hooks;
 
-/// Sees every job on its way into the store and may change or refuse it: to add a trace to its metadata, say. Follow-up
-/// jobs of handlers pass through it, too. Every `Fn(&mut NewJob) -> Result<(), Error>` is one.
+/// Sees every job on its way into the store and may change or refuse it: to add a trace to its metadata, say.
+/// Follow-up jobs of handlers pass through it, too. Every `Fn(&mut NewJob) -> Result<(), Error>` is one.
 pub trait EnqueueMiddleware: Send + Sync + 'static {
     /// Called once a job, after it was checked, before anything is sent.
     ///
@@ -85,14 +85,15 @@ impl ClientBuilder {
         self
     }
 
-    /// How long one call of the backend may take. Default 10 s; less than 1 ms counts as 1 ms. A call that takes longer
-    /// ends with an error that says whether it may have been stored.
+    /// How long one call of the backend may take. Default 10 s; less than 1 ms counts as 1 ms. A call that
+    /// takes longer ends with an error that says whether it may have been stored.
     pub fn call_deadline(mut self, deadline: Duration) -> Self {
         self.call_deadline = deadline.max(Duration::from_millis(1));
         self
     }
 
-    /// Who acts, for the events of jobs that are cancelled, retried, … and for paused queues. Default: nobody is named.
+    /// Who acts, for the events of jobs that are cancelled, retried, … and for paused queues. Default: no
+    /// name.
     pub fn actor(mut self, actor: impl Into<String>) -> Self {
         self.actor = Some(actor.into());
         self

@@ -11,14 +11,14 @@ use super::{Client, Receipt};
 impl Client {
     /// Stores a job: by itself, or with options of this one enqueue (`Welcome { user_id: 7 }.delay(HOUR)`).
     ///
-    /// When it returns, the job is as durable as the backend promises. A job whose unique key is held by another one is
-    /// not stored; the receipt names the holder.
+    /// When it returns, the job is as durable as the backend promises. A job whose unique key is held by
+    /// another one is not stored; the receipt names the holder.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] lists everything that is wrong with the job; nothing was sent. [`ErrorKind::Refused`]
-    /// when the store does not take it. Else the store's error, whose
-    /// [`certainty`](Error::certainty) says whether the job may have been stored. To repeat safely then, keep the
-    /// [prepared](Self::prepare) job: its id makes the repeat harmless.
+    /// [`ErrorKind::Invalid`] lists everything that is wrong with the job; nothing was sent.
+    /// [`ErrorKind::Refused`] when the store does not take it. Else the store's error, whose
+    /// [`certainty`](Error::certainty) says whether the job may have been stored. To repeat safely then, keep
+    /// the [prepared](Self::prepare) job: its id makes the repeat harmless.
     ///
     /// # Cancel safety
     /// Dropped, the job is stored or not, like after a lost reply.
@@ -123,7 +123,7 @@ impl Client {
         Ok(receipts)
     }
 
-    /// Nothing where nobody listens.
+    /// Empty if there is no hook.
     fn events_of(&self, jobs: &[NewJob]) -> Vec<Event> {
         if self.0.hooks.is_empty() {
             return Vec::new();

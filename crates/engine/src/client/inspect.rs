@@ -45,9 +45,9 @@ impl Client {
         self.call("list", |backend, call| backend.list(call, request)).await
     }
 
-    /// The ended runs of a job, oldest first; of more than [`Self::MAX_RUNS`] the newest. Of a job that keeps coming
-    /// back the records of its first and its newest runs are kept ([`RunRecord::NEWEST_KEPT`]), those between go now
-    /// and then.
+    /// The ended runs of a job, oldest first; of more than [`Self::MAX_RUNS`] the newest. Of a job that keeps
+    /// coming back the records of its first and its newest runs are kept ([`RunRecord::NEWEST_KEPT`]), those
+    /// between go now and then.
     ///
     /// # Errors
     /// The store's.

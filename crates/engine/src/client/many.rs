@@ -11,9 +11,9 @@ const CHUNK: usize = 1_000;
 
 /// An enqueue of many jobs that ended in the middle: what is certain, what failed, and what is left to do.
 ///
-/// Of the first thousand of [`Self::rest`] some or all may have been stored if the [error](Self::error) says so;
-/// enqueueing the rest again with [`Client::enqueue_prepared`] is safe in any case, since the ids are the same.
-/// It converts into [`Error`], so `?` works where nobody wants to go on.
+/// Of the first thousand of [`Self::rest`] some or all may have been stored if the [error](Self::error) says
+/// so; enqueueing the rest again with [`Client::enqueue_prepared`] is safe in any case, since the ids are the
+/// same. It converts into [`Error`], so `?` works where the caller gives up.
 pub struct PartlyEnqueued {
     /// What became of the jobs before, in their order.
     pub receipts: Vec<Receipt>,
@@ -24,15 +24,16 @@ pub struct PartlyEnqueued {
 }
 
 impl Client {
-    /// Stores many jobs, a thousand or 8 MiB a call, in their order. All are checked before the first one is sent.
+    /// Stores many jobs, a thousand or 8 MiB a call, in their order. All are checked before the first one is
+    /// sent.
     ///
     /// One answer a job; a job that the store does not take is answered
     /// [`Refused`](gristmill_core::Enqueued::Refused) and does not affect its neighbours. Each call is stored
     /// atomically per job, not as a whole.
     ///
     /// # Errors
-    /// [`PartlyEnqueued`] says which jobs were stored, which were not or perhaps not, and why. An invalid job fails
-    /// everything before anything is sent, and its place is named.
+    /// [`PartlyEnqueued`] says which jobs were stored, which were not or perhaps not, and why. An invalid job
+    /// fails everything before anything is sent, and its place is named.
     ///
     /// # Cancel safety
     /// Dropped, a prefix of the jobs is stored.
@@ -55,8 +56,9 @@ impl Client {
         }
     }
 
-    /// Stores jobs that were [prepared](Self::prepare), a thousand or 8 MiB a call. Repeating it with the same jobs is
-    /// harmless: those that are there answer [`Existing`](gristmill_core::Enqueued::Existing) by their id.
+    /// Stores jobs that were [prepared](Self::prepare), a thousand or 8 MiB a call. Repeating it with the
+    /// same jobs is harmless: those that are there answer [`Existing`](gristmill_core::Enqueued::Existing) by
+    /// their id.
     ///
     /// # Errors
     /// [`PartlyEnqueued`] says which jobs were stored, which were not or perhaps not, and why.

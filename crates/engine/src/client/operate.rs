@@ -16,9 +16,10 @@ const PAGE: usize = 500;
 pub struct Tally {
     /// Jobs it was done to.
     pub done: u64,
-    /// Running jobs whose handler will be told.
+    /// Running jobs whose handler will be signalled.
     pub requested: u64,
-    /// Jobs that were left as they are: ended before, in a state that forbids it, or in conflict with a unique key.
+    /// Jobs that were left as they are: ended before, in a state that forbids it, or in conflict with a
+    /// unique key.
     pub untouched: u64,
 }
 
@@ -51,8 +52,8 @@ macro_rules! verbs {
 
                 $(#[$all_doc])*
                 ///
-                /// Works in calls of 500 jobs, by id; jobs that come to match meanwhile may be taken along. An empty
-                /// filter means every job.
+                /// Works in calls of 500 jobs, by id; jobs that come to match meanwhile may be taken along.
+                /// An empty filter means every job.
                 ///
                 /// # Errors
                 /// The store's; the calls before it have taken effect.
@@ -68,13 +69,14 @@ macro_rules! verbs {
 }
 
 verbs! {
-    /// Cancels a job. One that has not started ends `cancelled` at once; the handler of a running one is told within
-    /// about a second, and whatever its run comes to, the job ends `cancelled`.
+    /// Cancels a job. One that has not started ends `cancelled` at once; the handler of a running one is
+    /// signalled within about a second, and whatever its run comes to, the job ends `cancelled`.
     cancel,
     /// Cancels every job that matches.
     cancel_all, Cancel;
 
-    /// Runs a job again by hand, from attempt 1: one that has ended, or one that waits for its time. Its history stays.
+    /// Runs a job again by hand, from attempt 1: one that has ended, or one that waits for its time. Its
+    /// history stays.
     retry,
     /// Runs every job that matches again by hand.
     retry_all, Retry;
@@ -104,9 +106,9 @@ impl Client {
         only_verdict(call.await?)
     }
 
-    /// One call of an operator's act, on ids or on a page of the jobs that match; the reply says what became of each,
-    /// and where the next page begins. For programs that show progress; [`Verb::Update`] is refused, since it says
-    /// nothing of what changes.
+    /// One call of an operator's act, on ids or on a page of the jobs that match; the reply says what became
+    /// of each, and where the next page begins. For programs that show progress; [`Verb::Update`] is refused,
+    /// since it says nothing of what changes.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) for an update; else the store's.

@@ -27,8 +27,8 @@ impl Queues<'_> {
         self.0.call("list_queues", |backend, call| backend.list_queues(call)).await
     }
 
-    /// Stops new fetches from a queue, within a second everywhere; what runs goes on. The reason is for people; an
-    /// empty one is none. The queue need not have jobs yet.
+    /// Stops new fetches from a queue, within a second everywhere; what runs goes on. The reason is for
+    /// people; an empty one is none. The queue need not have jobs yet.
     ///
     /// # Errors
     /// [`Invalid`](gristmill_core::ErrorKind::Invalid) when the name is none; else the store's.

@@ -36,12 +36,12 @@ impl Listener for Ended {
 }
 
 impl Client {
-    /// Waits until a job has ended and answers its record. It looks again after every hint of the backend and, since
-    /// hints may be lost, at growing distances of at most a second.
+    /// Waits until a job has ended and answers its record. It looks again after every hint of the backend
+    /// and, since hints may be lost, at growing distances of at most a second.
     ///
     /// # Errors
-    /// [`ErrorKind::TimedOut`] after `timeout`: the job goes on. [`ErrorKind::NotFound`] when there is no such job, or
-    /// it ended under a retention of zero. Else the store's error.
+    /// [`ErrorKind::TimedOut`] after `timeout`: the job goes on. [`ErrorKind::NotFound`] when there is no
+    /// such job, or it ended under a retention of zero. Else the store's error.
     ///
     /// # Cancel safety
     /// Changes nothing.
@@ -74,12 +74,12 @@ impl Client {
         }
     }
 
-    /// Stores a job, waits until it has completed and answers its output. A job that was there already, by its unique
-    /// key, is waited for in its place.
+    /// Stores a job, waits until it has completed and answers its output. A job that was there already, by
+    /// its unique key, is waited for in its place.
     ///
     /// # Errors
-    /// [`ErrorKind::Refused`] when it was cancelled or discarded, with the reason; [`ErrorKind::TimedOut`] after
-    /// `timeout`: the job goes on. Else as [`Self::enqueue`] and [`Self::wait`].
+    /// [`ErrorKind::Refused`] when it was cancelled or discarded, with the reason; [`ErrorKind::TimedOut`]
+    /// after `timeout`: the job goes on. Else as [`Self::enqueue`] and [`Self::wait`].
     ///
     /// # Cancel safety
     /// Dropped, the job is stored or not, and if it is, it runs.

@@ -11,8 +11,8 @@ use super::JobContext;
 use super::log::Log;
 use crate::cancel::StopWhy;
 
-/// Lines on their way. Unless they are known to be stored they wait again: the call failed or was dropped, and a line
-/// with the same number is stored once.
+/// Lines on their way. Unless they are known to be stored they wait again: the call failed or was dropped,
+/// and a line with the same number is stored once.
 struct Sent<'c> {
     context: &'c JobContext,
     first: u32,
@@ -31,8 +31,8 @@ impl JobContext {
     /// Stores how far the attempt is, in per cent; more than 100 counts as 100. Log lines go with it.
     ///
     /// # Errors
-    /// [`ErrorKind::Refused`] when the lease is lost: the job has passed on, and this attempt is told to stop. Else
-    /// the store's error.
+    /// [`ErrorKind::Refused`] when the lease is lost: the job has passed on, and this attempt is signalled to
+    /// stop. Else the store's error.
     ///
     /// # Cancel safety
     /// Dropped, the progress may be stored or not; log lines on their way wait for the next call.
@@ -101,10 +101,10 @@ impl JobContext {
         self.client().checkpoint(self.id()).await
     }
 
-    /// Adds a line to the run's log, which `gristmill jobs show` prints. Lines are kept in memory until the next
-    /// progress, checkpoint or [`Self::flush_log`], or the end of the attempt; the newest
-    /// [`MAX_LOG_LINES`](RecordRequest::MAX_LOG_LINES) stay. An attempt that is dropped because it does not heed its
-    /// cancellation loses what was not flushed.
+    /// Adds a line to the run's log, which `gristmill jobs show` prints. Lines are kept in memory until the
+    /// next progress, checkpoint or [`Self::flush_log`], or the end of the attempt; the newest
+    /// [`MAX_LOG_LINES`](RecordRequest::MAX_LOG_LINES) stay. An attempt that is dropped because it does not
+    /// heed its cancellation loses what was not flushed.
     pub fn log(&self, line: impl AsRef<str>) {
         let now = self.client().now();
         self.lines().push(now, line.as_ref());

@@ -23,9 +23,9 @@ struct Panicked {
 
 /// Keeps the place and the backtrace of every handler's panic with its run, for `gristmill jobs show`.
 ///
-/// Rust tells them to the process's panic hook and to nobody else. This adds to the hook that is there, which is called
-/// as before; a hook that the program sets later replaces it. Call it once, early in `main`; further calls do nothing.
-/// Each panic of the process, a handler's or not, then costs the walk through its stack.
+/// Rust passes them only to the process's panic hook. This adds to the hook that is there, which is called as
+/// before; a hook that the program sets later replaces it. Call it once, early in `main`; further calls do
+/// nothing. Each panic of the process, a handler's or not, then costs the walk through its stack.
 ///
 /// ```
 /// gristmill_engine::capture_backtraces();
@@ -54,7 +54,8 @@ fn keep(panic: &PanicHookInfo<'_>) {
 /// Adds the backtrace of a panic that this thread has just caught, where it was kept.
 pub(crate) fn with_backtrace(error: RunError, panic: &(dyn Any + Send)) -> RunError {
     let latest = LATEST.with(|latest| latest.borrow_mut().take());
-    // A panic that was carried over from another thread has passed no hook here: then the latest one is another.
+    // A panic that was carried over from another thread has passed no hook here: then the latest one is
+    // another.
     match latest.filter(|latest| latest.message == panic_message(panic)) {
         Some(Panicked { at, backtrace, .. }) => error.with_backtrace(format!("at {at}\n{backtrace}")),
         None => error,

@@ -50,7 +50,7 @@ impl<R: Run> Start for Erased<R> {
     }
 }
 
-/// Costs one load where nobody listens.
+/// Costs one load without a subscriber.
 fn span(context: &JobContext) -> SafeSpan {
     SafeSpan::new(|| {
         tracing::info_span!(

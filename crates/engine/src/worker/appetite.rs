@@ -78,7 +78,7 @@ impl Appetite {
         self.of_queue.get(queue).map_or(&[], Vec::as_slice)
     }
 
-    /// The lane had more, or nobody looked.
+    /// The lane had more, or was not looked at.
     pub(crate) fn keep(&self, lane: usize) {
         self.lanes[lane].store(true, Ordering::SeqCst);
     }

@@ -17,7 +17,7 @@ mod check;
 mod handlers;
 mod settings;
 
-/// Collects what a worker is told: state, queues, handlers, options. From [`Worker::builder`].
+/// Collects the state, queues, handlers and options of a worker. From [`Worker::builder`].
 ///
 /// `S` is the type of the state that handlers take parts of with [`State`](crate::State).
 ///

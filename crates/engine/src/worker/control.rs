@@ -9,7 +9,7 @@ use super::appetite::Appetite;
 use super::reserve::Reserve;
 use crate::report::{Counters, WorkerStats};
 
-/// What a worker is told while it runs. Only ever goes from running to stopping to forced.
+/// The signals to a running worker. Only ever goes from running to stopping to forced.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     /// No more fetches; running handlers have their grace.

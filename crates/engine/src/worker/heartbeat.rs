@@ -101,7 +101,7 @@ impl Heartbeat {
                     trouble.over();
                     late = Lateness::default();
                     if incarnation.renewed(&self.executor.host, sent, reply.expires_in) {
-                        // The fetcher held still; what it was told meanwhile is worth a look now.
+                        // The fetcher held still; what hints reported meanwhile is worth a look now.
                         self.appetite.wake_all();
                     }
                     self.obey(&reply, &listed);

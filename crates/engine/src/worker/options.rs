@@ -1,4 +1,4 @@
-//! What a worker is told, checked.
+//! The options of a worker, checked.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(crate) struct QueueOptions {
     pub(crate) priorities: Option<(Priority, Priority)>,
 }
 
-/// Everything a worker is told but its handlers; made and checked by the builder.
+/// All options of a worker but its handlers; made and checked by the builder.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WorkerOptions {
     pub(crate) label: String,

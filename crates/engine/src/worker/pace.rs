@@ -38,7 +38,7 @@ pub(crate) struct Kind {
 #[derive(Debug)]
 pub(crate) struct Kinds {
     by_name: HashMap<Name, Arc<Kind>>,
-    /// Kinds that were met without a handler, so that each is told once; bounded by [`MOST_UNKNOWN`].
+    /// Kinds that were met without a handler, so that each is logged once; bounded by [`MOST_UNKNOWN`].
     unknown: Mutex<HashSet<Name>>,
 }
 

@@ -5,10 +5,10 @@
 //! slot. For everybody else they are jobs that have not started: a stop gives them back.
 //!
 //! Every job in hand owns a unit of [`Slots`], and so does every job a fetch in flight may bring. A unit runs
-//! unless it is expected or reserved; both are counted here, under one short lock, and only here jobs are let
-//! out, as many as may run. So the limits hold whoever frees units meanwhile. Who frees one looks at
-//! [`Reserve::is_empty`] after that, and who puts jobs in looks for free slots after that: one of the two
-//! sees the other, and no job is left behind.
+//! unless it is expected or reserved. Both are counted here, under one short lock, and only here jobs are let
+//! out, as many as may run. So the limits hold while other tasks free units. A task that frees one then looks
+//! at [`Reserve::is_empty`], and a task that puts jobs in then looks for free slots: one of the two sees the
+//! other, and no job is left behind.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

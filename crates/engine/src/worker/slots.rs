@@ -17,7 +17,7 @@ pub(crate) struct Slots {
     lanes: Vec<Lane>,
     limit: usize,
     used: AtomicUsize,
-    /// Somebody wants to be told when fewer than this many are taken; 0 is nobody.
+    /// A waiter wants to wake when fewer than this many are taken; 0 without one.
     wanted: AtomicUsize,
     freed: Notify,
 }
@@ -75,7 +75,7 @@ impl Slots {
         self.used.fetch_add(count, Ordering::SeqCst);
     }
 
-    /// Frees what was taken for jobs that did not come; nobody is told.
+    /// Frees what was taken for jobs that did not come. Wakes no waiter.
     pub(super) fn put_back(&self, lane: usize, count: usize) {
         self.lanes[lane].used.fetch_sub(count, Ordering::SeqCst);
         self.used.fetch_sub(count, Ordering::SeqCst);
@@ -90,7 +90,7 @@ impl Slots {
         }
     }
 
-    /// Wakes who waits for as few units as are taken now.
+    /// Wakes the waiter for as few units as are taken now.
     pub(super) fn tell(&self) {
         if self.used() < self.wanted.load(Ordering::SeqCst) {
             self.freed.notify_one();

@@ -59,7 +59,7 @@ async fn a_cooperative_handler_learns_of_its_timeout() {
     worker.stop().await;
 }
 
-/// A program that is told to stop may need longer than a tenth of its timeout.
+/// A program that is signalled to stop may need longer than a tenth of its timeout.
 #[tokio::test(start_paused = true)]
 async fn a_handler_has_the_cancel_grace_to_come_to_its_end() {
     let t = Fixture::new();

@@ -54,7 +54,7 @@ impl<S> WorkerBuilder<S> {
         self
     }
 
-    /// How long an async handler may go on after it was told to stop by a cancel or its timeout, before it is
+    /// How long an async handler may go on after a cancel or its timeout, before it is
     /// dropped. Default 1 s, and after a timeout at most a tenth of that; 0 drops it at once. It keeps its
     /// slot and its lease until then.
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
