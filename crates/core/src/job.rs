@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 pub(crate) mod check;
+pub(crate) mod encoding;
 pub(crate) mod id;
 pub(crate) mod metadata;
 pub(crate) mod new;

@@ -58,6 +58,7 @@ pub use error::{Error, ErrorKind};
 pub use event::{Event, EventKind};
 pub use job::args::{Args, InvalidArgs, MAX_ARGS_BYTES, MAX_ARGS_BYTES_HARD, MAX_ARGS_DEPTH};
 pub use job::check::InvalidJob;
+pub use job::encoding::Encoding;
 pub use job::id::{IdSource, InvalidJobId, JobId};
 pub use job::metadata::{InvalidMetadata, MAX_METADATA_BYTES, Metadata};
 pub use job::new::{NewJob, When};

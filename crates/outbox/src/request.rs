@@ -14,7 +14,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use gristmill_core::{Error, JobId, JobPatch, NewJob, Timestamp, Verb, When};
+use gristmill_core::{Args, Error, JobId, JobPatch, NewJob, Timestamp, Verb, When};
 use gristmill_sql::{Options, write_patch};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -89,6 +89,7 @@ pub(crate) fn delete(id: JobId, actor: Option<&str>) -> String {
 /// # Errors
 /// [`Invalid`](gristmill_core::ErrorKind::Invalid) for a patch that breaks a rule of jobs.
 pub(crate) fn update(id: JobId, actor: Option<&str>, patch: JobPatch) -> Result<String, Error> {
+    patch.args.as_ref().map(text).transpose()?;
     let patch = write_patch(patch).map_err(|error| Error::invalid(format!("the patch of {error}")))?;
     Ok(act(Verb::Update, id, actor, RawValue::from_string(patch).ok()))
 }
@@ -111,7 +112,7 @@ pub(crate) fn check(job: &NewJob) -> Result<(), Error> {
 }
 
 fn args(job: &NewJob) -> Result<&str, Error> {
-    text(job.spec.args.as_bytes()).map_err(|error| Error::invalid(format!("job {}: {error}", job.id)))
+    text(&job.spec.args).map_err(|error| Error::invalid(format!("job {}: {error}", job.id)))
 }
 
 fn job(job: &NewJob) -> Result<Job<'_>, Error> {
@@ -141,8 +142,12 @@ fn job(job: &NewJob) -> Result<Job<'_>, Error> {
 /// Args as a text that every database takes. Checked args are one; those of [`Args::from_stored`] need not be.
 ///
 /// [`Args::from_stored`]: gristmill_core::Args::from_stored
-fn text(args: &[u8]) -> Result<&str, Error> {
-    match std::str::from_utf8(args) {
+fn text(args: &Args) -> Result<&str, Error> {
+    if let Some(codec) = args.encoding().codec() {
+        let message = format!("args: written by the codec `{codec}`; the outbox takes JSON");
+        return Err(Error::invalid(message));
+    }
+    match std::str::from_utf8(args.as_bytes()) {
         Ok(text) if !text.contains('\0') => Ok(text),
         _ => Err(Error::invalid("args: not valid JSON: not a text in UTF-8 without NUL")),
     }
@@ -172,7 +177,7 @@ fn json(request: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gristmill_core::{Args, IdSource, JobOptions, Priority};
+    use gristmill_core::{Encoding, IdSource, JobOptions, Name, Priority};
     use serde_json::{Value, json};
 
     use super::*;
@@ -261,9 +266,12 @@ mod tests {
     #[test]
     fn a_patch_that_breaks_a_rule_is_refused_before_it_is_sent() {
         let id = IdSource::new().next(Timestamp::from_millis(1));
-        for args in [&b"\"\xff\""[..], b"{", b"\"\\u0000\"", b"[1e400]"] {
+        let stored = [&b"\"\xff\""[..], b"{", b"\"\\u0000\"", b"[1e400]"].map(Args::from_stored);
+        let codec = Encoding::named(Name::new("zstd").expect("a name"));
+        let encoded = Args::encoded(&b"{}"[..], codec).expect("it is small");
+        for args in stored.into_iter().chain([encoded]) {
             let mut patch = JobPatch::default();
-            patch.args = Some(Args::from_stored(args.to_vec()));
+            patch.args = Some(args);
             let error = update(id, None, patch).expect_err("it breaks a rule");
             assert_eq!(error.kind(), gristmill_core::ErrorKind::Invalid, "{error}");
         }

@@ -112,7 +112,7 @@ pub fn run_error(message: Option<&str>, backtrace: Option<&str>) -> Option<RunEr
 }
 
 /// Whether a job has anything of what few jobs have, and what hot paths so leave aside: a unique key, a timeout,
-/// policies of its own, tags, metadata.
+/// policies of its own, tags, metadata, args that are not JSON.
 #[inline]
 pub fn has_options(spec: &JobSpec) -> bool {
     spec.unique_key.is_some()
@@ -121,6 +121,7 @@ pub fn has_options(spec: &JobSpec) -> bool {
         || spec.retention.is_some()
         || !spec.tags.is_empty()
         || !spec.metadata.is_empty()
+        || !spec.args.encoding().is_json()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use gristmill_core::{JobSpec, Name, Retention, RetryPolicy, UniqueKey};
+use gristmill_core::{Encoding, JobSpec, Name, Retention, RetryPolicy, UniqueKey};
 use serde::Serialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -12,7 +12,8 @@ use crate::column::has_options;
 use crate::lenient::{read_metadata, read_names, read_retention, read_retry};
 
 /// What few jobs have, as the column `options` of PostgreSQL and the requests of the outbox keep it:
-/// `{"unique_key":"k","timeout_ms":1000,"retry":{…},"retention":{…},"tags":["t"],"metadata":{…}}`, each member only
+/// `{"unique_key":"k","timeout_ms":1000,"retry":{…},"retention":{…},"tags":["t"],
+/// "metadata":{…},"encoding":"zstd"}`, each member only
 /// where it is set.
 ///
 /// Each member is read by itself: one that does not decode counts as not set, and the others keep their values. A newer
@@ -35,6 +36,9 @@ pub struct Options {
     pub tags: Vec<Name>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Box<RawValue>>,
+    /// The codec of the args; none for JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<Name>,
     /// The job may hold a unique key: the text has the member, whether it decodes or not, or is not whole. Keys are
     /// freed by the id of their job, so this is all that freeing one needs.
     #[serde(skip)]
@@ -68,6 +72,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                 "retention" => options.retention = read_retention(json),
                 "tags" => options.tags = read_names(json),
                 "metadata" => options.metadata = RawValue::from_string(json.to_owned()).ok(),
+                "encoding" => options.encoding = serde_json::from_str(json).ok(),
                 _ => options.has_unknown = true,
             }
         }
@@ -89,6 +94,7 @@ impl Options {
                 retention: spec.retention.as_deref().copied(),
                 tags: spec.tags.clone(),
                 metadata: metadata.and_then(|json| RawValue::from_string(json).ok()),
+                encoding: spec.args.encoding().codec().cloned(),
                 may_hold_key: spec.unique_key.is_some(),
                 has_unknown: false,
             };
@@ -123,6 +129,9 @@ impl Options {
         if let Some(json) = self.metadata {
             spec.metadata = read_metadata(json.get());
         }
+        if let Some(codec) = self.encoding {
+            spec.args = spec.args.clone().stored_as(Encoding::named(codec));
+        }
     }
 }
 
@@ -147,6 +156,7 @@ mod tests {
         full.retention = Some(Box::new(Retention::all(Duration::from_secs(60))));
         full.tags = vec![Name::new("t").expect("a name")];
         full.metadata = Metadata::new().with("tenant", "acme");
+        full.args = full.args.stored_as(Encoding::named(Name::new("zstd").expect("a name")));
         let text = Options::of(&full).expect("it has options");
         let mut read = spec();
         Options::parse(Some(&text)).into_spec(&mut read);

@@ -2,7 +2,8 @@
 -- Parameters: those of the condition.
 -- Rows: seq, id, queue, queue's name, kind, priority, run_at (ms), created_at (ms), max_attempts, unique_key, timeout_ms,
 --   retry, retention, tags, metadata, args; state, run, attempt, crashes, finished_at (ms), reason; of the latest ended
---   run, or NULL: run, worker, fetched_at (ms), ending; whether it has ended otherwise than completed, whether it is parked.
+--   run, or NULL: run, worker, fetched_at (ms), ending; whether it has ended otherwise than completed, whether it is parked; the
+--   codec of the args.
 --   A queue that has no row has no name.
 --   A job that is in no other place is taken to be running: its claim is looked up by the caller.
 -- Index: the primary keys of all tables; the key of `ready` is taken from the row of `jobs`.
@@ -27,7 +28,7 @@ SELECT jobs.seq, jobs.id, jobs.queue, queues.name, jobs.kind, jobs.priority, job
         ELSE latest.reason
     END,
     latest.run_key & 4194303, latest.worker, latest.fetched_at, latest.ending,
-    ended.seq IS NOT NULL, waiting.kind IS NOT NULL
+    ended.seq IS NOT NULL, waiting.kind IS NOT NULL, jobs.encoding
 FROM jobs
     LEFT JOIN queues ON queues.queue = jobs.queue
     LEFT JOIN ready ON ready.queue = jobs.queue AND ready.priority = jobs.priority

@@ -1,6 +1,6 @@
 //! Stores jobs.
 
-use gristmill_core::{EnqueueReply, EnqueueRequest, Enqueued, ExistingBy, JobState, NewJob, Timestamp};
+use gristmill_core::{EnqueueReply, EnqueueRequest, Enqueued, ExistingBy, JobState, Name, NewJob, Timestamp};
 use rusqlite::{CachedStatement, params};
 
 use crate::error::Answer;
@@ -104,6 +104,7 @@ impl Group<'_> {
             statement.raw_bind_parameter(14, tags)?;
             let metadata = (!spec.metadata.is_empty()).then(|| spec.metadata.to_json());
             statement.raw_bind_parameter(15, metadata)?;
+            statement.raw_bind_parameter(16, spec.args.encoding().codec().map(Name::as_str))?;
         }
         Ok(statement.raw_execute()? == 1)
     }

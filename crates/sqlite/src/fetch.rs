@@ -355,6 +355,7 @@ impl Group<'_> {
         let mut rows = select.query([seq])?;
         let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         row::read_options(row, 0, spec);
+        row::read_encoding(row, 7, spec);
         Ok(row::has(row, 1))
     }
 }

@@ -63,6 +63,7 @@ pub(crate) fn read_listed(row: &Row<'_>) -> Listed {
     spec.priority =
         located.unread.or("priority", priority, Priority::new(priority).ok(), row::priority(priority));
     row::read_options(row, 8, &mut spec);
+    row::read_encoding(row, 28, &mut spec);
     let facts = &located.facts;
     let mut record = JobRecord::new(facts.id, spec, located.state, facts.run_at, row::timestamp(row, 7));
     record.attempt = located.tally.attempt;

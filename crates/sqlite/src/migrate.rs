@@ -32,6 +32,11 @@ const MIGRATIONS: Migrations = Migrations(&[
         name: "0004_requests",
         statements: include_str!("../migrations/0004_requests.sql"),
     },
+    Migration {
+        version: 5,
+        name: "0005_encoding",
+        statements: include_str!("../migrations/0005_encoding.sql"),
+    },
 ]);
 
 /// The views of the outbox, which each migration drops first and creates last.

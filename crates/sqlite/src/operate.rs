@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use gristmill_core::{
-    Act, Cursor, Hint, JobId, JobPatch, JobState, Order, Select, Timestamp, Verb, VerbReply, VerbRequest,
-    Verdict, operate,
+    Act, Cursor, Hint, JobId, JobPatch, JobState, Name, Order, Select, Timestamp, Verb, VerbReply,
+    VerbRequest, Verdict, operate,
 };
 use rusqlite::params;
 
@@ -174,6 +174,7 @@ impl Group<'_> {
             patch.priority.map(gristmill_core::Priority::get),
             patch.max_attempts.map(std::num::NonZeroU16::get),
             patch.args.as_ref().map(gristmill_core::Args::as_bytes),
+            patch.args.as_ref().and_then(|args| args.encoding().codec()).map(Name::as_str),
         ])?;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::num::NonZeroU16;
 
-use gristmill_core::{JobId, JobSpec, Retention, Timestamp, UniqueKey, WorkerId};
+use gristmill_core::{Encoding, JobId, JobSpec, Name, Retention, Timestamp, UniqueKey, WorkerId};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
@@ -28,6 +28,13 @@ pub(crate) fn read_options(row: &Row<'_>, first: usize, spec: &mut JobSpec) {
     }
     if let Some(json) = text(row, first + 6) {
         spec.metadata = read_metadata(&json);
+    }
+}
+
+/// Sets in a spec the codec that has written the args, if a column names one.
+pub(crate) fn read_encoding(row: &Row<'_>, column: usize, spec: &mut JobSpec) {
+    if let Some(codec) = text(row, column).and_then(|codec| Name::new(&*codec).ok()) {
+        spec.args = spec.args.clone().stored_as(Encoding::named(codec));
     }
 }
 

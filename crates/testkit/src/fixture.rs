@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gristmill_core::{
-    Args, Backend, BackendError, Call, ClaimId, Clock, IdSource, JobId, JobSpec, ManualClock, Name, NewJob,
-    Reply, Timestamp,
+    Args, Backend, BackendError, Call, ClaimId, Clock, Encoding, IdSource, JobId, JobSpec, ManualClock, Name,
+    NewJob, Reply, Timestamp,
 };
 
 use crate::damage::{Damage, Hook};
@@ -178,4 +178,9 @@ impl std::fmt::Debug for Fixture {
 /// When it is no name.
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Args that a codec has written.
+pub(crate) fn encoded(bytes: &'static [u8], codec: &str) -> Args {
+    Args::encoded(bytes, Encoding::named(name(codec))).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -31,6 +31,9 @@ pub(crate) struct JobShape<'a> {
     tags: &'a [Name],
     metadata: &'a Metadata,
     args: Box<RawValue>,
+    /// The codec that has written the args; none for JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codec: Option<&'a Name>,
     output: Option<Box<RawValue>>,
     errors: Vec<ErrorShape<'a>>,
     /// What of the stored row cannot be read; absent where all can.
@@ -145,6 +148,7 @@ impl<'a> From<&'a JobRecord> for JobShape<'a> {
             tags: &job.spec.tags,
             metadata: &job.spec.metadata,
             args: raw(job.spec.args.as_bytes()),
+            codec: job.spec.args.encoding().codec(),
             output: job.output.as_ref().map(|output| raw(output.as_bytes())),
             errors: errors.collect(),
             undecodable: job.undecodable.as_deref(),

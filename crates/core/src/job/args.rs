@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 use serde_json::value::RawValue;
+
+use crate::Encoding;
 
 /// The most bytes of args by default: 1 MiB.
 pub const MAX_ARGS_BYTES: usize = 1024 * 1024;
@@ -12,11 +14,11 @@ pub const MAX_ARGS_BYTES_HARD: usize = 16 * 1024 * 1024;
 /// The deepest nesting of args; MariaDB's JSON ends at 31.
 pub const MAX_ARGS_DEPTH: usize = 30;
 
-/// A job's args: JSON in UTF-8, kept as the bytes that were given.
+/// A job's args: JSON in UTF-8, kept as the bytes that were given, or the bytes of another [`Encoding`].
 ///
-/// Refused are: more than the size limit, nesting deeper than [`MAX_ARGS_DEPTH`], NUL in a string or key (PostgreSQL's
-/// jsonb rejects it, SQLite's `json_extract` cuts at it), lone surrogates, integers outside `i64`/`u64` and
-/// numbers outside `f64` (they would change silently).
+/// Of JSON, refused are: more than the size limit, nesting deeper than [`MAX_ARGS_DEPTH`], NUL in a string or
+/// key (PostgreSQL's jsonb rejects it, SQLite's `json_extract` cuts at it), lone surrogates, integers outside
+/// `i64`/`u64` and numbers outside `f64` (they would change silently).
 ///
 /// ```
 /// use gristmill_core::Args;
@@ -26,7 +28,10 @@ pub const MAX_ARGS_DEPTH: usize = 30;
 /// # Ok::<(), gristmill_core::InvalidArgs>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Args(Bytes);
+pub struct Args {
+    bytes: Bytes,
+    encoding: Encoding,
+}
 
 /// Why args are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +79,7 @@ pub enum InvalidArgs {
 impl Args {
     /// The empty object, for jobs without input.
     pub fn empty() -> Self {
-        Self(Bytes::from_static(b"{}"))
+        Self::from_stored(Bytes::from_static(b"{}"))
     }
 
     /// Encodes a value; at most [`MAX_ARGS_BYTES`].
@@ -84,7 +89,7 @@ impl Args {
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, InvalidArgs> {
         let json = serde_json::to_vec(value).map_err(|error| InvalidArgs::NotJson(error.to_string()))?;
         scan(&json, MAX_ARGS_BYTES)?;
-        Ok(Self(Bytes::from(json)))
+        Ok(Self::from_stored(json))
     }
 
     /// Takes JSON as it is; at most [`MAX_ARGS_BYTES`].
@@ -102,30 +107,69 @@ impl Args {
     pub fn from_json_within(json: impl Into<Bytes>, limit: usize) -> Result<Self, InvalidArgs> {
         let json = json.into();
         check_json(&json, limit.min(MAX_ARGS_BYTES_HARD))?;
-        Ok(Self(json))
+        Ok(Self::from_stored(json))
     }
 
-    /// What a store kept; it was checked when it was enqueued.
+    /// Takes bytes that a codec has written; at most [`MAX_ARGS_BYTES`]. JSON is checked as by [`Self::from_json`].
+    ///
+    /// # Errors
+    /// [`InvalidArgs`] says which rule is broken, and where.
+    pub fn encoded(bytes: impl Into<Bytes>, encoding: Encoding) -> Result<Self, InvalidArgs> {
+        if encoding.is_json() {
+            return Self::from_json(bytes);
+        }
+        let args = Self { bytes: bytes.into(), encoding };
+        args.check(MAX_ARGS_BYTES)?;
+        Ok(args)
+    }
+
+    /// The rules of args, for bytes from outside: those of JSON, or the size alone where a codec has written them.
+    pub(crate) fn check(&self, limit: usize) -> Result<(), InvalidArgs> {
+        match self.bytes.len() {
+            _ if self.encoding.is_json() => check_json(&self.bytes, limit),
+            bytes if bytes > limit => Err(InvalidArgs::TooLarge { bytes, limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a store kept as JSON; it was checked when it was enqueued.
     pub fn from_stored(bytes: impl Into<Bytes>) -> Self {
-        Self(bytes.into())
+        Self { bytes: bytes.into(), encoding: Encoding::JSON }
+    }
+
+    /// These bytes in the encoding that a store kept beside them.
+    #[must_use]
+    pub fn stored_as(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
+    /// How the bytes are written.
+    pub const fn encoding(&self) -> &Encoding {
+        &self.encoding
     }
 
     /// The bytes as they were given.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// The shared bytes.
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        self.bytes
     }
 
     /// Decodes straight into the caller's type.
     ///
     /// # Errors
-    /// serde's own error, with its line and column.
+    /// serde's own error, with its line and column; for args of another encoding than JSON an error that names it.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.0)
+        match self.encoding.codec() {
+            None => serde_json::from_slice(&self.bytes),
+            Some(codec) => Err(serde_json::Error::custom(format!(
+                "they are written by the codec `{codec}`, which this program does not have"
+            ))),
+        }
     }
 }
 
@@ -270,6 +314,21 @@ mod tests {
         }
         assert!(matches!(Args::from_json(vec![b'"', 0xff, b'"']), Err(E::NotJson(_))));
         assert!(matches!(Args::from_json_within("[1,2,3]", 3), Err(E::TooLarge { bytes: 7, limit: 3 })));
+    }
+
+    #[test]
+    fn bytes_of_a_codec_are_kept_and_not_read_as_json() {
+        let zstd = Encoding::named(crate::Name::new("zstd").expect("a name"));
+        let args = Args::encoded(b"{}".to_vec(), zstd.clone()).expect("they are small");
+        assert_eq!((args.as_bytes(), args.encoding()), (&b"{}"[..], &zstd));
+        assert_ne!(args, Args::empty());
+        let error = args.decode::<serde_json::Value>().expect_err("there is no codec");
+        assert!(error.to_string().contains("`zstd`"), "{error}");
+        let large = Args::encoded(vec![0; MAX_ARGS_BYTES + 1], zstd);
+        assert!(matches!(large, Err(InvalidArgs::TooLarge { .. })));
+        let json = Encoding::named(crate::Name::new("json").expect("a name"));
+        assert!(json.is_json());
+        assert!(matches!(Args::encoded(b"{".to_vec(), json), Err(InvalidArgs::NotJson(_))));
     }
 
     proptest::proptest! {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::args::{MAX_ARGS_BYTES_HARD, check_json};
+use super::args::MAX_ARGS_BYTES_HARD;
 use super::spec::{JobSpec, MAX_TAGS};
 use crate::{JobPatch, Metadata, RetryPolicy};
 
@@ -44,7 +44,7 @@ impl JobSpec {
     pub fn check(&self) -> Result<(), InvalidJob> {
         let mut faults = Faults::default();
         faults.of_options(self.tags.len(), self.timeout, self.retry.as_deref(), &self.metadata);
-        faults.take("args", check_json(self.args.as_bytes(), MAX_ARGS_BYTES_HARD));
+        faults.take("args", self.args.check(MAX_ARGS_BYTES_HARD));
         if faults.is_empty() { Ok(()) } else { Err(faults.into()) }
     }
 }
@@ -58,7 +58,7 @@ impl JobPatch {
     pub fn check(&self) -> Result<(), InvalidJob> {
         let mut faults = Faults::default();
         if let Some(args) = &self.args {
-            faults.take("args", check_json(args.as_bytes(), MAX_ARGS_BYTES_HARD));
+            faults.take("args", args.check(MAX_ARGS_BYTES_HARD));
         }
         if faults.is_empty() { Ok(()) } else { Err(faults.into()) }
     }

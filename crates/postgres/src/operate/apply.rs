@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gristmill_core::{Act, Args, JobFilter, JobPatch, JobState, Stay, Verb, Verdict, operate};
+use gristmill_core::{Act, Args, JobFilter, JobPatch, JobState, Name, Stay, Verb, Verdict, operate};
 use uuid::Uuid;
 
 use super::Acting;
@@ -213,5 +213,6 @@ async fn patch_jobs(session: &mut Session, ids: &[Uuid], patch: &JobPatch) -> An
     if priority.is_none() && max_attempts.is_none() && args.is_none() {
         return Ok(());
     }
-    session.execute(sql!("update_jobs"), &[&ids, &priority, &max_attempts, &args]).await
+    let codec = patch.args.as_ref().and_then(|args| args.encoding().codec()).map(Name::as_str);
+    session.execute(sql!("update_jobs"), &[&ids, &priority, &max_attempts, &args, &codec]).await
 }

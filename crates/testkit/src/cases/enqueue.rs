@@ -5,6 +5,7 @@ use std::time::Duration;
 use gristmill_core::{Args, EnqueueRequest, Enqueued, ExistingBy, JobState, Metadata, RetryPolicy, When};
 
 use crate::case::cases;
+use crate::fixture::encoded;
 use crate::{Fixture, Shape};
 
 cases! { "enqueue":
@@ -13,6 +14,7 @@ cases! { "enqueue":
     enqueue_keeps_every_part_of_the_spec,
     enqueue_keeps_args_byte_for_byte,
     enqueue_keeps_a_mebibyte_of_args,
+    enqueue_keeps_the_encoding_of_args,
     enqueue_answers_each_job_in_order,
     enqueue_of_nothing_answers_nothing,
     enqueue_after_a_delay_is_scheduled_by_the_stores_clock,
@@ -79,6 +81,21 @@ fn enqueue_keeps_a_mebibyte_of_args(t: &Fixture) {
     let id = t.put(job);
 
     assert!(t.look(id).spec.args.as_bytes() == json.as_bytes(), "the args came back changed");
+}
+
+fn enqueue_keeps_the_encoding_of_args(t: &Fixture) {
+    let plain = t.put(t.job());
+    let mut job = t.job();
+    job.spec.args = encoded(b"\x28\xb5\x00\xff", "zstd");
+    let args = job.spec.args.clone();
+    let id = t.put(job);
+
+    assert_eq!(t.look(id).spec.args, args);
+    assert!(t.look(plain).spec.args.encoding().is_json());
+    let worker = t.worker();
+    let fetched = [t.take(worker), t.take(worker)];
+    assert!(fetched[0].spec.args.encoding().is_json());
+    assert_eq!(fetched[1].spec.args, args);
 }
 
 fn enqueue_answers_each_job_in_order(t: &Fixture) {

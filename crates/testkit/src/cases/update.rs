@@ -6,11 +6,13 @@ use std::time::Duration;
 use gristmill_core::{Args, JobPatch, JobState, Priority, Verdict, When};
 
 use crate::case::cases;
+use crate::fixture::encoded;
 use crate::{Fixture, Shape};
 
 cases! { "update":
     update_changes_what_it_names,
     update_leaves_what_it_does_not_name,
+    update_of_args_takes_their_encoding,
     update_reaches_waiting_jobs,
     update_to_a_later_time_schedules_the_job,
     update_to_an_earlier_time_makes_the_job_available,
@@ -50,6 +52,28 @@ fn update_changes_what_it_names(t: &Fixture) {
     let spec = t.look(id).spec;
     assert_eq!((spec.args.as_bytes(), spec.priority), (&b"[2]"[..], Priority::LAST));
     assert_eq!(spec.max_attempts.get(), 7);
+}
+
+/// Args and the codec that has written them are one thing: whichever is left behind makes the other unreadable.
+fn update_of_args_takes_their_encoding(t: &Fixture) {
+    let ids = [t.put(t.job().args("[1]")), t.put(t.job().args("[1]").tag("red").key("k"))];
+    let before: Vec<_> = ids.iter().map(|id| t.look(*id).spec).collect();
+    for (id, mut spec) in ids.into_iter().zip(before) {
+        for codec in [Some("zstd"), Some("lz4"), None] {
+            spec.args = match codec {
+                Some(codec) => encoded(b"\x28\xb5\x00\xff", codec),
+                None => Args::from_stored(&b"[2]"[..]),
+            };
+            let mut patch = JobPatch::default();
+            patch.args = Some(spec.args.clone());
+            assert_eq!(t.update(id, patch), Verdict::Done);
+            assert_eq!(t.look(id).spec, spec, "{codec:?}");
+            t.update(id, at(When::Now));
+            assert_eq!(t.look(id).spec, spec, "another update leaves both");
+        }
+    }
+    let taken = t.take(t.worker()).spec;
+    assert_eq!((taken.args.as_bytes(), taken.args.encoding().as_str()), (&b"[2]"[..], "json"));
 }
 
 fn update_leaves_what_it_does_not_name(t: &Fixture) {

@@ -96,7 +96,13 @@ fn facts(job: &JobRecord, output: &mut Output) {
     if !spec.metadata.is_empty() {
         json("metadata", spec.metadata.to_json().as_bytes());
     }
-    json("args", spec.args.as_bytes());
+    match spec.args.encoding().codec() {
+        None => json("args", spec.args.as_bytes()),
+        Some(codec) => {
+            let bytes = spec.args.as_bytes().len();
+            json("args", format!("{bytes} bytes, written by the codec {codec}").as_bytes());
+        }
+    }
     if let Some(returned) = &job.output {
         json("output", returned.as_bytes());
     }
