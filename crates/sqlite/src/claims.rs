@@ -9,7 +9,7 @@ use crate::claim::{Claim, Facts, Held, MEMBER_BYTES, Member, members, placed};
 use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
-use crate::run::run_key;
+use crate::run_key::run_key;
 
 impl Group<'_> {
     /// The claim a lease names, if its row is there and the token is the right one.

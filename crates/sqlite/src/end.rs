@@ -10,7 +10,8 @@ use crate::error::Answer;
 use crate::group::Group;
 use crate::locate::Located;
 use crate::row;
-use crate::run::{LAST_RUN, RunRow, run_keys};
+use crate::run::RunRow;
+use crate::run_key::{LAST_RUN, run_keys};
 
 /// Where a job is until it ends.
 #[derive(Clone, Copy)]

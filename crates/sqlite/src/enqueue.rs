@@ -1,18 +1,12 @@
 //! Stores jobs.
 
 use gristmill_core::{EnqueueReply, EnqueueRequest, Enqueued, ExistingBy, JobState, Name, NewJob, Timestamp};
-use rusqlite::{CachedStatement, params};
+use rusqlite::params;
 
 use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
-
-/// The statements of an enqueue, looked up once a group: single enqueues come in hundreds.
-pub(crate) struct Inserts<'c> {
-    job: CachedStatement<'c>,
-    options: CachedStatement<'c>,
-    ready: CachedStatement<'c>,
-}
+use crate::statements::Inserts;
 
 pub(crate) fn enqueue(
     group: &mut Group<'_>,
@@ -113,11 +107,7 @@ impl Group<'_> {
 impl<'c> Group<'c> {
     fn inserts(&mut self) -> Answer<&mut Inserts<'c>> {
         if self.inserts.is_none() {
-            self.inserts = Some(Inserts {
-                job: self.prepare(include_str!("../sql/insert_job.sql"))?,
-                options: self.prepare(include_str!("../sql/insert_job_with_options.sql"))?,
-                ready: self.prepare(include_str!("../sql/insert_new_ready.sql"))?,
-            });
+            self.inserts = Some(Inserts::prepare(self.connection)?);
         }
         Ok(self.inserts.as_mut().expect("it was set"))
     }

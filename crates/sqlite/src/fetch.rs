@@ -7,9 +7,10 @@ use gristmill_core::{
     Args, BackendError, FetchReply, FetchRequest, FetchedJob, FetchedQueue, FinishItem, FinishRequest,
     Finished, JobSpec, JobState, KindSet, Name, Priority, QueueWant, Timestamp, WorkerId,
 };
-use gristmill_sql::{ArgsBlocks, Unread};
+use gristmill_sql::Unread;
 use rusqlite::{OptionalExtension, Row, params};
 
+use crate::batch::Batch;
 use crate::claim::{Claim, Facts, Member, Tally};
 use crate::error::Answer;
 use crate::finish::finish;
@@ -18,7 +19,7 @@ use crate::notify::next_due;
 use crate::place::Parking;
 use crate::remark::Remark;
 use crate::row;
-use crate::run::LAST_RUN;
+use crate::run_key::LAST_RUN;
 
 /// A fetch parks no more jobs of a queue than this: its caller asks again.
 const PARKED_AT_ONCE: usize = 10_000;
@@ -57,31 +58,6 @@ pub(crate) fn fetch(group: &mut Group<'_>, request: &FetchRequest, now: Timestam
 pub(crate) struct Alive {
     pub(crate) lease: Duration,
     pub(crate) expires_in: Duration,
-}
-
-/// What one fetch has taken so far: each job's spec, and its member of the claim.
-struct Batch {
-    jobs: Vec<Arc<JobSpec>>,
-    members: Vec<Member>,
-    /// The places of those that do not decode, in ascending order, and what of each.
-    bad: Vec<(usize, String)>,
-    /// How many jobs the present want has been given.
-    given: usize,
-}
-
-/// What a fetch leaves to the next one.
-#[derive(Debug, Default)]
-pub(crate) struct Batches {
-    args: ArgsBlocks,
-    /// How many jobs the latest batch had: mostly the next one has as many.
-    latest: usize,
-}
-
-impl Batches {
-    fn begin(&self) -> Batch {
-        let room = self.latest;
-        Batch { jobs: Vec::with_capacity(room), members: Vec::with_capacity(room), bad: Vec::new(), given: 0 }
-    }
 }
 
 struct Look {

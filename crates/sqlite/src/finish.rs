@@ -9,7 +9,7 @@ use crate::claim::{Claim, Held, placed};
 use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
-use crate::run::run_key;
+use crate::run_key::run_key;
 
 pub(crate) fn finish(group: &mut Group<'_>, request: &FinishRequest, now: Timestamp) -> Answer<FinishReply> {
     let mut claims = Claimed::default();

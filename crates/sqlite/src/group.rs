@@ -1,50 +1,16 @@
 //! One transaction of the writer, and what its operations sum up until the commit.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Instant;
 
 use gristmill_core::{BackendError, BackendErrorKind, Hint, JobId, JobState, Name, Timestamp};
-use gristmill_sql::Interner;
 use rusqlite::{CachedStatement, Connection, params};
 
-use crate::claim::Claims;
-use crate::enqueue::Inserts;
 use crate::error::Answer;
-use crate::fetch::Batches;
-use crate::migrate::{self, Neighbours};
-use crate::names::Queues;
-use crate::parked::LatestKinds;
+use crate::memory::{Memory, Settings};
+use crate::migrate;
 use crate::remark::Remark;
-use crate::run::{Ends, LAST_SEQ};
-
-/// What the writer remembers from group to group; all of it can be read again.
-#[derive(Debug, Default)]
-pub(crate) struct Memory {
-    pub(crate) queues: Queues,
-    pub(crate) kinds: Interner,
-    pub(crate) claims: Claims,
-    pub(crate) batches: Batches,
-    pub(crate) latest_kinds: LatestKinds,
-    /// The schema was found to serve this program since another process wrote.
-    pub(crate) is_schema_checked: bool,
-    /// Requests up to this number failed in this turn and are passed by.
-    pub(crate) requests_passed: i64,
-    /// Operations that were run since the latest round of requests.
-    pub(crate) operations: u64,
-    /// When that round began, if it left requests for the next one.
-    pub(crate) full_round: Option<Instant>,
-}
-
-impl Memory {
-    /// After a rollback.
-    pub(crate) fn forget(&mut self) {
-        self.queues.forget();
-        self.claims.forget();
-        // A migration may have been undone.
-        self.is_schema_checked = false;
-        self.requests_passed = 0;
-    }
-}
+use crate::run_key::LAST_SEQ;
+use crate::statements::{Ends, Inserts};
 
 /// A transaction with everything that waited for it.
 pub(crate) struct Group<'c> {
@@ -83,16 +49,6 @@ pub(crate) struct Sums {
 pub(crate) struct Mark {
     rows: u64,
     stale_finishes: i64,
-}
-
-/// What operations have to know of the backend they run in.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    pub(crate) durability: gristmill_core::Durability,
-    pub(crate) busy_timeout: std::time::Duration,
-    /// Whether a listener wants to know of each end.
-    pub(crate) watch_ends: bool,
-    pub(crate) neighbours: Neighbours,
 }
 
 impl<'c> Group<'c> {

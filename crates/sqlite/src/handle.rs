@@ -14,7 +14,6 @@ use crate::error::{Answer, closed, opened_for_reading};
 use crate::group::Group;
 use crate::inbox::{Inbox, Urgency};
 use crate::migrate::{self, Neighbours};
-use crate::open::SqliteBuilder;
 use crate::opened::Opened;
 use crate::readers::{self, Read};
 use crate::task::{Request, Task, Waiting};
@@ -56,19 +55,6 @@ pub(crate) enum Access {
 type InGroup<Q, T> = fn(&mut Group<'_>, &Q, Timestamp) -> Answer<T>;
 
 impl Sqlite {
-    /// Opens a file with the default options, which survive a loss of power; makes it if it is not there.
-    ///
-    /// # Errors
-    /// As [`SqliteBuilder::open`].
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, BackendError> {
-        Self::builder(path).open()
-    }
-
-    /// Options for opening a file.
-    pub fn builder(path: impl Into<PathBuf>) -> SqliteBuilder {
-        SqliteBuilder::new(path)
-    }
-
     pub(crate) fn write<Q, T>(&self, call: Call, request: Q, operation: InGroup<Q, T>) -> Reply<'_, T>
     where
         Q: Send + 'static,

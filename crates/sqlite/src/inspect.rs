@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::Answer;
 use crate::locate::{Located, find_leases, jobs_where, read};
 use crate::row;
-use crate::run::{run_key, run_keys};
+use crate::run_key::{run_key, run_keys};
 
 /// The errors shown are those of so many latest runs.
 const ERRORS_AMONG: u32 = 1_000;

@@ -5,6 +5,7 @@
 //! file; it must lie on a local disk.
 
 mod backend;
+mod batch;
 mod claim;
 mod claims;
 mod connection;
@@ -23,6 +24,7 @@ mod lease;
 mod list;
 mod locate;
 mod maintain;
+mod memory;
 mod migrate;
 mod names;
 mod notify;
@@ -42,6 +44,8 @@ mod renumber;
 mod requests;
 mod row;
 mod run;
+mod run_key;
+mod statements;
 mod task;
 mod trim;
 mod writer;

@@ -10,7 +10,6 @@ use gristmill_sql::{Migration, Migrations, OUTBOX_PROTOCOLS, SQLITE_COMPATIBLE_F
 use rusqlite::Connection;
 
 use crate::error::{Answer, Fail};
-use crate::handle::Sqlite;
 
 /// `GRML`, as bytes.
 const APPLICATION_ID: i64 = 0x4752_4d4c;
@@ -66,12 +65,9 @@ const FORMER_VIEWS: [&str; 18] = [
 
 const _: () = assert!(MIGRATIONS.latest() == gristmill_sql::SQLITE_SCHEMA);
 
-impl Sqlite {
-    /// The statements that make the schema of this version in an empty file, with what marks the file as ours; for
-    /// those who want to read it first.
-    pub fn schema() -> String {
-        statements_after(0)
-    }
+/// The statements that make the schema of this version in an empty file.
+pub(crate) fn schema() -> String {
+    statements_after(0)
 }
 
 /// What brings a schema of this version, older than the latest, up to date.
@@ -189,7 +185,7 @@ fn taken_name(connection: &Connection) -> Answer<Option<String>> {
         of.prepare(NAMES)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<String>>>()
     };
     let model = Connection::open_in_memory()?;
-    model.execute_batch(&statements_after(0))?;
+    model.execute_batch(&schema())?;
     Ok(names(connection)?.intersection(&names(&model)?).min().cloned())
 }
 
@@ -234,5 +230,39 @@ mod tests {
         connection.execute_batch(&written([&step].into_iter())).expect("it is migrated");
 
         connection.execute_batch("SELECT * FROM outbox_job").expect("the views fit");
+    }
+
+    /// SQL has no constants of core.
+    #[test]
+    fn the_views_hold_the_bounds_of_core() {
+        use gristmill_core::{
+            MAX_ARGS_BYTES, MAX_METADATA_BYTES, MAX_NAME_BYTES, MAX_TAGS, MAX_UNIQUE_KEY_BYTES, Priority,
+            Timestamp,
+        };
+        let (first, last) = (Priority::FIRST.get(), Priority::LAST.get());
+        let name = |member: &str| {
+            format!(
+                "(length(NEW.{member}) BETWEEN 1 AND {MAX_NAME_BYTES} AND NEW.{member} NOT GLOB '*[^A-Za-z0-9._:/-]*')"
+            )
+        };
+        let bounds = [
+            name("kind"),
+            name("queue"),
+            format!("NEW.priority BETWEEN {first} AND {last}"),
+            format!("from {first} (first) to {last} (last)"),
+            format!("NEW.max_attempts BETWEEN 1 AND {}", u16::MAX),
+            format!("length(CAST(NEW.args AS BLOB)) <= {MAX_ARGS_BYTES}"),
+            format!("length(CAST(NEW.unique_key AS BLOB)) NOT BETWEEN 1 AND {MAX_UNIQUE_KEY_BYTES}"),
+            format!("json_array_length(NEW.options, '$.tags') > {MAX_TAGS}"),
+            format!("length(CAST(json_extract(NEW.options, '$.metadata') AS BLOB)) > {MAX_METADATA_BYTES}"),
+            format!("SELECT min({}, coalesce(", Timestamp::MAX.as_millis()),
+            format!("WHERE NEW.seq > {}", crate::run_key::LAST_SEQ),
+            format!("latest.run_key & {}", crate::run_key::LAST_RUN),
+        ];
+        for bound in bounds {
+            assert!(VIEWS.contains(&bound), "{bound}");
+        }
+        let instants = VIEWS.matches(&Timestamp::MAX.as_millis().to_string()).count();
+        assert_eq!(instants, 3, "each of them is compared");
     }
 }

@@ -4,7 +4,7 @@ use gristmill_core::{Hint, JobId, Name, Timestamp};
 use rusqlite::Connection;
 
 use crate::error::Answer;
-use crate::group::Memory;
+use crate::memory::Memory;
 use crate::{requests, row};
 
 /// A number that changes when another connection has committed; its own commits do not change it.

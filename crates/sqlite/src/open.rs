@@ -13,9 +13,9 @@ use rusqlite::Connection;
 use crate::connection::{self, Synchronous};
 use crate::error::{Answer, Fail, is_busy, of_sqlite};
 use crate::filesystem;
-use crate::group::{Memory, Settings};
 use crate::handle::{Access, Sqlite};
 use crate::inbox::Inbox;
+use crate::memory::{Memory, Settings};
 use crate::migrate::{self, Neighbours};
 use crate::opened::Opened;
 use crate::readers;
@@ -245,6 +245,25 @@ impl SqliteBuilder {
 }
 
 impl Sqlite {
+    /// Opens a file with the default options, which survive a loss of power; makes it if it is not there.
+    ///
+    /// # Errors
+    /// As [`SqliteBuilder::open`].
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, BackendError> {
+        Self::builder(path).open()
+    }
+
+    /// Options for opening a file.
+    pub fn builder(path: impl Into<PathBuf>) -> SqliteBuilder {
+        SqliteBuilder::new(path)
+    }
+
+    /// The statements that make the schema of this version in an empty file, with what marks the file as ours; for
+    /// those who want to read it first.
+    pub fn schema() -> String {
+        migrate::schema()
+    }
+
     fn start_reader(&mut self, connection: Connection, quiet: Option<Quiet>) -> Result<(), BackendError> {
         let inbox = Arc::clone(&self.reads);
         let (path, busy_timeout) = (self.path.clone(), self.busy_timeout);

@@ -15,7 +15,7 @@ use crate::group::Group;
 use crate::list::scan;
 use crate::locate::{Located, locate, locate_all};
 use crate::row;
-use crate::run::LAST_RUN;
+use crate::run_key::LAST_RUN;
 
 pub(crate) fn cancel(group: &mut Group<'_>, request: &VerbRequest, now: Timestamp) -> Answer<VerbReply> {
     group.operate(Verb::Cancel, request, None, now)

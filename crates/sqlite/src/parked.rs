@@ -17,10 +17,6 @@ pub(crate) struct Fetching {
     pub(crate) is_any_parked: bool,
 }
 
-/// The kinds of the worker that fetched last, as text and as a set: mostly the next fetch is of the same worker, or of
-/// one with the same handlers.
-pub(crate) type LatestKinds = Option<(String, Arc<KindSet>)>;
-
 impl Group<'_> {
     /// The kinds of a worker that is there.
     pub(crate) fn fetching(&mut self, worker: WorkerId) -> Answer<Fetching> {

@@ -7,7 +7,7 @@ use rusqlite::params;
 use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
-use crate::run::run_key;
+use crate::run_key::run_key;
 
 pub(crate) fn record(group: &mut Group<'_>, request: &RecordRequest, _: Timestamp) -> Answer<Recorded> {
     let Some(held) = group.held(&request.lease)? else { return Ok(Recorded::LeaseLost) };

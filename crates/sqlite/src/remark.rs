@@ -15,8 +15,8 @@ pub(crate) enum Remark {
     RequestsDropped(usize),
 }
 
-/// Logs on a thread of its own: a subscriber that blocks holds up no group. Remarks are rare, and where no thread
-/// starts, the rows still show what is wrong.
+/// Logs on a thread of its own: a subscriber that blocks holds up no group. Remarks are rare, and where no
+/// thread starts, the rows still show what is wrong.
 pub(crate) fn log(remarks: Vec<Remark>) {
     if remarks.is_empty() {
         return;

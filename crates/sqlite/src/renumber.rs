@@ -10,7 +10,7 @@ use rusqlite::params;
 use crate::claim::{Facts, Tally};
 use crate::error::Answer;
 use crate::group::Group;
-use crate::run::{run_key, run_keys};
+use crate::run_key::{run_key, run_keys};
 
 impl Group<'_> {
     /// Moves a job that is nowhere, and whose latest run has the last number, to where it may run again.

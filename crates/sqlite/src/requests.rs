@@ -1,6 +1,7 @@
 //! Applies the cancels, updates and deletes that callers' transactions have stored.
 //!
-//! The rows of a round are cut into groups of one act each. A group that fails is undone alone and applied row by row.
+//! The rows of a round are cut into groups of one act each. A group that fails is undone alone and applied
+//! row by row.
 
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,8 @@ pub(crate) struct RequestRound {
     pub(crate) resume_at: Option<Timestamp>,
 }
 
-/// Beside other operations, a round is followed by a pause of so many times its length. Otherwise a hundred thousand
-/// requests at once would take half of the writer's time.
+/// Beside other operations, a round is followed by a pause of so many times its length. Otherwise a hundred
+/// thousand requests at once would take half of the writer's time.
 const PAUSE: u32 = 15;
 /// Operations since a full round count if that was so long ago at most.
 const RECENT: Duration = Duration::from_secs(1);
@@ -140,8 +141,8 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Runs an act in a savepoint. Where it fails, its changes are undone and the error's text is returned. An error
-    /// that has ended the whole transaction is passed on.
+    /// Runs an act in a savepoint. Where it fails, its changes are undone and the error's text is returned.
+    /// An error that has ended the whole transaction is passed on.
     fn undoing(&mut self, act: impl FnOnce(&mut Self) -> Answer<()>) -> Answer<Option<String>> {
         let sums = self.sums.clone();
         self.execute("SAVEPOINT request")?;

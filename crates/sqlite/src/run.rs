@@ -1,31 +1,13 @@
-//! Runs as rows: their key, and the statements that append them.
+//! Runs as rows, appended when they end.
 
-use gristmill_core::{
-    EndedBy, Ending, FinishItem, JobState, LeaseToken, Output, RunEnd, RunError, Timestamp,
-};
-use rusqlite::CachedStatement;
+use gristmill_core::{FinishItem, JobState, LeaseToken, Output, RunEnd, RunError, Timestamp};
 
 use crate::claim::{Claim, Member};
 use crate::error::Answer;
 use crate::group::Group;
 use crate::row;
-
-/// Bits of a run's key that hold the run; the others hold the job's seq.
-const RUN_BITS: u32 = 22;
-/// The last number of a run: one every minute for eight years. After it they are numbered anew.
-pub(crate) const LAST_RUN: u32 = (1 << RUN_BITS) - 1;
-/// The last seq a job can have: 2^41 of them, seven years of ten thousand a second.
-pub(crate) const LAST_SEQ: i64 = (1 << (63 - RUN_BITS)) - 1;
-
-/// The key of a job's run.
-pub(crate) fn run_key(seq: i64, run: u32) -> i64 {
-    seq << RUN_BITS | i64::from(run.min(LAST_RUN))
-}
-
-/// The first and the last key a job's runs can have.
-pub(crate) fn run_keys(seq: i64) -> (i64, i64) {
-    (run_key(seq, 0), run_key(seq, LAST_RUN))
-}
+use crate::run_key::run_key;
+use crate::statements::{Bound, Ends};
 
 /// What a run's row keeps of its end.
 #[derive(Debug, Clone, Copy)]
@@ -37,24 +19,6 @@ pub(crate) struct RunRow<'i> {
     /// What its worker says of it.
     pub(crate) item: Option<&'i FinishItem>,
     pub(crate) now: Timestamp,
-}
-
-/// The statements that end a run, looked up once a group: finishes come in thousands.
-pub(crate) struct Ends<'c> {
-    plain: CachedStatement<'c>,
-    full: CachedStatement<'c>,
-    /// What is bound to `plain` from the run before.
-    bound: Option<Bound>,
-}
-
-/// What the runs of a batch have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bound {
-    nonce: u128,
-    ending: Ending,
-    state: JobState,
-    by: EndedBy,
-    now: Timestamp,
 }
 
 impl<'c> Group<'c> {
@@ -97,11 +61,7 @@ impl<'c> Group<'c> {
 
     fn ends(&mut self) -> Answer<&mut Ends<'c>> {
         if self.ends.is_none() {
-            self.ends = Some(Ends {
-                plain: self.prepare(include_str!("../sql/append_plain_run.sql"))?,
-                full: self.prepare(include_str!("../sql/append_run.sql"))?,
-                bound: None,
-            });
+            self.ends = Some(Ends::prepare(self.connection)?);
         }
         Ok(self.ends.as_mut().expect("it was set"))
     }

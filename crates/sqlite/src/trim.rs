@@ -7,7 +7,7 @@ use gristmill_core::RunRecord;
 use crate::claim::members;
 use crate::group::Group;
 use crate::row;
-use crate::run::run_key;
+use crate::run_key::run_key;
 
 impl Group<'_> {
     /// Deletes the old runs of jobs that have run often, with their logs; once a group, since it reads every claim. A

@@ -14,8 +14,9 @@ use gristmill_core::{Clock, Listeners, MAX_BATCH_BYTES};
 use rusqlite::Connection;
 
 use crate::error::{is_busy, of_sqlite, timed_out};
-use crate::group::{Group, Memory, Settings};
+use crate::group::Group;
 use crate::inbox::{Inbox, Taken};
+use crate::memory::{Memory, Settings};
 use crate::notify;
 use crate::opened::Opened;
 use crate::remark::{self, Remark};

@@ -1,26 +1,28 @@
--- The outbox: jobs stored, read and named in requests inside a transaction of another program, over any driver, each by one
--- statement with one JSON text as its parameter:
+-- The outbox: jobs stored, read and named in requests inside a transaction of another program, over any
+-- driver, each by one statement with one JSON text as its parameter:
 --
 --     INSERT INTO outbox_enqueue (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)
 --     INSERT INTO outbox_request (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)
 --
--- or the INSERT alone, and `SELECT answer FROM outbox_answer` behind it in the same transaction. Jobs are read with a SELECT
--- from `outbox_job`. The README of this crate shows requests and answers. A refusal (RAISE) undoes its statement alone and
--- leaves the transaction usable.
+-- or the INSERT alone, and `SELECT answer FROM outbox_answer` behind it in the same transaction. Jobs are
+-- read with a SELECT from `outbox_job`. The README of this crate shows requests and answers. A refusal
+-- (RAISE) undoes its statement alone and leaves the transaction usable.
 --
--- The views of requests have no rows: a trigger does what is requested. A trigger has no variables, so what one step has found is
--- inserted as a row into the view of the next, and is there the columns of NEW. The jobs of a request are taken one after the
--- other: each sees what those before it did.
+-- The views of requests have no rows: a trigger does what is requested. A trigger has no variables, so what
+-- one step has found is inserted as a row into the view of the next, and is there the columns of NEW. The
+-- jobs of a request are taken one after the other: each sees what those before it did.
 --
--- An adapter sends jobs that the core has checked. Here is refused what would do harm: what breaks a column or a place in the
--- line, or costs a job its unique key. The rest is read member by member, and one that does not decode counts as not set.
+-- An adapter sends jobs that the core has checked. Here is refused what would do harm: what breaks a column
+-- or a place in the line, or costs a job its unique key. The rest is read member by member, and one that does
+-- not decode counts as not set.
 --
 -- It needs SQLite 3.41 for `unhex`, and from 3.38 on a program that defines `unhex` itself.
 --
--- This file is no migration. Each run of a migration drops all these views first, and with them their triggers, and makes them
--- again last, in the same transaction, so they always fit the schema and check no version of it. A change of them needs a
--- migration with the next number, if only an empty one: by that number an older program knows that it must not replace them. A
--- view that goes is listed in `FORMER_VIEWS` in `src/migrate.rs`.
+-- This file is no migration. Each run of a migration drops all these views first, and with them their
+-- triggers, and makes them again last, in the same transaction, so they always fit the schema and check no
+-- version of it. A change of them needs a migration with the next number, if only an empty one: by that
+-- number an older program knows that it must not replace them. A view that goes is listed in `FORMER_VIEWS`
+-- in `src/migrate.rs`.
 
 CREATE VIEW outbox_answer (answer) AS
 SELECT coalesce(
@@ -46,8 +48,8 @@ FROM (
         (SELECT value FROM meta WHERE name = 'outbox_newest') AS newest
 );
 
--- What requests have in common: the answers of the one before go, and one of a protocol that is not accepted is answered with
--- those that are. A NUL is refused, since SQLite ends a JSON string there without an error.
+-- What requests have in common: the answers of the one before go, and one of a protocol that is not accepted
+-- is answered with those that are. A NUL is refused, since SQLite ends a JSON string there without an error.
 CREATE VIEW outbox_opened (request, list, head) AS SELECT NULL, NULL, NULL WHERE FALSE;
 CREATE TRIGGER outbox_opened_check INSTEAD OF INSERT ON outbox_opened
 BEGIN
@@ -90,8 +92,8 @@ BEGIN
     WHERE EXISTS (SELECT 1 FROM outbox_answers WHERE place = 0);
 END;
 
--- One new job. 253402207200000 is the last instant there is (`Timestamp::MAX`). What has the type of its column and is out of
--- range fails here, too.
+-- One new job. 253402207200000 is the last instant there is (`Timestamp::MAX`). What has the type of its
+-- column and is out of range fails here, too.
 CREATE VIEW outbox_new (
     job, id, kind, queue, priority, max_attempts, args, options, unique_key, delay_ms, at_ms, now_ms
 ) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE FALSE;
@@ -271,9 +273,9 @@ FROM jobs
         SELECT max(run_key) FROM runs WHERE run_key BETWEEN jobs.seq << 22 AND (jobs.seq << 22) + 4194303
     );
 
--- The members of all claims; `run` and `attempt` are little-endian there. A look for one job asks for `members` that hold its
--- bytes anywhere, too: so other claims are passed over at the speed of a search through memory. The array of zeros only
--- makes a row a member.
+-- The members of all claims; `run` and `attempt` are little-endian there. A look for one job asks for
+-- `members` that hold its bytes anywhere, too: so other claims are passed over at the speed of a search
+-- through memory. The array of zeros only makes a row a member.
 CREATE VIEW outbox_leased (members, member, run, attempt) AS
 SELECT
     members, member,
@@ -291,8 +293,8 @@ FROM (
         JOIN json_each('[0' || replace(hex(zeroblob(length(claims.members) / 16 - 1)), '00', ',0') || ']') AS place
 );
 
--- Jobs by id, each as the JSON that the answers to `get` and `list` show. Few of them are read, so the view is one to look up a
--- job in, not to walk through.
+-- Jobs by id, each as the JSON that the answers to `get` and `list` show. Few of them are read, so the view
+-- is one to look up a job in, not to walk through.
 CREATE VIEW outbox_job (id, job) AS
 SELECT
     located.id,

@@ -13,7 +13,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::connection::{self, Synchronous};
 use crate::error::{Answer, Fail, is_busy, of_sqlite};
-use crate::group::{Group, Memory, Settings};
+use crate::group::Group;
+use crate::memory::{Memory, Settings};
 use crate::migrate::Neighbours;
 use crate::{enqueue, fetch, filesystem, finish, lease};
 

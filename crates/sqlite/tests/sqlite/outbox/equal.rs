@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-/// Tables and what of them is compared. Left out are what is drawn at random (nonces of claims), what only shows how
-/// rows came together (the number and the grouping of expiries, counts that are zero), and the events of refused
-/// requests, which only the outbox has.
+/// Tables and what of them is compared. Left out are what is drawn at random (nonces of claims), what only
+/// shows how rows came together (the number and the grouping of expiries, counts that are zero), and the
+/// events of refused requests, which only the outbox has.
 const TABLES: &[(&str, &str)] = &[
     ("meta", "SELECT * FROM meta ORDER BY name"),
     ("queues", "SELECT * FROM queues ORDER BY queue"),

@@ -187,8 +187,8 @@ fn assert_holds_its_key_until_its_end(side: &Side, worker: WorkerId, number: u64
     complete(&side.backend, fetch(&side.backend, worker, 2_000 + number, 10));
 }
 
-/// What is wrong deep inside of args and options is not looked for. Then it is read member by member, and the job
-/// keeps its unique key until it ends.
+/// What is wrong deep inside of args and options is not looked for. Then it is read member by member, and the
+/// job keeps its unique key until it ends.
 #[test]
 fn what_every_adapter_refuses_is_refused_or_costs_no_job_its_unique_key() {
     let side = Side::new();

@@ -40,7 +40,10 @@ fn a_file_of_the_first_version_keeps_its_jobs_and_gets_the_outbox() {
 
     let backend = file.open();
 
-    assert_eq!(content(&raw)["jobs"], jobs_before);
+    for (now, before) in content(&raw)["jobs"].iter().zip(&jobs_before) {
+        // Later columns stand behind the others.
+        assert_eq!(now[..before.len()], before[..]);
+    }
     let new = file.job();
     send(&raw, ENQUEUE, &request::enqueue(std::slice::from_ref(&new)));
     let worker = register(&backend);
