@@ -70,6 +70,8 @@ type options struct {
 	batch       int
 	argsBytes   int
 	connections int
+	// If not 0, transactions of a caller's are measured instead of a drain.
+	transactions int
 }
 
 func main() {
@@ -79,6 +81,7 @@ func main() {
 	flag.IntVar(&o.batch, "batch", 1000, "jobs in one bulk enqueue")
 	flag.IntVar(&o.argsBytes, "args-bytes", 100, "length of a job's args in bytes")
 	flag.IntVar(&o.connections, "connections", 10, "connections")
+	flag.IntVar(&o.transactions, "transactions", 0, "measure so many transactions with an InsertTx instead of a drain")
 	flag.Bool("json", true, "accepted so that every program of the benchmark is called alike")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
@@ -104,6 +107,12 @@ func run(ctx context.Context, o options) error {
 	defer pool.Close()
 	if err := prepare(ctx, pool); err != nil {
 		return err
+	}
+	if o.transactions > 0 {
+		if err := measureTransactions(ctx, pool, o); err != nil {
+			return err
+		}
+		return exec(ctx, pool, "DROP SCHEMA "+schema+" CASCADE")
 	}
 	worker := &countWorker{runs: make([]atomic.Uint32, o.jobs)}
 	client, err := newClient(pool, worker)

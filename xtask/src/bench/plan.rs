@@ -157,6 +157,8 @@ pub(crate) enum Figure {
     PlainStatementUs,
     /// That enqueue alone.
     OutboxStatementUs,
+    /// The same transaction with an enqueue of a peer's in it.
+    PeerTxMs,
     /// How often that enqueue waits for the server.
     OutboxRoundTrips,
 }
@@ -176,6 +178,7 @@ impl Figure {
             Self::OutboxTxMs => &["outbox_tx_ms"],
             Self::PlainStatementUs => &["plain_statement_us"],
             Self::OutboxStatementUs => &["outbox_statement_us"],
+            Self::PeerTxMs => &["tx_ms"],
             Self::OutboxRoundTrips => &["round_trips"],
         }
     }
@@ -193,6 +196,7 @@ impl Figure {
             | Self::WalBytesToRun
             | Self::PlainTxMs
             | Self::OutboxTxMs
+            | Self::PeerTxMs
             | Self::PlainStatementUs
             | Self::OutboxStatementUs
             | Self::OutboxRoundTrips => Bound::RatioAtMost(1.0 + NOISE),
@@ -203,7 +207,9 @@ impl Figure {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::DrainPerSecond | Self::EnqueuePerSecond | Self::SustainedPerSecond => "/s",
-            Self::LatencyP50Ms | Self::CommitP50Ms | Self::PlainTxMs | Self::OutboxTxMs => "ms",
+            Self::LatencyP50Ms | Self::CommitP50Ms | Self::PlainTxMs | Self::OutboxTxMs | Self::PeerTxMs => {
+                "ms"
+            }
             Self::PlainStatementUs | Self::OutboxStatementUs => "us",
             Self::WalBytesToRun => "B",
             Self::SustainedLastToFirst | Self::OutboxRoundTrips => "",

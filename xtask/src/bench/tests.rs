@@ -49,8 +49,9 @@ fn command_line_fills_in_sizes_and_places() {
 
 #[test]
 fn figures_of_an_enqueue_and_of_a_plain_insert_are_of_the_same_runs() {
-    let rows: Vec<&Comparison> =
-        comparisons().filter(|row| row.subject.program == Program::OutboxBench).collect();
+    let rows: Vec<&Comparison> = comparisons()
+        .filter(|row| row.subject.program == Program::OutboxBench && row.when != When::Peers)
+        .collect();
     assert_eq!(rows.len(), 3);
     for row in rows {
         assert!(row.references.iter().all(|side| side.is_same_run(row.subject) && *side != row.subject));

@@ -5,6 +5,7 @@
 //! It deletes jobs as they complete and keeps no history.
 
 mod account;
+mod transactions;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,6 +46,9 @@ struct Options {
     /// Connections.
     #[arg(long, default_value_t = 30)]
     connections: u32,
+    /// Measure so many transactions of a caller's with an `add_job` in each, instead of a drain.
+    #[arg(long, value_name = "N")]
+    transactions: Option<u32>,
     /// Accepted so that every program of the benchmark is called alike; JSON is all this one prints.
     #[arg(long)]
     json: bool,
@@ -79,6 +83,12 @@ async fn main() -> Result<()> {
     drop_schema(&pool).await?;
     let account = Arc::new(Account::new(options.jobs));
     let worker = worker(&pool, &account).await?;
+    if let Some(transactions) = options.transactions {
+        let line = transactions::measure(&pool, &options, transactions).await?;
+        drop_schema(&pool).await?;
+        println!("{line}");
+        return Ok(());
+    }
     let enqueue = Instant::now();
     enqueue_all(&worker, &options).await?;
     let enqueue = enqueue.elapsed();

@@ -5,7 +5,8 @@ use super::{
     Comparison,
     Figure::{
         self, DrainPerSecond, EnqueuePerSecond, LatencyP50Ms, OutboxRoundTrips, OutboxStatementUs,
-        OutboxTxMs, PlainStatementUs, PlainTxMs, SustainedLastToFirst, SustainedPerSecond, WalBytesToRun,
+        OutboxTxMs, PeerTxMs, PlainStatementUs, PlainTxMs, SustainedLastToFirst, SustainedPerSecond,
+        WalBytesToRun,
     },
     Program::{Apalis, Awa, GraphileWorker, GraphileWorkerNode, OutboxBench, PgBoss, River},
     Side,
@@ -143,6 +144,27 @@ pub(super) const ROWS: &[Comparison] = &[
         ),
         references: &[],
         bound: AtLeast(0.9),
+    },
+    Comparison {
+        when: Peers,
+        name: "postgres, enqueue in the caller's transaction against peers",
+        jobs: 2_000,
+        subject: outbox("gristmill", OutboxTxMs),
+        references: &[
+            Side {
+                program: River,
+                label: "river, InsertTx",
+                arguments: "--db {url} --transactions {jobs}",
+                figure: PeerTxMs,
+            },
+            Side {
+                program: GraphileWorker,
+                label: "graphile_worker, add_job",
+                arguments: "--db {url} --transactions {jobs}",
+                figure: PeerTxMs,
+            },
+        ],
+        bound: RatioAtMost(1.0),
     },
     Comparison {
         when: Peers,
