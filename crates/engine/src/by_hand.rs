@@ -1,6 +1,6 @@
 //! The worker that a client becomes while jobs are fetched by hand: registered, with a heartbeat of its own.
 //!
-//! Its heartbeat has a thread of its own. Another [task](task) gives back what was dropped, and does the little
+//! Its heartbeat has a thread of its own. Another [`task`] gives back what was dropped, and does the little
 //! maintenance without which snoozed jobs would never come back where no other worker runs. The one lock guards plain
 //! memory and is never held over an await. Both end when the last handle is dropped, and the worker retires.
 

@@ -77,3 +77,78 @@ impl Lanes {
         paused
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gristmill_core::{FetchedQueue, Name, Priority};
+
+    use super::*;
+    use crate::worker::options::{QueueOptions, WorkerOptions};
+
+    const POLL: Duration = Duration::from_secs(5);
+
+    /// Lanes 0 and 1 of queue `a`, lane 2 of queue `b`.
+    fn appetite() -> Appetite {
+        let lane = |queue, priorities| QueueOptions { queue, slots: 1, priorities };
+        let urgent = Some((Priority::FIRST, Priority::FIRST));
+        let queues = vec![lane(name("a"), urgent), lane(name("a"), None), lane(name("b"), None)];
+        Appetite::new(&WorkerOptions { queues, ..WorkerOptions::default() })
+    }
+
+    fn name(name: &str) -> Name {
+        Name::new(name).unwrap()
+    }
+
+    fn found(queue: &str, exhausted: bool) -> FetchedQueue {
+        let mut found = FetchedQueue::new(name(queue));
+        found.exhausted = exhausted;
+        found
+    }
+
+    fn reply(queues: Vec<FetchedQueue>) -> FetchReply {
+        FetchReply::new(Vec::new(), queues, POLL)
+    }
+
+    #[tokio::test]
+    async fn any_answer_of_a_queue_counts_for_all_its_lanes() {
+        let (mut lanes, appetite) = (Lanes::new(3, POLL), appetite());
+        for lane in 0..3 {
+            appetite.begin(lane);
+        }
+        let answers = reply(vec![found("a", false), found("a", true), found("b", true)]);
+        assert_eq!(lanes.note(&answers, false, &appetite, POLL), [0_usize; 0]);
+        assert_eq!(lanes.deep(), [true, true, false]);
+        assert_eq!([0, 1, 2].map(|lane| appetite.is_hungry(lane)), [true, true, false]);
+        lanes.note(&reply(vec![found("a", true), found("a", true)]), false, &appetite, POLL);
+        assert!(!lanes.any_is_deep());
+    }
+
+    #[tokio::test]
+    async fn a_look_makes_a_lane_hungry_and_not_deep() {
+        let (mut lanes, appetite) = (Lanes::new(3, POLL), appetite());
+        appetite.begin(2);
+        lanes.note(&reply(vec![found("b", false)]), true, &appetite, POLL);
+        assert!(appetite.is_hungry(2) && !lanes.any_is_deep());
+    }
+
+    #[tokio::test]
+    async fn the_lanes_of_a_paused_queue_are_named() {
+        let (mut lanes, appetite) = (Lanes::new(3, POLL), appetite());
+        let mut paused = found("a", false);
+        paused.paused = true;
+        assert_eq!(lanes.note(&reply(vec![paused]), false, &appetite, POLL), [0, 1]);
+        assert!(!lanes.any_is_deep());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lanes_without_a_hint_are_looked_at_once_a_poll_interval() {
+        let (mut lanes, appetite) = (Lanes::new(3, POLL), appetite());
+        lanes.look(&appetite, POLL);
+        assert!(!appetite.begin_look());
+        tokio::time::advance(POLL).await;
+        lanes.look(&appetite, POLL);
+        assert!(appetite.begin_look());
+        lanes.look(&appetite, POLL);
+        assert!(!appetite.begin_look());
+    }
+}

@@ -11,7 +11,7 @@ use crate::ended::Ended;
 use crate::hooks::Hooks;
 use crate::report::Counters;
 
-/// What learns of the store's answers.
+/// What noting the store's answers uses of a worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Settle {
     pub(super) store: Store,
@@ -85,7 +85,7 @@ enum What {
 }
 
 impl What {
-    /// By the state the store says, or else by what it was asked for.
+    /// By the state in the store's answer, or else by the decision that was sent.
     fn of(ended: &Ended, state: Option<JobState>) -> Self {
         let asked = match ended.item.decision {
             Decision::Complete => Self::Completed,
@@ -170,7 +170,7 @@ fn reason(ended: &Ended) -> Option<&str> {
     item.reason.as_deref().or(item.error.as_ref().map(|error| error.message.as_str()))
 }
 
-/// One line for what somebody may have to look into. Names and the error's own words, never args.
+/// One line for what an operator may have to look into. Names and the error's own words, never args.
 macro_rules! line {
     ($level:ident, $name:literal, $ended:ident, $text:literal) => {
         gristmill_core::log!(

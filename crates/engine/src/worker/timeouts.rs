@@ -31,3 +31,20 @@ impl Timeouts {
         self.cancel_grace.unwrap_or((timeout / 10).min(LONGEST_COOPERATION))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_timeout_a_handler_has_a_tenth_of_it_and_a_second_at_most() {
+        let mut options = WorkerOptions::default();
+        let cooperation = |options: &WorkerOptions, seconds| {
+            Timeouts::new(options).cooperation(Duration::from_secs(seconds))
+        };
+        assert_eq!(cooperation(&options, 2), Duration::from_millis(200));
+        assert_eq!(cooperation(&options, 60), Duration::from_secs(1));
+        options.cancel_grace = Some(Duration::from_secs(3));
+        assert_eq!(cooperation(&options, 2), Duration::from_secs(3));
+    }
+}
