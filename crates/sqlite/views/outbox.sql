@@ -101,14 +101,15 @@ CREATE TRIGGER outbox_new_job INSTEAD OF INSERT ON outbox_new
 BEGIN
     SELECT CASE
         -- To `json_extract`, true is 1 and null is nothing.
-        WHEN EXISTS (
-            SELECT 1 FROM json_each(NEW.job) WHERE type IS NOT CASE
+        WHEN (
+            SELECT count(*) > count(DISTINCT key) OR max(type IS NOT CASE
                 WHEN key IN ('id', 'kind', 'queue', 'args', 'key') THEN 'text'
                 WHEN key IN ('priority', 'max_attempts', 'delay_ms', 'at_ms') THEN 'integer'
                 WHEN key = 'suspended' THEN 'true'
                 WHEN key = 'options' THEN 'object'
-            END
-        ) OR (SELECT count(*) > count(DISTINCT key) FROM json_each(NEW.job))
+            END)
+            FROM json_each(NEW.job)
+        )
             THEN raise(ABORT, 'outbox: a member of a job is not known, not of its type, or named twice')
         WHEN (length(NEW.id) = 16) IS NOT TRUE
             THEN raise(ABORT, 'outbox: the "id" of a job is no UUID')
@@ -128,14 +129,15 @@ BEGIN
             THEN raise(ABORT, 'outbox: a job has more than one of "delay_ms", "at_ms" and "suspended"')
         WHEN NEW.delay_ms < 0 OR NEW.at_ms < 0 OR typeof(NEW.at_ms) = 'real'
             THEN raise(ABORT, 'outbox: the "delay_ms", or "at_ms", of a job is no integer from 0 on')
-        WHEN EXISTS (
-            SELECT 1 FROM json_each(NEW.options) WHERE type <> CASE
+        WHEN (
+            SELECT count(*) > count(DISTINCT key) OR max(coalesce(type <> CASE
                 WHEN key = 'unique_key' THEN 'text'
                 WHEN key = 'timeout_ms' THEN 'integer'
                 WHEN key = 'tags' THEN 'array'
                 WHEN key IN ('retry', 'retention', 'metadata') THEN 'object'
-            END
-        ) OR (SELECT count(*) > count(DISTINCT key) FROM json_each(NEW.options))
+            END, FALSE))
+            FROM json_each(NEW.options)
+        )
             THEN raise(ABORT, 'outbox: a member of the "options" is not of its type, or named twice')
         WHEN length(CAST(NEW.unique_key AS BLOB)) NOT BETWEEN 1 AND 255
             OR NEW.unique_key GLOB '*' || char(65533) || '*' AND instr(NEW.unique_key, char(65533)) = 0
