@@ -1,4 +1,4 @@
-//! Facts that hooks are told, after they are stored.
+//! Facts that hooks receive, after they are stored.
 
 use std::fmt;
 

@@ -8,8 +8,8 @@ use crate::JobId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClaimId(pub u64);
 
-/// The unguessable part of a lease. Every later write of the attempt shows it; a backend chooses its bits
-/// and nobody else reads them.
+/// The unguessable part of a lease. Every later write of the attempt carries it. The backend chooses its
+/// bits, and only the backend reads them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseToken(pub u128);
 

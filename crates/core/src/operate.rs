@@ -29,7 +29,7 @@ pub enum Act {
 }
 
 impl Act {
-    /// What the operator is told once it is applied.
+    /// The verdict to return to the operator once the act is applied.
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Nothing(verdict) => verdict.clone(),

@@ -1,4 +1,4 @@
-//! How an attempt ended, from the handler's words to what a store is told.
+//! How an attempt ended: from what the handler returns to the decision that the store applies.
 
 mod control;
 mod decision;

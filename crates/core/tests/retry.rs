@@ -7,7 +7,7 @@ use gristmill_core::{Args, IdSource, Jitter, JobOptions, RetryPolicy, Timestamp}
 const SECOND: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Every kind of backoff with values nobody should choose.
+/// Every kind of backoff with extreme and invalid values.
 fn extremes() -> Vec<RetryPolicy> {
     let durations = [Duration::ZERO, Duration::from_nanos(1), SECOND, YEAR, Duration::MAX];
     let factors = [f64::NAN, f64::NEG_INFINITY, -2.0, 0.0, 1.0, 2.0, f64::MAX, f64::INFINITY];

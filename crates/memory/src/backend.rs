@@ -37,7 +37,7 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Jobs a store holds at most unless told otherwise, ended ones included: some gigabytes.
+    /// Default limit on the jobs of a store, ended ones included: ten million, which take some gigabytes.
     pub const DEFAULT_MAX_JOBS: usize = 10_000_000;
 
     /// An empty store on the machine's clock.

@@ -172,7 +172,7 @@ fn fetched(slot: usize, job: &Job, held: &Held) -> FetchedJob {
     FetchedJob::new(lease, job.attempt, job.crashes, job.run_at, Arc::clone(&job.spec))
 }
 
-/// 128 bits nobody can guess.
+/// 128 unguessable bits.
 fn uuid_bits() -> u128 {
     WorkerId::random().as_u128()
 }

@@ -49,7 +49,7 @@ impl Store {
         dead.flat_map(|(id, worker)| worker.claims.keys().map(|claim| (*id, *claim))).collect()
     }
 
-    /// The workers nobody has declared dead.
+    /// The workers that no rescue has declared dead.
     pub(crate) fn living(&self) -> impl Iterator<Item = &Worker> {
         self.workers.values().filter(|worker| !worker.dead)
     }

@@ -1,8 +1,8 @@
 //! What the store holds, and the one way a job moves from place to place.
 //!
-//! A job is in exactly one place, told by its state: `waiting` (scheduled, retryable), its queue's `parked` (scheduled,
-//! for want of a handler), its queue's `ready` (available), a claim of a worker (running), or nowhere else (suspended,
-//! or ended). Every move goes through [`Store::move_to`], which keeps places and counts in step.
+//! A job's state determines its one place: `waiting` (scheduled, retryable), its queue's `parked` (scheduled,
+//! without a handler), its queue's `ready` (available), a claim of a worker (running), or none of these
+//! (suspended, or ended). Every move goes through [`Store::move_to`], which keeps places and counts in step.
 //!
 //! Jobs and queues are found by their index in a vector: the hot path compares no text and searches no tree by id.
 
@@ -49,7 +49,7 @@ pub(crate) struct Queue {
     /// The parked jobs of each kind, in the order of fetching. No kind is empty.
     pub(crate) parked: BTreeMap<Name, BTreeMap<ReadyKey, usize>>,
     pub(crate) counts: [u64; 8],
-    /// A job became available, or was parked, since the hints were last told.
+    /// Whether a job became available, or was parked, since the hints were last taken.
     hinted: bool,
 }
 

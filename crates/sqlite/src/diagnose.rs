@@ -17,7 +17,7 @@ use crate::{filesystem, row};
 
 /// A larger file is not read through for a diagnosis, which may take a second.
 const CHECKED_BYTES: i64 = 256 * 1024 * 1024;
-/// Less free space than this is told as trouble.
+/// Less free space than this is reported as trouble.
 const ROOM_BYTES: u64 = 256 * 1024 * 1024;
 const MIB: u64 = 1024 * 1024;
 

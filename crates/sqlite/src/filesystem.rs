@@ -8,8 +8,9 @@ use gristmill_core::{BackendError, BackendErrorKind};
 
 /// Makes an empty file that only its owner may read and write, unless a file is there.
 ///
-/// It is made under another name and linked: closing a file that is a database drops the locks this process has on it,
-/// whoever took them (<https://www.sqlite.org/howtocorrupt.html>, section 2.2), so no database is ever opened here.
+/// It is made under another name and linked, so that this function never opens a database. Closing a database
+/// file would drop every lock that this process holds on it, also those of other connections
+/// (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 pub(crate) fn create(path: &Path) -> Result<(), BackendError> {
     if path.exists() {
         return Ok(());

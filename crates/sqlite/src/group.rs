@@ -138,11 +138,11 @@ impl<'c> Group<'c> {
         self.sums.has_cancels = None;
     }
 
-    /// A job of the queue became available; told once a group.
+    /// Notes that a job of the queue became available. As a rule, a group sends one such hint per queue.
     pub(crate) fn hint_available(&mut self, queue: i64) -> Answer<()> {
         let name = self.queue_name(queue)?;
         if name.as_str() == Name::UNREADABLE {
-            // No fetch asks for it.
+            // No fetch requests this queue.
             return Ok(());
         }
         let told = |hint: &Hint| matches!(hint, Hint::Available(other) if *other == name);
@@ -152,12 +152,12 @@ impl<'c> Group<'c> {
         Ok(())
     }
 
-    /// A job waits until then; the earliest is told once a group.
+    /// Notes that a job waits until then. A group sends one hint, with the earliest instant.
     pub(crate) fn hint_due(&mut self, due: Timestamp) {
         self.sums.earliest_due = Some(self.sums.earliest_due.map_or(due, |earliest| earliest.min(due)));
     }
 
-    /// What to tell the listeners after the commit.
+    /// Takes the hints to send to the listeners after the commit.
     pub(crate) fn take_hints(&mut self) -> Vec<Hint> {
         self.sums.hints.extend(self.sums.earliest_due.take().map(Hint::Due));
         std::mem::take(&mut self.sums.hints)

@@ -142,7 +142,7 @@ impl Drop for Sqlite {
         let join = |thread: JoinHandle<()>| {
             // A listener may drop the last handle on the writer's own thread, which cannot wait for itself.
             if thread.thread().id() != this {
-                // A panic of the thread was told to its callers.
+                // Callers of a thread that panicked have received an error already.
                 let _ = thread.join();
             }
         };

@@ -87,7 +87,7 @@ impl<T> Inbox<T> {
                 Urgency::InTurn => state.in_turn.extend(item.take()),
                 Urgency::First => state.first.extend(item.take()),
             }
-            // A wake costs a system call even when nobody sleeps.
+            // A wake costs a system call even when no thread sleeps.
             let wake = state.sleepers > 0;
             drop(state);
             if wake {

@@ -47,7 +47,7 @@ pub struct SqliteBuilder {
 }
 
 impl SqliteBuilder {
-    /// How long a call waits for another process that holds the file, unless told otherwise: 5 s.
+    /// Default time that a call waits for another process that holds the file: 5 s.
     pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {

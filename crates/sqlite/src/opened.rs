@@ -58,7 +58,7 @@ impl Opened {
     fn remove_old_log(&self) {
         let log = self.beside("-wal");
         if self.log.get().is_some_and(|old| old.is_some() && id_of(&log) == *old) {
-            // Whoever has them open keeps them; if they cannot be removed, the message stays true.
+            // A process that has them open keeps them. If they cannot be removed, the message stays true.
             let _ = std::fs::remove_file(&log);
             let _ = std::fs::remove_file(self.beside("-shm"));
         }

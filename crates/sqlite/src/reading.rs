@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use crate::error::of_sqlite;
 use crate::{connection, filesystem};
 
-/// A file without a log, of which a reader relies on nobody writing it.
+/// A file without a log. A reader relies on no process writing to it meanwhile.
 #[derive(Debug)]
 pub(crate) struct Quiet {
     file: PathBuf,

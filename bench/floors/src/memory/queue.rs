@@ -32,7 +32,7 @@ pub(crate) struct Finished {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
-    /// Told after each enqueue, for a consumer that sleeps.
+    /// Wakes a sleeping consumer; signalled after each enqueue.
     pub(crate) arrived: Notify,
 }
 

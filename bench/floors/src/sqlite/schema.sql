@@ -1,7 +1,7 @@
 -- Purpose: the tables of the SQLite floor. A job's row is written once; where it is tells its state: `ready`, a
 -- claim, or `runs`. Times are Unix milliseconds.
 
--- Insert-only. `seq` orders jobs and is the key of every other table; `id` is what a user is told.
+-- Insert-only. `seq` orders jobs and is the key of every other table; `id` is the public id of a job.
 CREATE TABLE jobs (
     seq          INTEGER PRIMARY KEY,
     id           BLOB NOT NULL UNIQUE,

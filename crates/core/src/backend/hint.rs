@@ -16,16 +16,19 @@ pub enum Hint {
     CancelRequested(JobId),
     /// The queue was paused or resumed.
     QueueChanged(Name),
-    /// A job ended. Told only to listeners that [watch ends](Listener::watches_ends).
+    /// A job ended. Sent only to listeners that [watch ends](Listener::watches_ends).
     Ended(JobId),
 }
 
-/// Who is told. Called on the backend's own thread, after the fact is stored: it must not block.
+/// Receives the hints of a backend.
+///
+/// The backend calls it on a thread of its own, after the fact is stored. A listener must not block.
 pub trait Listener: Send + Sync {
-    /// A hint.
+    /// Receives one hint.
     fn hint(&self, hint: &Hint);
 
-    /// Whether it wants [`Hint::Ended`], which costs a hint a job. Asked once, when it subscribes.
+    /// Whether the listener wants [`Hint::Ended`]; default false. It costs one hint per job. The backend
+    /// calls this once, when the listener subscribes.
     fn watches_ends(&self) -> bool {
         false
     }
@@ -55,7 +58,7 @@ impl fmt::Debug for Subscription {
     }
 }
 
-/// The listeners of a backend: who is told, in the order of subscribing.
+/// The listeners of a backend. They receive hints in the order in which they subscribed.
 #[derive(Clone, Default)]
 pub struct Listeners(Arc<std::sync::Mutex<Registry>>);
 
@@ -83,7 +86,7 @@ impl Listeners {
         Subscription::new(move || listeners.lock().listeners.retain(|other| other.number != number))
     }
 
-    /// Tells every listener every hint.
+    /// Passes every hint to every listener; [`Hint::Ended`] only to those that watch ends.
     pub fn tell(&self, hints: &[Hint]) {
         if hints.is_empty() {
             return;
@@ -97,12 +100,12 @@ impl Listeners {
         }
     }
 
-    /// Whether anybody wants [`Hint::Ended`]; a backend makes none otherwise.
+    /// Whether at least one listener wants [`Hint::Ended`]. Otherwise a backend need not create that hint.
     pub fn watch_ends(&self) -> bool {
         self.lock().listeners.iter().any(|subscribed| subscribed.watches_ends)
     }
 
-    /// Whether nobody listens.
+    /// Whether there is no listener.
     pub fn is_empty(&self) -> bool {
         self.lock().listeners.is_empty()
     }

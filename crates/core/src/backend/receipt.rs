@@ -1,4 +1,4 @@
-//! What an enqueue answers to whoever asked for it.
+//! What an enqueue returns to its caller.
 
 use crate::{Enqueued, JobId};
 

@@ -9,7 +9,7 @@ use crate::{Cursor, JobId, JobState, Name, QueueRecord, Timestamp};
 pub enum Verdict {
     /// Done.
     Done,
-    /// It is running; its handler will be told.
+    /// It is running. The cancel is stored, and its handler receives it.
     Requested,
     /// It had ended before.
     AlreadyTerminal,

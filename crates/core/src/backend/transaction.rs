@@ -45,9 +45,9 @@ pub trait BackendTx: fmt::Debug + Send + Sync {
         item: FinishItem,
     ) -> BoxFuture<'static, Result<Finished, BackendError>>;
 
-    /// Rolls back. The run goes on and is to be finished in the ordinary way.
+    /// Rolls back. The run continues and must be finished in the ordinary way.
     ///
-    /// *Errors:* the store could not be told; it rolls back when it notices. *Cancel safety:* as dropping the
-    /// transaction.
+    /// *Errors:* the request did not reach the store, which rolls back when it notices the lost connection.
+    /// *Cancel safety:* dropping the future has the same effect as dropping the transaction.
     fn roll_back(self: Box<Self>, call: Call) -> BoxFuture<'static, Result<(), BackendError>>;
 }

@@ -245,9 +245,9 @@ pub struct QueueRecord {
     pub name: Name,
     /// Since when it is paused.
     pub paused_at: Option<Timestamp>,
-    /// Why, in the words of whoever paused it.
+    /// Why it is paused, as given with the pause.
     pub pause_reason: Option<String>,
-    /// Who paused it.
+    /// The operator that paused it, as given with the pause.
     pub paused_by: Option<String>,
     /// What of the stored row this version cannot read, as in [`JobRecord::undecodable`].
     pub undecodable: Option<String>,

@@ -43,7 +43,7 @@ pub enum Outcome {
     },
 }
 
-/// What a store is told to do with a leased job. Delays are added to the store's own clock.
+/// What the store must do with a leased job. Delays are added to the store's own clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// It is completed.

@@ -38,7 +38,7 @@ pub(crate) enum How {
     Dropped,
 }
 
-/// Where the handlers of a test run. None ends before it may, whatever it is told.
+/// Holds the handlers of a test. A handler ends only when the gate allows it, even if its job is cancelled.
 #[derive(Clone, Default)]
 pub(crate) struct Floor(Arc<Shared>);
 
@@ -65,7 +65,7 @@ impl Floor {
         self.seen().running.len()
     }
 
-    /// How many handlers were told to end so far.
+    /// How many handlers have seen a cancellation so far.
     pub(crate) fn told(&self) -> usize {
         self.seen().told
     }

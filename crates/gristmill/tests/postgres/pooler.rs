@@ -1,4 +1,4 @@
-//! Behind a transaction pooler nobody hears notifications.
+//! Behind a transaction pooler no process receives notifications.
 
 use std::time::{Duration, Instant};
 

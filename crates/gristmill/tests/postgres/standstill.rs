@@ -14,7 +14,7 @@ const LEASE: Duration = Duration::from_secs(5);
 const STOP: Duration = Duration::from_secs(20);
 const JOBS: usize = 6;
 
-/// Keeps what it hears.
+/// Keeps the hints it receives.
 #[derive(Default)]
 struct Heard(Mutex<Vec<Hint>>);
 
@@ -25,7 +25,7 @@ impl Listener for Heard {
 }
 
 impl Heard {
-    /// Whether it was told of jobs since the last question.
+    /// Whether a hint of available jobs has arrived since the last call.
     fn has_heard(&self) -> bool {
         let told = std::mem::take(&mut *self.0.lock().expect("no test panics here"));
         told.iter().any(|hint| matches!(hint, Hint::Available(_)))
@@ -53,7 +53,7 @@ async fn a_worker_on_a_server_that_stands_still_stops_its_handlers_in_time_and_g
 
     server.pause();
     let stopped = Instant::now();
-    // One comes to its end while nobody can be told.
+    // One handler returns while the server cannot store its outcome.
     floor.gate(Gate::OpenFor(ids[0]));
     until("no handler runs", async || floor.running() == 0).await;
     for left in floor.left() {
@@ -86,7 +86,7 @@ async fn a_worker_on_a_server_that_stands_still_stops_its_handlers_in_time_and_g
     assert!(report.is_clean() && report.stats.incarnations_lost >= 1, "{report:?}");
 }
 
-/// Every job has completed once. What ended while nobody could be told may have run again.
+/// Checks that every job completed once. The job whose outcome could not be stored may have run again.
 async fn settle(client: &Client, floor: &Floor, ids: &[JobId]) {
     for id in ids {
         let runs = client.runs(*id).await.expect("it is answered");

@@ -22,7 +22,7 @@ use crate::{enqueue, fetch, filesystem, finish, lease};
 const PATIENCE: Duration = Duration::from_millis(500);
 /// The lease of a worker that is never seen.
 const LEASE: Duration = Duration::from_secs(60);
-/// A log that is larger and cannot be merged is told as trouble.
+/// A larger log that cannot be merged is reported as trouble.
 const LOG_BYTES: u64 = 64 * 1024 * 1024;
 /// One whose state is not known.
 const UNKNOWN_LOG_BYTES: u64 = 1024 * 1024 * 1024;

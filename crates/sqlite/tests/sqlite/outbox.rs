@@ -1,4 +1,4 @@
-//! The outbox: what its statements write is what the backend writes, whoever sends them.
+//! The outbox: its statements write what the backend writes, from any program and driver.
 
 pub(crate) mod answer;
 mod apply;
