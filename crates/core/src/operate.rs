@@ -139,8 +139,8 @@ mod tests {
         Some(When::Suspended),
     ];
 
-    fn done_by(verb: Verb) -> [Act; 8] {
-        JobState::ALL.map(|state| operate(verb, Standing::new(state, DUE), None, NOW))
+    fn done_by(verb: Verb) -> Vec<Act> {
+        JobState::ALL.iter().map(|state| operate(verb, Standing::new(*state, DUE), None, NOW)).collect()
     }
 
     fn moved(state: JobState, run_at: Timestamp) -> Act {
@@ -194,10 +194,11 @@ mod tests {
 
     #[test]
     fn delete_removes_all_but_what_runs() {
-        let expected = JobState::ALL.map(|state| match state {
+        let expected = JobState::ALL.iter().map(|state| match state {
             Running => refused(Running),
-            _ => Act::End(End::of_removal(Standing::new(state, DUE))),
+            _ => Act::End(End::of_removal(Standing::new(*state, DUE))),
         });
+        let expected: Vec<Act> = expected.collect();
         assert_eq!(done_by(Verb::Delete), expected);
     }
 
@@ -252,17 +253,18 @@ mod tests {
 
     #[test]
     fn release_frees_only_what_is_held() {
-        let expected = JobState::ALL.map(|state| match state {
+        let expected = JobState::ALL.iter().map(|state| match state {
             Suspended => moved(Available, NOW),
-            _ => refused(state),
+            _ => refused(*state),
         });
+        let expected: Vec<Act> = expected.collect();
         assert_eq!(done_by(Verb::ReleaseHold), expected);
     }
 
     #[test]
     fn every_act_is_a_legal_move() {
         for verb in VERBS {
-            for state in JobState::ALL {
+            for state in JobState::ALL.iter().copied() {
                 for when in WHENS {
                     let next = match operate(verb, Standing::new(state, DUE), when, NOW) {
                         Act::End(end) => end.state,
@@ -280,7 +282,7 @@ mod tests {
     #[test]
     fn only_an_update_looks_at_a_new_time() {
         for verb in VERBS.into_iter().filter(|verb| *verb != Verb::Update) {
-            for state in JobState::ALL {
+            for state in JobState::ALL.iter().copied() {
                 for when in WHENS {
                     let act = operate(verb, Standing::new(state, DUE), when, NOW);
                     assert_eq!(

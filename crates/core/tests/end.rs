@@ -146,7 +146,7 @@ fn a_crash_under_the_longest_delay_has_an_end() {
 
 #[test]
 fn every_job_can_come_to_an_end_and_nothing_is_held_by_itself() {
-    for state in JobState::ALL {
+    for state in JobState::ALL.iter().copied() {
         assert!(!state.can_become(JobState::Suspended), "{state}: only an enqueue holds a job");
         assert!(!state.can_become(state) || state == JobState::Scheduled, "{state}");
         let can_end = state.next().iter().any(|next| next.is_terminal());

@@ -120,7 +120,7 @@ impl Store {
         let asked = |queue: &&Queue| filter.queues.is_empty() || filter.queues.contains(&queue.record.name);
         let queues = self.queues.iter().filter(asked);
         let wanted = |state: &JobState| filter.states.is_empty() || filter.states.contains(state);
-        let states: Vec<JobState> = JobState::ALL.into_iter().filter(wanted).collect();
+        let states: Vec<JobState> = JobState::ALL.iter().copied().filter(wanted).collect();
         queues.flat_map(|queue| states.iter().map(|state| queue.counts[state.index()])).sum()
     }
 

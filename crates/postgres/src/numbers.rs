@@ -81,7 +81,7 @@ async fn count_by_place(
         [] => None,
         names => Some(inner.names.look_up(session, names).await?.into_iter().flatten().collect()),
     };
-    let states = if filter.states.is_empty() { &JobState::ALL } else { filter.states.as_slice() };
+    let states = if filter.states.is_empty() { JobState::ALL } else { filter.states.as_slice() };
     let amounts = amounts(session, states, queues, (cap, cap)).await?;
     Ok(amounts.into_iter().fold(0, |sum: u64, (_, amount)| sum.saturating_add(amount)))
 }
@@ -111,7 +111,7 @@ pub(crate) async fn stats(inner: &Inner, call: Call, request: &StatsRequest) -> 
     let mut session = inner.reads().await?;
     session.begin_snapshot().await?;
     let queues = numbered_queues(&mut session).await?;
-    let amounts = amounts(&mut session, &JobState::ALL, None, (request.cap, None)).await?;
+    let amounts = amounts(&mut session, JobState::ALL, None, (request.cap, None)).await?;
     let amounts: HashMap<(i32, JobState), u64> = amounts.into_iter().collect();
     let Due { now, oldest, stale } = due(&mut session, call).await?;
     let mut parked = parked::kinds(&mut session, None, request.cap).await?;
@@ -121,7 +121,7 @@ pub(crate) async fn stats(inner: &Inner, call: Call, request: &StatsRequest) -> 
     reply.stale_finishes = stale;
     for (number, queue) in queues {
         let mut stats = QueueStats::new(queue);
-        for state in JobState::ALL {
+        for state in JobState::ALL.iter().copied() {
             let amount = amounts.get(&(number, state)).copied().unwrap_or(0);
             stats.counts[state.index()] = Count::up_to(request.cap, amount);
         }

@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn states_and_endings_come_back_from_their_numbers() {
-        for of in JobState::ALL {
+        for of in JobState::ALL.iter().copied() {
             assert_eq!(state(state_number(of).into()), Some(of));
         }
         for of in Ending::ALL.iter().copied() {

@@ -27,7 +27,7 @@ pub(super) async fn places(client: &Client) -> Result<Places> {
     Ok(Places {
         completed: count(vec![JobState::Completed]).await?,
         discarded: count(vec![JobState::Discarded, JobState::Cancelled]).await?,
-        unended: count(JobState::ALL.into_iter().filter(|state| !state.is_terminal()).collect()).await?,
+        unended: count(JobState::ALL.iter().copied().filter(|state| !state.is_terminal()).collect()).await?,
     })
 }
 

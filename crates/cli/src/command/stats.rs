@@ -52,7 +52,7 @@ fn show(reply: &StatsReply, output: &mut Output) {
     ])
     .right(1..=9);
     for queue in &reply.queues {
-        let counts = JobState::ALL.map(|state| count_text(queue.count(state)));
+        let counts = JobState::ALL.iter().map(|state| count_text(queue.count(*state)));
         let oldest = queue.oldest_available.map(format_duration).unwrap_or_default();
         let paused = if queue.queue.is_paused() { "paused" } else { "" };
         let name = [queue.queue.name.to_string()];

@@ -70,7 +70,7 @@ impl Account {
 
     /// Jobs that have ended.
     pub(super) fn ended(&self) -> u64 {
-        JobState::ALL.into_iter().filter(|state| state.is_terminal()).map(|state| self.count(state)).sum()
+        JobState::ALL.iter().copied().filter(|state| state.is_terminal()).map(|state| self.count(state)).sum()
     }
 
     /// Jobs that have not ended.

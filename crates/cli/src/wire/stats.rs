@@ -62,11 +62,11 @@ impl<'a> From<&'a StatsReply> for StatsShape<'a> {
         let total = |state| reply.queues.iter().map(|queue| queue.count(state).value).sum();
         let mut capped = Vec::new();
         for queue in &reply.queues {
-            for state in JobState::ALL.into_iter().filter(|state| queue.count(*state).capped) {
+            for state in JobState::ALL.iter().copied().filter(|state| queue.count(*state).capped) {
                 capped.push(format!("queues.{}.{state}", queue.queue.name));
             }
         }
-        for state in JobState::ALL {
+        for state in JobState::ALL.iter().copied() {
             if reply.queues.iter().any(|queue| queue.count(state).capped) {
                 capped.push(format!("totals.{state}"));
             }

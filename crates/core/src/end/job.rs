@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn a_job_goes_when_its_own_retention_passes_and_not_before() {
         let retention = Retention::all(Duration::from_secs(5)).with_completed(Duration::from_secs(3));
-        for state in JobState::ALL {
+        for state in JobState::ALL.iter().copied() {
             let mut standing = Standing::new(state, Timestamp::EPOCH);
             standing.retention = Some(&retention);
             let Some(kept) = retention.of(state) else {

@@ -31,7 +31,7 @@ pub struct UnknownState(String);
 
 impl JobState {
     /// All states, in the order of a job's life.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: &'static [Self] = &[
         Self::Suspended,
         Self::Scheduled,
         Self::Available,
@@ -125,7 +125,8 @@ impl FromStr for JobState {
 
     fn from_str(text: &str) -> Result<Self, UnknownState> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|state| state.as_str() == text)
             .ok_or_else(|| UnknownState(text.chars().take(64).collect()))
     }
@@ -143,21 +144,21 @@ mod tests {
 
     #[test]
     fn only_a_retry_by_hand_leaves_a_terminal_state() {
-        for state in JobState::ALL.into_iter().filter(|state| state.is_terminal()) {
+        for state in JobState::ALL.iter().copied().filter(|state| state.is_terminal()) {
             assert_eq!(state.next(), [JobState::Available]);
         }
     }
 
     #[test]
     fn only_available_jobs_start_running() {
-        for state in JobState::ALL {
+        for state in JobState::ALL.iter().copied() {
             assert_eq!(state.can_become(JobState::Running), state == JobState::Available, "{state}");
         }
     }
 
     #[test]
     fn names_and_numbers_are_read_back() {
-        for state in JobState::ALL {
+        for state in JobState::ALL.iter().copied() {
             assert_eq!(state.as_str().parse(), Ok(state));
             assert_eq!(JobState::from_index(state.index()), Some(state));
         }

@@ -87,7 +87,7 @@ fn compare_stats(t: &Fixture, model: &Model, stale_finishes: u64) {
             continue;
         };
         assert_eq!(found.queue.is_paused(), paused, "whether queue {queue} is paused");
-        for state in JobState::ALL {
+        for state in JobState::ALL.iter().copied() {
             let expected = jobs().filter(|job| job.state == state).count() as u64;
             let count = found.count(state);
             assert_eq!((count.value, count.capped), (expected, false), "{state} jobs of queue {queue}");

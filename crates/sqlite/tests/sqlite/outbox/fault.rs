@@ -22,7 +22,7 @@ pub(crate) fn assert_sound(side: &Side) {
     let stats =
         block_on(side.backend.stats(Call::new(), StatsRequest::new(None))).expect("it is so in this test");
     for queue in &stats.queues {
-        for state in JobState::ALL {
+        for state in JobState::ALL.iter().copied() {
             // With a kind in it the filter is answered from the jobs, not from the counts.
             let filter = JobFilter::new().state(state).queue(queue.queue.name.clone());
             let kinds = ["work", "x", "2"]

@@ -60,7 +60,7 @@ impl Everywhere {
     fn decided(&self, verb: Verb, when: Option<When>) -> Vec<Verdict> {
         let standing = |state| Standing::new(state, Timestamp::EPOCH);
         let decide = |state| operate(verb, standing(state), when, self.twins.now).verdict();
-        JobState::ALL.into_iter().map(decide).collect()
+        JobState::ALL.iter().copied().map(decide).collect()
     }
 }
 
