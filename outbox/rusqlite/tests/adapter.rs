@@ -1,12 +1,13 @@
 //! rusqlite does what every adapter of the outbox has to do.
 
+use std::convert::Infallible;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gristmill::{Certainty, JobExt as _};
+use gristmill::{Certainty, JobExt as _, JobState, Worker};
 use gristmill_core::{BackendErrorKind, ErrorKind};
 use gristmill_outbox_rusqlite::{Error, Outbox, Within as _, commit};
-use gristmill_outbox_testkit::{Act, Adapter, Answer, End, Letter, Session, Site, perform_blocking};
+use gristmill_outbox_testkit::{Act, Adapter, Answer, End, Letter, Session, Site, perform_blocking, runtime};
 use rusqlite::{Connection, Transaction};
 
 /// A connection of rusqlite, or a transaction.
@@ -118,6 +119,33 @@ fn the_settings_of_a_connection_do_not_matter() {
     let seen = within.get(id).expect("it is answered").expect("it is there");
     assert_eq!(seen.spec, first.spec);
     assert_eq!(site.job(id).map(|job| (job.state, job.spec)), Some((seen.state, seen.spec)));
+}
+
+/// RM26: an idle worker learns of the commit from the file, and its promoter applies the request.
+#[test]
+fn rm26_an_idle_worker_applies_a_request_within_a_second_of_its_commit() {
+    async fn deliver(_: Letter) -> Result<(), Infallible> {
+        Ok(())
+    }
+    let site = Site::sqlite();
+    let worker = Worker::builder(site.client.clone()).queue("elsewhere", 1).handle(deliver).build();
+    let worker = worker.expect("it is complete");
+    let handle = worker.handle();
+    let running = runtime().spawn(worker.run());
+    let mut connection = Rusqlite::connect(&site.url).0;
+    for number in 0..3 {
+        let tx = connection.transaction().expect("a transaction begins");
+        let id = site.outbox.within(&tx).enqueue(Letter::new(number)).expect("it is enqueued").id;
+        site.outbox.within(&tx).cancel(id).expect("it is stored");
+        commit(tx).expect("it commits");
+        let begun = Instant::now();
+        while site.job(id).expect("it is kept").state != JobState::Cancelled {
+            assert!(begun.elapsed() < Duration::from_secs(1), "it is applied within a second");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+    handle.stop();
+    runtime().block_on(running).expect("it does not panic").expect("it has run");
 }
 
 /// What a COMMIT wrote before the disk failed may be found by the next to open the file; here it was not enough.
