@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use gristmill_core::KindSet;
+use gristmill_core::{KindSet, Timestamp};
 use gristmill_sql::Interner;
 
 use crate::batch::Batches;
@@ -23,6 +23,9 @@ pub(crate) struct Memory {
     pub(crate) is_schema_checked: bool,
     /// Requests up to this number failed in this turn and are passed by.
     pub(crate) requests_passed: i64,
+    /// When requests that failed are tried again. A commit of another process does not wake them before: two
+    /// processes whose rounds fail would wake each other without end.
+    pub(crate) requests_retry: Option<Timestamp>,
     /// Operations that were run since the latest round of requests.
     pub(crate) operations: u64,
     /// When that round began, if it left requests for the next one.

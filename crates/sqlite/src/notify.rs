@@ -17,9 +17,8 @@ pub(crate) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
 pub(crate) fn hints_of_others(connection: &Connection, memory: &mut Memory, now: Timestamp) -> Vec<Hint> {
     // A hint that cannot be made is lost like any other; polling is the truth.
     let mut hints = queues_with_jobs(connection, memory).unwrap_or_default();
-    // A stored request is due at once.
-    let is_requested = requests::has_requests(connection).unwrap_or_default();
-    let due = if is_requested { Some(now) } else { next_due(connection).unwrap_or_default() };
+    let requested = requests::due(connection, memory, now).unwrap_or_default();
+    let due = next_due(connection).unwrap_or_default().into_iter().chain(requested).min();
     hints.extend(due.map(Hint::Due));
     hints.extend(cancel_requests(connection).unwrap_or_default().into_iter().map(Hint::CancelRequested));
     hints

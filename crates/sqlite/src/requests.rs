@@ -13,6 +13,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::{Answer, Fail};
 use crate::group::Group;
+use crate::memory::Memory;
 use crate::remark::Remark;
 use crate::row;
 
@@ -40,11 +41,12 @@ struct RequestedAct<'r> {
     actor: Option<&'r str>,
 }
 
-/// Whether a request lies there that can be read.
-pub(crate) fn has_requests(connection: &Connection) -> Answer<bool> {
+/// When the next round of requests is due; `None` where there is no request that can be read.
+pub(crate) fn due(connection: &Connection, memory: &Memory, now: Timestamp) -> Answer<Option<Timestamp>> {
     let mut select =
         connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM requests WHERE fault IS NULL)")?;
-    Ok(select.query_row([], |row| row.get(0))?)
+    let is_there = select.query_row([], |row| row.get(0))?;
+    Ok(if is_there { Some(memory.requests_retry.map_or(now, |retry| retry.max(now))) } else { None })
 }
 
 impl Group<'_> {
@@ -53,7 +55,7 @@ impl Group<'_> {
         let limit = limit.min(REQUESTS_PER_ROUND);
         let behind = self.memory.requests_passed;
         let rows = self.open_requests(behind, limit)?;
-        let is_full = rows.len() == limit;
+        let is_full = !rows.is_empty() && rows.len() == limit;
         let (begun, mut failed) = (Instant::now(), 0);
         for range in request_groups(&rows) {
             failed += self.apply_group(&rows[range], now)?;
@@ -65,11 +67,12 @@ impl Group<'_> {
         let before = std::mem::replace(&mut self.memory.full_round, is_full.then_some(begun));
         let is_busy = others && before.is_some_and(|before| begun - before < RECENT);
         let pause = if is_full && is_busy { Some(begun.elapsed() * PAUSE) } else { None };
-        let retry = (failed > 0).then_some(REQUEST_PAUSE);
+        let pause = pause.map(|pause| now + pause);
+        self.memory.requests_retry = (failed > 0).then(|| now + REQUEST_PAUSE);
         Ok(RequestRound {
             done: rows.len() - failed,
             more: is_full && !is_busy,
-            resume_at: pause.into_iter().chain(retry).min().map(|pause| now + pause),
+            resume_at: pause.into_iter().chain(self.memory.requests_retry).min(),
         })
     }
 

@@ -193,6 +193,11 @@ fn rm27_requests_that_fail_stay_and_hide_none_behind_them() {
     store(&side.raw, "delete", &ids[2..]);
     let round = promote(&side.backend);
     assert!(round.done == 0 && round.more && round.next_due.is_some(), "{round:?}");
+    // The commit of another process does not wake it before.
+    let (_subscription, hints) = listen(&side.backend);
+    side.raw.execute_batch("CREATE TABLE users (id INTEGER)").unwrap();
+    let is_due = |hint: &Hint| matches!(hint, Hint::Due(due) if Some(*due) == round.next_due);
+    assert!(await_hint(&hints, is_due));
     promote(&side.backend);
     promote(&side.backend);
     assert_eq!(
