@@ -82,9 +82,9 @@ CREATE INDEX waiting_parked ON gristmill.waiting (queue, kind, priority, run_at,
 -- One row for each queue of a fetched batch, until each of its runs has ended. `nonce` is the secret part of the leases;
 -- `number` the worker's own number of the fetch. `open` counts the members whose run has not ended. The arrays list the
 -- members, one place a job; a job that was erased has left NULL in its place of `ids`, so that one with the same id that is
--- stored later is no member. `cancels` lists the ids whose cancel was asked for while they ran; it is not NULL where a member
--- was struck out. Whoever ends a run holds the lock
--- of this row: it decides between a finish and a rescue.
+-- stored later is no member. `cancels` lists the ids whose cancel was requested while they ran; it is not
+-- NULL where a member was struck out. Every transaction that ends a run first locks this row, so a finish and
+-- a rescue cannot both win.
 CREATE TABLE gristmill.claims (
     nonce      uuid     NOT NULL PRIMARY KEY,
     worker     uuid     NOT NULL,
@@ -279,8 +279,8 @@ $gristmill_function$;
 CREATE CONSTRAINT TRIGGER name_queues AFTER INSERT ON gristmill.new_queues DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION gristmill.name_queues();
 
--- When a worker's lease ends. A server that was just started gives every worker its full lease anew: while it was down
--- nobody could renew. Tests that give the time are exempt.
+-- When a worker's lease ends (ms). After a start of the server every worker has its full lease again, because
+-- no worker could renew while the server was down. Calls that pass their own time, as tests do, are exempt.
 CREATE FUNCTION gristmill.lease_ends(lease_expires_at bigint, lease_ms bigint, given_now bigint) RETURNS bigint
     LANGUAGE sql STABLE PARALLEL SAFE
     AS 'SELECT CASE WHEN given_now IS NULL
@@ -377,8 +377,8 @@ $gristmill_function$;
 -- Partitions. `jobs`, `attempts`, `records` and `logs` have the same ones, each of a span of time in which its jobs were
 -- made, and a DEFAULT one for what lies outside of them. The functions below run with the rights of the role that migrated,
 -- so that workers need none to create or drop a table; they drop nothing but what the default retention has passed, by the
--- server's own clock. A lock that others hold is waited for briefly: whoever waits for an exclusive lock keeps all behind it
--- waiting.
+-- server's own clock. They wait only briefly for a lock, because every later statement on the table queues
+-- behind a transaction that waits for an exclusive lock.
 
 -- The first id of an instant (ms).
 CREATE FUNCTION gristmill.first_id(at bigint) RETURNS uuid

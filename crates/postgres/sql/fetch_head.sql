@@ -1,8 +1,9 @@
--- Purpose: what a fetch tells beside the jobs.
+-- Purpose: what a fetch returns beside the jobs.
 -- Parameters: $1 now (ms) or NULL; $2 worker; $3 the claim's number; $4 queues; $5 the nonces of this fetch; $6 only jobs
 --   due at this instant or later (ms).
--- Rows: one: now; until when the worker's leases hold (NULL: nobody knows it); when the next waiting job of any queue is
---   due, or NULL; which of the queues are paused; whether the number has a claim of another nonce.
+-- Rows: one: now; until when the worker's leases hold (NULL: the worker is not registered); when the next
+--   waiting job of any queue is due, or NULL; which of the queues are paused; whether the number has a claim
+--   of another nonce.
 -- Index: the primary keys of `workers` and `queues`, `waiting_due`, the unique index of `claims`. Not `min(run_at)`: where
 --   the table looks empty, that is found by reading all of the index.
 SELECT

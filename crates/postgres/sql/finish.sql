@@ -1,4 +1,4 @@
--- Purpose: ends runs that completed, each batch only if its claim holds as many open runs and nobody wants one cancelled.
+-- Purpose: ends completed runs; a batch only if its claim has as many open runs and no requested cancel.
 -- Parameters: $1 now for tests (ms) or NULL; $2 until when (ms) the oldest of the jobs goes with its partition; arrays, one
 --   entry a claim, nonces ascending: $3 nonce, $4 how many of the items are its, $5 the place in $7 of its last item, from 1,
 --   $6 its token; arrays, one entry an item, in the order of the claims: $7 id, $8 run and $9 attempt, each empty if all are

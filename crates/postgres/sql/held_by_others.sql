@@ -1,6 +1,6 @@
 -- Purpose: which claims and jobs other transactions have locked at this moment.
 -- Parameters: $1 nonces; $2 ids.
--- Rows: nonce or id. It waits for nobody, and what it locks itself is free when it ends.
+-- Rows: nonce or id. It never waits for a lock, and it releases its own locks when it ends.
 -- Index: the primary keys.
 WITH claim AS MATERIALIZED (SELECT claims.nonce FROM gristmill.claims WHERE claims.nonce = ANY ($1::uuid[])),
 free_claim AS MATERIALIZED (

@@ -1,8 +1,8 @@
--- Purpose: locks those jobs of claims that may disappear when their runs end, except what somebody else has locked.
+-- Purpose: locks those jobs of claims that may disappear when their runs end, except those locked elsewhere.
 -- Parameters: $1 nonces.
--- Rows: the ids of those that somebody else has locked.
--- Index: the primary keys. It waits for nobody, so the order of the locks does not matter; they are taken before those of
---   their claims.
+-- Rows: the ids of those that another transaction has locked.
+-- Index: the primary keys. It never waits for a lock, so the order of the locks does not matter. The locks
+--   are taken before those of their claims.
 WITH wanted AS MATERIALIZED (SELECT unnest(ids) AS id FROM gristmill.claims WHERE nonce = ANY ($1::uuid[])),
 fragile AS MATERIALIZED (
     SELECT jobs.id FROM gristmill.jobs

@@ -1,7 +1,8 @@
--- Purpose: which queues have jobs to fetch, and what a fetch tells beside them.
+-- Purpose: which queues have jobs to fetch, and what a fetch returns beside them.
 -- Parameters: $1 now (ms) or NULL; $2 worker; $3 only waiting jobs due at this instant or later (ms).
--- Rows: one: now (ms); until when the worker's leases hold (NULL: nobody knows it); when the next waiting job of any queue
---   is due, or NULL; the queues that have available or parked jobs and are not paused.
+-- Rows: one: now (ms); until when the worker's leases hold (NULL: the worker is not registered); when the
+--   next waiting job of any queue is due, or NULL; the queues that have available or parked jobs and are not
+--   paused.
 -- Index: `ready_order` and `waiting_parked`, one look a queue that has such jobs, however many queues there are;
 --   `waiting_due`; the primary keys of `workers` and `queues`.
 WITH RECURSIVE found AS (

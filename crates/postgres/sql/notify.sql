@@ -1,6 +1,6 @@
--- Purpose: tells other processes.
+-- Purpose: notifies other processes.
 -- Parameters: $1 channel; $2 notices.
 -- Rows: one a notice, of no meaning.
--- Index: none. A transaction that notifies is written to the log; nobody has to wait for that.
+-- Index: none. A notification is written to the log, and its sender need not wait for that write.
 SELECT set_config('synchronous_commit', 'off', true), pg_notify($1::text, told.notice)
 FROM unnest($2::text[]) AS told (notice)

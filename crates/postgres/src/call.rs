@@ -7,8 +7,8 @@
 //!                                 └─ deadline: cancel the statement ─ error
 //! ```
 //!
-//! A task of its own means that dropping the caller's future does not cut a transaction in two: the call is done, and
-//! nobody hears of it. It also means that the caller needs no tokio runtime around it.
+//! Because a call is a task of its own, dropping the caller's future does not cut a transaction in two. The
+//! call completes and its result is lost. The caller also needs no tokio runtime.
 
 use std::future::Future;
 use std::sync::Arc;

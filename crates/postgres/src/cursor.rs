@@ -152,7 +152,8 @@ impl Cursors {
         self.lock().queues.clear();
     }
 
-    /// A job became available in this process: fetches begin before it. To be told once its transaction is committed.
+    /// Moves the start of fetches before a job that became available in this process. Call it after the
+    /// commit.
     pub(crate) fn lower(&self, queue: i32, priority: i16, run_at_ms: i64, id: Uuid) {
         let Some(lane) = lane_of(priority) else { return };
         if let Some(queue) = self.lock().queues.get_mut(&queue) {

@@ -81,8 +81,8 @@ pub(crate) async fn ping(inner: &Inner, call: Call, _request: &()) -> Answer<Pin
     Ok(ping)
 }
 
-/// Each examination is told, whatever becomes of the others. A server that does not answer is one error, not many
-/// findings.
+/// Runs every examination, even if others fail, and returns all findings. A server that does not reply is one
+/// error, not many findings.
 pub(crate) async fn diagnose(inner: &Inner, call: Call, _request: &()) -> Answer<Vec<Diagnosis>> {
     let mut session = inner.unchecked().await?;
     // A query of the catalog has no need of a schema; the server's row has, so the schema is looked at first.
@@ -121,7 +121,8 @@ pub(crate) async fn diagnose(inner: &Inner, call: Call, _request: &()) -> Answer
     Ok(findings)
 }
 
-/// An examination that the server refuses is a finding of its own: the others are told all the same.
+/// Turns an examination that the server refuses into a finding, so that the other findings are still
+/// reported.
 fn examined(check: &str, found: Answer<Vec<Diagnosis>>) -> Answer<Vec<Diagnosis>> {
     match found {
         Err(fail) if fail.is_denied() => {

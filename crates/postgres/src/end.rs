@@ -1,7 +1,8 @@
-//! How runs end, whoever ends them: their rows, their claims, and where their jobs go.
+//! Ends runs for finish, rescue and release alike: writes their rows, shrinks their claims, moves their jobs.
 //!
-//! All of it is a part of a transaction that first locked the claims, in ascending order, and looked at their runs in a
-//! statement after that: what it ends has not ended. Jobs that may disappear are locked before the claims, as verbs do.
+//! The caller's transaction first locks the claims, in ascending order, and then reads their runs in a later
+//! statement. So it ends only runs that have not ended. It locks jobs that may disappear before the claims,
+//! as verbs do.
 
 mod claims;
 
@@ -37,7 +38,7 @@ pub(crate) struct EndedRun<'r> {
     pub(crate) run: u32,
     pub(crate) member: Member,
     pub(crate) end: End,
-    /// What its worker says of it.
+    /// What its worker reports; `None` where the run ends without its worker.
     pub(crate) said: Option<&'r FinishItem>,
 }
 
@@ -214,7 +215,7 @@ async fn append(
         .await
 }
 
-/// What moved, for whoever listens; to be called after the commit.
+/// Adds hints for the listeners about the jobs that moved. They become true with the commit.
 pub(crate) fn tell(told: &mut Told, puts: &[Put<'_>], wants_ends: bool) {
     for put in puts {
         if put.hints_end && wants_ends {

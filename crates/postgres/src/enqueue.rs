@@ -1,8 +1,8 @@
 //! Stores jobs: many in one statement, which is a transaction of its own.
 //!
 //! A plain job's id is new, so it is inserted without a look; only when one is there after all, the same is done again
-//! with care. Jobs with unique keys take their keys first, in a transaction for their call alone: a key may be in
-//! another's open transaction, and nobody else should wait for that.
+//! with care. Jobs with unique keys take their keys first, in a transaction for their call alone. An open
+//! transaction elsewhere may hold such a key, and other calls should not wait for it.
 
 mod columns;
 mod group;
@@ -126,8 +126,8 @@ fn items<'j>(jobs: &[&'j NewJob], queues: &[i32]) -> Vec<Item<'j>> {
     jobs.iter().copied().zip(queues.iter().copied()).collect()
 }
 
-/// Stores jobs within a transaction that has begun, whose instant is `now`, and adds what is to be told once it has
-/// committed. A job that is there already, by its id or its unique key, writes nothing and does not hurt the
+/// Stores jobs within an open transaction whose instant is `now`, and adds the hints to send after its
+/// commit. A job that exists already, by its id or its unique key, writes nothing and does not fail the
 /// transaction.
 pub(crate) async fn store_jobs(
     inner: &Inner,
@@ -183,7 +183,7 @@ fn different_queues(items: &[Item<'_>]) -> Vec<i32> {
     queues
 }
 
-/// Adds what is to be told of stored jobs.
+/// Adds the hints of stored jobs.
 fn tell_stored(told: &mut Told, now: Timestamp, items: &[Item<'_>], replies: &[Enqueued]) {
     let created = items.iter().zip(replies).filter(|(_, reply)| **reply == Enqueued::Created);
     for ((job, queue), _) in created {

@@ -23,16 +23,16 @@ use crate::member::{self, Member};
 use crate::session::Session;
 use crate::told::Told;
 
-/// How often a part is begun anew that was in another's way. The call as a whole is not, since what it has finished
-/// already would then be told as a repeat.
+/// How often a part is repeated after a collision with another transaction. The whole call is never repeated:
+/// its items that are already finished would then be reported as repeats.
 const TRIES: u32 = 8;
 
 pub(crate) async fn finish(inner: &Inner, call: Call, request: &FinishRequest) -> Answer<FinishReply> {
     Ok(FinishReply::new(finish_items(inner, call, &request.items).await?))
 }
 
-/// Ends one run in a transaction that has begun. Unless the answer is that it was accepted, nothing of the transaction
-/// is to be stored; what is to be told is true once it has committed.
+/// Ends one run in an open transaction. Unless the run was accepted, the caller must roll the transaction
+/// back. The returned hints become true with the commit.
 pub(crate) async fn finish_in(
     inner: &Inner,
     session: &mut Session,

@@ -144,8 +144,9 @@ async fn give_back_unknown(
     }
 }
 
-/// What nobody has locked is given back at once. The worker is forgotten together with the rest, in a transaction that
-/// first waits for its fetches: what they grant is seen and given back, and a later one grants nothing.
+/// Releases in a first transaction the claims that no other transaction has locked. A second one waits for
+/// the worker's fetches in progress, forgets the worker and releases the rest. Later fetches of that worker
+/// grant nothing.
 pub(crate) async fn retire_worker(inner: &Inner, call: Call, request: &WorkerId) -> Answer<()> {
     let worker = row::worker_uuid(*request);
     let mut session = inner.control().await?;

@@ -78,7 +78,7 @@ impl Lender {
                 .zip(statement.types.iter().cloned())
                 .collect();
             let rows = client.query_typed(&statement.text, &typed).await;
-            // Nobody waits for it when the work was dropped.
+            // The receiver is gone if the work was dropped.
             let _ = answer.send(rows);
         }
     }

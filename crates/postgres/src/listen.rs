@@ -1,10 +1,10 @@
-//! Listening to what other processes tell.
+//! Receives the notifications of other processes.
 //!
-//! One task with a connection of its own: started with the first subscription, ended when for a while there was none,
-//! or with the backend, which owns it. It holds the backend weakly. The connection is asked at least every [`PING`]
-//! whether it still hears, by a notification to itself: a link that is dead without a word, or a pooler that gives away
-//! the session, shows in no other way. After every new connection the listeners are told to look, since what was told
-//! meanwhile is lost.
+//! One task with a connection of its own. It starts with the first subscription. It ends when there has been
+//! none for a while, or with the backend, which owns it. The task holds the backend weakly. At least every
+//! [`PING`] it sends a notification to itself. Only so does it notice a dead link, or a pooler that gave the
+//! session away. After every new connection the listeners receive hints to look at every queue, since earlier
+//! notifications may be lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -41,7 +41,7 @@ pub(crate) struct Listening(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Somebody new watches ends, which the others should know.
+    /// Signalled when a new listener watches ends, which other processes should know.
     watcher: Notify,
     /// A connection listens, as far as is known.
     hears: AtomicBool,
@@ -58,7 +58,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the task when nobody is subscribed.
+    /// Whether the task must end because there is no subscription.
     fn ends_unused(&self) -> bool {
         let mut state = self.lock();
         let is_unused = state.subscriptions == 0;
@@ -78,12 +78,12 @@ impl Drop for Listening {
 }
 
 impl Inner {
-    /// Whether what other processes tell arrives.
+    /// Whether notifications of other processes arrive.
     pub(crate) fn hears_hints(&self) -> bool {
         self.listening.0.hears.load(Ordering::Relaxed)
     }
 
-    /// Subscribes a listener to what this process and others tell.
+    /// Subscribes a listener to the hints of this process and of others.
     pub(crate) fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {
         let watches_ends = listener.watches_ends();
         let subscription = self.listeners.subscribe(listener);
@@ -107,7 +107,8 @@ impl Inner {
         })
     }
 
-    /// Takes in what another process told, or this one to itself. True for the echo of a ping.
+    /// Reads a notification: passes on those of other processes, ignores those of this one. True for the echo
+    /// of a ping.
     fn hear(&self, text: &str) -> bool {
         let Some(notice) = notice::read(text) else { return false };
         if notice.process == self.outbox.process {
@@ -121,7 +122,8 @@ impl Inner {
         false
     }
 
-    /// Lets everybody look by himself: what was told before is lost.
+    /// Makes every listener look for jobs, because notifications may have been lost. Fetches begin at the
+    /// start of every known queue again.
     fn look_around(&self) {
         let queues = self.names.known();
         for (queue, _) in &queues {
@@ -196,7 +198,8 @@ async fn left(servers: &Servers, reached: Reached, since: Instant) {
     tokio::time::sleep_until(since + SETTLED).await;
 }
 
-/// Hears until the connection is lost; `Ok` when nobody needs it any more.
+/// Receives notifications until the connection is lost; `Ok` when the backend or the last subscription is
+/// gone.
 async fn hear_all(mut ear: Ear, backend: &Weak<Inner>, shared: &Shared) -> Answer<()> {
     let Some(inner) = backend.upgrade() else { return Ok(()) };
     inner.look_around();

@@ -118,8 +118,8 @@ pub(crate) fn short_token(nonce: Uuid) -> i32 {
     i32::from_be_bytes([a, b, c, d])
 }
 
-/// Spreads a lease's public members over 128 bits. Nobody has to be kept from computing it: what cannot be guessed is
-/// the nonce.
+/// Spreads a lease's public members over 128 bits. The result need not be secret: only the nonce must be
+/// unguessable.
 fn mixed(job: JobId, run: u32, Place(place): Place) -> u128 {
     const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
     let step = |state: u128, word: u128| {

@@ -1,4 +1,4 @@
-//! Tells what was stored: this process's listeners at once, other processes by NOTIFY.
+//! Sends hints about what was stored: to this process's listeners at once, to other processes by NOTIFY.
 //!
 //! A NOTIFY in the transaction of every enqueue would divide their rate by two to five, since such commits take a lock
 //! of the whole database one after the other. So notifications are summed up, and one statement on a connection of its
@@ -9,9 +9,9 @@
 //! a flood        enqueue ─ commit ─ return      NOTIFY every 10 ms, by a task
 //! ```
 //!
-//! A program that ends right after a call has therefore notified the workers. What a flood has left to the task is sent
-//! when the handle is dropped, and when the runtime ends ([`Sending`]). A notification that is lost costs others the
-//! time until they look by themselves.
+//! A program that ends right after a call has therefore notified the workers. What a flood has left to the
+//! task is sent when the handle is dropped, and when the runtime ends ([`Sending`]). A lost notification only
+//! delays other processes until their next poll.
 //!
 //! The lock of [`Outbox`] is held for a few moves and never over an await. Its task ends when nothing is left to send.
 
@@ -44,15 +44,15 @@ const CALLERS_PATIENCE: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the end of a runtime waits for the last notification.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
-/// Ids of ended jobs that are told at a time; whoever waits for another one looks by himself.
+/// Most ids of ended jobs in one notification. A caller that waits for another job finds its end by polling.
 const MOST_ENDED: usize = 500;
-/// How long it is remembered that another process watches ends. It says so with each of its pings.
+/// How long this process remembers that another one watches ends. The other one repeats it with each ping.
 const WATCH: Duration = Duration::from_secs(45);
 
-/// What other processes are to be told.
+/// Hints that wait to be sent to other processes.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    /// Marks the notices of this process, which it has told its listeners already.
+    /// Marks the notices of this process. Its own listeners have received their hints already.
     pub(crate) process: u64,
     waiting: Mutex<Waiting>,
     /// The number of the last notification that was sent, or given up.
@@ -86,7 +86,7 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// Adds to what is to be told. True for the caller that has to start sending.
+    /// Adds hints to send. True if no task is sending: the caller must start one.
     fn add(&self, told: Told) -> bool {
         let mut waiting = self.lock();
         let now = Instant::now();
@@ -98,7 +98,7 @@ impl Outbox {
         !std::mem::replace(&mut waiting.is_sending, true)
     }
 
-    /// What is to be told, with the number of its notification; with `None` the sending is over.
+    /// Takes the hints to send, with the number of their notification. `None` ends the sending.
     fn take(&self) -> Option<(u64, Told)> {
         let mut waiting = self.lock();
         waiting.is_sending = !waiting.told.is_empty();
@@ -109,7 +109,8 @@ impl Outbox {
         Some((waiting.begun, std::mem::take(&mut waiting.told)))
     }
 
-    /// The notification after which all that was added so far is told. `None` in a flood, and where nothing waits.
+    /// The number of the notification that carries the last of the hints added so far. `None` in a flood, and
+    /// when no hint waits.
     fn awaited(&self) -> Option<u64> {
         let waiting = self.lock();
         let is_wanted = waiting.is_sending && waiting.gap >= FLOOD_GAP;
@@ -121,7 +122,7 @@ impl Outbox {
         if self.lock().gap < FLOOD_GAP { FLOOD_PAUSE } else { Duration::ZERO }
     }
 
-    /// Another process wants to know of ends.
+    /// Notes that another process watches ends.
     pub(crate) fn others_watch(&self) {
         self.lock().others_watch_until = Some(Instant::now() + WATCH);
     }
@@ -132,13 +133,13 @@ impl Outbox {
 }
 
 impl Inner {
-    /// Whether anybody, here or in another process, wants to know of each job that ends.
+    /// Whether a listener, here or in another process, watches ends.
     pub(crate) fn wants_ends(&self) -> bool {
         self.listeners.watch_ends()
             || self.outbox.lock().others_watch_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Tells what was stored: to be called after the commit.
+    /// Sends the hints to all listeners, here and in other processes. Call it after the commit.
     pub(crate) fn tell(&self, told: Told) {
         if told.is_empty() {
             return;
@@ -152,11 +153,11 @@ impl Inner {
         }
     }
 
-    /// Waits until other processes are notified of what was told so far, so that a program may end right after a call.
-    /// Not in a flood, which its task goes on telling.
+    /// Waits until other processes are notified of the hints so far, so that a program may end right after a
+    /// call. Returns at once in a flood, where a task sends them. Waits 250 ms at most.
     ///
     /// # Cancel safety
-    /// The task goes on.
+    /// If dropped, the task still sends the hints.
     pub(crate) async fn until_told(&self) {
         if let Some(number) = self.outbox.awaited() {
             let mut sent = self.outbox.sent.subscribe();
@@ -164,7 +165,7 @@ impl Inner {
         }
     }
 
-    /// Lets fetches begin before the jobs that became available, and look at those that were parked.
+    /// Makes fetches of this process begin before the jobs that became available, and look at parked ones.
     pub(crate) fn note(&self, told: &Told) {
         told.parked.iter().for_each(|queue| self.parked.add(*queue));
         for (queue, Position { priority, run_at_ms, id }) in &told.available {
@@ -172,7 +173,7 @@ impl Inner {
         }
     }
 
-    /// Tells this process's listeners.
+    /// Sends the hints to this process's listeners.
     pub(crate) fn tell_here(&self, told: &Told) {
         let mut unnamed = Vec::new();
         let mut hints = Vec::with_capacity(told.available.len() + 1);
@@ -198,7 +199,7 @@ impl Inner {
     }
 }
 
-/// Tells of queues whose names this process has to look up.
+/// Sends the hints of queues whose names this process must first look up.
 async fn tell_unnamed(inner: Arc<Inner>, queues: Vec<i32>) {
     let look_up = async {
         let mut session = inner.reads().await?;
@@ -221,7 +222,7 @@ struct Sending {
     is_over: bool,
 }
 
-/// Sends what there is to be told until there is nothing more.
+/// Sends hints until none is left.
 async fn send(mut sending: Sending) {
     let inner = Arc::clone(&sending.inner);
     while let Some((number, told)) = inner.outbox.take() {

@@ -100,8 +100,9 @@ impl PostgresBuilder {
         self
     }
 
-    /// For a transaction pooler such as PgBouncer in transaction mode between here and the server: nothing is prepared,
-    /// nothing is set for a session, and nobody listens, so that workers find jobs by polling.
+    /// Works through a transaction pooler, such as PgBouncer in transaction mode; default off. Statements are
+    /// not prepared, and no setting of a session is used. Notifications do not arrive, so workers find jobs
+    /// by polling.
     pub fn behind_transaction_pooler(mut self) -> Self {
         self.naming = Naming::Unnamed;
         self

@@ -39,9 +39,10 @@ pub(crate) struct Pools {
     pub(crate) cleanup: Cleanup,
 }
 
-/// What every connection of ours is told when it starts. A statement waits for a lock no longer than a turn, and a
-/// transaction that was left open gives up its locks, sooner where a lease is shorter (`session/settings.rs`); a
-/// generic plan spares the planning of statements whose shape never changes; compiling them costs more than they do.
+/// Settings of every connection of ours, sent when it starts. A statement waits for a lock for one turn at
+/// most. A transaction that was left open gives up its locks after 30 s, sooner where a lease is shorter
+/// (`session/settings.rs`). Generic plans save planning time, because the statements never change shape. JIT
+/// is off, because compiling costs more than running them.
 const SETTINGS: &str = "-c lock_timeout=200 -c idle_in_transaction_session_timeout=30000 -c jit=off \
     -c plan_cache_mode=force_generic_plan -c default_transaction_isolation=read\\ committed \
     -c standard_conforming_strings=on -c statement_timeout=0";

@@ -144,7 +144,8 @@ async fn ended(session: &mut Session, now: Timestamp, limit: usize) -> Answer<us
     Ok(done)
 }
 
-/// Deletes those of the jobs that are still past their retention, and that nobody has locked; how many.
+/// Deletes those of the jobs that are still past their retention and that no other transaction has locked.
+/// Returns how many.
 async fn erase_ended(session: &mut Session, now: Timestamp, ids: &[Uuid]) -> Answer<usize> {
     session.begin_hasty().await?;
     let (locked, _) = lock(session, ids).await?;

@@ -104,7 +104,8 @@ impl Session {
         }
     }
 
-    /// Leaves the settings of its transactions to whoever has them, until [ours](Self::comes_to_ours) are needed.
+    /// Leaves the settings of its transactions as their owner has them, until [ours](Self::comes_to_ours) are
+    /// needed.
     pub(crate) fn with_settings_of_its_own(mut self) -> Self {
         self.settings = self.settings.theirs();
         self
@@ -144,7 +145,8 @@ impl Session {
     }
 
     /// Two statements one after the other, each a transaction of its own outside of one that was begun, in one round
-    /// trip. Each row of the first is told when it comes, which may be long before the statement is committed.
+    /// trip. `each` receives the rows of the first as they arrive, which may be long before that statement
+    /// commits.
     pub(crate) async fn query_each_and(
         &mut self,
         first: (Sql, &Params<'_>),

@@ -1,8 +1,9 @@
 //! Finds completed jobs of the default retention by their ids, where no partition goes with them.
 //!
-//! A job of the default retention whose deletion was not noted completed within [`LATE`] after it was made, and its id
-//! tells when that was. So it lies before the id of one retention ago once it is past, and no further back than
-//! [`LATE`] before that unless nobody pruned. A process walks from the start once; from then on it begins there.
+//! A job of the default retention whose deletion was not noted completed within [`LATE`] after it was made,
+//! and its id carries the time it was made. Once it is past, its id is smaller than the id of one retention
+//! ago. It is at most [`LATE`] older than that, unless no process pruned meanwhile. A process walks from the
+//! start once; from then on it begins there.
 
 use std::sync::{Mutex, PoisonError};
 

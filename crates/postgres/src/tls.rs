@@ -49,7 +49,7 @@ pub(crate) fn is_distrust(error: &tokio_postgres::Error) -> bool {
     matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
-/// Takes every certificate: the connection is encrypted, but nobody vouches for the other end.
+/// Accepts every certificate: the connection is encrypted, but the server is not authenticated.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);
 

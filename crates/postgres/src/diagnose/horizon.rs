@@ -6,10 +6,10 @@ use crate::error::Answer;
 use crate::session::Session;
 use crate::statement::sql;
 
-/// From when on a holder is told as trouble.
+/// Limits beyond which a holder is reported as trouble.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// The age of a transaction.
+    /// The age of a transaction, in seconds.
     seconds: i64,
     /// How many transactions a slot, a standby or a prepared transaction holds back.
     transactions: i64,
@@ -54,7 +54,8 @@ pub(super) async fn findings(session: &mut Session, bounds: Bounds) -> Answer<Ve
     Ok(findings)
 }
 
-/// What is told to a role that may not see what sessions of other roles do, some of which hold the horizon now.
+/// The finding for a role that may not see the sessions of other roles. `hidden` are those that hold the
+/// horizon now.
 fn unseen(role: &str, hidden: &[Holder]) -> Diagnosis {
     let finding = format!("the role {role} cannot see what sessions of other roles do");
     let remedy = format!("to see it: `GRANT pg_read_all_stats TO {role}`");

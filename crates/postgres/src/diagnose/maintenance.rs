@@ -9,7 +9,7 @@ use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
 
-/// A step that has not succeeded for this long is told as trouble: every round takes a minute or so.
+/// A step that has not succeeded for this long is reported as trouble. A round takes about a minute.
 const LONG_MS: i64 = 3_600_000;
 
 /// Whether each step of pruning has succeeded lately.

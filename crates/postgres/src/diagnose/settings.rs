@@ -92,7 +92,8 @@ pub(super) async fn pooler(inner: &Inner, session: &mut Session) -> Answer<Diagn
     })
 }
 
-/// Speaks to itself: whoever cannot hear that hears no notification of others.
+/// Sends a notification to itself. A connection that does not receive it receives none of other processes
+/// either.
 pub(super) async fn notifications(inner: &Inner) -> Diagnosis {
     if inner.naming == Naming::Unnamed {
         return Diagnosis::fine("notifications", "off behind a transaction pooler; workers poll");

@@ -29,7 +29,7 @@ const INDEXES: [&str; 20] = [
     "events_job",
     "queues_name_key",
 ];
-/// More dead rows than this in a hot table, and more than live ones, are told as trouble.
+/// A hot table with more dead rows than this, and more than live ones, is reported as trouble.
 const MANY_DEAD: i64 = 1_000_000;
 
 pub(super) async fn indexes(session: &mut Session) -> Answer<Diagnosis> {

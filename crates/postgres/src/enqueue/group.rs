@@ -37,7 +37,8 @@ const MOST_JOBS_A_CALL: usize = 100;
 const MOST_BYTES_A_CALL: usize = MAX_BATCH_BYTES / 8;
 /// Jobs of one statement at most.
 const MOST_JOBS: usize = 1_000;
-/// Whoever waits longer than this goes alone: the statements under way may be held up by a lock.
+/// A call that waits longer than this leaves the group and runs alone: a lock may block the statements under
+/// way.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Taken off a deadline, so that a call which was not begun can say so before its deadline passes.
 const MARGIN: Duration = Duration::from_millis(2);
@@ -245,7 +246,7 @@ async fn alone(inner: &Inner, call: Call, items: &[Item<'_>], place: Option<Plac
 /// Stores the jobs of the calls in line. What comes meanwhile is the next group's, which the place starts when it is
 /// given up.
 async fn together(inner: Arc<Inner>, place: Place) {
-    // The connection first: whoever comes while it is waited for joins.
+    // The connection first: calls that arrive while it is awaited join the group.
     let session = tokio::time::timeout(DEFAULT_DEADLINE, inner.work()).await;
     inner.groups.gather().await;
     let group = inner.groups.take();

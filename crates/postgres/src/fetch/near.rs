@@ -36,7 +36,8 @@ impl Near {
         LEAST
     }
 
-    /// A fetch that was told to read ranges from `least` on took so many jobs, and missed some of them or none.
+    /// Learns from a fetch of `taken` jobs that read a range if there were at least `least`. `missed`: the
+    /// range did not hold all of them.
     pub(super) fn learn(&self, least: i64, taken: usize, missed: bool) {
         if i64::try_from(taken).is_ok_and(|taken| taken < least) {
             return;

@@ -48,8 +48,8 @@ pub(super) async fn finish_hastily(
     Ok(finished)
 }
 
-/// As [`finish`], in a transaction that has begun and that is the caller's to commit. What is to be told is true after
-/// that.
+/// Like [`finish`], in an open transaction that the caller commits. The returned hints become true with that
+/// commit.
 pub(super) async fn within(
     inner: &Inner,
     session: &mut Session,

@@ -1,4 +1,4 @@
-//! What transactions are told when they begin.
+//! The settings that transactions begin with.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ enum Whose {
     Theirs,
 }
 
-/// What the transactions of a session are told.
+/// The settings of a session's transactions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     whose: Whose,
@@ -48,12 +48,12 @@ impl Settings {
         Self { whose, idle: lease.min(LONGEST_IDLE) }
     }
 
-    /// Nothing is told until our own statements come.
+    /// Sets nothing until our own statements come.
     pub(super) fn theirs(self) -> Self {
         Self { whose: Whose::Theirs, ..self }
     }
 
-    /// Whether even a single statement has to be told something.
+    /// Whether even a single statement needs settings sent with it.
     pub(super) fn are_of_each_statement(self) -> bool {
         self.whose == Whose::Poolers
     }
@@ -76,8 +76,8 @@ impl Settings {
         self.whose == Whose::Theirs
     }
 
-    /// What a transaction of theirs is told once our own statements come. They wait for locks until shortly before the
-    /// call's end, since the transaction cannot be begun anew.
+    /// The settings for a transaction of theirs once our own statements come. Our statements wait for locks
+    /// for 90 % of the time left, since the transaction cannot be begun anew.
     pub(super) fn of_ours_in_theirs(self) -> String {
         format!("{BY_INDEX}; {AS_OURS}; {}; {}", lock_timeout(time_left() * 9 / 10), self.idle())
     }

@@ -57,7 +57,7 @@ async fn told(store: &Postgres, bounds: Bounds) -> Vec<Diagnosis> {
     findings(&mut session, bounds).await.expect("it is examined")
 }
 
-/// The first trouble that comes to be told.
+/// Waits for the first trouble and returns it.
 async fn trouble(store: &Postgres, bounds: Bounds) -> Diagnosis {
     let begun = Instant::now();
     loop {
