@@ -19,7 +19,7 @@ async fn work(job: Work, State(started): State<Arc<Notify>>, token: Cancellation
     if job.quick {
         tokio::time::sleep(Duration::from_millis(20)).await;
     } else {
-        // Told when the grace is over. A handler that does not listen is dropped at its next await.
+        // Cancelled when the grace is over. A handler that ignores the token is dropped at its next await.
         token.cancelled().await;
     }
 }

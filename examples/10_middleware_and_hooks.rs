@@ -54,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
                 next.run(run).await
             })
         }))
-        // Told after the fact is stored.
+        // Runs after the fact is stored.
         .on(EventKind::Completed, |event| println!("completed in run after attempt {:?}", event.attempt))
         .build()?
         .run()

@@ -32,7 +32,7 @@ fn said_in_order(said: &str, lines: &[&str]) {
     }
 }
 
-/// Its jobs run at once, in an order that nobody promises.
+/// Its jobs run concurrently, in no promised order.
 #[test]
 fn hello_welcomes_all() {
     let said = said_by(env!("CARGO_BIN_EXE_01_hello"), &[]);
@@ -41,7 +41,7 @@ fn hello_welcomes_all() {
     assert_eq!(lines, ["3 jobs completed", "welcome, Ada", "welcome, Grace", "welcome, Margaret"]);
 }
 
-/// It works until it is told to stop.
+/// The worker of the quick start runs until Ctrl-C.
 #[test]
 fn the_program_of_the_readme_is_run() {
     let readme = include_str!("../../README.md");

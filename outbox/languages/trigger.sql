@@ -1,5 +1,6 @@
--- A job for each new user, whoever inserts it and in whatever language. Run it as the owner of `users`, who needs the
--- rights of producer.sql; who inserts needs none of them, since the function runs with the rights of its owner.
+-- Enqueues a job for each new user, inserted by any role and in any language. Run it as the owner of `users`,
+-- which needs the rights of producer.sql. The role that inserts needs none of them: the function runs with
+-- the rights of its owner.
 
 CREATE FUNCTION public.welcome_user() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

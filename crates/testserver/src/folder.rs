@@ -2,8 +2,8 @@
 //!
 //! Folders lie side by side in one base: `gristmill-testserver-UID/PID-NUMBER`, each beside a lock file
 //! `PID-NUMBER.lock`. The owner holds an advisory lock on that file for as long as it lives; the kernel lets go of it
-//! when the process ends, however it ends. So a lock that can be had is the proof that a folder is nobody's any more,
-//! which a process number is not: numbers come back, and containers share folders but not numbers.
+//! when the process ends, however it ends. So a free lock proves that the folder's owner is gone. A process
+//! number proves nothing: numbers are reused, and containers share folders but not numbers.
 
 use std::{
     env,
@@ -115,7 +115,8 @@ fn sweep(base: &Path, end_of: fn(&Path)) {
     }
 }
 
-/// Removes a folder, then its lock: the other way round it would be nobody's for ever.
+/// Removes a folder, then its lock. In the other order a crash in between would leave a folder that no sweep
+/// finds.
 fn remove(folder: &Path) {
     let removed = fs::remove_dir_all(folder);
     if removed.is_ok() || !folder.exists() {

@@ -11,8 +11,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::{error::ServerError, folder};
 
-/// Below 32768, where Linux begins to hand out ports to clients (ip(7), `ip_local_port_range`): nobody's connection
-/// takes the port between two starts of a server.
+/// The first port. The range ends below 32768, where Linux begins to hand out ports to clients (ip(7),
+/// `ip_local_port_range`), so no client takes the port between two starts of a server.
 const FIRST: u32 = 20_000;
 const COUNT: u32 = 12_000;
 
@@ -25,7 +25,7 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// Takes a port that nobody listens on and no other test process has taken.
+    /// Takes a port that no process listens on and no other test process has taken.
     pub(crate) fn take() -> Result<Self, ServerError> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let locks = folder::base()?.join("ports");

@@ -94,7 +94,7 @@ fn cut_ends_a_connection_whose_reader_is_stuck() {
     let mut stream = connect(&proxy);
     let (_server, _) = listener.accept().unwrap();
     stream.set_write_timeout(Some(SHORT)).unwrap();
-    // Nobody reads, so every buffer on the way fills up.
+    // No process reads, so every buffer on the way fills up.
     let much = vec![0; 1 << 16];
     while stream.write_all(&much).is_ok() {}
     proxy.cut_all();

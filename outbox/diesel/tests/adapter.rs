@@ -73,8 +73,8 @@ fn a_nested_transaction_takes_jobs_and_takes_them_back() {
     assert_eq!(site.jobs(), 1);
 }
 
-/// Behind a batch at which SQLite has ended the transaction, diesel counts none, and nobody can tell that there was
-/// one.
+/// After a batch at which SQLite ended the transaction, diesel counts no transaction. No caller can see that
+/// there was one.
 #[test]
 fn a_batch_that_ends_the_transaction_ends_it_for_diesel_too() {
     let site = Site::sqlite();

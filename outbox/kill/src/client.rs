@@ -1,4 +1,4 @@
-//! A client: some lanes that store orders until they are told to stop, or killed.
+//! A client: some lanes that store orders until they are stopped or killed.
 
 use std::io::Read as _;
 use std::path::PathBuf;

@@ -17,7 +17,7 @@ use std::path::Path;
 pub enum Fact {
     /// It has begun; the note has the ids of its jobs.
     Began,
-    /// It has begun again, since nobody knows what became of it.
+    /// It has begun again, because its result is unknown.
     BeganAgain,
     /// The user's row is inserted.
     Row,

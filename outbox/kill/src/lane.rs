@@ -19,7 +19,7 @@ use crate::trouble::Trouble;
 /// How long to wait for a server that is not there.
 const ABSENCE: Duration = Duration::from_millis(20);
 
-/// An order of which nobody knows whether it is stored, and the ids of its jobs.
+/// An order that may or may not be stored, and the ids of its jobs.
 pub(crate) type LeftOver = (Plan, Vec<JobId>);
 
 /// What a killed client's lane had sent COMMIT for without having read the answer, if it is one to repeat.
@@ -88,7 +88,7 @@ where
         }
     }
 
-    /// Stores an order, or rolls it back on purpose; repeats it where the plan says so and nobody knows what became of
+    /// Stores an order, or rolls it back on purpose. Repeats it if its result is unknown and the plan allows
     /// it.
     async fn store(&mut self, plan: &Plan, jobs: &[NewJob], mut began: Fact) {
         while let Some(mut connection) = self.connected().await {

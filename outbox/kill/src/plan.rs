@@ -68,7 +68,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// How it ends.
     pub end: End,
-    /// Whether the transaction is repeated with the same ids where nobody knows what became of it.
+    /// Whether the transaction is repeated with the same ids if its result is unknown.
     pub is_repeated: bool,
     queue: &'static str,
     key: Key,

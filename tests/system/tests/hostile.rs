@@ -20,7 +20,7 @@ const HANGS: &str = "#!/bin/sh\nsleep 600 &\necho $$ $! > pids.tmp\nmv pids.tmp 
 const DEAF: &str =
     "#!/bin/sh\ntrap '' TERM\nsleep 600 &\necho $$ $! > pids.tmp\nmv pids.tmp pids\nwait\nsleep 600\n";
 
-/// Whether a process runs. A zombie that nobody has looked at runs nothing any more.
+/// Whether a process runs. A zombie, which its parent has not reaped yet, does not.
 fn runs(pid: &str) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     !status.is_empty() && !status.contains("State:\tZ")

@@ -112,7 +112,8 @@ fn a_job_that_was_committed_late_is_fetched_from_a_queue_that_has_plenty() {
     place.plenty(100_000);
     let id = place.t.put(place.early());
     let other = connect();
-    // The job leaves and comes back by a transaction that stays open meanwhile: nobody can tell it from a late insert.
+    // The job leaves, and a transaction that stays open puts it back. To a fetch that looks like a late
+    // insert.
     run(&other, &place.in_schema("CREATE TABLE S.aside AS SELECT * FROM S.ready ORDER BY run_at LIMIT 1"));
     run(&other, &place.in_schema("DELETE FROM S.ready USING S.aside WHERE ready.id = aside.id"));
     run(&other, &place.in_schema("BEGIN; INSERT INTO S.ready SELECT * FROM S.aside"));

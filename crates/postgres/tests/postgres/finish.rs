@@ -102,8 +102,8 @@ fn expired(schema: &Schema, backend: &impl Backend, lease: Duration) -> WorkerId
     worker
 }
 
-/// While a server is down nobody can renew. When it came back, every worker of a peer was taken for dead at once, and
-/// all running jobs ran a second time.
+/// No worker can renew while a server is down. When it came back, another job queue took every worker for
+/// dead at once, and ran all running jobs a second time.
 #[test]
 fn a_server_that_has_just_started_gives_every_worker_its_full_lease() {
     let schema = Schema::new();

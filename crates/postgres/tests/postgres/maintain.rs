@@ -1,4 +1,5 @@
-//! Rescues against finishes and against each other, and what a rescue or an audit finds that nobody should have left.
+//! Rescues that race with finishes and with each other, and inconsistent rows that a rescue or an audit
+//! finds.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -174,7 +175,7 @@ fn a_worker_is_dead_or_has_renewed_its_lease_never_both() {
             other.batch_execute(&change).await.expect("it is changed");
             let store = backend.clone();
             if lives {
-                // A rescue waits for nobody: who has the row renews, or marks.
+                // A rescue does not wait: the transaction that has locked the row renews it, or marks it.
                 let rescued = store.rescue(Call::new(), ALL).await.expect("it is answered");
                 assert_eq!(rescued.jobs, []);
             }

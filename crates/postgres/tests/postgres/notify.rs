@@ -17,9 +17,10 @@ use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::fixture::{Schema, name, runtime};
 
-/// A hint that was told before the other process listened is lost, so it is told again after this long.
+/// A hint that was sent before the other process listened is lost, so the test causes it again after this
+/// long.
 const AGAIN: Duration = Duration::from_millis(100);
-/// So often at most.
+/// Most times that it causes the hint.
 const TIMES: u32 = 200;
 /// The time between notifications of a process that go on and on.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -99,7 +100,7 @@ fn a_process_whose_connection_was_ended_hears_again() {
     act_until_heard(&heard, || drop(schema.enqueue(&there, 1)), available);
 }
 
-/// Each end is told only as long as somebody waits for one, wherever.
+/// Processes send a hint for each end only while a listener in some process watches ends.
 #[test]
 fn a_process_that_waits_for_ends_hears_of_another_ones() {
     let schema = Schema::new();
@@ -126,7 +127,7 @@ fn a_process_that_waits_for_ends_hears_of_another_ones() {
     );
 }
 
-/// The texts that are told on the channel of a schema, as they come.
+/// The notifications on the channel of a schema, as they come.
 fn overhear(schema: &Schema) -> (Client, Receiver<String>) {
     let definitions = Postgres::schema_sql(&schema.name);
     let (_, rest) = definitions.split_once("pg_notify('").expect("the functions tell on the channel");
@@ -162,7 +163,7 @@ fn a_burst_of_enqueues_is_told_by_few_notifications() {
             scope.spawn(|| (0..250).for_each(|_| drop(schema.enqueue(&backend, 1))));
         }
     });
-    // This is told with the last of them, or behind it.
+    // This hint comes with the last of them, or after it.
     let last = PauseRequest::new(name("line"));
     block_on(backend.pause(Call::new(), last)).expect("it pauses");
     let mut notices = 0;
@@ -218,7 +219,7 @@ fn a_call_that_returns_has_told_other_processes() {
     assert_told(&told, &id.to_string().replace('-', ""));
 }
 
-/// What a flood leaves to be told in a moment is told when the program's runtime ends.
+/// Hints of a flood that a task was to send later are sent when the program's runtime ends.
 #[test]
 fn the_end_of_a_runtime_waits_for_the_last_notification() {
     let schema = Schema::new();

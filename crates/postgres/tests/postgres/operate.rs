@@ -229,7 +229,7 @@ fn a_delete_of_completed_jobs_spares_one_that_was_retried_meanwhile() {
     assert_eq!(count(&one, JobFilter::new()), 1);
 }
 
-/// A lock on the row of a job, held by nobody's backend.
+/// A lock on the row of a job, held by a plain connection that belongs to no backend.
 struct Gate<'s> {
     schema: &'s Schema,
     client: Client,

@@ -229,7 +229,7 @@ fn a_partition_that_somebody_reads_is_left_for_later_and_nobody_waits() {
     assert_eq!((prune(&schema.open()).done, partitions_from(&schema, begin)), (11_000, 0));
 }
 
-/// What was enqueued while no worker ran, and so nobody made partitions, lies in DEFAULT.
+/// Jobs that were enqueued while no worker ran, and so no partitions were made, lie in DEFAULT.
 #[test]
 fn jobs_in_the_default_partition_move_to_the_one_that_is_made_for_them() {
     let schema = Schema::new();

@@ -111,7 +111,7 @@ fn take(t: &Fixture, queue: &str) -> FetchedJob {
 }
 
 impl Again {
-    /// The new job is available and nobody has run it, and it runs to its end.
+    /// Checks that the new job is available, has never run, and runs to its end.
     fn assert_is_new(&self, t: &Fixture) {
         let Self { way, .. } = self;
         let job = t.look(self.job.id);

@@ -142,7 +142,8 @@ fn cancel_requested_survives_a_lost_fetch_reply(t: &Fixture) {
     assert_eq!(t.state(id), JobState::Cancelled);
 }
 
-/// The job is with a worker that has not begun it: it learns of the cancel, gives the job back, and nobody runs it.
+/// A worker has fetched the job but not begun it. The worker learns of the cancel and releases the job, which
+/// never runs.
 fn cancel_between_fetch_and_start_is_final(t: &Fixture) {
     let (worker, id) = (t.worker(), t.put(t.job()));
     let (claim, other) = (t.next_claim(), t.worker());

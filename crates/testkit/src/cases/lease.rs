@@ -43,7 +43,7 @@ const RESCUED: Finished = Finished::LeaseLost { why: LostWhy::Rescued };
 const GIVEN_BACK: Finished = Finished::LeaseLost { why: LostWhy::GivenBack };
 const UNKNOWN: Finished = Finished::LeaseLost { why: LostWhy::Unknown };
 
-/// Tokens decide, not clocks: a worker that was slow but whose job nobody took may still say what it has done.
+/// Tokens decide, not clocks: a slow worker may still finish its job as long as no other worker took it.
 fn lease_holds_until_a_rescue_takes_it(t: &Fixture) {
     let worker = t.worker();
     t.put(t.job());
@@ -257,8 +257,8 @@ fn lease_renewal_says_how_long_it_holds(t: &Fixture) {
     assert_eq!((record.heartbeat_at, record.lease_expires_at), (t.now(), t.now() + Fixture::LEASE));
 }
 
-/// The reply of a fetch was lost and the worker went on without it: nobody would ever have run those jobs, for the
-/// worker's own heartbeat kept them leased.
+/// The reply of a fetch was lost and the worker went on without it. Its own heartbeat would have kept those
+/// jobs leased, and they would never have run.
 fn lease_renewal_gives_back_claims_it_does_not_list(t: &Fixture) {
     let worker = t.worker();
     let ids = t.put_many(2);

@@ -97,7 +97,8 @@ fn load_of_eight_workers_ends_each_job_once(t: &Fixture) {
     assert_accounted(t, JobState::Completed);
 }
 
-/// Workers forget claims, retire in the middle and start again; nobody may finish what passed to another.
+/// Workers forget claims, retire in the middle and start again. None may finish a job that passed to another
+/// worker.
 fn load_of_workers_that_give_up_loses_no_job(t: &Fixture) {
     let ended = AtomicUsize::new(0);
 

@@ -29,7 +29,8 @@ cases! { "notify":
     notify_lost_loses_no_job,
 }
 
-/// How long a hint may take that a backend promises; it is told within the call that caused it or right after.
+/// How long a test waits for a hint that a backend promises. Backends send it within the call that caused it,
+/// or right after.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Ear {

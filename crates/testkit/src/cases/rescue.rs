@@ -332,7 +332,8 @@ fn rescue_reaches_jobs_that_were_running_before_reopening(t: &Fixture) {
 }
 
 impl Fixture {
-    /// A round of rescue just before the lease of whoever renewed now ends.
+    /// Runs a round of rescue just before the leases that were renewed now end: all other workers are dead by
+    /// then.
     fn crash_others(&self) -> Vec<JobId> {
         self.advance_just_below(Self::LEASE);
         self.rescue().jobs.into_iter().map(|job| job.id).collect()

@@ -275,7 +275,7 @@ fn unique_key_of_a_refused_job_is_not_taken(t: &Fixture) {
     let known = t.job();
     t.put(known.clone());
 
-    // A repeat by id changes nothing, so the key it now carries is nobody's.
+    // A repeat by id changes nothing, so the key of the repeat stays free.
     t.enqueue(vec![known.key("k")]);
 
     assert_eq!(second(t, "k"), [Enqueued::Created]);

@@ -94,7 +94,7 @@ impl Faults {
 }
 
 impl FaultyBackend {
-    /// A backend that does what `inner` does, until it is told otherwise.
+    /// Wraps `inner`. Calls pass through unchanged until a fault is set.
     pub fn new(inner: Arc<dyn Backend>) -> Self {
         Self { inner, faults: Faults::default(), hearing: Hearing::Hears }
     }

@@ -19,7 +19,7 @@ impl Gate {
     /// Waits for the next opening.
     ///
     /// # Cancel safety
-    /// A dropped wait leaves a waker behind that wakes nobody.
+    /// A dropped wait leaves a waker behind. Waking it has no effect.
     pub(super) async fn wait(&self) {
         let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).openings;
         poll_fn(|context| {

@@ -90,7 +90,7 @@ impl<'a> Drive<'a> {
     /// Compares what only the end shows, and leaves the store as empty as it was.
     pub(super) fn end(self) {
         compare_histories(self.t, &self.model, &self.ids);
-        // What dead workers left lies with nobody who could retire.
+        // A rescue frees the jobs of dead workers, since no living worker can retire for them.
         self.t.rescue();
         for worker in self.t.workers() {
             self.t.retire(worker.id);

@@ -229,7 +229,8 @@ impl Model {
         job.make_available(job.run_at());
     }
 
-    /// Marks the workers dead whose lease has expired, and gives the jobs a rescue may take: those nobody living holds.
+    /// Marks the workers dead whose lease has expired. Returns the jobs a rescue may take: those that no
+    /// living worker holds.
     pub(super) fn declare_dead(&mut self, now: Timestamp) -> Vec<(WorkerId, ClaimId, JobId)> {
         self.workers.retain(|_, worker| worker.expires_at() > now);
         let held = self.jobs.values().filter_map(|job| Some((job.held.as_ref()?, job.id)));

@@ -3,7 +3,7 @@
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Defect {
-    /// A finish names its job, and whoever runs it now is finished.
+    /// A finish finds its run by the job's id alone, so a stale one ends the run of another worker.
     FinishesById,
     /// A rescue acts on what the worker once fetched, finished or not.
     RescuesFinishedJobs,

@@ -1,6 +1,6 @@
 //! The suite is tested by defects: a sound backend is given one, and a case or the model must notice.
 //!
-//! A defect that nobody notices fails here, for then a backend could have it, too.
+//! A defect that no case and no model run notices fails here, because a backend could then have it unnoticed.
 
 mod defect;
 mod defective;

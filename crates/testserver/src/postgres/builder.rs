@@ -7,8 +7,8 @@ use crate::error::ServerError;
 
 /// Settings of a server, made by [`Postgres::builder`].
 ///
-/// Unless told otherwise a server has `fsync=off`, which loses nothing when only the server is killed, and
-/// `synchronous_commit=on`, `max_connections=200`, `shared_buffers=128MB`; everything else is PostgreSQL's default.
+/// Defaults: `fsync=off`, which loses nothing when only the server is killed, `synchronous_commit=on`,
+/// `max_connections=200`, `shared_buffers=128MB`. Everything else is PostgreSQL's default.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it starts a server"]
 pub struct PostgresBuilder {

@@ -171,7 +171,7 @@ impl Postgres {
     /// Runs `sql` like [`psql`](Self::psql) at any URL: another database, or the same one through a proxy.
     ///
     /// # Errors
-    /// When a statement fails or nobody answers; the text is what `psql` says.
+    /// When a statement fails or no server answers. The text is the output of `psql`.
     pub fn try_psql(&self, url: &str, sql: &str) -> Result<String, ServerError> {
         psql::run(self.recipe.binaries.psql(), url, sql)
     }
@@ -232,8 +232,9 @@ impl Postgres {
         self.start_again();
     }
 
-    /// Lets the server and all its processes stand still (SIGSTOP), and returns when they do. Connections stay open,
-    /// the kernel accepts new ones, nobody answers. Nothing happens if it does not run.
+    /// Stops the server and all its processes (SIGSTOP), and returns when they have stopped. Connections stay
+    /// open and the kernel accepts new ones, but the server does not answer. Does nothing if the server is
+    /// not running.
     pub fn pause(&self) {
         if let Some(running) = self.running().as_mut() {
             running.pause();
@@ -266,8 +267,8 @@ impl Drop for Postgres {
     }
 }
 
-/// Where the data goes, which is not there yet. Elsewhere, a link in the server's folder leads to it, so that whoever
-/// sweeps that folder finds it.
+/// Returns the path for the data, which does not exist yet. If it lies elsewhere, a link in the server's
+/// folder leads to it, so that a sweep of that folder finds it.
 fn place_data(folder: &Folder, elsewhere: Option<&Path>) -> Result<PathBuf, ServerError> {
     let here = folder.path().join("data");
     let Some(elsewhere) = elsewhere else { return Ok(here) };

@@ -77,7 +77,7 @@ impl SharedPostgres {
         url::with_database(&self.url, &name)
     }
 
-    /// A name for a schema that nobody has used; it is not created. Cheaper than a database.
+    /// Returns an unused name for a schema, and does not create the schema. Cheaper than a database.
     pub fn fresh_schema_name(&self) -> String {
         fresh_name("gristmill_test")
     }

@@ -37,7 +37,7 @@ pub(super) fn instantiate(
     copy(&prepared(binaries, account, scratch)?, data)
 }
 
-/// The template, made now if nobody has made it yet.
+/// The template; created if it does not exist yet.
 fn prepared(binaries: &PostgresBinaries, account: Account, scratch: &Path) -> Result<PathBuf, ServerError> {
     let mut hasher = DefaultHasher::new();
     (binaries.folder(), binaries.version(), account, INITDB, DATABASE).hash(&mut hasher);

@@ -43,7 +43,7 @@ impl Watchdog {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SCRIPT, "watchdog"]).arg(data).arg(folder).arg(lock).current_dir("/");
         // In a group of its own, Ctrl-C at the terminal does not end it together with the tests. Holding their output
-        // open would keep whoever reads it waiting.
+        // open would keep a reader of that output waiting.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(|source| ServerError::starting(&command, source))?;
         Ok(Self(child))
@@ -59,7 +59,7 @@ impl Watchdog {
 }
 
 impl Drop for Watchdog {
-    /// Where a server did not even start, nobody has dismissed it, and it does its work now.
+    /// If the server failed to start, the watchdog was not dismissed: it cleans up now.
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         let _ = self.0.wait();

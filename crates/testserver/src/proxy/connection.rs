@@ -13,7 +13,7 @@ use super::{
     exchange::Exchange,
 };
 
-/// How often a write that nobody takes looks whether the connection was cut.
+/// How often a blocked write checks whether the connection was cut.
 const WRITE_TURN: Duration = Duration::from_millis(50);
 const BUFFER_BYTES: usize = 64 * 1024;
 

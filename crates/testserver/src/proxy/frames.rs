@@ -22,7 +22,7 @@ pub(super) enum End {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    /// A client that has not yet told its version.
+    /// A client that has not sent its version yet.
     Opening,
     Framed,
     /// Not this protocol, or encrypted: nothing is known any more.
@@ -90,7 +90,7 @@ impl Frames {
                 self.phase = Phase::Framed;
                 self.skip(End::Startup, length - 8)
             }
-            // A cancel request, which nobody answers, or another protocol.
+            // A cancel request, which the server does not answer, or another protocol.
             _ => {
                 self.give_up();
                 None

@@ -55,7 +55,7 @@ fn a_locked_claim_holds_up_no_end_of_another() {
     let items = vec![complete(&claims[0][0]), complete(&claims[1][0]), complete(&claims[2][0]), failed];
     let retryable = Finished::Accepted { state: JobState::Retryable };
     assert_eq!(finish_all(&backend, items.clone()), [COMPLETED, Finished::Busy, COMPLETED, retryable]);
-    // Of what is known to be locked nobody waits any more.
+    // The store knows that the claim is locked, so later finishes do not wait for it.
     let begun = Instant::now();
     for _ in 0..5 {
         assert_eq!(finish_all(&backend, vec![complete(&claims[1][0])]), [Finished::Busy]);

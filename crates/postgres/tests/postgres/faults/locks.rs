@@ -95,7 +95,7 @@ fn a_late_finish_that_was_before_the_rescue_at_the_claim_is_accepted() {
         let finishing: Vec<_> =
             orphan.ends().into_iter().map(|item| scope.spawn(move || finish(backend, item))).collect();
         orphan.watcher.wait_for_waiters(2);
-        // It waits for nobody: whoever has the claim ends its runs.
+        // The rescue does not wait: the transaction that has locked the claim ends its runs.
         assert_eq!(orphan.rescue().jobs, []);
         orphan.raw.run("ROLLBACK");
         finishing.into_iter().map(|finishing| finishing.join().expect("it ends")).collect::<Vec<_>>()
@@ -156,7 +156,7 @@ fn a_finish_after_the_lease_has_passed_on_changes_nothing() {
     }
 }
 
-/// A server whose statistics nobody else changes, for a database of one test.
+/// A counter of the database of one test; no other session changes it.
 fn statistic(raw: &Raw, column: &str) -> u64 {
     let sql = format!("SELECT {column} FROM pg_stat_database WHERE datname = current_database()");
     raw.value(&sql).parse().expect("it is a number")

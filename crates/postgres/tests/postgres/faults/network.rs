@@ -1,4 +1,4 @@
-//! Replies that are lost, networks that swallow everything, notifications that nobody hears.
+//! Lost replies, networks that swallow everything, notifications that do not arrive.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -136,8 +136,8 @@ fn a_finish_whose_reply_is_lost_after_the_commit_is_already_accepted_when_repeat
     assert_eq!(network.site.raw().rows("claims"), 0);
 }
 
-/// The network dies between the statements of a finish: nobody tells the server, whose session holds the claim. How
-/// long it holds it.
+/// The network dies between two statements of a finish. The server does not notice, and its session keeps the
+/// claim locked. Returns for how long.
 fn holds_its_claim(
     lease: Duration,
     end: impl Fn(&Postgres, Call, FinishItem) -> BackendError + Sync,
@@ -279,7 +279,7 @@ fn jobs_are_found_while_notifications_are_lost_and_after_the_reconnect_they_are_
     assert_eq!(heard.take(), [], "nobody was told");
     assert_eq!(fetch(backend, worker, 3, 10).len(), 3, "whoever looks by himself finds the jobs");
 
-    // It is asked whether it hears, found dead, made anew, and everybody is told to look.
+    // A ping finds the connection dead, the listener reconnects, and every listener receives a hint to look.
     site.put(&other, 1);
     heard.until_told("the listener is told to look after the reconnect");
     until_heard(site, &other, &heard);

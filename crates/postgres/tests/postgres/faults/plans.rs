@@ -176,7 +176,7 @@ fn fill(raw: &Raw, jobs: usize) {
     ));
 }
 
-/// Nobody but the test takes statistics.
+/// Turns autovacuum off, so that only the test takes statistics.
 fn without_vacuum(raw: &Raw) {
     raw.run(
         "DO $$ DECLARE part regclass; BEGIN

@@ -131,7 +131,7 @@ fn churn(site: &Site, url: &str, ended: &AtomicBool) {
     }
 }
 
-/// Says so to whoever churns, when the test fails, too.
+/// Ends the churning threads when dropped, also if the test fails.
 struct Ends<'a>(&'a AtomicBool);
 
 impl Drop for Ends<'_> {

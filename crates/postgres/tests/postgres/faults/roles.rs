@@ -49,7 +49,7 @@ fn as_role(url: &str, role: &str) -> String {
     format!("postgres://{role}@{place}")
 }
 
-/// The rights of a role that only works, as whoever reads the statements of the schema finds them.
+/// The rights of a role that only works, as the comments of the schema's statements list them.
 fn granted(role: &str, schema: &str) -> String {
     let text = Postgres::schema_sql(schema);
     let grants: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("-- ")).collect();

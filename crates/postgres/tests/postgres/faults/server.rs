@@ -105,7 +105,7 @@ fn a_server_that_stands_still_longer_than_a_lease_goes_on_where_it_was() {
     };
     stand_still(&server, &backend, &writes);
 
-    // Whoever asks again gets what is his.
+    // A caller that repeats its request gets the result of the first one.
     let stored = insist(|| backend.enqueue(Call::new(), writes.enqueue.clone()));
     for (job, enqueued) in writes.enqueue.jobs.iter().zip(stored.jobs) {
         let existing = Enqueued::Existing { id: job.id, by: ExistingBy::Id };

@@ -149,7 +149,7 @@ pub(crate) fn until(fact: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Asks again until there is an answer, as whoever uses a backend does.
+/// Repeats a call until it succeeds, as a user of a backend does.
 #[track_caller]
 pub(super) fn insist<'a, T>(ask: impl Fn() -> Reply<'a, T>) -> T {
     let begun = Instant::now();

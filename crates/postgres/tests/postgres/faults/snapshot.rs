@@ -54,7 +54,7 @@ fn renewals_and_rescues_beside_an_old_snapshot_read_no_claim_that_is_gone() {
     assert!(read < 8 * (CLAIMS + TIMES), "{read} entries for {TIMES} renewals and rescues");
 }
 
-/// A claim whose fetch nobody was told of is found, wherever its number lies.
+/// A renewal finds a claim whose fetch reply was lost, wherever its number lies.
 #[test]
 fn a_claim_that_the_worker_does_not_list_is_given_back_by_a_later_renewal() {
     let site = Site::shared();

@@ -14,7 +14,7 @@ use crate::model::parked::Met;
 use crate::model::shape::{Pick, priority, queue};
 
 impl Drive<'_> {
-    /// The worker of a slot; one that nobody knows where there is none.
+    /// The worker of a slot; an unknown one if the slot has none.
     pub(super) fn worker(&self, slot: usize) -> WorkerId {
         self.slots[slot].unwrap_or_else(WorkerId::random)
     }
