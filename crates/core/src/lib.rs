@@ -35,7 +35,7 @@ pub use backend::capability::{Capabilities, Capability};
 pub use backend::error::{BackendError, BackendErrorKind, Certainty};
 pub use backend::hint::{Hint, Listener, Listeners, Subscription};
 pub use backend::operation::{Operation, Wrapper};
-pub use backend::receipt::Receipt;
+pub use backend::receipt::{Receipt, RequestReceipt};
 pub use backend::reply::{
     EnqueueReply, Enqueued, ExistingBy, FetchReply, FetchedJob, FetchedQueue, FinishReply, Finished, LostWhy,
     MigrationReport, Ping, Recorded, RenewReply,

@@ -5,7 +5,7 @@ use gristmill_core::{Enqueue, Error, ErrorKind, Job, JobId, JobPatch, NewJob, Re
 use crate::answer::{self, Read};
 use crate::chunk::chunks;
 use crate::statement::Verb;
-use crate::{Call, Outbox, OutboxJob, Refusal, RequestReceipt, request};
+use crate::{Call, Outbox, OutboxFilter, OutboxJob, OutboxPage, Refusal, RequestReceipt, request};
 
 /// Reads an answer's text.
 type Reader<'j, T> = Box<dyn FnOnce(&str) -> Read<T> + Send + 'j>;
@@ -82,6 +82,10 @@ pub(crate) fn update(
 pub(crate) fn get(outbox: &Outbox, id: JobId) -> Act<'static, Option<OutboxJob>> {
     let request = request::get(id);
     act(outbox, Verb::Get, request, answer::job)
+}
+
+pub(crate) fn list(outbox: &Outbox, filter: &OutboxFilter) -> Act<'static, OutboxPage> {
+    act(outbox, Verb::List, request::list(filter), answer::page)
 }
 
 /// The receipt of the one job that was sent.

@@ -4,18 +4,19 @@
 //! {"now_ms":1700000000000,"answers":[{"created":true},{"existing":"019a…","by":"unique_key"}]}
 //! {"requests":[17]}
 //! {"jobs":[null]}
+//! {"jobs":[],"more":false}
 //! {"error":{"why":"protocol","oldest":2,"newest":3}}
 //! ```
 
 use gristmill_core::{
-    Args, Enqueued, ExistingBy, JobId, JobSpec, JobState, Name, NewJob, Receipt, Timestamp,
+    Args, Enqueued, ExistingBy, JobId, JobSpec, JobState, Name, NewJob, Receipt, RequestReceipt, Timestamp,
 };
 use gristmill_sql::Options;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::job::OutboxJob;
-use crate::receipt::RequestReceipt;
+use crate::list::OutboxPage;
 
 /// What an answer says, or what is wrong with it.
 pub(crate) type Read<T> = Result<T, Fault>;
@@ -46,6 +47,7 @@ struct Envelope<'a> {
     requests: Option<&'a RawValue>,
     #[serde(borrow)]
     jobs: Option<&'a RawValue>,
+    more: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -93,13 +95,21 @@ pub(crate) fn receipts(text: &str, sent: &[NewJob]) -> Read<Vec<Receipt>> {
 /// The receipt of the one request that was stored.
 pub(crate) fn request(text: &str) -> Read<RequestReceipt> {
     let request = only(member(text, "requests", |envelope| envelope.requests)?)?;
-    Ok(RequestReceipt { request })
+    Ok(RequestReceipt::new(request))
 }
 
 /// One job, if it is there.
 pub(crate) fn job(text: &str) -> Read<Option<OutboxJob>> {
     let stored: Option<Stored> = only(member(text, "jobs", |envelope| envelope.jobs)?)?;
     stored.map(Stored::into_job).transpose()
+}
+
+/// The jobs of a list.
+pub(crate) fn page(text: &str) -> Read<OutboxPage> {
+    let envelope = envelope(text)?;
+    let stored: Vec<Stored> = decoded("jobs", envelope.jobs)?;
+    let more = envelope.more.ok_or_else(|| malformed("it has no `more`"))?;
+    Ok(OutboxPage { jobs: stored.into_iter().map(Stored::into_job).collect::<Read<_>>()?, more })
 }
 
 impl Stored {
@@ -135,14 +145,22 @@ fn member<'a, T: Deserialize<'a>>(
     name: &str,
     choose: impl FnOnce(&Envelope<'a>) -> Option<&'a RawValue>,
 ) -> Read<T> {
-    let envelope: Envelope<'a> = serde_json::from_str(text)?;
-    if let Some(Refused { why, oldest, newest, message }) = envelope.error {
-        return Err(match (why.as_str(), oldest, newest) {
+    decoded(name, choose(&envelope(text)?))
+}
+
+fn envelope(text: &str) -> Read<Envelope<'_>> {
+    let envelope: Envelope<'_> = serde_json::from_str(text)?;
+    match envelope.error {
+        None => Ok(envelope),
+        Some(Refused { why, oldest, newest, message }) => Err(match (why.as_str(), oldest, newest) {
             ("protocol", Some(oldest), Some(newest)) => Fault::Protocol { oldest, newest },
             _ => Fault::Refused(message.unwrap_or(why)),
-        });
+        }),
     }
-    let json = choose(&envelope).ok_or_else(|| malformed(format!("it has no `{name}`")))?;
+}
+
+fn decoded<'a, T: Deserialize<'a>>(name: &str, json: Option<&'a RawValue>) -> Read<T> {
+    let json = json.ok_or_else(|| malformed(format!("it has no `{name}`")))?;
     Ok(serde_json::from_str(json.get())?)
 }
 
@@ -259,6 +277,15 @@ mod tests {
         for text in malformed {
             assert!(matches!(request(text), Err(Fault::Malformed(..))), "{text}");
         }
+        for text in [
+            r#"{"jobs":[]}"#,
+            r#"{"jobs":[null],"more":true}"#,
+            r#"{"more":true}"#,
+            r#"{"jobs":7,"more":true}"#,
+        ] {
+            assert!(matches!(page(text), Err(Fault::Malformed(..))), "{text}");
+        }
+        assert_eq!(page(r#"{"jobs":[],"more":true}"#).expect("it is an answer").jobs, []);
         for text in [r#"{"jobs":[]}"#, r#"{"jobs":[{}]}"#, r#"{"jobs":[null,null]}"#] {
             assert!(matches!(job(text), Err(Fault::Malformed(..))), "{text}");
         }

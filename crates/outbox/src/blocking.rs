@@ -3,7 +3,7 @@
 use gristmill_core::{Enqueue, Error, Job, JobId, JobPatch, NewJob, Receipt};
 
 use crate::act::{self, Act};
-use crate::{BlockingDriver, Outbox, OutboxJob, RequestReceipt};
+use crate::{BlockingDriver, Outbox, OutboxFilter, OutboxJob, OutboxPage, RequestReceipt};
 
 /// The outbox on one of the caller's connections, of a driver that blocks its thread.
 ///
@@ -98,6 +98,15 @@ impl<'o, D: BlockingDriver> InBlockingTransaction<'o, D> {
     /// The database's.
     pub fn get(&mut self, id: JobId) -> Result<Option<OutboxJob>, Error> {
         self.run(act::get(self.outbox, id))
+    }
+
+    /// The newest jobs that match, as the transaction sees them. It looks at the newest 10,000 jobs of the store, so it
+    /// costs a bounded time; a client's list has pages and further filters.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn list(&mut self, filter: &OutboxFilter) -> Result<OutboxPage, Error> {
+        self.run(act::list(self.outbox, filter))
     }
 
     fn run<T>(&mut self, act: Act<'_, T>) -> Result<T, Error> {

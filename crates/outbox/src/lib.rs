@@ -6,8 +6,9 @@
 //! [`Outbox::in_blocking_transaction`].
 //!
 //! Every act is one statement with one parameter, a JSON text, and one answer, another. The statements call functions
-//! (in PostgreSQL) or write into views (in SQLite) that belong to the store's schema, so the caller's transaction does
-//! what a Gristmill client would do, with the rights of the schema's owner.
+//! (in PostgreSQL) or write into views (in SQLite) that belong to the store's schema, so a job is
+//! stored as a Gristmill client would store it, with the rights of the schema's owner. Verbs are requested: a worker
+//! applies them right after the commit.
 //!
 //! ```
 //! use gristmill_core::{Error, Job};
@@ -53,9 +54,9 @@ mod call;
 mod chunk;
 mod driver;
 mod job;
+mod list;
 mod meaning;
 mod outbox;
-mod receipt;
 mod refusal;
 mod request;
 mod statement;
@@ -64,10 +65,10 @@ mod transaction;
 pub use blocking::InBlockingTransaction;
 pub use call::Call;
 pub use driver::{BlockingDriver, Driver};
-pub use gristmill_core::{Enqueue, Enqueued, Error, Job, JobId, JobPatch, NewJob, Receipt};
+pub use gristmill_core::{Enqueue, Enqueued, Error, Job, JobId, JobPatch, NewJob, Receipt, RequestReceipt};
 pub use job::OutboxJob;
+pub use list::{OutboxFilter, OutboxPage};
 pub use outbox::Outbox;
-pub use receipt::RequestReceipt;
 pub use refusal::Refusal;
 pub use statement::Database;
 pub use transaction::InTransaction;

@@ -1,10 +1,11 @@
 //! Requests: what a call's JSON text says.
 //!
 //! ```json
-//! {"protocol":1,"jobs":[{"id":"019a…","kind":"k","queue":"default","priority":0,"max_attempts":20,"args":"{\"a\":1}",
+//! {"protocol":2,"jobs":[{"id":"019a…","kind":"k","queue":"default","priority":0,"max_attempts":20,"args":"{\"a\":1}",
 //!   "options":{"unique_key":"u"},"key":"75","delay_ms":5}]}
-//! {"protocol":1,"verb":"update","ids":["019a…"],"actor":null,"patch":{"priority":1,"args":"{}","now":true}}
-//! {"protocol":1,"ids":["019a…"]}
+//! {"protocol":2,"verb":"update","ids":["019a…"],"actor":null,"patch":{"priority":1,"args":"{}","now":true}}
+//! {"protocol":2,"ids":["019a…"]}
+//! {"protocol":2,"queue":"mail","state":"available","limit":10}
 //! ```
 //!
 //! Args are text inside of the text, since they are stored byte by byte as they were given. `options` is there where
@@ -14,14 +15,16 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use gristmill_core::{Args, Error, JobId, JobPatch, NewJob, Timestamp, Verb, When};
+use gristmill_core::{Args, Error, JobId, JobPatch, JobState, Name, NewJob, Timestamp, Verb, When};
 use gristmill_sql::{Options, write_patch};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::list::OutboxFilter;
+
 /// The number of the form in which this library writes requests and reads answers. A schema accepts a range of them, so
 /// libraries of several releases can use it side by side.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
 #[derive(Serialize)]
 struct Enqueue<'j> {
@@ -65,6 +68,18 @@ struct Get {
     ids: [JobId; 1],
 }
 
+#[derive(Serialize)]
+struct List<'f> {
+    protocol: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<&'f str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'f str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    limit: usize,
+}
+
 /// Stores jobs.
 ///
 /// # Errors
@@ -101,6 +116,17 @@ fn act(verb: Verb, id: JobId, actor: Option<&str>, patch: Option<Box<RawValue>>)
 /// Looks at a job.
 pub(crate) fn get(id: JobId) -> String {
     json(&Get { protocol: PROTOCOL, ids: [id] })
+}
+
+/// Looks at the newest jobs.
+pub(crate) fn list(filter: &OutboxFilter) -> String {
+    json(&List {
+        protocol: PROTOCOL,
+        queue: filter.queue.as_ref().map(Name::as_str),
+        kind: filter.kind.as_ref().map(Name::as_str),
+        state: filter.state.map(JobState::as_str),
+        limit: filter.most(),
+    })
 }
 
 /// Whether a job can be sent: what the rules refuse would abort the caller's transaction in the server.
@@ -190,7 +216,7 @@ mod tests {
         let text = enqueue(std::slice::from_ref(job)).expect("it can be sent");
         assert!(!text.contains('\0'), "{text:?}");
         let mut request: Value = serde_json::from_str(&text).expect("it is JSON");
-        assert_eq!(request["protocol"], 1);
+        assert_eq!(request["protocol"], PROTOCOL);
         request["jobs"][0].take()
     }
 
@@ -261,6 +287,16 @@ mod tests {
         patch.when = Some(When::Now);
         let wanted = of("update", r#""actor":"ops","patch":{"priority":-10,"now":true}"#);
         assert_eq!(update(id, Some("ops"), patch).expect("it can be sent"), wanted);
+    }
+
+    #[test]
+    fn a_list_names_what_it_is_filtered_by_and_a_limit_in_range() {
+        let of = |more: &str| format!(r#"{{"protocol":{PROTOCOL},{more}}}"#);
+        assert_eq!(list(&OutboxFilter::new()), of(r#""limit":100"#));
+        let name = |text| Name::new(text).expect("it is a name");
+        let filter = OutboxFilter::new().queue(name("q")).kind(name("k")).state(JobState::Running).limit(0);
+        assert_eq!(list(&filter), of(r#""queue":"q","kind":"k","state":"running","limit":1"#));
+        assert_eq!(list(&OutboxFilter::new().limit(101)), of(r#""limit":100"#));
     }
 
     #[test]

@@ -27,11 +27,12 @@ pub(crate) enum Verb {
     Enqueue,
     Request,
     Get,
+    List,
 }
 
 impl Verb {
     /// In the order of their numbers.
-    pub(crate) const ALL: [Self; 3] = [Self::Enqueue, Self::Request, Self::Get];
+    pub(crate) const ALL: [Self; 4] = [Self::Enqueue, Self::Request, Self::Get, Self::List];
 
     /// The name of its function or view.
     pub(crate) const fn name(self) -> &'static str {
@@ -39,13 +40,14 @@ impl Verb {
             Self::Enqueue => "outbox_enqueue",
             Self::Request => "outbox_request",
             Self::Get => "outbox_get",
+            Self::List => "outbox_list",
         }
     }
 }
 
 /// The statements of all acts. The answer is a column named `answer`, which some drivers find by its name.
 #[derive(Debug)]
-pub(crate) struct Statements([String; 3]);
+pub(crate) struct Statements([String; 4]);
 
 impl Statements {
     /// PostgreSQL: a function an act, in the schema of the store. The caller's search path decides on nothing in it.
@@ -59,6 +61,7 @@ impl Statements {
     pub(crate) fn sqlite() -> Self {
         Self(Verb::ALL.map(|verb| match verb {
             Verb::Get => SQLITE_GET.to_owned(),
+            Verb::List => SQLITE_LIST.to_owned(),
             verb => format!(
                 "INSERT INTO {} (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer) AS answer",
                 verb.name()
@@ -80,6 +83,32 @@ const SQLITE_GET: &str = "SELECT coalesce(
         )))
         FROM json_each(?1, '$.ids') AS wanted
     )))
+) AS answer";
+
+/// The view `outbox_recent` ends at the newest 10,000 jobs.
+const SQLITE_LIST: &str = "WITH wanted AS (
+    SELECT
+        max(1, min(100, coalesce(json_extract(?1, '$.limit'), 100))) AS most,
+        json_extract(?1, '$.queue') AS queue, json_extract(?1, '$.kind') AS kind, json_extract(?1, '$.state') AS state
+)
+SELECT coalesce(
+    (SELECT mismatch FROM outbox_protocols WHERE (json_extract(?1, '$.protocol') BETWEEN oldest AND newest) IS NOT TRUE),
+    (
+        SELECT json_object(
+            'jobs', json(json_remove(found.jobs, '$[' || wanted.most || ']')),
+            'more', json(iif(json_array_length(found.jobs) > wanted.most, 'true', 'false'))
+        )
+        FROM wanted, (
+            SELECT json_group_array(json((SELECT job FROM outbox_job WHERE outbox_job.id = listed.id))) AS jobs
+            FROM (
+                SELECT recent.id FROM wanted, outbox_recent AS recent
+                WHERE recent.queue = coalesce(wanted.queue, recent.queue)
+                    AND recent.kind = coalesce(wanted.kind, recent.kind)
+                    AND recent.state = coalesce(wanted.state, recent.state)
+                ORDER BY recent.id DESC LIMIT (SELECT most + 1 FROM wanted)
+            ) AS listed
+        ) AS found
+    )
 ) AS answer";
 
 /// A name as an identifier, whatever is in it.

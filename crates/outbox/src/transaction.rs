@@ -3,7 +3,7 @@
 use gristmill_core::{Enqueue, Error, Job, JobId, JobPatch, NewJob, Receipt};
 
 use crate::act::{self, Act};
-use crate::{Driver, Outbox, OutboxJob, RequestReceipt};
+use crate::{Driver, Outbox, OutboxFilter, OutboxJob, OutboxPage, RequestReceipt};
 
 /// The outbox on one of the caller's connections: what is done here is done in the transaction that the connection is
 /// in, and takes effect when that commits.
@@ -125,6 +125,18 @@ impl<'o, D: Driver> InTransaction<'o, D> {
     /// Changes nothing.
     pub async fn get(&mut self, id: JobId) -> Result<Option<OutboxJob>, Error> {
         self.run(act::get(self.outbox, id)).await
+    }
+
+    /// The newest jobs that match, as the transaction sees them. It looks at the newest 10,000 jobs of the store, so it
+    /// costs a bounded time; a client's list has pages and further filters.
+    ///
+    /// # Errors
+    /// The database's.
+    ///
+    /// # Cancel safety
+    /// Changes nothing.
+    pub async fn list(&mut self, filter: &OutboxFilter) -> Result<OutboxPage, Error> {
+        self.run(act::list(self.outbox, filter)).await
     }
 
     async fn run<T>(&mut self, act: Act<'_, T>) -> Result<T, Error> {

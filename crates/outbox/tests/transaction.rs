@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gristmill_core::{Clock as _, ErrorKind, Job, JobExt as _, JobOptions, ManualClock, Timestamp};
-use gristmill_outbox::{BlockingDriver, Call, Database, Driver, Outbox, Refusal};
+use gristmill_outbox::{BlockingDriver, Call, Database, Driver, Outbox, OutboxFilter, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -33,6 +33,7 @@ impl Pretended<'_> {
                 let answers = vec![r#"{"created":true}"#; jobs.len()].join(",");
                 format!(r#"{{"now_ms":0,"answers":[{answers}]}}"#)
             }
+            None if call.statement().contains("list") => r#"{"jobs":[],"more":false}"#.to_owned(),
             None if call.statement().contains("get") => r#"{"jobs":[null]}"#.to_owned(),
             None => r#"{"requests":[17]}"#.to_owned(),
         };
@@ -83,6 +84,7 @@ fn the_acts_of_both_kinds_of_drivers_send_the_same() {
     tx.update(id, gristmill_core::JobPatch::default()).expect("it is answered");
     tx.delete(id).expect("it is answered");
     assert_eq!(tx.get(id).expect("it is answered"), None);
+    assert!(!tx.list(&OutboxFilter::new()).expect("it is answered").more);
 
     ready(async {
         let mut tx = outbox.in_transaction(Pretended(&mut second));
@@ -91,11 +93,12 @@ fn the_acts_of_both_kinds_of_drivers_send_the_same() {
         tx.update(id, gristmill_core::JobPatch::default()).await.expect("it is answered");
         tx.delete(id).await.expect("it is answered");
         assert_eq!(tx.get(id).await.expect("it is answered"), None);
+        assert!(!tx.list(&OutboxFilter::new()).await.expect("it is answered").more);
     });
 
     assert_eq!(first, second);
     let statements: Vec<&str> = first.iter().map(|(statement, _)| statement.as_str()).collect();
-    let wanted = ["enqueue", "request", "request", "request", "get"];
+    let wanted = ["enqueue", "request", "request", "request", "get", "list"];
     assert_eq!(
         statements,
         wanted.map(|verb| format!("SELECT \"jobs\".outbox_{verb}($1::pg_catalog.text) AS answer"))

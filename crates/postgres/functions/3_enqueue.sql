@@ -9,48 +9,59 @@ BEGIN
 END
 $gristmill_function$;
 
--- A member that is a whole number within bounds; NULL where it is not there.
-CREATE OR REPLACE FUNCTION gristmill.outbox_whole(members jsonb, part text, lowest numeric, highest numeric) RETURNS numeric
+-- Refuses members of an object that are not known, or not as its rules say. A rule without a path is that of milliseconds.
+CREATE OR REPLACE FUNCTION gristmill.outbox_check(members jsonb, owner text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
-    given CONSTANT jsonb := members -> part;
+    known CONSTANT text[] := CASE owner
+        WHEN 'options' THEN
+            '{queue,priority,max_attempts,delay_ms,run_at,suspended,timeout_ms,retry,retention,unique_key,tags,metadata,id}'
+        WHEN 'retention' THEN '{completed_ms,cancelled_ms,discarded_ms}'
+        WHEN 'retry' THEN '{exponential,linear,fixed_ms,table_ms,jitter}'
+        WHEN 'exponential' THEN '{base_ms,factor,cap_ms}' ELSE '{step_ms,cap_ms}' END;
+    wrong record;
 BEGIN
-    IF given IS NULL THEN
-        RETURN NULL;
-    ELSIF jsonb_typeof(given) = 'number' AND (given::numeric BETWEEN lowest AND highest) AND given::numeric % 1 = 0 THEN
-        RETURN given::numeric;
+    IF jsonb_typeof(members) <> 'object' OR members - known <> '{}' THEN
+        PERFORM gristmill.outbox_refuse(CASE WHEN jsonb_typeof(members) <> 'object' THEN format('`%s` is no object', owner) ELSE
+            format('`%s` has no member `%s`', owner, (SELECT left(min(name), 64) FROM jsonb_object_keys(members - known) AS name)) END,
+            format('The members of `%s` are: %s.', owner, array_to_string(known, ', ')));
     END IF;
-    PERFORM gristmill.outbox_refuse(format('`%s` cannot be %s', part, left(given::text, 64)),
-        format('Give `%s` a whole number from %s to %s.', part, lowest, highest));
-END
-$gristmill_function$;
-
--- A member that is a name; NULL where it is not there.
-CREATE OR REPLACE FUNCTION gristmill.outbox_name(given jsonb, part text) RETURNS text
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-    AS $gristmill_function$
-BEGIN
-    IF given IS NOT NULL AND (jsonb_typeof(given) <> 'string' OR given #>> '{}' !~ '^[-A-Za-z0-9._:/]{1,64}$') THEN
-        PERFORM gristmill.outbox_refuse(format('`%s` cannot be %s', part, left(given::text, 80)),
-            format('Give `%s` a name: 1 to 64 of the characters A-Z a-z 0-9 . _ : / -', part));
-    END IF;
-    RETURN given #>> '{}';
-END
-$gristmill_function$;
-
--- Refuses members that are not known.
-CREATE OR REPLACE FUNCTION gristmill.outbox_known(members jsonb, part text, known text[]) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-    AS $gristmill_function$
-BEGIN
-    IF jsonb_typeof(members) <> 'object' THEN
-        PERFORM gristmill.outbox_refuse(format('`%s` cannot be %s', part, left(members::text, 64)),
-            format('Give `%s` an object with members of these: %s.', part, array_to_string(known, ', ')));
-    ELSIF members - known <> '{}' THEN
+    SELECT rule.part, rule.remedy INTO wrong FROM (VALUES
+        ('queue', 'strict $ ? (@.type() == "string" && @ like_regex "^[-A-Za-z0-9._:/]{1,64}$")'::jsonpath,
+            'a name: 1 to 64 of the characters A-Z a-z 0-9 . _ : / -'),
+        ('priority', 'strict $ ? (@.floor() == @ && @ >= -10 && @ <= 10)', 'a whole number from -10 to 10'),
+        ('max_attempts', 'strict $ ? (@.floor() == @ && @ >= 1 && @ <= 65535)', 'a whole number from 1 to 65535'),
+        ('run_at', 'strict $ ? (@.type() == "string")',
+            'a time with its zone such as 2026-11-22T10:00:00Z, or to_jsonb(now() + interval ''1 hour'')'),
+        ('suspended', 'strict $ ? (@.type() == "boolean")', 'true or false'),
+        ('timeout_ms', 'strict $ ? (@.floor() == @ && @ >= 1 && @ <= 9223372036854775807)', 'a whole number from 1 to 9223372036854775807'),
+        ('unique_key', 'strict $ ? (@.type() == "string" && @ != "")', 'a text of 1 to 255 bytes, or leave it out'),
+        ('tags', 'strict $ ? (@.type() == "array" && @.size() <= 32 && !exists(@[*] ? (
+            @.type() != "string" || !(@ like_regex "^[-A-Za-z0-9._:/]{1,64}$"))))',
+            'a list of at most 32 names of the characters A-Z a-z 0-9 . _ : / -, such as ["mail", "eu"]'),
+        ('metadata', 'strict $ ? (@.type() == "object")', 'an object such as {"tenant": "acme"}'),
+        ('id', 'strict $ ? (@.type() == "string")', 'a UUID of version 7, or leave it out to have one made'),
+        ('retry', 'strict $ ? (@.type() == "object")', 'one of exponential, linear, fixed_ms, table_ms'),
+        ('retention', 'strict $ ? (@.type() == "object")', 'an object with completed_ms, cancelled_ms, discarded_ms'),
+        ('exponential', 'strict $ ? (@.type() == "object")', '{"base_ms", "factor", "cap_ms"}'),
+        ('linear', 'strict $ ? (@.type() == "object")', '{"step_ms", "cap_ms"}'),
+        ('table_ms', 'strict $ ? (@.type() == "array" && @.size() <= 1000 && !exists(@[*] ? (
+            @.type() != "number" || !(@.floor() == @ && @ >= 0 && @ <= 9223372036854775807))))', 'a list of at most 1000 whole numbers, one an attempt'),
+        ('jitter', 'strict $ ? (@ == "none" || @ == "full" || @.floor() == @ && @ >= 0 && @ <= 100)',
+            '"none", "full" or a whole number from 0 to 100'),
+        ('factor', 'strict $ ? (@ >= 0 && @ <= 1000000)', 'a number from 0 to 1000000, such as 2'),
+        ('delay_ms', NULL, NULL), ('completed_ms', NULL, NULL), ('cancelled_ms', NULL, NULL), ('discarded_ms', NULL, NULL),
+        ('fixed_ms', NULL, NULL), ('base_ms', NULL, NULL), ('step_ms', NULL, NULL), ('cap_ms', NULL, NULL)
+    ) AS rule (part, path, remedy)
+    -- All parts of the two ways to wait are needed.
+    WHERE (members ? rule.part OR owner IN ('exponential', 'linear') AND rule.part = ANY (known))
+        AND (members -> rule.part
+            @? coalesce(rule.path, 'strict $ ? (@.floor() == @ && @ >= 0 && @ <= 9223372036854775807)')) IS NOT TRUE LIMIT 1;
+    IF FOUND THEN
         PERFORM gristmill.outbox_refuse(
-            format('`%s` has no member `%s`', part, (SELECT left(name, 64) FROM jsonb_object_keys(members - known) AS name LIMIT 1)),
-            format('The members of `%s` are: %s.', part, array_to_string(known, ', ')));
+            format('`%s` cannot be %s', wrong.part, coalesce(left((members -> wrong.part)::text, 64), 'missing')),
+            format('Give `%s` %s.', wrong.part, coalesce(wrong.remedy, 'a whole number from 0 to 9223372036854775807')));
     END IF;
 END
 $gristmill_function$;
@@ -60,35 +71,26 @@ CREATE OR REPLACE FUNCTION gristmill.outbox_json(given jsonb, part text, most_by
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
-    given_text CONSTANT text := given::text;
+    bytes CONSTANT integer := octet_length(convert_to(given::text, 'UTF8'));
 BEGIN
-    IF octet_length(convert_to(given_text, 'UTF8')) > most_bytes THEN
-        PERFORM gristmill.outbox_refuse(format('`%s` has %s bytes', part, octet_length(convert_to(given_text, 'UTF8'))),
+    IF bytes > most_bytes THEN
+        PERFORM gristmill.outbox_refuse(format('`%s` has %s bytes', part, bytes),
             format('Keep `%s` within %s bytes: store large inputs elsewhere and pass a reference.', part, most_bytes));
-    ELSIF length(given_text) > 60 AND jsonb_path_exists(
-            given, 'strict $.**{30 to last} ? (@.type() == "object" || @.type() == "array")') THEN
+    ELSIF bytes > 60 AND given @? 'strict $.**{30 to last} ? (@.type() == "object" || @.type() == "array")' THEN
         PERFORM gristmill.outbox_refuse(format('`%s` is nested deeper than 30 levels', part),
             format('Make `%s` flatter, or pass an inner part of it as text.', part));
-    ELSIF given_text ~ '[0-9]{19}' AND jsonb_path_exists(given, 'strict $.** ? (@.type() == "number") ? (
-            @.abs() > 1.7976931348623157e308
-            || ((@ > 18446744073709551615 || @ < -9223372036854775808) && @.floor() == @))') THEN
+    ELSIF given::text ~ '[0-9]{19}' AND given @? 'strict $.** ? (@.type() == "number") ? (@.abs() > 1.7976931348623157e308
+            || ((@ > 18446744073709551615 || @ < -9223372036854775808) && @.floor() == @))' THEN
         PERFORM gristmill.outbox_refuse(format('`%s` has a number that does not fit 64 bits', part), 'Pass it as text.');
     END IF;
 END
 $gristmill_function$;
 
--- A duration as workers read it; where it is not there, another one.
-CREATE OR REPLACE FUNCTION gristmill.outbox_duration(members jsonb, part text, other bigint) RETURNS text
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+-- A duration as workers read it, from milliseconds.
+CREATE OR REPLACE FUNCTION gristmill.outbox_duration(ms jsonb) RETURNS text
+    LANGUAGE sql
     AS $gristmill_function$
-DECLARE
-    given CONSTANT bigint := coalesce(gristmill.outbox_whole(members, part, 0, 9223372036854775807), other);
-BEGIN
-    IF given IS NULL THEN
-        PERFORM gristmill.outbox_refuse(format('`%s` is missing', part), format('Give `%s` a number of milliseconds.', part));
-    END IF;
-    RETURN format('{"secs":%s,"nanos":%s}', given / 1000, given % 1000 * 1000000);
-END
+SELECT format('{"secs":%s,"nanos":%s}', ms::bigint / 1000, ms::bigint % 1000 * 1000000)
 $gristmill_function$;
 
 -- When a failed attempt is tried again, from a form for people to the one workers read.
@@ -96,94 +98,48 @@ CREATE OR REPLACE FUNCTION gristmill.outbox_retry(given jsonb) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
 DECLARE
-    kinds CONSTANT text[] := '{exponential,linear,fixed_ms,table_ms}';
-    kind text;
-    inner_part jsonb;
-    backoff text;
-    jitter text := '{"percent":10}';
+    kind CONSTANT text := (SELECT min(name) FROM jsonb_object_keys(given - 'jitter') AS name HAVING count(*) = 1);
+    inner_part CONSTANT jsonb := given -> kind;
+    jitter CONSTANT jsonb := given -> 'jitter';
 BEGIN
-    PERFORM gristmill.outbox_known(given, 'retry', kinds || '{jitter}'::text[]);
-    SELECT min(name), given -> min(name) INTO kind, inner_part FROM unnest(kinds) AS name WHERE given ? name HAVING count(*) = 1;
+    PERFORM gristmill.outbox_check(given, 'retry');
     IF kind IS NULL THEN
-        PERFORM gristmill.outbox_refuse('`retry` does not say one way to wait',
-            'Give `retry` one of exponential, linear, fixed_ms, table_ms.');
-    ELSIF kind = 'exponential' THEN
-        PERFORM gristmill.outbox_known(inner_part, kind, '{base_ms,factor,cap_ms}');
-        IF (jsonb_typeof(inner_part -> 'factor') = 'number' AND (inner_part -> 'factor')::numeric BETWEEN 0 AND 1000000) IS NOT TRUE THEN
-            PERFORM gristmill.outbox_refuse('`factor` is no number from 0 to 1000000', 'Give `factor` 2 to double the wait.');
-        END IF;
-        backoff := format('{"exponential":{"base":%s,"factor":%s,"cap":%s}}', gristmill.outbox_duration(inner_part, 'base_ms', NULL),
-            inner_part -> 'factor', gristmill.outbox_duration(inner_part, 'cap_ms', NULL));
-    ELSIF kind = 'linear' THEN
-        PERFORM gristmill.outbox_known(inner_part, kind, '{step_ms,cap_ms}');
-        backoff := format('{"linear":{"step":%s,"cap":%s}}',
-            gristmill.outbox_duration(inner_part, 'step_ms', NULL), gristmill.outbox_duration(inner_part, 'cap_ms', NULL));
-    ELSIF kind = 'fixed_ms' THEN
-        backoff := format('{"fixed":%s}', gristmill.outbox_duration(given, kind, NULL));
-    ELSIF jsonb_typeof(inner_part) <> 'array' OR jsonb_array_length(inner_part) > 1000 THEN
-        PERFORM gristmill.outbox_refuse('`table_ms` is no list of at most 1000 numbers',
-            'Give `table_ms` one number of milliseconds an attempt.');
-    ELSE
-        backoff := format('{"table":[%s]}', (
-            SELECT string_agg(gristmill.outbox_duration(jsonb_build_object('table_ms', wait), 'table_ms', NULL), ',' ORDER BY place)
-            FROM jsonb_array_elements(inner_part) WITH ORDINALITY AS item (wait, place)));
+        PERFORM gristmill.outbox_refuse('`retry` does not say one way to wait', 'Give `retry` one of exponential, linear, fixed_ms, table_ms.');
+    ELSIF kind IN ('exponential', 'linear') THEN
+        PERFORM gristmill.outbox_check(inner_part, kind);
     END IF;
-    IF given -> 'jitter' IN ('"none"', '"full"') THEN
-        jitter := given -> 'jitter';
-    ELSIF given ? 'jitter' THEN
-        jitter := format('{"percent":%s}', gristmill.outbox_whole(given, 'jitter', 0, 100)::integer);
-    END IF;
-    RETURN format('{"backoff":%s,"jitter":%s}', backoff, jitter);
+    RETURN format('{"backoff":%s,"jitter":%s}', CASE kind
+        WHEN 'exponential' THEN format('{"exponential":{"base":%s,"factor":%s,"cap":%s}}', gristmill.outbox_duration(inner_part -> 'base_ms'),
+            inner_part -> 'factor', gristmill.outbox_duration(inner_part -> 'cap_ms'))
+        WHEN 'linear' THEN format('{"linear":{"step":%s,"cap":%s}}',
+            gristmill.outbox_duration(inner_part -> 'step_ms'), gristmill.outbox_duration(inner_part -> 'cap_ms'))
+        WHEN 'fixed_ms' THEN format('{"fixed":%s}', gristmill.outbox_duration(inner_part))
+        ELSE format('{"table":[%s]}', (SELECT string_agg(gristmill.outbox_duration(wait), ',' ORDER BY place)
+            FROM jsonb_array_elements(inner_part) WITH ORDINALITY AS item (wait, place))) END,
+        CASE jsonb_typeof(jitter) WHEN 'string' THEN jitter::text WHEN 'number' THEN format('{"percent":%s}', jitter::integer) ELSE '{"percent":10}' END);
 END
 $gristmill_function$;
 
--- The options of a job as workers read them, from those that `enqueue` was given; NULL for none.
+-- The options of a job as workers read them, from those that `enqueue` was given and has checked; NULL for none.
 CREATE OR REPLACE FUNCTION gristmill.outbox_options(given jsonb) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
-DECLARE
-    parts text[] := '{}';
 BEGIN
-    IF given ? 'unique_key' THEN
-        IF jsonb_typeof(given -> 'unique_key') <> 'string'
-                OR octet_length(convert_to(given ->> 'unique_key', 'UTF8')) NOT BETWEEN 1 AND 255 THEN
-            PERFORM gristmill.outbox_refuse(format('`unique_key` cannot be %s', left((given -> 'unique_key')::text, 64)),
-                'Give `unique_key` a text of 1 to 255 bytes, or leave it out.');
-        END IF;
-        parts := parts || format('"unique_key":%s', given -> 'unique_key');
+    PERFORM gristmill.outbox_json(given -> 'metadata', 'metadata', 65536) WHERE given ? 'metadata';
+    PERFORM gristmill.outbox_check(given -> 'retention', 'retention') WHERE given ? 'retention';
+    IF octet_length(convert_to(given ->> 'unique_key', 'UTF8')) > 255 THEN
+        PERFORM gristmill.outbox_refuse('`unique_key` is too long', 'Give `unique_key` a text of 1 to 255 bytes, or leave it out.');
     END IF;
-    IF given ? 'timeout_ms' THEN
-        parts := parts || format('"timeout_ms":%s', gristmill.outbox_whole(given, 'timeout_ms', 1, 9223372036854775807)::bigint);
-    END IF;
-    IF given ? 'retry' THEN
-        parts := parts || format('"retry":%s', gristmill.outbox_retry(given -> 'retry'));
-    END IF;
-    IF given ? 'retention' THEN
-        PERFORM gristmill.outbox_known(given -> 'retention', 'retention', '{completed_ms,cancelled_ms,discarded_ms}');
-        parts := parts || format('"retention":{"completed":%s,"cancelled":%s,"discarded":%s}',
-            gristmill.outbox_duration(given -> 'retention', 'completed_ms', 86400000),
-            gristmill.outbox_duration(given -> 'retention', 'cancelled_ms', 604800000),
-            gristmill.outbox_duration(given -> 'retention', 'discarded_ms', 2592000000));
-    END IF;
-    IF given ? 'tags' THEN
-        IF jsonb_typeof(given -> 'tags') <> 'array' OR jsonb_array_length(given -> 'tags') > 32 THEN
-            PERFORM gristmill.outbox_refuse('`tags` is no list of at most 32 names', 'Give `tags` a list such as ["mail", "eu"].');
-        ELSIF given -> 'tags' <> '[]' THEN
-            parts := parts || format('"tags":[%s]', (
-                SELECT string_agg(to_jsonb(gristmill.outbox_name(tag, 'tags'))::text, ',' ORDER BY place)
-                FROM jsonb_array_elements(given -> 'tags') WITH ORDINALITY AS item (tag, place)));
-        END IF;
-    END IF;
-    IF given ? 'metadata' THEN
-        IF jsonb_typeof(given -> 'metadata') <> 'object' THEN
-            PERFORM gristmill.outbox_refuse('`metadata` is no object', 'Give `metadata` an object such as {"tenant": "acme"}.');
-        END IF;
-        PERFORM gristmill.outbox_json(given -> 'metadata', 'metadata', 65536);
-        IF given -> 'metadata' <> '{}' THEN
-            parts := parts || format('"metadata":%s', given -> 'metadata');
-        END IF;
-    END IF;
-    RETURN CASE WHEN parts <> '{}' THEN '{' || array_to_string(parts, ',') || '}' END;
+    RETURN '{' || nullif(concat_ws(',',
+        '"unique_key":' || (given -> 'unique_key')::text,
+        '"timeout_ms":' || (given -> 'timeout_ms')::bigint,
+        '"retry":' || CASE WHEN given ? 'retry' THEN gristmill.outbox_retry(given -> 'retry') END,
+        '"retention":' || (SELECT format('{"completed":%s,"cancelled":%s,"discarded":%s}',
+            gristmill.outbox_duration(coalesce(kept -> 'completed_ms', '86400000')),
+            gristmill.outbox_duration(coalesce(kept -> 'cancelled_ms', '604800000')),
+            gristmill.outbox_duration(coalesce(kept -> 'discarded_ms', '2592000000'))) FROM (SELECT given -> 'retention' AS kept) AS part WHERE given ? 'retention'),
+        '"tags":' || nullif(replace((given -> 'tags')::text, ', ', ','), '[]'),
+        '"metadata":' || nullif((given -> 'metadata')::text, '{}')), '') || '}';
 END
 $gristmill_function$;
 
@@ -208,77 +164,58 @@ CREATE OR REPLACE FUNCTION gristmill.enqueue(kind text, args jsonb DEFAULT '{}',
 DECLARE
     given CONSTANT jsonb := coalesce(options, '{}');
     now CONSTANT bigint := floor(date_part('epoch', clock_timestamp()) * 1000);
-    last_instant CONSTANT bigint := 253402207200000;
-    id uuid;
-    queue text;
+    is_held CONSTANT boolean := given -> 'suspended' IS NOT DISTINCT FROM 'true';
+    id uuid := gristmill.outbox_new_id();
+    due bigint := now;
+    line integer;
     urgency integer;
-    most integer;
-    delay_ms numeric;
-    at_ms bigint;
-    is_held boolean;
-    stored_options text;
-    job jsonb;
     answer text;
 BEGIN
     IF kind IS NULL OR args IS NULL THEN
         PERFORM gristmill.outbox_refuse(format('`%s` is NULL', CASE WHEN kind IS NULL THEN 'kind' ELSE 'args' END),
             'Give the name of a kind, and args such as ''{}''.');
+    ELSIF kind !~ '^[-A-Za-z0-9._:/]{1,64}$' THEN
+        PERFORM gristmill.outbox_refuse(format('`kind` cannot be "%s"', left(kind, 80)),
+            'Give `kind` a name: 1 to 64 of the characters A-Z a-z 0-9 . _ : / -.');
+    ELSIF given <> '{}' THEN
+        PERFORM gristmill.outbox_check(given, 'options');
     END IF;
-    PERFORM gristmill.outbox_known(given, 'options', '{queue,priority,max_attempts,delay_ms,run_at,suspended,timeout_ms,'
-        'retry,retention,unique_key,tags,metadata,id}');
     PERFORM gristmill.outbox_json(args, 'args', 1048576);
-    id := gristmill.outbox_new_id();
     IF given ? 'id' THEN
         -- Where an id lies in time decides in which partition its job is kept, and for how long.
-        IF (given ->> 'id' ~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$') IS NOT TRUE THEN
+        IF given ->> 'id' !~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$' THEN
             PERFORM gristmill.outbox_refuse(format('`id` cannot be %s', left((given -> 'id')::text, 64)),
                 'Leave `id` out to have one made, or give a UUID of version 7.');
         END IF;
         id := given ->> 'id';
-        PERFORM gristmill.outbox_refuse_ahead(id, now);
     END IF;
-    PERFORM gristmill.outbox_name(to_jsonb(kind), 'kind');
-    queue := coalesce(gristmill.outbox_name(given -> 'queue', 'queue'), 'default');
-    urgency := coalesce(gristmill.outbox_whole(given, 'priority', -10, 10), 0);
-    most := coalesce(gristmill.outbox_whole(given, 'max_attempts', 1, 65535), 20);
-    delay_ms := gristmill.outbox_whole(given, 'delay_ms', 0, 9223372036854775807);
-    IF given ? 'run_at' THEN
+    IF (given ? 'delay_ms')::integer + (given ? 'run_at')::integer + is_held::integer > 1 THEN
+        PERFORM gristmill.outbox_refuse('a job has one time', 'Give one of `delay_ms`, `run_at` and `suspended`.');
+    ELSIF given ? 'delay_ms' THEN
+        due := least(now + (given ->> 'delay_ms')::numeric, 253402207200000);
+    ELSIF given ? 'run_at' THEN
         BEGIN
             -- With its zone: the session's own is the caller's affair. Rounded up, since no job runs before its time.
-            IF (given ->> 'run_at' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,15}(Z|[-+][0-9]{2}(:?[0-9]{2})?)$') IS NOT TRUE THEN
+            IF given ->> 'run_at' !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,15}(Z|[-+][0-9]{2}(:?[0-9]{2})?)$' THEN
                 RAISE datetime_field_overflow;
             END IF;
-            at_ms := greatest((round(extract(epoch FROM (given ->> 'run_at')::timestamptz) * 1000000)::bigint + 999) / 1000, 0);
+            due := (round(extract(epoch FROM (given ->> 'run_at')::timestamptz) * 1000000)::bigint + 999) / 1000;
+            due := least(greatest(due, 0), 253402207200000);
         EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format OR invalid_time_zone_displacement_value THEN
             PERFORM gristmill.outbox_refuse(format('`run_at` cannot be %s', left((given -> 'run_at')::text, 64)),
                 'Give `run_at` a time with its zone such as 2026-11-22T10:00:00Z, or to_jsonb(now() + interval ''1 hour'').');
         END;
     END IF;
-    IF given -> 'suspended' NOT IN ('true', 'false') THEN
-        PERFORM gristmill.outbox_refuse(format('`suspended` cannot be %s', left((given -> 'suspended')::text, 64)),
-            'Give `suspended` true or false.');
+    line := gristmill.outbox_queue(coalesce(given ->> 'queue', 'default'));
+    urgency := coalesce((given -> 'priority')::integer, 0);
+    answer := gristmill.outbox_put(id, kind, line, urgency, coalesce((given -> 'max_attempts')::integer, 20), args::text,
+        CASE WHEN given ?| '{unique_key,timeout_ms,retry,retention,tags,metadata}' THEN gristmill.outbox_options(given) END,
+        given ->> 'unique_key', now, due, is_held);
+    IF answer <> '{"created":true}' THEN
+        RETURN answer::jsonb ->> 'existing';
+    ELSIF NOT is_held THEN
+        PERFORM gristmill.outbox_tell(id, line, urgency, due, now);
     END IF;
-    is_held := coalesce(given -> 'suspended' = 'true', false);
-    IF (delay_ms IS NOT NULL)::integer + (at_ms IS NOT NULL)::integer + is_held::integer > 1 THEN
-        PERFORM gristmill.outbox_refuse('a job has one time', 'Give one of `delay_ms`, `run_at` and `suspended`.');
-    END IF;
-    IF given ?| '{unique_key,timeout_ms,retry,retention,tags,metadata}' THEN
-        stored_options := gristmill.outbox_options(given);
-    END IF;
-    answer := gristmill.outbox_put(id, kind, queue, urgency, most, args::text, stored_options, given ->> 'unique_key', now,
-        least(coalesce(at_ms, now + coalesce(delay_ms, 0)), last_instant)::bigint, is_held);
-    IF answer = '{"created":true}' THEN
-        RETURN id;
-    ELSIF answer IS NOT NULL THEN
-        RETURN (answer::jsonb ->> 'existing')::uuid;
-    END IF;
-    -- A new queue, an id that is not allowed, a key that changes hands.
-    job := jsonb_strip_nulls(jsonb_build_object('id', id, 'kind', kind, 'queue', queue, 'priority', urgency,
-        'max_attempts', most, 'args', args::text, 'delay_ms', delay_ms, 'at_ms', at_ms, 'suspended', nullif(is_held, false),
-        'key', encode(convert_to(given ->> 'unique_key', 'UTF8'), 'hex')));
-    answer := gristmill.outbox_enqueue(format('{"protocol":%s,"jobs":[%s]}',
-        (SELECT versions.outbox_newest FROM gristmill.versions WHERE versions.one),
-        CASE WHEN stored_options IS NULL THEN job::text ELSE left(job::text, -1) || ',"options":' || stored_options || '}' END));
-    RETURN coalesce((answer::jsonb #>> '{answers,0,existing}')::uuid, id);
+    RETURN id;
 END
 $gristmill_function$;

@@ -37,10 +37,9 @@ const FUNCTIONS: &str = concat!(
     include_str!("../functions/1_check.sql"),
     include_str!("../functions/2_store.sql"),
     include_str!("../functions/3_enqueue.sql"),
-    include_str!("../functions/4_act.sql"),
-    include_str!("../functions/5_operate.sql"),
-    include_str!("../functions/6_request.sql"),
-    include_str!("../functions/7_rights.sql"),
+    include_str!("../functions/4_show.sql"),
+    include_str!("../functions/5_request.sql"),
+    include_str!("../functions/6_rights.sql"),
 );
 
 const _: () = assert!(MIGRATIONS.latest() == gristmill_sql::POSTGRES_SCHEMA);
@@ -129,7 +128,8 @@ pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> A
 
 /// The text of migrations for one schema. Its channel is known to us alone.
 fn written(text: &str, schema: &str) -> String {
-    in_schema(&text.replace(CHANNEL, &notice::channel(schema)), schema)
+    let text = text.replace(CHANNEL, &notice::channel(schema));
+    in_schema(&text.replace("IN SCHEMA gristmill ", &format!("IN SCHEMA {} ", quoted(schema))), schema)
 }
 
 /// What brings a schema of this version, older than the latest, up to date.
@@ -209,4 +209,45 @@ pub(crate) fn number(stored: i32) -> Answer<u32> {
 
 fn shown(session: &Session) -> String {
     format!("the schema `{}`", session.schema().escape_debug())
+}
+
+#[cfg(test)]
+mod tests {
+    use gristmill_core::{
+        DEFAULT_MAX_ATTEMPTS, JobState, MAX_ARGS_BYTES, MAX_ARGS_DEPTH, Priority, Retention, Timestamp,
+    };
+
+    use super::*;
+
+    /// The functions cannot import constants, so they are compared here.
+    #[test]
+    fn the_constants_of_the_functions_are_those_of_core() {
+        let kept = |state| Retention::default().of(state).map_or(0, |kept| kept.as_millis());
+        let [completed, cancelled, discarded] =
+            [JobState::Completed, JobState::Cancelled, JobState::Discarded].map(kept);
+        let (first, last) = (Priority::FIRST, Priority::LAST);
+        let (most, default) = (u16::MAX, DEFAULT_MAX_ATTEMPTS);
+        let wanted = [
+            format!("octet_length(job ->> 'args') > {MAX_ARGS_BYTES}"),
+            format!("octet_length(args) OPERATOR(pg_catalog.<=) {MAX_ARGS_BYTES}"),
+            format!("gristmill.outbox_json(args, 'args', {MAX_ARGS_BYTES})"),
+            format!("$.**{{{MAX_ARGS_DEPTH} to last}}"),
+            format!("{})::bigint AS due", Timestamp::MAX.as_millis()),
+            format!("(given ->> 'delay_ms')::numeric, {})", Timestamp::MAX.as_millis()),
+            format!("@.priority >= {first} && @.priority <= {last}"),
+            format!("@ >= {first} && @ <= {last}"),
+            format!(
+                "'priority') OPERATOR(pg_catalog.>=) '{first}' AND urgency OPERATOR(pg_catalog.<=) {last}"
+            ),
+            format!("@.max_attempts >= 1 && @.max_attempts <= {most}"),
+            format!("most OPERATOR(pg_catalog.<=) {most}"),
+            format!("(given -> 'max_attempts')::integer, {default})"),
+            format!("kept -> 'completed_ms', '{completed}'"),
+            format!("kept -> 'cancelled_ms', '{cancelled}'"),
+            format!("kept -> 'discarded_ms', '{discarded}'"),
+        ];
+        for text in wanted {
+            assert!(FUNCTIONS.contains(&text), "{text}");
+        }
+    }
 }

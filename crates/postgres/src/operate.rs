@@ -92,17 +92,6 @@ pub(crate) struct Acted {
     pub(crate) told: Told,
 }
 
-/// Cancels jobs in a transaction that has begun and that is the caller's to commit.
-pub(crate) async fn cancel_in(
-    inner: &Inner,
-    session: &mut Session,
-    call: Call,
-    request: &VerbRequest,
-    ids: &[Uuid],
-) -> Answer<Acted> {
-    within(inner, session, call, Verb::Cancel, request, None, ids).await
-}
-
 /// Applies a verb in a transaction that has begun and that is the caller's to commit.
 pub(crate) async fn within(
     inner: &Inner,

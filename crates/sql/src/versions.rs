@@ -23,7 +23,7 @@ pub const SQLITE_COMPATIBLE_FROM: u32 = 4;
 
 /// The outbox protocols that the latest schema accepts. Raise the end with a new form of a request or an answer, the
 /// start when a form is dropped.
-pub const OUTBOX_PROTOCOLS: RangeInclusive<u32> = 1..=1;
+pub const OUTBOX_PROTOCOLS: RangeInclusive<u32> = 2..=2;
 
 /// What a stored schema says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

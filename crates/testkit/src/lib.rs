@@ -74,8 +74,8 @@
 //! and checks that each job ends once.
 //!
 //! # Requests to an outbox
-//! [`REFUSED_JOBS`], [`REFUSED_PATCHES`] and [`REFUSED_ACTS`] are what the outbox of every database refuses, each as
-//! JSON text, [`TAKEN_ARGS`] and [`TAKEN_OPTIONS`] what none may.
+//! [`REFUSED_JOBS`] and [`REFUSED_PATCHES`] are what every library refuses before it sends a request, each as JSON
+//! text, [`TAKEN_ARGS`] and [`TAKEN_OPTIONS`] what none may refuse.
 //!
 //! Which rule is proved by which case stands in the crate's README.
 
@@ -106,7 +106,7 @@ pub use fixture::Fixture;
 pub use fixture::shape::Shape;
 pub use gristmill_core::Operation;
 pub use model::{model_histories, try_histories};
-pub use requests::{REFUSED_ACTS, REFUSED_JOBS, REFUSED_PATCHES};
+pub use requests::{REFUSED_JOBS, REFUSED_PATCHES};
 pub use rolling::{Rolling, RollingTotals};
 pub use store::Store;
 pub use taken::{TAKEN_ARGS, TAKEN_OPTIONS, assert_kept};

@@ -1,6 +1,7 @@
-//! Requests to an outbox that every database refuses.
+//! Requests to an outbox that no library sends.
 
-/// Of a written job what is to be replaced, and by what, so that it is refused. The job has the kind `work`, the queue
+/// Of a written job what is to be replaced, and by what, so that every library refuses it before it is sent. A raw
+/// request with it is refused, or costs no job its unique key. The job has the kind `work`, the queue
 /// `line`, the priority 0, 20 attempts and the args `{}`, each member written without spaces.
 pub const REFUSED_JOBS: [(&str, &str); 170] = [
     (r#""kind":"work""#, r#""kind":"two words""#),
@@ -292,7 +293,7 @@ pub const REFUSED_JOBS: [(&str, &str); 170] = [
     (r#""queue":"line""#, r#""queue":"qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq""#),
 ];
 
-/// Patches of an update that is refused.
+/// Patches of an update that is refused, or set aside when it is applied.
 pub const REFUSED_PATCHES: [&str; 28] = [
     "7",
     "null",
@@ -322,18 +323,4 @@ pub const REFUSED_PATCHES: [&str; 28] = [
     r#"{"now":1}"#,
     r#"{"at_ms":1,"now":true}"#,
     r#"{"delay_ms":1,"at_ms":1}"#,
-];
-
-/// What a cancel or an update is refused for: what its request says beside the version. `$id` stands for the id of a
-/// job.
-pub const REFUSED_ACTS: [&str; 9] = [
-    r#""patch":{}"#,
-    r#""ids":null,"patch":{}"#,
-    r#""ids":"$id","patch":{}"#,
-    r#""ids":["$id",null],"patch":{}"#,
-    r#""ids":["$id",7],"patch":{}"#,
-    r#""ids":["$id","x"],"patch":{}"#,
-    r#""ids":["{$id}"],"patch":{}"#,
-    r#""ids":["$id"],"actor":7,"patch":{}"#,
-    r#""ids":["$id"],"actor":"\udc00","patch":{}"#,
 ];

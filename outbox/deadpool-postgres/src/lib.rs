@@ -8,7 +8,7 @@ use std::future::Future;
 
 use gristmill_outbox::{Call, Database, Driver, InTransaction, Refusal};
 #[doc(no_inline)]
-pub use gristmill_outbox::{Error, Outbox, OutboxJob, RequestReceipt};
+pub use gristmill_outbox::{Error, Outbox, OutboxFilter, OutboxJob, OutboxPage, RequestReceipt};
 use tokio_postgres::types::Type;
 
 /// One of tokio-postgres's connections, as the outbox uses it; [`Within::within`] makes it.

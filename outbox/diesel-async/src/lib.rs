@@ -10,7 +10,7 @@ use diesel_async::{
 };
 use gristmill_outbox::{Call, Database, Driver, InTransaction, Refusal};
 #[doc(no_inline)]
-pub use gristmill_outbox::{Error, Outbox, OutboxJob, RequestReceipt};
+pub use gristmill_outbox::{Error, Outbox, OutboxFilter, OutboxJob, OutboxPage, RequestReceipt};
 
 /// One of diesel-async's connections, as the outbox uses it; [`Within::within`] makes it.
 #[expect(missing_debug_implementations, reason = "diesel-async's connection has none")]

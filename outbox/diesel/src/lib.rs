@@ -8,7 +8,7 @@ use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel::{QueryResult, RunQueryDsl};
 use gristmill_outbox::{BlockingDriver, Call, Database, InBlockingTransaction, Refusal};
 #[doc(no_inline)]
-pub use gristmill_outbox::{Error, Outbox, OutboxJob, RequestReceipt};
+pub use gristmill_outbox::{Error, Outbox, OutboxFilter, OutboxJob, OutboxPage, RequestReceipt};
 
 /// One of diesel's connections, as the outbox uses it; [`Within::within`] makes it.
 #[expect(missing_debug_implementations, reason = "diesel's connection has none")]

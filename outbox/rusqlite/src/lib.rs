@@ -2,7 +2,7 @@
 
 use gristmill_outbox::{BlockingDriver, Call, Database, InBlockingTransaction, Refusal};
 #[doc(no_inline)]
-pub use gristmill_outbox::{Error, Outbox, OutboxJob, RequestReceipt};
+pub use gristmill_outbox::{Error, Outbox, OutboxFilter, OutboxJob, OutboxPage, RequestReceipt};
 use rusqlite::{Savepoint, Transaction};
 
 /// One of rusqlite's connections, as the outbox uses it; [`Within::within`] makes it.

@@ -4,7 +4,7 @@
 use gristmill_outbox::{Call, Database};
 use gristmill_outbox::{Driver, InTransaction, Refusal};
 #[doc(no_inline)]
-pub use gristmill_outbox::{Error, Outbox, OutboxJob, RequestReceipt};
+pub use gristmill_outbox::{Error, Outbox, OutboxFilter, OutboxJob, OutboxPage, RequestReceipt};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use sqlx::Connection as _;
 #[cfg(feature = "sqlite")]

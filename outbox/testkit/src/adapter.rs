@@ -2,7 +2,8 @@
 
 use gristmill_core::{Enqueue, Error, JobId, JobPatch, NewJob, Receipt};
 use gristmill_outbox::{
-    BlockingDriver, Driver, InBlockingTransaction, InTransaction, Outbox, OutboxJob, RequestReceipt,
+    BlockingDriver, Driver, InBlockingTransaction, InTransaction, Outbox, OutboxFilter, OutboxJob,
+    OutboxPage, RequestReceipt,
 };
 
 use crate::Letter;
@@ -61,6 +62,8 @@ pub enum Act {
     Delete(JobId),
     /// `get`
     Get(JobId),
+    /// `list`
+    List(OutboxFilter),
 }
 
 /// What an act answered.
@@ -72,6 +75,8 @@ pub enum Answer {
     Request(RequestReceipt),
     /// Of a look.
     Job(Option<Box<OutboxJob>>),
+    /// Of a list.
+    Page(OutboxPage),
 }
 
 macro_rules! perform {
@@ -84,6 +89,7 @@ macro_rules! perform {
             Act::Update(id, patch) => Answer::Request($tx.update(id, patch)$(.$wait)??),
             Act::Delete(id) => Answer::Request($tx.delete(id)$(.$wait)??),
             Act::Get(id) => Answer::Job($tx.get(id)$(.$wait)??.map(Box::new)),
+            Act::List(filter) => Answer::Page($tx.list(&filter)$(.$wait)??),
         })
     };
 }
@@ -153,6 +159,15 @@ impl dyn Session + '_ {
         match self.act(outbox, Act::Get(id))? {
             Answer::Job(job) => Ok(job),
             other => panic!("a look was answered {other:?}"),
+        }
+    }
+}
+
+impl dyn Session + '_ {
+    pub(crate) fn list(&mut self, outbox: &Outbox, filter: OutboxFilter) -> Result<OutboxPage, Error> {
+        match self.act(outbox, Act::List(filter))? {
+            Answer::Page(page) => Ok(page),
+            other => panic!("a list was answered {other:?}"),
         }
     }
 }

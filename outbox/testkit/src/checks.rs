@@ -35,6 +35,7 @@ macro_rules! postgres_checks {
             on_both: requests_of_a_transaction_are_applied_after_its_commit;
             on_both: a_request_that_is_refused_is_an_event_of_its_job;
             on_both: a_patch_that_the_rules_refuse_is_not_sent;
+            on_both: a_list_shows_the_newest_jobs_as_the_transaction_sees_them;
             on_postgres: a_read_only_transaction_is_an_error_that_says_so;
             on_postgres: an_aborted_transaction_is_an_error_that_says_so;
             on_postgres: at_read_committed_a_key_taken_meanwhile_is_an_answer;
@@ -73,6 +74,7 @@ macro_rules! sqlite_checks {
             on_both: requests_of_a_transaction_are_applied_after_its_commit;
             on_both: a_request_that_is_refused_is_an_event_of_its_job;
             on_both: a_patch_that_the_rules_refuse_is_not_sent;
+            on_both: a_list_shows_the_newest_jobs_as_the_transaction_sees_them;
             on_sqlite: a_connection_that_only_reads_is_an_error_that_says_so;
             on_sqlite: another_writer_is_an_error_that_asks_for_a_repeat;
             on_sqlite: a_snapshot_that_is_past_is_an_error_that_asks_for_a_repeat;

@@ -6,7 +6,7 @@ use gristmill::{ExistingBy, JobExt as _, JobPatch, JobState, Priority};
 use gristmill_core::{
     Args, BackendErrorKind, Certainty, Enqueued, ErrorKind, JobSpec, Name, NewJob, RetryPolicy, When,
 };
-use gristmill_outbox::Outbox;
+use gristmill_outbox::{Outbox, OutboxFilter};
 
 use crate::adapter::{Adapter, committed, rolled_back};
 use crate::{Letter, Site, runtime};
@@ -199,12 +199,13 @@ pub fn a_protocol_that_is_not_accepted_is_an_error_that_names_it<A: Adapter>(sit
         errors.push(tx.update(&site.outbox, id, patch.clone()).expect_err("it is refused"));
         errors.push(tx.delete(&site.outbox, id).expect_err("it is refused"));
         errors.push(tx.get(&site.outbox, id).expect_err("it is refused"));
+        errors.push(tx.list(&site.outbox, OutboxFilter::new()).expect_err("it is refused"));
         tx.execute(&site.insert(1)).expect("the transaction goes on");
     });
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::SchemaNew), "{error}");
         let message = error.to_string();
-        assert!(message.contains("4711 to 4712") && message.contains("sends 1"), "{message}");
+        assert!(message.contains("4711 to 4712") && message.contains("sends 2"), "{message}");
     }
 }
 
@@ -315,4 +316,33 @@ pub fn a_patch_that_the_rules_refuse_is_not_sent<A: Adapter>(site: &Site) {
         tx.enqueue(&site.outbox, Letter::new(2)).expect("the transaction goes on");
     });
     assert_eq!(site.jobs(), 2);
+}
+
+/// The newest jobs first, its own ones, too; by queue, kind and state, and at most as many as are wanted.
+pub fn a_list_shows_the_newest_jobs_as_the_transaction_sees_them<A: Adapter>(site: &Site) {
+    let mut adapter = A::connect(&site.url);
+    let filter = OutboxFilter::new;
+    let name = |text: &str| Name::new(text).expect("it is a name");
+    committed(&mut adapter, |tx| {
+        let letters = vec![Letter::new(1).queue("post"), Letter::new(2).suspended(), Letter::new(3).into()];
+        let ids: Vec<_> = tx
+            .enqueue_many(&site.outbox, letters)
+            .expect("they are enqueued")
+            .iter()
+            .map(|one| one.id)
+            .collect();
+        let mut list = |filter| {
+            let page = tx.list(&site.outbox, filter).expect("it is answered");
+            (page.jobs.iter().map(|job| job.id).collect::<Vec<_>>(), page.more)
+        };
+        assert_eq!(list(filter()), (vec![ids[2], ids[1], ids[0]], false));
+        assert_eq!(list(filter().limit(2)), (vec![ids[2], ids[1]], true));
+        assert_eq!(list(filter().queue(name("post"))), (vec![ids[0]], false));
+        assert_eq!(list(filter().state(JobState::Suspended)), (vec![ids[1]], false));
+        assert_eq!(list(filter().kind(name("other"))), (vec![], false));
+        assert_eq!(list(filter().queue(name("none"))), (vec![], false));
+        let page = tx.list(&site.outbox, filter().limit(1)).expect("it is answered");
+        let job = tx.get(&site.outbox, ids[2]).expect("it is answered");
+        assert_eq!(page.jobs.first(), job.as_deref());
+    });
 }

@@ -214,7 +214,7 @@ fn a_producer_may_enqueue_and_nothing_else() {
         "SELECT FROM gristmill.jobs",
         "DELETE FROM gristmill.ready",
         "SELECT gristmill.outbox_enqueue('{}')",
-        "SELECT gristmill.outbox_cancel('{}')",
+        "SELECT gristmill.outbox_request('{}')",
         "SELECT gristmill.outbox_get('{}')",
         "CREATE TABLE gristmill.mine (x int)",
     ] {

@@ -30,7 +30,7 @@ const EDGES: &[Edges] = &[
     Edges {
         from: "gristmill-outbox",
         uses: Only(&["gristmill-core", "gristmill-sql"]),
-        tests_use: Only(&[]),
+        tests_use: Only(&["gristmill-testkit"]),
     },
     Edges { from: "gristmill-outbox-bench", uses: Anything, tests_use: Anything },
     Edges { from: "gristmill-outbox-kill", uses: Anything, tests_use: Anything },

@@ -223,9 +223,9 @@ fn what_the_library_relies_on_is_tried_and_leaves_nothing() {
     );
     server.psql("DROP FUNCTION public.drop_all CASCADE");
 
-    server.psql("DROP FUNCTION gristmill.outbox_cancel, gristmill.make_partition, gristmill.now_ms");
+    server.psql("DROP FUNCTION gristmill.outbox_request, gristmill.make_partition, gristmill.now_ms");
     let ran = home.run(&["doctor", "--json"]);
-    names(&ran, "functions", "missing: make_partition, now_ms, outbox_cancel", "gristmill migrate sql");
+    names(&ran, "functions", "missing: make_partition, now_ms, outbox_request", "gristmill migrate sql");
     names(&ran, "trial", "make a partition: `make_partition, drop_partition` fails: function", "migrate sql");
     names(&ran, "server", "not examined: function gristmill.now_ms(bigint) does not exist", "migrate sql");
 }
@@ -272,8 +272,8 @@ fn a_role_that_lacks_some_rights_is_told_which() {
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gristmill TO worker;
          GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gristmill TO worker;
          CREATE ROLE producer LOGIN; GRANT USAGE ON SCHEMA gristmill TO producer;
-         GRANT EXECUTE ON FUNCTION gristmill.enqueue, gristmill.outbox_enqueue, gristmill.outbox_cancel,
-            gristmill.outbox_update, gristmill.outbox_get TO producer;
+         GRANT EXECUTE ON FUNCTION gristmill.enqueue, gristmill.outbox_enqueue, gristmill.outbox_request,
+            gristmill.outbox_get, gristmill.outbox_list TO producer;
          GRANT pg_read_all_stats TO producer",
     );
     let at = |role: &str| server.url().replacen("gristmill@", &format!("{role}@"), 1);

@@ -138,10 +138,10 @@ async fn outbox(session: &mut Session) -> Result<(), Why> {
     let id = enqueue(session, &new_queue()).await?;
     let protocol = i32::try_from(*gristmill_sql::OUTBOX_PROTOCOLS.end()).unwrap_or(i32::MAX);
     let row = session.query_one(sql!("probe_verbs"), &[&id, &protocol]).await;
-    let row = row.map_err(at("outbox_get, update, cancel"))?;
+    let row = row.map_err(at("outbox_get, outbox_list, outbox_request"))?;
     for column in 0..3 {
         let answer: String = row.try_get(column).map_err(|error| Why::Failed("outbox", error.into()))?;
-        if !answer.contains("verdicts") && !answer.contains(&id.to_string()) {
+        if !answer.contains("\"requests\"") && !answer.contains("\"jobs\"") {
             return Err(wrong(format!("a function refuses: {answer}"), "run `gristmill migrate`"));
         }
     }

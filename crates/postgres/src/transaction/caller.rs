@@ -1,8 +1,7 @@
 //! Jobs in a transaction of the caller's.
 
 use gristmill_core::{
-    BackendError, Call, Enqueue, Enqueued, Error, ErrorKind, Job, JobId, NewJob, Receipt, VerbRequest,
-    Verdict,
+    BackendError, Call, Enqueue, Enqueued, Error, ErrorKind, Job, JobId, NewJob, Receipt, RequestReceipt,
 };
 use tokio_postgres::{Client, Transaction};
 
@@ -11,7 +10,6 @@ use crate::enqueue::{self, IfUnknown};
 use crate::error::Answer;
 use crate::handle::{Inner, Postgres};
 use crate::notice;
-use crate::operate;
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
@@ -104,11 +102,10 @@ impl Postgres {
         self.inner.enqueue_on(tx.client(), &jobs).await
     }
 
-    /// Cancels a job in the caller's own transaction: it is cancelled if and only if that commits. For a running job
-    /// the request is stored, and reaches its handler after the commit.
+    /// Requests to cancel a job, in the caller's own transaction. If that commits, a worker applies the request right
+    /// after it: a job that has not started ends `cancelled`, and the handler of a running one receives the request.
     ///
-    /// Until the transaction ends it keeps the job, and of a running job all that was fetched with it, from ending:
-    /// commit soon.
+    /// The call locks no job. If the job has ended by then, it gets the event `request refused`.
     ///
     /// At most every 30 seconds the call checks the schema's version on another connection, of the backend's; if there
     /// is none within a second, it goes on without the check.
@@ -117,19 +114,20 @@ impl Postgres {
     /// The store's, after which the transaction is aborted, or the connection lost.
     ///
     /// # Cancel safety
-    /// Dropped, the cancel is in the transaction or not.
-    pub async fn cancel_in(&self, tx: &Transaction<'_>, id: JobId) -> Result<Verdict, Error> {
+    /// Dropped, the request is in the transaction or not.
+    pub async fn cancel_in(&self, tx: &Transaction<'_>, id: JobId) -> Result<RequestReceipt, Error> {
         let inner = &*self.inner;
         inner.check_apart().await.map_err(BackendError::from)?;
         let (mut session, lender) = inner.lend();
-        let act = async {
-            let request = VerbRequest::ids(vec![id]);
-            let ids = [row::uuid(id)];
-            let acted = operate::cancel_in(inner, &mut session, Call::new(), &request, &ids).await?;
-            notify(&mut session, &acted.told).await?;
-            Ok(acted.jobs.into_iter().next().map_or(Verdict::NotFound, |(_, verdict)| verdict))
+        let request = async {
+            let row = session.query_one(sql!("add_cancel"), &[&row::uuid(id)]).await?;
+            let number: i64 = row.try_get(0)?;
+            let mut told = Told::default();
+            told.due(inner.server_now());
+            notify(&mut session, &told).await?;
+            Ok(RequestReceipt::new(number.unsigned_abs()))
         };
-        Ok(lender.serve(tx.client(), act).await.map_err(BackendError::from)?)
+        Ok(lender.serve(tx.client(), request).await.map_err(BackendError::from)?)
     }
 }
 

@@ -1,6 +1,5 @@
-//! The functions that store, cancel, update and show jobs in anybody's transaction.
+//! The functions that store, request and show in anybody's transaction.
 
-mod acts;
 mod enqueue;
 mod equal;
 mod migrated;
@@ -25,7 +24,7 @@ use serde_json::Value;
 use crate::fixture::{Schema, runtime};
 
 /// The protocol that requests name.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 
 /// What the server says of a statement that it refuses.
 #[derive(Debug)]
@@ -148,4 +147,9 @@ fn written(job: &NewJob) -> String {
 fn about(ids: &[JobId], more: &str) -> String {
     let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
     format!(r#"{{"protocol":{PROTOCOL},"ids":[{}]{more}}}"#, ids.join(","))
+}
+
+/// A request for a list; `more` are further members.
+fn listing(more: &str) -> String {
+    format!(r#"{{"protocol":{PROTOCOL}{more}}}"#)
 }

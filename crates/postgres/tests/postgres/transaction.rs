@@ -8,7 +8,7 @@ use std::time::Duration;
 use gristmill_core::{
     Backend, BackendErrorKind, BackendTx, Call, Certainty, EnqueueRequest, Enqueued, ErrorKind, ExistingBy,
     FetchedJob, FinishItem, FinishRequest, Finished, Hint, Job, JobExt, JobFilter, JobId, JobOptions,
-    JobState, Listener, LostWhy, RunError, Verdict,
+    JobState, Listener, LostWhy, RunError,
 };
 use gristmill_postgres::{Postgres, PostgresTransaction};
 use gristmill_testkit::block_on;
@@ -288,25 +288,36 @@ async fn schema_enqueue(schema: &Schema, backend: &Postgres, count: usize) {
 }
 
 #[test]
-fn a_cancel_is_part_of_the_callers_transaction() {
+fn a_cancel_is_requested_in_the_callers_transaction_and_applied_after_it() {
     with(|schema, backend| async move {
         let mut client = client(&schema).await;
         let tx = client.transaction().await.unwrap();
         let id = backend.enqueue_in(&tx, note(1)).await.unwrap().id;
         tx.commit().await.unwrap();
+        let mut last = 0;
         for commits in [false, true] {
             let tx = client.transaction().await.unwrap();
-            assert_eq!(backend.cancel_in(&tx, id).await.unwrap(), Verdict::Done);
-            assert_eq!(state(&backend, id).await, Some(JobState::Available));
+            let request = backend.cancel_in(&tx, id).await.unwrap().request;
+            assert!(request > last);
+            last = request;
             if commits {
                 tx.commit().await.unwrap();
+            } else {
+                tx.rollback().await.unwrap();
+                assert_eq!(backend.promote(Call::new(), 10).await.unwrap().done, 0);
             }
+            assert_eq!(state(&backend, id).await, Some(JobState::Available));
         }
+        assert_eq!(backend.promote(Call::new(), 10).await.unwrap().done, 1);
         assert_eq!(state(&backend, id).await, Some(JobState::Cancelled));
         let tx = client.transaction().await.unwrap();
-        let unknown = schema.job().id;
-        assert_eq!(backend.cancel_in(&tx, unknown).await.unwrap(), Verdict::NotFound);
-        assert_eq!(backend.cancel_in(&tx, id).await.unwrap(), Verdict::AlreadyTerminal);
+        backend.cancel_in(&tx, schema.job().id).await.unwrap();
+        backend.cancel_in(&tx, id).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(backend.promote(Call::new(), 10).await.unwrap().done, 2);
+        let events = backend.list_events(Call::new(), id).await.unwrap();
+        let whats: Vec<_> = events.iter().map(|event| event.what.as_str()).collect();
+        assert_eq!(whats, ["cancel", "request refused"]);
     });
 }
 

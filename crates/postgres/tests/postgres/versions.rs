@@ -180,17 +180,17 @@ fn roll(length: Duration) -> RollingTotals {
     let work = |protocol: &'static str| {
         let caller = Caller::of(&schema);
         let outbox = |job: &NewJob| {
-            let request = storing(std::slice::from_ref(job)).replace(r#""protocol":1"#, protocol);
+            let request = storing(std::slice::from_ref(job)).replace(r#""protocol":2"#, protocol);
             assert_eq!(caller.ask("enqueue", &request)["answers"], json!([{"created": true}]));
         };
         rolling.run(|| Arc::new(schema.open_narrow()), outbox);
     };
     let work = &work;
     thread::scope(|scope| {
-        (0..2).for_each(|_| drop(scope.spawn(move || work(r#""protocol":1"#))));
+        (0..2).for_each(|_| drop(scope.spawn(move || work(r#""protocol":2"#))));
         rolling.wait(length / 3);
         schema.psql(ADDITIVE);
-        (0..2).for_each(|_| drop(scope.spawn(move || work(r#""protocol":2"#))));
+        (0..2).for_each(|_| drop(scope.spawn(move || work(r#""protocol":3"#))));
         rolling.wait(length * 2 / 3);
         rolling.stop();
     });

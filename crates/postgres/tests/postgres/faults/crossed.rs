@@ -13,7 +13,7 @@ use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
 use gristmill_testserver::Postgres as Server;
 
-use super::site::Site;
+use super::site::{Site, until};
 use crate::fixture::{assert_no_deadlocks, fetch, register};
 
 const ROUNDS: u64 = 40;
@@ -87,27 +87,37 @@ fn cancels_of_jobs_whose_claims_cross_never_deadlock() {
     assert_no_deadlocks(&site.url);
 }
 
-/// The same in transactions of programs that wait without an end, and that a deadlock would abort.
+/// The same as requests of callers, applied by two processes, next to finishes of what runs.
 #[test]
-fn cancels_in_a_users_transaction_whose_claims_cross_never_deadlock() {
+fn requests_for_jobs_whose_claims_cross_never_deadlock() {
     let site = Site::at(&Server::shared().fresh_database());
-    let (backend, [one, other]) = (site.open(), [(); 2].map(|()| site.raw()));
-    let worker = register(&backend);
+    let ([one, other], raw) = ([(); 2].map(|()| site.open_patient()), site.raw());
+    let worker = register(&one);
     for round in 0..ROUNDS {
-        let [left, right] = claims(&site, &backend, worker, round, Duration::from_secs(3600));
-        let request = |running: &Claim, ended: &Claim| {
-            format!(
-                r#"SELECT {{schema}}.outbox_cancel('{{"protocol":1,"ids":["{}","{}"]}}')"#,
-                running.running.lease.job, ended.ended
-            )
-        };
-        let requests = [(&one, request(&left, &right)), (&other, request(&right, &left))];
-        let answers = at_once(requests.map(|(raw, request)| move || raw.value(&request)));
-        for answer in answers {
-            assert_eq!(answer, r#"{"verdicts" : [{"verdict":"requested"},{"verdict":"done"}]}"#);
+        let [left, right] = claims(&site, &one, worker, round, Duration::from_secs(3600));
+        for (running, ended, actor) in [(&left, &right, "a"), (&right, &left, "b")] {
+            let ids = format!(r#"["{}","{}"]"#, running.running.lease.job, ended.ended);
+            let request = format!(r#"{{"protocol":2,"verb":"cancel","ids":{ids},"actor":"{actor}"}}"#);
+            raw.value(&format!("SELECT {{schema}}.outbox_request('{request}')"));
         }
+        let apply = |backend: &Postgres| {
+            while block_on(backend.promote(Call::new(), 100)).expect("it is answered").more {}
+        };
+        let finish = || {
+            let items = [&right, &left].map(|claim| FinishItem::complete(claim.running.lease.clone()));
+            block_on(other.finish(Call::new(), FinishRequest::new(items.to_vec()))).expect("it is answered");
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| apply(&one));
+            scope.spawn(|| apply(&other));
+            scope.spawn(finish);
+        });
+        until("all are applied", || {
+            apply(&one);
+            raw.value("SELECT count(*) FROM {schema}.requests") == "0"
+        });
     }
-    drop((backend, one, other));
+    drop((one, other, raw));
     assert_no_deadlocks(&site.url);
 }
 

@@ -40,7 +40,7 @@ fn leased(site: &Site, backend: &Postgres) -> (WorkerId, Vec<FetchedJob>) {
     (worker, fetch(backend, worker, 1, 2))
 }
 
-/// As `cancel_in` and the verbs of operators lock a job.
+/// As the verbs of operators lock a job.
 fn lock(raw: &Raw, job: &FetchedJob) {
     raw.run(&format!("BEGIN; SELECT FROM {{schema}}.jobs WHERE id = '{}' FOR NO KEY UPDATE", job.lease.job));
 }

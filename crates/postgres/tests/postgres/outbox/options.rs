@@ -19,7 +19,7 @@ fn with_options(job: &NewJob, options: &str) -> String {
     let request =
         text.replacen(r#""options":{"#, &format!(r#""options":{{{}{comma}"#, &more[..more.len() - 1]), 1);
     assert!(more == "}" || request != text, "{text}");
-    format!(r#"{{"protocol":1,"jobs":[{request}]}}"#)
+    format!(r#"{{"protocol":2,"jobs":[{request}]}}"#)
 }
 
 #[test]

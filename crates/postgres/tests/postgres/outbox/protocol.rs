@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use gristmill_core::{JobFilter, JobId, UniqueKey, When};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Caller, about, storing};
+use super::requests::of;
+use super::{Caller, about, listing, storing};
 use crate::fixture::{Schema, count, fetch, name, register};
 
 #[test]
@@ -40,23 +41,19 @@ fn each_verb_is_answered_as_the_protocol_says() {
         json!({"unique_key": "k"})
     );
 
-    let patch = r#","actor":"me","patch":{"priority":-4,"max_attempts":2,"args":"[1]","delay_ms":5000}"#;
-    let verdicts = caller.ask("update", &about(&there, patch));
-    assert_eq!(verdicts, json!({"verdicts": [{"verdict": "done"}, {"verdict": "not_found"}]}));
-    let shown = &caller.ask("get", &about(&there[..1], ""))["jobs"][0];
-    let members = ["state", "priority", "max_attempts", "args"].map(|member| shown[member].clone());
-    assert_eq!(Value::from(members.to_vec()), json!(["scheduled", -4, 2, "[1]"]));
-    assert_eq!(fetch(&schema.open(), worker, 1, 10).len(), 2);
-    let refused = caller.ask("update", &about(&jobs_ids(&jobs[1..2]), r#","patch":{"now":true}"#));
-    assert_eq!(refused, json!({"verdicts": [{"verdict": "refused", "state": "running"}]}));
-    let cancelled =
-        caller.ask("cancel", &about(&[jobs[1].id, jobs[0].id, jobs[0].id, jobs[2].id], r#","actor":null"#));
-    let verdicts =
-        ["requested", "done", "already_terminal", "not_found"].map(|verdict| json!({"verdict": verdict}));
-    assert_eq!(cancelled["verdicts"], Value::from(verdicts.to_vec()));
-    for verb in ["cancel", "update"] {
-        assert_eq!(caller.ask(verb, &about(&[], r#","patch":{}"#)), json!({"verdicts": []}));
+    let newest = |more: &str| caller.ask("list", &listing(more));
+    let listed = newest(r#","queue":"line","kind":"work","state":"available","limit":2"#);
+    assert_eq!((listed["jobs"].as_array().map(Vec::len), &listed["more"]), (Some(2), &json!(true)));
+    let listed = newest(r#","queue":null,"limit":100"#);
+    assert_eq!((listed["jobs"].as_array().map(Vec::len), &listed["more"]), (Some(3), &json!(false)));
+    assert_eq!(listed["jobs"][2], shown["jobs"][0]);
+    for none in [r#""queue":"other""#, r#""kind":"other""#, r#""state":"running""#] {
+        assert_eq!(newest(&format!(",{none},\"limit\":1")), json!({"jobs": [], "more": false}), "{none}");
     }
+    assert_eq!(fetch(&schema.open(), worker, 1, 1).len(), 1);
+    assert_eq!(newest(r#","state":"running","limit":1"#)["jobs"][0]["attempt"], 1);
+    let numbers = caller.ask("request", &of("cancel", &there, ""));
+    assert_eq!(numbers["requests"].as_array().map(Vec::len), Some(2));
     assert_eq!(caller.ask("get", &about(&[], "")), json!({"jobs": []}));
 }
 
@@ -78,21 +75,21 @@ fn a_request_of_another_protocol_is_answered_with_those_that_are_accepted_and_ch
         ("enqueue", storing(&[schema.job()])),
         ("enqueue", storing(&[keyed])),
         ("enqueue", storing(&[schema.job(), schema.job()])),
-        ("cancel", about(&[job.id], "")),
-        ("update", about(&[job.id], "")),
+        ("request", of("cancel", &[job.id], "")),
         ("get", about(&[job.id], "")),
+        ("list", listing(r#","limit":1"#)),
     ];
     let of = |request: &str, protocol: &str| {
-        request.replace(r#""protocol":1"#, &format!(r#""protocol":{protocol}"#))
+        request.replace(r#""protocol":2"#, &format!(r#""protocol":{protocol}"#))
     };
     for (verb, request) in &requests {
-        for other in ["0", "2", "-1", "99999999999", "2.5", "1.5"] {
-            assert_eq!(caller.ask(verb, &of(request, other)), answer(1, 1), "{verb} {other}");
+        for other in ["0", "1", "3", "-1", "99999999999", "2.5", "1.5"] {
+            assert_eq!(caller.ask(verb, &of(request, other)), answer(2, 2), "{verb} {other}");
         }
     }
-    caller.run("UPDATE {schema}.versions SET outbox_oldest = 2, outbox_newest = 3");
+    caller.run("UPDATE {schema}.versions SET outbox_oldest = 3, outbox_newest = 4");
     for (verb, request) in &requests {
-        assert_eq!(caller.ask(verb, request), answer(2, 3), "{verb}");
+        assert_eq!(caller.ask(verb, request), answer(3, 4), "{verb}");
     }
     assert_eq!(count(&schema.open(), JobFilter::new()), 1);
 }
@@ -101,13 +98,13 @@ fn a_request_of_another_protocol_is_answered_with_those_that_are_accepted_and_ch
 fn protocols_are_accepted_from_the_oldest_to_the_newest() {
     let schema = Schema::new();
     let caller = Caller::of(&schema);
-    caller.run("UPDATE {schema}.versions SET outbox_newest = 3");
-    for protocol in ["1", "2", "3"] {
+    caller.run("UPDATE {schema}.versions SET outbox_newest = 4");
+    for protocol in ["2", "3", "4"] {
         let request =
-            storing(&[schema.job()]).replace(r#""protocol":1"#, &format!(r#""protocol":{protocol}"#));
+            storing(&[schema.job()]).replace(r#""protocol":2"#, &format!(r#""protocol":{protocol}"#));
         assert_eq!(caller.ask("enqueue", &request)["answers"], json!([{"created": true}]), "{protocol}");
     }
-    caller.run("UPDATE {schema}.versions SET outbox_oldest = 2");
+    caller.run("UPDATE {schema}.versions SET outbox_oldest = 3");
     // The function for people and triggers is of the schema, and sends what that accepts.
     caller.run("SELECT {schema}.enqueue('work')");
     caller.run("SELECT {schema}.enqueue('work', '{}', '{\"queue\":\"new\"}')");

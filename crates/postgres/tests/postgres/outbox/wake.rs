@@ -7,7 +7,8 @@ use std::time::Duration;
 use gristmill_core::{Backend, Hint, Listener, Subscription};
 use gristmill_postgres::Postgres;
 
-use super::{Caller, about, storing};
+use super::requests::{apply, request};
+use super::{Caller, storing};
 use crate::fixture::{Schema, complete, fetch, name, register};
 
 /// A notification is at hand at once, unless nobody listens yet.
@@ -98,12 +99,16 @@ fn a_worker_hears_of_what_is_due_of_cancels_and_of_ends() {
         |hint| matches!(hint, Hint::Due(at) if at.as_millis() == 4_102_444_800_000),
     );
     let id = enqueue(r#","suspended":true"#);
-    caller.ask("cancel", &about(&[id], ""));
+    request(&caller, "cancel", &[id], "");
+    let due = |hint: Hint| matches!(hint, Hint::Due(at) if at.as_millis() < 4_102_444_800_000);
+    assert!(std::iter::from_fn(|| heard.recv_timeout(Duration::from_secs(20)).ok()).any(due));
+    apply(&backend);
     let ended = |hint: Hint| hint == Hint::Ended(id);
     assert!(std::iter::from_fn(|| heard.recv_timeout(Duration::from_secs(20)).ok()).any(ended));
     let id = enqueue("");
     assert_eq!(fetch(&backend, worker, 1, 10).len(), 1);
-    caller.ask("cancel", &about(&[id], ""));
+    request(&caller, "cancel", &[id], "");
+    apply(&backend);
     let asked = |hint: Hint| hint == Hint::CancelRequested(id);
     assert!(std::iter::from_fn(|| heard.recv_timeout(Duration::from_secs(20)).ok()).any(asked));
 }

@@ -60,12 +60,12 @@ fn malformed_requests_are_refused() {
         json!(7),
         json!([]),
         json!({}),
-        json!({"protocol":1}),
+        json!({"protocol":2}),
         json!({"protocol": "1"}),
-        json!({"protocol":1, "jobs": {}}),
-        json!({"protocol":1, "jobs": [null]}),
-        json!({"protocol":1, "jobs": [{}]}),
-        json!({"protocol":1, "jobs": ["x"]}),
+        json!({"protocol":2, "jobs": {}}),
+        json!({"protocol":2, "jobs": [null]}),
+        json!({"protocol":2, "jobs": [{}]}),
+        json!({"protocol":2, "jobs": ["x"]}),
     ];
     assert_refused(&Side::new(), ENQUEUE, &requests);
 }

@@ -4,7 +4,7 @@ use gristmill_core::{Args, JobId, JobPatch, JobSpec, NewJob, When};
 use serde_json::{Map, Value, json};
 
 /// The protocol that the tests are written for.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
 pub(crate) fn enqueue(jobs: &[NewJob]) -> Value {
     json!({"protocol": PROTOCOL, "jobs": jobs.iter().map(job).collect::<Vec<_>>()})

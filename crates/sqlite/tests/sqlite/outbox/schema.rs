@@ -72,8 +72,8 @@ fn a_request_of_another_protocol_is_answered_with_those_that_are_accepted_and_ch
     let job = side.file.job();
     crate::fixture::enqueue(&side.backend, vec![job.clone()]).unwrap();
     let before = content(&side.raw);
-    let refused = json!({"error": {"why": "protocol", "oldest": 1, "newest": 1}});
-    for protocol in [0, 2, -1, 1_000_000] {
+    let refused = json!({"error": {"why": "protocol", "oldest": 2, "newest": 2}});
+    for protocol in [0, 1, 3, -1, 1_000_000] {
         for (statement, mut request) in [
             (ENQUEUE, request::enqueue(&side.file.jobs(2))),
             (REQUEST, request::request("cancel", &[job.id], None, None)),
@@ -94,18 +94,18 @@ fn a_request_of_another_protocol_is_answered_with_those_that_are_accepted_and_ch
 fn protocols_are_accepted_from_the_oldest_to_the_newest() {
     let side = Side::new();
     side.raw
-        .execute_batch("UPDATE meta SET value = 3 WHERE name = 'outbox_newest'")
+        .execute_batch("UPDATE meta SET value = 4 WHERE name = 'outbox_newest'")
         .expect("it is so in this test");
-    for protocol in [1, 2, 3] {
+    for protocol in [2, 3, 4] {
         let mut request = request::enqueue(&side.file.jobs(1));
         request["protocol"] = json!(protocol);
         assert_eq!(send(&side.raw, ENQUEUE, &request)["answers"], json!([{"created": true}]), "{protocol}");
     }
     side.raw
-        .execute_batch("UPDATE meta SET value = 2 WHERE name = 'outbox_oldest'")
+        .execute_batch("UPDATE meta SET value = 3 WHERE name = 'outbox_oldest'")
         .expect("it is so in this test");
     let answer = send(&side.raw, ENQUEUE, &request::enqueue(&side.file.jobs(1)));
-    assert_eq!(answer, json!({"error": {"why": "protocol", "oldest": 2, "newest": 3}}));
+    assert_eq!(answer, json!({"error": {"why": "protocol", "oldest": 3, "newest": 4}}));
     assert_eq!(count(&side.backend, JobFilter::new()), 3);
 }
 

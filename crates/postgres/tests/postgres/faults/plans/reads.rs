@@ -169,7 +169,7 @@ impl Reader<'_> {
             backend.enqueue_prepared_in(&tx, fresh).await.expect("they are stored");
             backend.enqueue_prepared_in(&tx, twice).await.expect("they are there");
             for id in ready {
-                backend.cancel_in(&tx, id).await.expect("it is cancelled");
+                backend.cancel_in(&tx, id).await.expect("it is requested");
             }
             let rows = tx.query(counts, &[]).await.expect("it counts");
             tx.commit().await.expect("it commits");
