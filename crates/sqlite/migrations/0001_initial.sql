@@ -1,9 +1,10 @@
--- The first schema. Instants are milliseconds since 1970-01-01T00:00:00Z. States and endings are the numbers of
--- `JobState::index` and `Ending::index`.
+-- The first schema. Instants are milliseconds since 1970-01-01T00:00:00Z. States and endings are the numbers
+-- of `JobState::index` and `Ending::index`.
 --
--- Where a job is tells its state, and it is in exactly one place: a row of `ready` (available), a row of `waiting`
--- (suspended, scheduled, retryable), a claim that lists it as long as no row of `runs` has its run (running), a row
--- of `ended` (cancelled, discarded), or none of them and a latest run that completed (completed).
+-- Where a job is tells its state, and it is in exactly one place: a row of `ready` (available), a row of
+-- `waiting` (suspended, scheduled, retryable), a claim that lists it as long as no row of `runs` has its run
+-- (running), a row of `ended` (cancelled, discarded), or none of them and a latest run that completed
+-- (completed).
 
 -- Numbers of the whole store: `next_seq`, the seq of the next job, never used twice; `stale_finishes`.
 CREATE TABLE meta (
@@ -20,10 +21,11 @@ CREATE TABLE queues (
     paused_by    TEXT
 ) STRICT;
 
--- Written once on the happy path. `run_at` and `priority` always equal those of the job's row in `ready` or `waiting`,
--- so that row is found from here without an index of its own. `retried_run` is the latest run before the last retry by
--- hand: only a later completed run means that the job is completed. `has_options` says whether any of the columns from
--- `unique_key` to `metadata` is set: few jobs have one, and looking at each costs every fetch.
+-- Written once on the happy path. `run_at` and `priority` always equal those of the job's row in `ready` or
+-- `waiting`, so that row is found from here without an index of its own. `retried_run` is the latest run
+-- before the last retry by hand: only a later completed run means that the job is completed. `has_options`
+-- says whether any of the columns from `unique_key` to `metadata` is set: few jobs have one, and looking at
+-- each costs every fetch.
 CREATE TABLE jobs (
     seq          INTEGER PRIMARY KEY,
     id           BLOB NOT NULL UNIQUE,
@@ -57,8 +59,8 @@ CREATE TABLE ready (
     PRIMARY KEY (queue, priority, run_at, seq)
 ) STRICT, WITHOUT ROWID;
 
--- A job is parked when a worker met it that has no handler for its kind. Then `kind` is set, and `queue` and `priority`
--- are those of the job; of other rows all three are NULL.
+-- A job is parked when a worker met it that has no handler for its kind. Then `kind` is set, and `queue` and
+-- `priority` are those of the job; of other rows all three are NULL.
 CREATE TABLE waiting (
     seq      INTEGER PRIMARY KEY,
     state    INTEGER NOT NULL,
@@ -77,9 +79,9 @@ CREATE INDEX waiting_due ON waiting (run_at) WHERE state IN (1, 4) AND kind IS N
 CREATE INDEX waiting_parked ON waiting (queue, kind, priority, run_at) WHERE kind IS NOT NULL;
 CREATE INDEX waiting_state ON waiting (state);
 
--- One row a fetched batch, until each of its runs has ended. `members` holds 16 bytes a job, little-endian: seq (8),
--- run (4), attempt (2), crashes (2). `open` counts the members whose run has not ended; `pruned` is 1 when the job of
--- an ended run may have been deleted, so that a finish has to look.
+-- One row a fetched batch, until each of its runs has ended. `members` holds 16 bytes a job, little-endian:
+-- seq (8), run (4), attempt (2), crashes (2). `open` counts the members whose run has not ended; `pruned` is
+-- 1 when the job of an ended run may have been deleted, so that a finish has to look.
 CREATE TABLE claims (
     claim      INTEGER PRIMARY KEY,
     worker     BLOB NOT NULL,
@@ -92,10 +94,10 @@ CREATE TABLE claims (
     UNIQUE (worker, number)
 ) STRICT;
 
--- The timeline, append-only: one row an ended run; the arbiter of who ended it. `token` is the lower half of the claim's
--- nonce, `ended_by` 0 for the worker, 1 for a rescue, 2 for a claim that was given back. `run_key` is the job's seq times
--- 2^22 (4,194,304) plus the run: one integer is found and appended faster than a pair in a WITHOUT ROWID table, by a
--- sixth of a whole drain.
+-- The timeline, append-only: one row an ended run; the arbiter of who ended it. `token` is the lower half of
+-- the claim's nonce, `ended_by` 0 for the worker, 1 for a rescue, 2 for a claim that was given back.
+-- `run_key` is the job's seq times 2^22 (4,194,304) plus the run: one integer is found and appended faster
+-- than a pair in a WITHOUT ROWID table, by a sixth of a whole drain.
 CREATE TABLE runs (
     run_key     INTEGER PRIMARY KEY,
     attempt     INTEGER NOT NULL,
@@ -125,8 +127,8 @@ CREATE TABLE ended (
 ) STRICT;
 CREATE INDEX ended_state ON ended (state);
 
--- When the retention of ended jobs passes: one row a group of finishes; `seqs` holds 8 bytes a job, little-endian. A
--- hint for the pruner: what is there may have been retried or deleted since.
+-- When the retention of ended jobs passes: one row a group of finishes; `seqs` holds 8 bytes a job,
+-- little-endian. A hint for the pruner: what is there may have been retried or deleted since.
 CREATE TABLE expiries (
     expiry    INTEGER PRIMARY KEY,
     delete_at INTEGER NOT NULL,

@@ -1,6 +1,6 @@
 -- Purpose: appends a run that ended without reason, error or output.
--- Parameters: ?1 run_key; ?2 attempt; ?3 started (ms, or NULL); ?4 ending; ?5 state; ?6 token; ?7 ended_by; ?8 worker;
---   ?9 fetched and ?10 finished (ms).
+-- Parameters: ?1 run_key; ?2 attempt; ?3 started (ms, or NULL); ?4 ending; ?5 state; ?6 token; ?7 ended_by;
+--   ?8 worker; ?9 fetched and ?10 finished (ms).
 -- Rows: none; nothing changes when the run has ended before.
 -- Index: the primary key of `runs`, the arbiter.
 INSERT INTO runs (run_key, attempt, started_at, ending, state, token, ended_by, worker, fetched_at, finished_at)

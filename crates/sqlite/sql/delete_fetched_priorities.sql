@@ -1,4 +1,5 @@
--- Purpose: takes out of the line what was fetched of the priorities before that of the last row fetched: all of it.
+-- Purpose: takes out of the line what was fetched of the priorities before that of the last row fetched: all
+--   of it.
 -- Parameters: ?1 queue; ?2 first priority wanted; ?3 priority of the last row fetched.
 -- Rows: none.
 -- Index: the primary key of `ready`, one range without a test a row.

@@ -1,7 +1,7 @@
 -- Purpose: stores a job with options.
--- Parameters: ?1 seq; ?2 id; ?3 kind; ?4 queue; ?5 priority; ?6 due (ms); ?7 now (ms); ?8 max_attempts; ?9 args;
---   each or NULL: ?10 unique_key; ?11 timeout_ms; ?12 retry (JSON); ?13 retention (JSON); ?14 tags (JSON array);
---   ?15 metadata (JSON object); ?16 the codec of the args.
+-- Parameters: ?1 seq; ?2 id; ?3 kind; ?4 queue; ?5 priority; ?6 due (ms); ?7 now (ms); ?8 max_attempts; ?9
+--   args; each or NULL: ?10 unique_key; ?11 timeout_ms; ?12 retry (JSON); ?13 retention (JSON); ?14 tags
+--   (JSON array); ?15 metadata (JSON object); ?16 the codec of the args.
 -- Rows: none; nothing changes when the id is there.
 -- Index: the primary key and the unique id of `jobs`.
 INSERT INTO jobs (

@@ -1,9 +1,10 @@
--- Purpose: jobs with all that tells their state; a condition on `jobs` and an order are added where it is used.
+-- Purpose: jobs with all that tells their state; a condition on `jobs` and an order are added where it is
+--   used.
 -- Parameters: those of the condition.
--- Rows: seq, id, queue, queue's name, kind, priority, run_at (ms), created_at (ms), max_attempts, unique_key, timeout_ms,
---   retry, retention, tags, metadata, args; state, run, attempt, crashes, finished_at (ms), reason; of the latest ended
---   run, or NULL: run, worker, fetched_at (ms), ending; whether it has ended otherwise than completed, whether it is parked; the
---   codec of the args.
+-- Rows: seq, id, queue, queue's name, kind, priority, run_at (ms), created_at (ms), max_attempts, unique_key,
+--   timeout_ms, retry, retention, tags, metadata, args; state, run, attempt, crashes, finished_at (ms),
+--   reason; of the latest ended run, or NULL: run, worker, fetched_at (ms), ending; whether it has ended
+--   otherwise than completed, whether it is parked; the codec of the args.
 --   A queue that has no row has no name.
 --   A job that is in no other place is taken to be running: its claim is looked up by the caller.
 -- Index: the primary keys of all tables; the key of `ready` is taken from the row of `jobs`.

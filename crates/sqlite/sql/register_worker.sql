@@ -1,6 +1,6 @@
 -- Purpose: makes a worker known, or renews one that is; it keeps the time it started.
--- Parameters: ?1 worker; ?2 label; ?3 now (ms); ?4 end of its leases (ms); ?5 lease (ms); ?6 slots; ?7 queues and ?8 kinds
---   (JSON arrays).
+-- Parameters: ?1 worker; ?2 label; ?3 now (ms); ?4 end of its leases (ms); ?5 lease (ms); ?6 slots; ?7 queues
+--   and ?8 kinds (JSON arrays).
 -- Rows: none.
 -- Index: the primary key of `workers`.
 INSERT INTO workers (worker, label, started_at, heartbeat_at, lease_expires_at, lease_ms, slots, queues, kinds)

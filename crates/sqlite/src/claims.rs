@@ -73,8 +73,8 @@ impl Group<'_> {
         Ok(claim)
     }
 
-    /// Keeps how many runs of a claim are open after some have ended, and drops one that is used up. The count changes
-    /// only together with a run's row, so none open means that every member has its row.
+    /// Keeps how many runs of a claim are open after some have ended, and drops one that is used up. The
+    /// count changes only together with a run's row, so none open means that every member has its row.
     pub(crate) fn keep_claim(&mut self, held: &Held) -> Answer<()> {
         let Held { claim, open, pruned } = held;
         if *open > 0 {

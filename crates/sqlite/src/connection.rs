@@ -10,8 +10,8 @@ use rusqlite::{Connection, OpenFlags};
 
 /// Page cache of the writer, and of each reader.
 const CACHE_KIB: i64 = 64 * 1024;
-/// The log is merged into the file when it has this many pages, 16 MiB: a page that changes in each batch is then
-/// copied once for four times as many batches as with SQLite's own 1,000.
+/// The log is merged into the file when it has this many pages, 16 MiB: a page that changes in each batch is
+/// then copied once for four times as many batches as with SQLite's own 1,000.
 const LOG_PAGES: i64 = 4_000;
 /// The write-ahead log shrinks to this when it is reused after having grown beyond it.
 const LOG_LIMIT_BYTES: i64 = 64 * 1024 * 1024;
@@ -74,9 +74,9 @@ pub(crate) fn configure(connection: &Connection, synchronous: Synchronous) -> ru
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_LIMIT_BYTES, |_| Ok(()))
 }
 
-/// Statements are prepared once a connection. With the statistics that SQLite is built with here, it would prepare one
-/// that searches a range anew each time another value is bound, which costs more than most of our statements
-/// (<https://www.sqlite.org/queryplanner-ng.html#qpstab>).
+/// Statements are prepared once a connection. With the statistics that SQLite is built with here, it would
+/// prepare one that searches a range anew each time another value is bound, which costs more than most of our
+/// statements (<https://www.sqlite.org/queryplanner-ng.html#qpstab>).
 fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
@@ -100,8 +100,8 @@ pub(crate) fn open_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Resu
     Ok(connection)
 }
 
-/// A connection that only reads, of a process that may write: the last one to close removes the log and its index,
-/// which one without the right to write would leave behind.
+/// A connection that only reads, of a process that may write: the last one to close removes the log and its
+/// index, which one without the right to write would leave behind.
 pub(crate) fn open_tidy_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let connection = open(path, busy_timeout)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
@@ -111,7 +111,8 @@ pub(crate) fn open_tidy_reader(path: &Path, busy_timeout: Duration) -> rusqlite:
 
 const READ: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// A connection that reads a file which nothing writes meanwhile, without a lock and without the files beside it.
+/// A connection that reads a file which nothing writes meanwhile, without a lock and without the files beside
+/// it.
 pub(crate) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
     let mut url = "file:".to_owned();
     for byte in path.as_os_str().as_encoded_bytes() {

@@ -50,8 +50,8 @@ impl Group<'_> {
         })
     }
 
-    /// Ends the run of a claim's member: its row, which only one can append, then the job's move. Gives where the job
-    /// went; `None` when the row was there.
+    /// Ends the run of a claim's member: its row, which only one can append, then the job's move. Gives where
+    /// the job went; `None` when the row was there.
     pub(crate) fn end_run(
         &mut self,
         held: &mut Held,

@@ -7,8 +7,8 @@ use rusqlite::ffi;
 /// Why an operation of a group did not answer.
 #[derive(Debug)]
 pub(crate) enum Fail {
-    /// The answer is an error, and what the operation has changed is to be undone; unless the error says that it may be
-    /// stored.
+    /// The answer is an error, and what the operation has changed is to be undone; unless the error says that
+    /// it may be stored.
     Refused(BackendError),
     /// The transaction is not to be committed.
     Broken(rusqlite::Error),

@@ -99,8 +99,8 @@ impl Group<'_> {
         Ok(Look { number, answer })
     }
 
-    /// Takes the first parked jobs of a queue that the worker has handlers for. `false` when rows of jobs that are gone
-    /// stood among them: these rows go, and others may follow.
+    /// Takes the first parked jobs of a queue that the worker has handlers for. `false` when rows of jobs
+    /// that are gone stood among them: these rows go, and others may follow.
     fn take_parked(
         &mut self,
         want: &QueueWant,
@@ -129,12 +129,12 @@ impl Group<'_> {
         Ok(taken == seqs.len())
     }
 
-    /// Takes the first available jobs of a queue that the worker has handlers for, parks those of other kinds that
-    /// stand before them, and says whether nothing is left.
+    /// Takes the first available jobs of a queue that the worker has handlers for, parks those of other kinds
+    /// that stand before them, and says whether nothing is left.
     ///
-    /// The writer is alone and the priorities wanted are a range, so what was selected is everything from the range's
-    /// start to the last row selected. That is three ranges of the key, each deleted without a test a row; as one
-    /// comparison of rows it took half as long again.
+    /// The writer is alone and the priorities wanted are a range, so what was selected is everything from the
+    /// range's start to the last row selected. That is three ranges of the key, each deleted without a test a
+    /// row; as one comparison of rows it took half as long again.
     fn take_ready(
         &mut self,
         want: &QueueWant,
@@ -325,7 +325,8 @@ impl Group<'_> {
         Ok(Ok(spec))
     }
 
-    /// Sets the options of a job in its spec; whether it may hold a unique key, which one that does not decode is, too.
+    /// Sets the options of a job in its spec; whether it may hold a unique key, which one that does not
+    /// decode is, too.
     fn read_options(&self, seq: i64, spec: &mut JobSpec) -> Answer<bool> {
         let mut select = self.prepare(include_str!("../sql/options.sql"))?;
         let mut rows = select.query([seq])?;
@@ -336,8 +337,8 @@ impl Group<'_> {
     }
 }
 
-/// The first and the last priority that a want asks for. A stored priority that cannot be counts as the nearest end of
-/// the scale, so a worker takes it that takes that end.
+/// The first and the last priority that a want asks for. A stored priority that cannot be counts as the
+/// nearest end of the scale, so a worker takes it that takes that end.
 pub(crate) fn priorities(want: &QueueWant) -> (i64, i64) {
     let (first, last) = want.priorities.unwrap_or((Priority::FIRST, Priority::LAST));
     (

@@ -62,8 +62,8 @@ pub(crate) fn log(path: &Path) -> PathBuf {
     log.into()
 }
 
-/// Whether the header of a file says that it has a write-ahead log. Only for a process that may not write the file:
-/// closing it drops the locks of all its connections.
+/// Whether the header of a file says that it has a write-ahead log. Only for a process that may not write the
+/// file: closing it drops the locks of all its connections.
 pub(crate) fn says_wal(path: &Path) -> bool {
     // The read version of the format: <https://www.sqlite.org/fileformat.html#file_format_version_numbers>.
     const READ_VERSION: usize = 19;
@@ -99,7 +99,8 @@ pub(crate) fn mode(_path: &Path) -> Option<u32> {
     None
 }
 
-/// Refuses a file system that other machines may write to: SQLite's locks and shared memory do not reach them.
+/// Refuses a file system that other machines may write to: SQLite's locks and shared memory do not reach
+/// them.
 #[cfg(target_os = "linux")]
 pub(crate) fn refuse_network(path: &Path) -> Result<(), BackendError> {
     // statfs(2), and `include/linux/magic.h` for those it does not list.

@@ -13,9 +13,9 @@ use crate::run_key::run_key;
 
 pub(crate) fn finish(group: &mut Group<'_>, request: &FinishRequest, now: Timestamp) -> Answer<FinishReply> {
     let mut claims = Claimed::default();
-    // In the order of their rows' keys: appending at the end of a table is what SQLite does fastest, and pages that are
-    // split in the middle are renumbered, after which each commit searches the whole page cache. Follow-up jobs keep
-    // the order of the request.
+    // In the order of their rows' keys: appending at the end of a table is what SQLite does fastest, and
+    // pages that are split in the middle are renumbered, after which each commit searches the whole page
+    // cache. Follow-up jobs keep the order of the request.
     let mut order: Vec<usize> = (0..request.items.len()).collect();
     if request.items.iter().all(|item| item.effects.is_empty()) {
         order.sort_by_key(|index| placed(&request.items[*index].lease));

@@ -83,8 +83,8 @@ impl<'c> Group<'c> {
         self.memory.queues.name(self.connection, queue)
     }
 
-    /// The place of the next job in the order of enqueueing. A number is never given twice, deletions or not, so an old
-    /// claim can never mean a new job.
+    /// The place of the next job in the order of enqueueing. A number is never given twice, deletions or not,
+    /// so an old claim can never mean a new job.
     pub(crate) fn next_seq(&mut self) -> Answer<i64> {
         let seq = match self.sums.next_seq {
             Some(seq) => seq,

@@ -20,7 +20,8 @@ use crate::task::{Request, Task, Waiting};
 
 /// A job store in one SQLite file.
 ///
-/// Several processes may open one file. Dropping the handle works off what waits and closes the file before it returns.
+/// Several processes may open one file. Dropping the handle works off what waits and closes the file before
+/// it returns.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -146,7 +147,8 @@ impl Drop for Sqlite {
                 let _ = thread.join();
             }
         };
-        // The readers first: the last connection to close merges the log into the file, and they may not write.
+        // The readers first: the last connection to close merges the log into the file, and they may not
+        // write.
         self.reads.close();
         self.readers.drain(..).for_each(join);
         self.writes.close();

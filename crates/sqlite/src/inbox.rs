@@ -1,7 +1,7 @@
 //! The bounded queue between callers on any executor and a thread of this backend.
 //!
-//! One lock, held for a push or a take. A caller that finds it full leaves its waker and is woken when the thread has
-//! taken what waits; nothing blocks an executor's thread.
+//! One lock, held for a push or a take. A caller that finds it full leaves its waker and is woken when the
+//! thread has taken what waits; nothing blocks an executor's thread.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -98,8 +98,8 @@ impl<T> Inbox<T> {
         .await
     }
 
-    /// Moves everything that waits to `items`, the urgent to their head. While there are no items at all it waits for
-    /// one, at most `patience`, for ever without one.
+    /// Moves everything that waits to `items`, the urgent to their head. While there are no items at all it
+    /// waits for one, at most `patience`, for ever without one.
     pub(crate) fn take_all(&self, items: &mut VecDeque<T>, patience: Option<Duration>) -> Taken {
         let mut state = self.lock();
         while state.is_empty() {

@@ -82,8 +82,8 @@ pub(crate) fn retire_worker(group: &mut Group<'_>, worker: &WorkerId, now: Times
 }
 
 impl Group<'_> {
-    /// A waiting job becomes available, due no later than now; whether it was there. A row of a job that is gone goes,
-    /// too: it would stand at the head of what is due for ever.
+    /// A waiting job becomes available, due no later than now; whether it was there. A row of a job that is
+    /// gone goes, too: it would stand at the head of what is due for ever.
     pub(crate) fn make_available(&mut self, seq: i64, now: Timestamp) -> Answer<bool> {
         let mut select = self.prepare(include_str!("../sql/waiting.sql"))?;
         let (state, tally) = {
@@ -126,7 +126,8 @@ impl Group<'_> {
         Ok(names)
     }
 
-    /// Ends the open runs of a claim as released, their attempts refunded. The claim goes with the last of them.
+    /// Ends the open runs of a claim as released, their attempts refunded. The claim goes with the last of
+    /// them.
     fn give_back(&mut self, key: i64, now: Timestamp) -> Answer<()> {
         let Some(mut held) = self.held_by_key(key)? else { return Ok(()) };
         for place in self.open_members(&held.claim)? {

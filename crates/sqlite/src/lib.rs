@@ -1,8 +1,8 @@
 //! The SQLite backend of Gristmill: jobs in one file, no server.
 //!
 //! One writer thread a process takes everything that waits into one transaction (group commit), so that many
-//! concurrent callers share each sync of the disk; readers have connections of their own. Several processes may use one
-//! file; it must lie on a local disk.
+//! concurrent callers share each sync of the disk; readers have connections of their own. Several processes
+//! may use one file; it must lie on a local disk.
 
 mod backend;
 mod batch;

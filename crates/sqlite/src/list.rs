@@ -14,8 +14,8 @@ use crate::inspect::{Listed, complete, read_listed};
 use crate::locate::{find_leases, jobs_where};
 use crate::row;
 
-/// Jobs one call looks at, at most, once it has found one: a page may be short, never slow. An empty one is not worth
-/// its call, so the search for the first job goes on for as long as the caller's patience.
+/// Jobs one call looks at, at most, once it has found one: a page may be short, never slow. An empty one is
+/// not worth its call, so the search for the first job goes on for as long as the caller's patience.
 const SCAN_LIMIT: usize = 10_000;
 /// Jobs that are read at once, at most.
 const CHUNK: usize = 500;

@@ -123,8 +123,9 @@ pub(crate) fn read(row: &Row<'_>) -> Located {
     }
 }
 
-/// Finds the claims of the running ones among these jobs, in one pass over all claims: there is no index by job, which
-/// every fetch would have to keep. A running job that no claim lists is left without a lease: it is in no place.
+/// Finds the claims of the running ones among these jobs, in one pass over all claims: there is no index by
+/// job, which every fetch would have to keep. A running job that no claim lists is left without a lease: it
+/// is in no place.
 pub(crate) fn find_leases<'j>(
     connection: &Connection,
     jobs: impl Iterator<Item = &'j mut Located>,

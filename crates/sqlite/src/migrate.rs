@@ -1,7 +1,8 @@
 //! The schema: where it is, and how it gets up to date.
 //!
-//! A file of ours says so in its header (`application_id`), with the version of its schema (`user_version`), so nothing
-//! is taken for ours by the names of its tables. Who asks for it may have the schema in a file of his own tables.
+//! A file of ours says so in its header (`application_id`), with the version of its schema (`user_version`),
+//! so nothing is taken for ours by the names of its tables. A program that shares its file has the schema beside
+//! its own tables.
 
 use std::collections::HashSet;
 
@@ -75,8 +76,9 @@ fn statements_after(version: u32) -> String {
     written(MIGRATIONS.after(version))
 }
 
-/// The text of some migrations. SQLite parses all views and triggers again when a table or a column is renamed or
-/// dropped, and fails if one does not fit. So those of the outbox are not there while the migrations run.
+/// The text of some migrations. SQLite parses all views and triggers again when a table or a column is
+/// renamed or dropped, and fails if one does not fit. So those of the outbox are not there while the
+/// migrations run.
 fn written<'m>(steps: impl Iterator<Item = &'m Migration>) -> String {
     let steps: Vec<&str> = steps.map(|step| step.statements.trim_end()).collect();
     let drops: Vec<String> =
@@ -103,8 +105,8 @@ fn numbers() -> String {
     )
 }
 
-/// What the header of a file says, and whether there is more than the header: one statement, so that it is one state of
-/// the file, which another process may be making just now.
+/// What the header of a file says, and whether there is more than the header: one statement, so that it is
+/// one state of the file, which another process may be making just now.
 const HEADER: &str = "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)
 FROM pragma_application_id AS a, pragma_user_version AS v";
 
@@ -117,8 +119,8 @@ pub(crate) enum Neighbours {
     Welcome,
 }
 
-/// The version of the schema; 0 in an empty file. A file that is not ours, or whose schema is too new for this program,
-/// is refused.
+/// The version of the schema; 0 in an empty file. A file that is not ours, or whose schema is too new for
+/// this program, is refused.
 pub(crate) fn version(connection: &Connection, neighbours: Neighbours) -> Answer<u32> {
     let (application, version, tables): (i64, i64, i64) =
         connection.query_row(HEADER, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
@@ -163,8 +165,8 @@ fn check(connection: &Connection, version: u32) -> Answer<()> {
     Ok(SchemaVersion { version, compatible_from }.check("the file's schema", latest())?)
 }
 
-/// Refuses a file whose schema does not serve this program. It may have been opened before its migration, and another
-/// process may have migrated it since. Where there is no schema, the statement that misses it fails.
+/// Refuses a file whose schema does not serve this program. It may have been opened before its migration, and
+/// another process may have migrated it since. Where there is no schema, the statement that misses it fails.
 pub(crate) fn check_again(connection: &Connection) -> Answer<()> {
     let mut header = connection.prepare_cached("PRAGMA user_version")?;
     let version: i64 = header.query_row([], |row| row.get(0))?;
@@ -194,8 +196,8 @@ pub(crate) fn latest() -> u32 {
     MIGRATIONS.latest()
 }
 
-/// Brings the schema up to date, or says where it is; inside the caller's transaction. Where a later release has
-/// migrated further, its views fit its schema, and stay.
+/// Brings the schema up to date, or says where it is; inside the caller's transaction. Where a later release
+/// has migrated further, its views fit its schema, and stay.
 pub(crate) fn migrate(
     connection: &Connection,
     neighbours: Neighbours,

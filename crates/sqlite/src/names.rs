@@ -36,7 +36,8 @@ impl Queues {
         Ok(number)
     }
 
-    /// The name of a queue by its number; the stand-in where none can be read. Nothing refers to a queue by that.
+    /// The name of a queue by its number; the stand-in where none can be read. Nothing refers to a queue by
+    /// that.
     pub(crate) fn name(&mut self, connection: &Connection, number: i64) -> Answer<Name> {
         if let Some(name) = self.0.name(number) {
             return Ok(name.clone());

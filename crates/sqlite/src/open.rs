@@ -70,8 +70,9 @@ impl SqliteBuilder {
     }
 
     /// How long a call waits for another process that holds the file. Default
-    /// [`DEFAULT_BUSY_TIMEOUT`](Self::DEFAULT_BUSY_TIMEOUT), at most one minute. A worker's lease has to be twice as
-    /// long at least, so that a heartbeat that waits is in time: a shorter one is refused when the worker is built.
+    /// [`DEFAULT_BUSY_TIMEOUT`](Self::DEFAULT_BUSY_TIMEOUT), at most one minute. A worker's lease has to be
+    /// twice as long at least, so that a heartbeat that waits is in time: a shorter one is refused when the
+    /// worker is built.
     pub fn busy_timeout(mut self, busy_timeout: Duration) -> Self {
         self.busy_timeout = busy_timeout;
         self
@@ -83,30 +84,30 @@ impl SqliteBuilder {
         self
     }
 
-    /// The largest the file may become, in bytes, rounded up to pages; the log beside it is not counted. Default: as
-    /// large as the disk takes. What does not fit is refused with [`Full`](BackendErrorKind::Full). It holds for this
-    /// handle.
+    /// The largest the file may become, in bytes, rounded up to pages; the log beside it is not counted.
+    /// Default: as large as the disk takes. What does not fit is refused with
+    /// [`Full`](BackendErrorKind::Full). It holds for this handle.
     pub fn max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = Some(max_bytes);
         self
     }
 
-    /// Whether the jobs may go into a file that has tables already: those of your own program, so that both can be
-    /// written in one transaction (the outbox). Such a file is refused unless this is set: a mistyped path shall change
-    /// nothing. It is refused still where a name of the schema is taken, or where the header's `user_version` or
-    /// `application_id` is in use: from then on they are Gristmill's, so your own migrations have to keep their count
-    /// in a table. Default: `false`.
+    /// Whether the jobs may go into a file that has tables already: those of your own program, so that both
+    /// can be written in one transaction (the outbox). Such a file is refused unless this is set: a mistyped
+    /// path shall change nothing. It is refused still where a name of the schema is taken, or where the
+    /// header's `user_version` or `application_id` is in use: from then on they are Gristmill's, so your own
+    /// migrations have to keep their count in a table. Default: `false`.
     pub fn share(mut self, share: bool) -> Self {
         self.neighbours = if share { Neighbours::Welcome } else { Neighbours::Refused };
         self
     }
 
-    /// Whether the file is opened for reading only: it is neither made nor changed, no lock of another program is
-    /// waited for, and a user without the right to write it may look. Whatever would write is refused with
-    /// [`ReadOnly`](BackendErrorKind::ReadOnly). Default: `false`.
+    /// Whether the file is opened for reading only: it is neither made nor changed, no lock of another
+    /// program is waited for, and a user without the right to write it may look. Whatever would write is
+    /// refused with [`ReadOnly`](BackendErrorKind::ReadOnly). Default: `false`.
     ///
-    /// A user without that right reads the log of a file that is in use only if `FILE-wal` and `FILE-shm` may be read,
-    /// too.
+    /// A user without that right reads the log of a file that is in use only if `FILE-wal` and `FILE-shm` may
+    /// be read, too.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.access = if read_only { Access::Read } else { Access::Write };
         self
@@ -125,9 +126,10 @@ impl SqliteBuilder {
     ///
     /// # Errors
     /// [`Unavailable`](BackendErrorKind::Unavailable) when the file cannot be made or opened;
-    /// [`ReadOnly`](BackendErrorKind::ReadOnly) when it may not be written; [`Foreign`](BackendErrorKind::Foreign) when
-    /// it is no database, or one of another program and [`share`](Self::share) is not set or does not help; it is not
-    /// changed; [`SchemaNew`](BackendErrorKind::SchemaNew) when a later release migrated it and excluded this program;
+    /// [`ReadOnly`](BackendErrorKind::ReadOnly) when it may not be written;
+    /// [`Foreign`](BackendErrorKind::Foreign) when it is no database, or one of another program and
+    /// [`share`](Self::share) is not set or does not help; it is not changed;
+    /// [`SchemaNew`](BackendErrorKind::SchemaNew) when a later release migrated it and excluded this program;
     /// [`Refused`](BackendErrorKind::Refused) on a network file system or with a bad option;
     /// [`Busy`](BackendErrorKind::Busy) when another process holds it.
     pub fn open(self) -> Result<Sqlite, BackendError> {
@@ -167,8 +169,8 @@ impl SqliteBuilder {
         let since = Instant::now();
         loop {
             match self.try_connect(path) {
-                // SQLite's own wait does not cover the change of the journal mode, which several processes that make
-                // the file try at once.
+                // SQLite's own wait does not cover the change of the journal mode, which several processes
+                // that make the file try at once.
                 Err(Fail::Broken(error)) if is_busy(&error) && since.elapsed() < self.busy_timeout => {
                     std::thread::park_timeout(CONNECT_STEP);
                 }
@@ -258,8 +260,8 @@ impl Sqlite {
         SqliteBuilder::new(path)
     }
 
-    /// The statements that make the schema of this version in an empty file, with what marks the file as ours; for
-    /// those who want to read it first.
+    /// The statements that make the schema of this version in an empty file, with what marks the file as
+    /// ours; for those who want to read it first.
     pub fn schema() -> String {
         migrate::schema()
     }

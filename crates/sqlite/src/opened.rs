@@ -1,8 +1,9 @@
 //! Which file was opened: another one may have taken its place since.
 //!
-//! A file that was moved, deleted or replaced stays open: what is written to it is lost. And its log lies beside the
-//! new file, where SQLite would take it for the log of that one, so the log of the old file is removed before another
-//! process opens the new one. See <https://www.sqlite.org/howtocorrupt.html>, section 2.4.
+//! A file that was moved, deleted or replaced stays open: what is written to it is lost. And its log lies
+//! beside the new file, where SQLite would take it for the log of that one, so the log of the old file is
+//! removed before another process opens the new one. See <https://www.sqlite.org/howtocorrupt.html>, section
+//! 2.4.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

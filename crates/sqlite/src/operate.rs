@@ -145,7 +145,8 @@ impl Group<'_> {
     }
 
     fn request_cancel(&mut self, job: &Located) -> Answer<()> {
-        // A job that no claim lists is in no place; the audit makes it available, and then it can be cancelled.
+        // A job that no claim lists is in no place; the audit makes it available, and then it can be
+        // cancelled.
         if let Some(lease) = job.lease {
             self.prepare(
                 "INSERT INTO cancels (seq, run, worker) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",

@@ -89,8 +89,8 @@ impl Group<'_> {
         self.hint_available(job.queue)
     }
 
-    /// Takes a job out of the place of its state. A running one is in its claim and a completed one nowhere: there only
-    /// the numbers change.
+    /// Takes a job out of the place of its state. A running one is in its claim and a completed one nowhere:
+    /// there only the numbers change.
     pub(crate) fn take_out(&mut self, job: &Facts, state: JobState) -> Answer<()> {
         match state {
             JobState::Available => {
@@ -109,8 +109,8 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Notes that claims may list runs of an erased job: with the run's row gone, a repeated finish has to look whether
-    /// the job is there.
+    /// Notes that claims may list runs of an erased job: with the run's row gone, a repeated finish has to
+    /// look whether the job is there.
     pub(crate) fn note_erased(&mut self, seq: i64) {
         self.sums.erased.insert(seq);
     }

@@ -9,8 +9,8 @@ use crate::locate::{Located, jobs_where, read};
 
 /// Bytes a job takes in a row of `expiries`.
 const SEQ_BYTES: usize = 8;
-/// Entries of `expiries` that one call looks at for each job it may delete: those of jobs that were retried or deleted
-/// since cost a look, too.
+/// Entries of `expiries` that one call looks at for each job it may delete: those of jobs that were retried
+/// or deleted since cost a look, too.
 const LOOKS_A_JOB: usize = 4;
 
 pub(crate) fn prune(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answer<Maintained> {
@@ -54,7 +54,8 @@ impl Group<'_> {
         Ok(Some(Expiry { key, seqs }))
     }
 
-    /// The job and its end, if its retention has passed; it may have been retried, or deleted, since that was noted.
+    /// The job and its end, if its retention has passed; it may have been retried, or deleted, since that was
+    /// noted.
     fn past_retention(&self, seq: i64, now: Timestamp) -> Answer<Option<(Located, End)>> {
         let mut select = self.prepare(jobs_where!("WHERE jobs.seq = ?1"))?;
         let mut rows = select.query([seq])?;

@@ -1,4 +1,5 @@
-//! Reads: two threads with a connection each, so that a long list holds up neither the writer nor the other reader.
+//! Reads: two threads with a connection each, so that a long list holds up neither the writer nor the other
+//! reader.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -61,7 +62,8 @@ fn end(connection: &Connection) {
     }
 }
 
-/// Works until the inbox is closed and empty. A file that has no log and was written nevertheless is opened `again`.
+/// Works until the inbox is closed and empty. A file that has no log and was written nevertheless is opened
+/// `again`.
 pub(crate) fn run(
     (mut connection, mut quiet): (Connection, Option<Quiet>),
     again: impl Fn() -> Result<(Connection, Option<Quiet>), BackendError>,

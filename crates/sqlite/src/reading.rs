@@ -1,9 +1,10 @@
 //! A file that is opened for reading only.
 //!
-//! In WAL mode a reader needs the log `FILE-wal` and its index `FILE-shm`, too. They are there as long as a program has
-//! the file open; where none has, SQLite makes them, which takes the right to write. A user without it reads such a
-//! file as it is (`immutable`), and each read looks after itself: when a log has appeared meanwhile, or the file has
-//! changed, what was read is not answered, and the next read opens the file anew.
+//! In WAL mode a reader needs the log `FILE-wal` and its index `FILE-shm`, too. They are there as long as a
+//! program has the file open; where none has, SQLite makes them, which takes the right to write. A user
+//! without it reads such a file as it is (`immutable`), and each read looks after itself: when a log has
+//! appeared meanwhile, or the file has changed, what was read is not answered, and the next read opens the
+//! file anew.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -22,7 +23,8 @@ pub(crate) struct Quiet {
     stamp: Option<Stamp>,
 }
 
-/// The length of a file and when it was last written: a writer that came and went has left its log in the file.
+/// The length of a file and when it was last written: a writer that came and went has left its log in the
+/// file.
 type Stamp = (u64, Option<SystemTime>);
 
 impl Quiet {

@@ -1,8 +1,8 @@
 //! What becomes of a job whose runs have used up their numbers.
 //!
-//! A run's key holds its number in 22 bits, so after 4,194,303 runs there is none left. The job then moves to a new
-//! seq, with its first and its newest runs numbered anew from 1. Claims that list it under the old seq list a job that
-//! is gone, so no lease of an earlier run means a later one.
+//! A run's key holds its number in 22 bits, so after 4,194,303 runs there is none left. The job then moves to
+//! a new seq, with its first and its newest runs numbered anew from 1. Claims that list it under the old seq
+//! list a job that is gone, so no lease of an earlier run means a later one.
 
 use gristmill_core::RunRecord;
 use rusqlite::params;

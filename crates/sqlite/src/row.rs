@@ -15,8 +15,8 @@ pub(crate) use gristmill_sql::{
 /// The columns of a job's spec but kind, queue, priority and args, from `first` on: max_attempts, unique_key,
 /// timeout_ms, retry, retention, tags, metadata.
 ///
-/// An option that does not decode counts as not set: a newer version may have written it, and a job may not be lost, or
-/// its queue held up, for that.
+/// An option that does not decode counts as not set: a newer version may have written it, and a job may not
+/// be lost, or its queue held up, for that.
 pub(crate) fn read_options(row: &Row<'_>, first: usize, spec: &mut JobSpec) {
     spec.max_attempts = max_attempts(row, first);
     spec.unique_key = text(row, first + 1).and_then(|key| UniqueKey::new(&*key).ok());
@@ -46,8 +46,8 @@ pub(crate) fn read_retention(row: &Row<'_>, column: usize) -> Option<Retention> 
     text(row, column).and_then(|json| gristmill_sql::read_retention(&json))
 }
 
-// What a column of a row holds. None of these fails: a value that cannot be what was stored becomes the nearest that
-// can, and where there is none the reader of the row notes it (`Unread`).
+// What a column of a row holds. None of these fails: a value that cannot be what was stored becomes the
+// nearest that can, and where there is none the reader of the row notes it (`Unread`).
 
 /// A column's value; NULL for a column that the statement does not have.
 fn value<'r>(row: &'r Row<'_>, column: usize) -> ValueRef<'r> {
@@ -108,7 +108,8 @@ pub(crate) fn wide(bytes: &[u8]) -> u128 {
     u128::from_be_bytes(sixteen(bytes))
 }
 
-/// The first sixteen bytes; zeros for those that are missing. An id of another length is none that anything refers to.
+/// The first sixteen bytes; zeros for those that are missing. An id of another length is none that anything
+/// refers to.
 fn sixteen(bytes: &[u8]) -> [u8; 16] {
     let mut all = [0; 16];
     for (to, from) in all.iter_mut().zip(bytes) {

@@ -12,7 +12,8 @@ use crate::group::Group;
 pub(crate) trait Task: Send {
     /// Whether to begin it: somebody still listens, and its deadline has not passed.
     fn is_due(&self) -> Due;
-    /// Runs it inside the group's transaction and keeps the answer. An error means that the transaction is spoiled.
+    /// Runs it inside the group's transaction and keeps the answer. An error means that the transaction is
+    /// spoiled.
     fn run(&mut self, group: &mut Group<'_>, clock: &dyn Clock) -> Result<(), Spoil>;
     /// Tells the caller what `run` kept.
     fn answer(self: Box<Self>);

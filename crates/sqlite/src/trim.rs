@@ -10,8 +10,8 @@ use crate::row;
 use crate::run_key::run_key;
 
 impl Group<'_> {
-    /// Deletes the old runs of jobs that have run often, with their logs; once a group, since it reads every claim. A
-    /// run that a claim lists stays: without its row it would count as open.
+    /// Deletes the old runs of jobs that have run often, with their logs; once a group, since it reads every
+    /// claim. A run that a claim lists stays: without its row it would count as open.
     pub(crate) fn trim_runs(&mut self) -> rusqlite::Result<()> {
         let trimmed = std::mem::take(&mut self.sums.trimmed);
         if trimmed.is_empty() {

@@ -1,4 +1,5 @@
-//! A job is stored, run and ended in a transaction that is rolled back, and the log is merged as far as readers let it.
+//! A job is stored, run and ended in a transaction that is rolled back, and the log is merged as far as
+//! readers let it.
 //!
 //! On a connection of its own: one for reading cannot try what writes, and the writer's keeps what it knows.
 
