@@ -38,19 +38,14 @@ impl Ended {
         if stopped && ending == Ending::Failed {
             return Self::stopped(lane, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released);
         }
-        let decision = match &outcome {
-            Outcome::Failed { error, after } => {
-                let number = attempt.job.attempt;
-                let own = || delay.and_then(|delay| delay.after(number, error));
-                let policy = || attempt.job.spec.retry_policy().delay(number, fastrand::f64());
-                Decision::RetryAfter(after.or_else(own).unwrap_or_else(policy))
-            }
-            Outcome::Completed { .. }
-            | Outcome::Snoozed { .. }
-            | Outcome::Cancelled { .. }
-            | Outcome::Discarded { .. }
-            | Outcome::Deferred { .. } => outcome.decide(&gristmill_core::RetryPolicy::default(), 1, 0.0),
-        };
+        let number = attempt.job.attempt;
+        let decision = outcome.decide(|| {
+            let own = match &outcome {
+                Outcome::Failed { error, .. } => delay.and_then(|delay| delay.after(number, error)),
+                _ => None,
+            };
+            own.unwrap_or_else(|| attempt.job.spec.retry_policy().delay(number, fastrand::f64()))
+        });
         let mut ended = Self::stopped(lane, context, decision, ending);
         let item = &mut ended.item;
         // A failed or deferred attempt leaves nothing behind: its next run would enqueue the same jobs again.

@@ -76,7 +76,7 @@ impl Ended {
 
     fn fail(&mut self, message: &str) {
         let delay = self.spec.retry_policy().delay(self.attempt, fastrand::f64());
-        self.item.decision = Decision::RetryAfter(delay);
+        self.item.decision = Decision::RetryAfter(delay.max(Decision::SHORTEST_DELAY));
         self.item.ending = Ending::Failed;
         self.item.output = None;
         self.item.error = Some(RunError::new(message));

@@ -276,3 +276,24 @@ async fn a_function_of_the_users_says_when_a_failed_attempt_is_tried_again() {
     assert_eq!(*asked.lock().unwrap(), [(2, "busy".to_owned()), (3, "broken".to_owned())]);
     worker.stop().await;
 }
+
+/// A job that failed and asked for no delay took a slot for itself, and left thousands of runs a minute.
+#[tokio::test(start_paused = true)]
+async fn whatever_gives_the_delay_no_failed_job_comes_back_at_once() {
+    const FLOOR: Duration = gristmill_core::Decision::SHORTEST_DELAY;
+    let t = Fixture::new();
+    let failing = async |ctx: JobContext| match ctx.attempt() {
+        1 => Err(std::io::Error::other(JobError::retry_after(Duration::ZERO, "by the error"))),
+        2 | 3 => Err(std::io::Error::other("busy")),
+        _ => Ok(()),
+    };
+    let builder = t.worker().handle_raw("k", failing).retry_with("k", |attempt, _| {
+        assert_eq!(attempt, 2, "the policy gives the delay of the third");
+        Duration::ZERO
+    });
+    let worker = run(builder);
+    let id = t.enqueue_with("k", JobOptions::new().retry(RetryPolicy::fixed(Duration::ZERO))).await;
+    let took = t.until(id, JobState::Completed).await;
+    assert!((3 * FLOOR..3 * FLOOR + 100 * MILLI).contains(&took), "{took:?}");
+    worker.stop().await;
+}
