@@ -1,4 +1,4 @@
-//! A cancellation that costs nothing until somebody asks for it.
+//! A cancellation that costs nothing until a handler asks for its token.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};

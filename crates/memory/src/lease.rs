@@ -71,7 +71,7 @@ impl Store {
         Ok(reply)
     }
 
-    /// The running jobs of a worker that somebody wants cancelled.
+    /// The running jobs of a worker with a requested cancel.
     fn cancels_of(&self, worker: WorkerId) -> Vec<(JobId, u32)> {
         let claims = self.workers[&worker].claims.keys();
         let slots = claims.flat_map(|claim| self.open_members(worker, *claim));

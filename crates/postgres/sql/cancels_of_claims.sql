@@ -1,4 +1,4 @@
--- Purpose: the running jobs of some claims that somebody wants cancelled.
+-- Purpose: the running jobs of some claims with a requested cancel.
 -- Parameters: $1 nonces.
 -- Rows: id, run.
 -- Index: the primary key of `claims`.

@@ -1,4 +1,4 @@
-//! Rows that somebody's open transaction has locked, among others that are free.
+//! Rows that a user's open transaction has locked, among others that are free.
 //!
 //! An operation of many items meets a lock by an error, after a turn of waiting, and the server does not say which item
 //! it was. Then it goes in [`Parts`]: what meets a lock is cut in half, and what meets it alone is set aside. What was

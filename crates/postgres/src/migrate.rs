@@ -53,7 +53,7 @@ const MIGRATIONS_TABLE: &str = "CREATE TABLE gristmill.migrations (
 /// What stands in the migrations for the channel of the schema.
 const CHANNEL: &str = "gristmill_channel";
 
-/// As comments, for whoever reads the statements.
+/// Grants for other roles. They follow the statements of the schema as comments.
 const RIGHTS: &str = include_str!("../migrations/rights.sql");
 
 impl Postgres {

@@ -1,4 +1,4 @@
--- Purpose: the running jobs of a worker that somebody wants cancelled.
+-- Purpose: the running jobs of a worker with a requested cancel.
 -- Parameters: ?1 worker.
 -- Rows: id, run.
 -- Index: none on `cancels`, which mostly has no rows; the primary key of `jobs`.

@@ -105,7 +105,7 @@ impl Group<'_> {
         Ok(true)
     }
 
-    /// The running jobs of a worker that somebody wants cancelled.
+    /// The running jobs of a worker with a requested cancel.
     fn cancels_of(&mut self, worker: WorkerId) -> Answer<Vec<(JobId, u32)>> {
         if !self.has_cancels()? {
             return Ok(Vec::new());

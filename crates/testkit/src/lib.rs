@@ -1,4 +1,4 @@
-//! What a backend of Gristmill *means*, as tests; for everybody who writes one.
+//! The contract of a Gristmill backend as tests, for authors of backends.
 //!
 //! A backend implements [`Backend`](gristmill_core::Backend). Whether it keeps the contract is shown by two test
 //! programs, each with `harness = false` in `Cargo.toml`:

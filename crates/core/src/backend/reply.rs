@@ -171,7 +171,7 @@ pub struct RenewReply {
     pub lost: Vec<ClaimId>,
     /// Claims the worker did not know; their jobs are available again, their attempts refunded.
     pub given_back: Vec<ClaimId>,
-    /// Running jobs of this worker that somebody wants cancelled: job and run.
+    /// Running jobs of this worker with a requested cancel: job and run.
     pub cancels: Vec<(JobId, u32)>,
     /// Queues of this worker that are paused now.
     pub paused: Vec<Name>,

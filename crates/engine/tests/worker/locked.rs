@@ -1,4 +1,4 @@
-//! Ends that need a row which somebody's open transaction has locked.
+//! Ends that need a row which a user's open transaction has locked.
 
 use gristmill_core::{JobError, JobState};
 use gristmill_engine::{JobContext, Worker};

@@ -1,5 +1,6 @@
-//! What the library relies on is tried, not looked up: in transactions that are rolled back. They hardly wait for a
-//! lock, and what they lock is nobody else's, but for a partition that is locked for a moment, if it is free.
+//! Tries what the library relies on, instead of looking it up, in transactions that are rolled back. Trials
+//! hardly wait for a lock. They lock only rows and tables of their own, except one partition, briefly and
+//! only if it is free.
 
 use gristmill_core::{Clock as _, Diagnosis, SystemClock};
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! Ends of which one may need a row or a key that somebody's open transaction holds.
+//! Batches of ends in which one may need a row or a key that a user's open transaction holds.
 //!
 //! Claims and jobs that are locked are found by one look that waits for nothing. What another transaction is making is
 //! found by trying, with hardly any patience: a new queue by its name, a unique key by halves of the ends.

@@ -209,7 +209,7 @@ struct Ear(std::sync::mpsc::Sender<Hint>);
 
 impl Listener for Ear {
     fn hint(&self, hint: &Hint) {
-        // Nobody listens any more at the end of a test.
+        // At the end of a test the receiver is gone.
         let _ = self.0.send(hint.clone());
     }
 }
@@ -223,7 +223,8 @@ fn heard(hints: &Receiver<Hint>, wanted: impl Fn(&Hint) -> bool) -> bool {
     false
 }
 
-/// A hint that was told before somebody listened is lost, so it is told again. Of another queue than the test's.
+/// Repeats a hint until it arrives, since hints sent before the other process listened are lost. It uses
+/// another queue than the test's.
 fn until_listening(schema: &Schema, backend: &Postgres, hints: &Receiver<Hint>) {
     let told = (0..100).any(|_| {
         let mut job = schema.job();

@@ -1,4 +1,4 @@
-//! Rows that a user's open transaction has locked: whoever needs them waits, and nobody else does.
+//! Rows that a user's open transaction has locked: only operations that need one of them wait.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -17,7 +17,7 @@ use crate::fixture::{count, fetch, name, register};
 
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// What a call answers that waits for nobody.
+/// Returns the result of a call, and checks that the call did not wait for a lock.
 fn soon<T>(what: &str, call: impl FnOnce() -> T) -> T {
     let begun = Instant::now();
     let answer = call();
