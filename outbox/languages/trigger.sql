@@ -11,7 +11,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
--- Or everybody could put it on a table of their own.
+-- Otherwise every role could use it as a trigger on its own tables.
 REVOKE EXECUTE ON FUNCTION public.welcome_user() FROM PUBLIC;
 
 CREATE TRIGGER welcome_user AFTER INSERT ON public.users FOR EACH ROW EXECUTE FUNCTION public.welcome_user();

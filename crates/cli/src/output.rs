@@ -72,7 +72,7 @@ impl Output {
     }
 }
 
-/// Writes a line of talk to stderr. Whether anybody reads it does not matter.
+/// Writes a message to stderr. Ignores errors: stderr may be closed.
 pub(crate) fn say(text: impl std::fmt::Display) {
     // What was logged before comes first.
     crate::log::flush();

@@ -56,8 +56,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Reads the file, settles what wins, starts the log, with `quiet` unless somebody wants another one.
-    /// `flagged` says that the store was named on the command line.
+    /// Reads the configuration file, resolves all settings and starts the log. `quiet` is the default log
+    /// filter. `flagged` says that the store was named on the command line.
     pub(crate) fn new(global: &Global, flagged: bool, quiet: &str) -> Result<Self> {
         let here = std::env::current_dir()
             .map_err(|error| Failure::io("the working directory cannot be read", &error))?;

@@ -210,8 +210,9 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// unless the job is gone since, or the record of that run ([`list_runs`](Self::list_runs)): then it is a lost
     /// lease. A wrong token on an ended run is a lost lease. A stale finish changes nothing, is counted and becomes an
     /// event of the job. An effect whose id or unique key is there is not stored and does not spoil the finish; the
-    /// job's own key is free by then. An item that needs a row or key of somebody's open transaction answers
-    /// [`Busy`](crate::Finished::Busy) after a moment, and holds up no other item. The store's reason stands before the
+    /// job's own key is free by then. An item that needs a row or key of a user's open transaction answers
+    /// [`Busy`](crate::Finished::Busy) after a moment, and holds up no other item. The store's reason stands
+    /// before the
     /// handler's.
     fn finish(&self, call: Call, request: FinishRequest) -> Reply<'_, FinishReply>;
 

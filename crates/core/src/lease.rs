@@ -25,8 +25,8 @@ impl fmt::Debug for LeaseToken {
     }
 }
 
-/// Where a backend finds the leased job again without a search, its queue or partition included; opaque to everybody
-/// else.
+/// Where a backend finds the leased job without a search, its queue or partition included. Only that backend
+/// reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Place(pub u128);
 

@@ -75,8 +75,8 @@ impl Client {
 }
 
 impl Leased {
-    /// The attempt: id, kind, args, metadata, attempt, token, progress, checkpoint, log, follow-up jobs, and the signal
-    /// that somebody cancelled it or that its lease is lost.
+    /// The attempt: id, kind, args, metadata, attempt, token, progress, checkpoint, log and follow-up jobs.
+    /// Its signal reports a cancel or the loss of the lease.
     pub fn context(&self) -> &JobContext {
         &self.context
     }

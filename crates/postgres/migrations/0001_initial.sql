@@ -587,7 +587,8 @@ BEGIN
         INTO queues, numbers, seen USING stays, lowest, behind;
     PERFORM set_config('enable_seqscan', 'off', true);
 
-    -- Everybody comes through the parents. The other partitions are left alone: a vacuum of one must not be in the way.
+    -- Every statement reaches a partition through its parent, so only the parents are locked. A vacuum of
+    -- another partition must not be in the way.
     LOCK TABLE ONLY gristmill.jobs, ONLY gristmill.attempts, ONLY gristmill.records, ONLY gristmill.logs
         IN ACCESS EXCLUSIVE MODE;
     began := clock_timestamp();

@@ -1,8 +1,8 @@
 //! Ends runs, each only if its token holds.
 //!
 //! Runs that completed and leave nothing else to do end by one statement, which takes a claim's runs all or none. What
-//! it did not take, and all other ends, go through a transaction that looks at each of them. What meets a lock of
-//! somebody's open transaction goes [`apart`]: it is busy, and the others end.
+//! it did not take, and all other ends, go through a transaction that looks at each of them. An end that
+//! needs a row locked by a user's open transaction goes [`apart`]: it is busy, and the others end.
 
 mod apart;
 mod quick;

@@ -88,7 +88,7 @@ impl Texts {
     }
 }
 
-/// Reads a text, which anybody may have sent.
+/// Reads a notification. `None` if it is not one of ours: any role may send on the channel.
 pub(crate) fn read(text: &str) -> Option<Notice> {
     let mut words = text.split(' ');
     let process = u64::from_str_radix(words.next()?, 16).ok()?;

@@ -116,7 +116,8 @@ async fn run_by_run(session: &mut Session, call: Call, nonce: Uuid, fail: Fail) 
     Ok(puts)
 }
 
-/// Ends runs of a claim as crashed; what they became, nothing when somebody else has the claim.
+/// Ends runs of a claim as crashed, and returns what became of their jobs. Does nothing if another
+/// transaction has locked the claim.
 async fn transaction(
     session: &mut Session,
     call: Call,

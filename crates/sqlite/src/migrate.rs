@@ -110,7 +110,7 @@ fn numbers() -> String {
 const HEADER: &str = "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)
 FROM pragma_application_id AS a, pragma_user_version AS v";
 
-/// What becomes of a file that holds tables of somebody else's.
+/// What to do with a file that holds tables of another program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Neighbours {
     /// It is refused.

@@ -10,14 +10,14 @@ use crate::group::Group;
 
 /// A call for the writer. It may be run again after a rollback; it is answered once, after the commit.
 pub(crate) trait Task: Send {
-    /// Whether to begin it: somebody still listens, and its deadline has not passed.
+    /// Whether to begin it: only if its caller still waits, and its deadline has not passed.
     fn is_due(&self) -> Due;
     /// Runs it inside the group's transaction and keeps the answer. An error means that the transaction is
     /// spoiled.
     fn run(&mut self, group: &mut Group<'_>, clock: &dyn Clock) -> Result<(), Spoil>;
-    /// Tells the caller what `run` kept.
+    /// Sends the caller the reply that `run` kept.
     fn answer(self: Box<Self>);
-    /// Tells the caller that it failed.
+    /// Sends the caller the error.
     fn fail(self: Box<Self>, error: BackendError);
 }
 

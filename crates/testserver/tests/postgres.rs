@@ -151,7 +151,7 @@ fn server_ends_with_an_owner_that_is_killed() {
     }
 }
 
-/// A watchdog can be killed as well: when a machine runs out of memory, or somebody ends a whole container.
+/// A watchdog can be killed as well: when a machine runs out of memory, or when a whole container is stopped.
 #[test]
 fn next_start_ends_what_nobody_watches_any_more() {
     let (mut owner, pid, folder) = owner_with_server("");

@@ -42,7 +42,7 @@ impl Caller for tokio_postgres::Transaction<'_> {
     }
 }
 
-/// Whether somebody has sent it a BEGIN is not known.
+/// A plain client may or may not be in a transaction: a BEGIN sent as text is not visible here.
 impl Caller for tokio_postgres::Client {
     fn connection(&self) -> Connection<'_> {
         Connection { client: self, is_inside: false }

@@ -40,7 +40,7 @@ pub(super) enum Plan {
     /// Nothing is to be done.
     Use,
     Install(Installation),
-    /// Somebody else has to; this tells how.
+    /// The user must install it; the text says how.
     Tell(String),
 }
 

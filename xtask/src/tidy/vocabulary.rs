@@ -102,7 +102,7 @@ fn check_states(tokens: &[Token<'_>], vocabulary: &Vocabulary, findings: &mut Fi
     }
 }
 
-/// True if the last of `tokens` is a name that somebody else has given.
+/// True if the last of `tokens` is a name that another crate has given.
 fn is_foreign(tokens: &[Token<'_>], vocabulary: &Vocabulary) -> bool {
     vocabulary.foreign.iter().any(|foreign| {
         let name = lexer::rust(&foreign.name);

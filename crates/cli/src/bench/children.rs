@@ -19,7 +19,7 @@ pub(super) fn spawn(url: &str, options: &Options) -> Result<Child> {
     let program =
         std::env::current_exe().map_err(|error| Failure::io("this program cannot be found", &error))?;
     let mut command = Command::new(program);
-    // By the environment: arguments are for everybody to read, and a URL may hold a password.
+    // By the environment: every user can read arguments, and a URL may hold a password.
     command.args(["bench", "--child"]).env("GRISTMILL_DB", url);
     for (flag, value) in [
         ("--slots", options.slots),

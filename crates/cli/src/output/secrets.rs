@@ -1,4 +1,4 @@
-//! What somebody typed may hold a password, and an error may repeat it.
+//! Removes passwords from text: what a user typed may hold one, and an error may repeat it.
 
 use std::borrow::Cow;
 

@@ -263,7 +263,7 @@ impl VerbRequest {
         Self { select: Select::Filter { filter, cursor, limit }, actor: None }
     }
 
-    /// By somebody.
+    /// Names the operator, for the events of the jobs. Default: no name.
     pub fn by(mut self, actor: impl Into<String>) -> Self {
         self.actor = Some(actor.into());
         self

@@ -210,7 +210,7 @@ pub struct JobEvent {
     pub at: Timestamp,
     /// What: `cancel`, `retry`, `update`, `stale finish`, …
     pub what: String,
-    /// Who, where somebody is known.
+    /// Name of the operator, if one was given.
     pub actor: Option<String>,
     /// More, where there is more to say.
     pub detail: Option<String>,

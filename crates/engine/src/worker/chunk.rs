@@ -1,4 +1,4 @@
-//! Parts of a fetched batch that have not started, where everybody can reach them.
+//! Parts of a fetched batch that have not started, shared by the tasks of a worker.
 //!
 //! A chunk is run by one task, but its jobs are its own only from the moment it takes them: a stop takes the
 //! rest back, and a chunk whose handler holds its task up loses the rest to another task. The lock is held

@@ -5,7 +5,7 @@
 //! items: their tokens make that safe. Items are kept in [`Finishes`] until they are answered, so a restart
 //! of the loop loses none.
 //!
-//! An end that answers [`Busy`](Finished::Busy) needs a row of somebody's open transaction. It moves to a
+//! An end that answers [`Busy`](Finished::Busy) needs a row of a user's open transaction. It moves to a
 //! line of its own, whose calls go beside the others: it is repeated until the row is free, and no other end
 //! waits for it.
 //!

@@ -2,7 +2,7 @@
 //!
 //! Where jobs end quicker than a fetch takes, the fetcher leases a few more than may run
 //! ([forecast](super::forecast)): they wait here until a job of their lane ends, and start at once on its
-//! slot. For everybody else they are jobs that have not started: a stop gives them back.
+//! slot. Until then they count as jobs that have not started: a stop releases them.
 //!
 //! Every job in hand owns a unit of [`Slots`], and so does every job a fetch in flight may bring. A unit runs
 //! unless it is expected or reserved. Both are counted here, under one short lock, and only here jobs are let

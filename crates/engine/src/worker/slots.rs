@@ -1,7 +1,8 @@
 //! How many jobs may run at once, by lane and in all, and how many are in hand.
 //!
-//! A unit is taken before a fetch and freed when the job's code has ended. Plain atomics: only the
-//! [reserve](super::reserve) takes, under its lock; everybody frees. More units than the limits are taken
+//! A unit is taken before a fetch and freed when the job's code has ended. The counts are plain atomics: only
+//! the [reserve](super::reserve) takes units, under its lock; any task frees them. More units than the limits
+//! are taken
 //! only for jobs that wait in the reserve or are on their way to it. A lane is one entry of the worker's
 //! queues; two lanes may name the same queue with different priorities.
 

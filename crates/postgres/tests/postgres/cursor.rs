@@ -87,7 +87,7 @@ fn runtime() -> &'static Runtime {
     })
 }
 
-/// A connection of somebody else.
+/// A plain connection, which belongs to no backend.
 fn connect() -> Client {
     runtime().block_on(async {
         let connected = tokio_postgres::connect(Server::shared().url(), NoTls).await;

@@ -19,7 +19,7 @@ const JOBS: usize = 200;
 const ALL: usize = 10_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A connection of somebody else.
+/// A plain connection, which belongs to no backend.
 pub(crate) fn connect() -> Client {
     runtime().block_on(async {
         let connected = tokio_postgres::connect(Server::shared().url(), NoTls).await;

@@ -1,4 +1,4 @@
-//! The functions that store, request and show in anybody's transaction.
+//! The functions that store jobs and requests and show jobs, called in another program's transaction.
 
 mod enqueue;
 mod equal;
@@ -34,7 +34,7 @@ struct Refused {
     hint: Option<String>,
 }
 
-/// Somebody else's connection. `{schema}` in its statements is the schema's name.
+/// A plain connection of another program. `{schema}` in its statements is the schema's name.
 pub(crate) struct Caller {
     client: Client,
     schema: String,

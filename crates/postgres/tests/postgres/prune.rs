@@ -148,7 +148,8 @@ fn a_partition_of_a_million_jobs_goes_in_a_moment_and_none_that_stays_is_lost() 
     assert_eq!(partitions_from(&schema, begin), 0);
 }
 
-/// Drops the partition as a round of pruning does; a lock that somebody holds is waited for until the next one.
+/// Drops the partition as a round of pruning does. If another transaction holds a lock, the next round tries
+/// again.
 fn drop_partition(schema: &Schema, begin: i64) -> String {
     assert_eq!(schema.psql(&format!("SELECT {{schema}}.watch_partition({begin})")), "watched");
     let drop = format!(

@@ -129,7 +129,7 @@ fn priority_range_is_exhausted_for_itself(t: &Fixture) {
     assert_eq!((ids(&reply.jobs), reply.queues[0].exhausted), (vec![urgent], true));
 }
 
-/// Slots that are kept for urgent jobs, and slots for everybody, in one request.
+/// Slots that are kept for urgent jobs, and slots for all jobs, in one request.
 fn priority_ranges_are_lanes_of_one_fetch(t: &Fixture) {
     let usual = t.put_many(3);
     let urgent = [-5, -5, -5].map(|priority| t.put(t.job().priority(priority)));

@@ -123,7 +123,7 @@ fn update_to_suspended_leaves_the_time(t: &Fixture) {
     assert_eq!(t.look(id), before);
 }
 
-/// A hold ends by its release alone: a workflow's step must not start because somebody gave it another time.
+/// A hold ends by its release alone: a workflow's step must not start because an operator changed its time.
 fn update_of_a_held_job_leaves_it_held(t: &Fixture) {
     let id = t.put(t.job().suspended());
 

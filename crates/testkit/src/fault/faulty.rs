@@ -52,7 +52,7 @@ enum Hearing {
 struct Faults {
     plan: Arc<Plan>,
     gate: Arc<Gate>,
-    /// Jobs whose rows somebody's open transaction has locked.
+    /// Jobs whose rows count as locked by a user's open transaction.
     locked: Arc<Mutex<HashSet<JobId>>>,
 }
 

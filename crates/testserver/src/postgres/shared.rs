@@ -21,7 +21,7 @@ const URL_VARIABLE: &str = "GRISTMILL_TEST_POSTGRES_URL";
 #[derive(Debug)]
 pub struct SharedPostgres {
     url: String,
-    /// None if it is somebody else's.
+    /// `None` if the server was not started by this process.
     server: Option<Postgres>,
 }
 

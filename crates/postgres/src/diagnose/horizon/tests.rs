@@ -68,7 +68,7 @@ async fn trouble(store: &Postgres, bounds: Bounds) -> Diagnosis {
     }
 }
 
-/// Somebody else's session with an old snapshot, and its pid.
+/// Another program's session with an old snapshot, and its pid.
 async fn old_snapshot(server: &Server) -> (Client, String) {
     let url = format!("{}?application_name=the%20culprit", server.url());
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("it connects");

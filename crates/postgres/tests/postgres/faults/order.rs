@@ -17,7 +17,7 @@ use crate::fixture::{assert_no_deadlocks, fetch, register};
 /// Jobs of each of two claims.
 const JOBS: usize = 20;
 const ROUNDS: usize = 5;
-/// Somebody has the first claim.
+/// Locks the first claim.
 const FIRST: &str = "BEGIN; SELECT FROM {schema}.claims ORDER BY nonce LIMIT 1 FOR UPDATE";
 const COMPLETED: Finished = Finished::Accepted { state: JobState::Completed };
 

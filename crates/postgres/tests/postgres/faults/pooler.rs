@@ -96,7 +96,7 @@ fn a_pooler_that_loses_what_was_prepared_is_named_with_the_remedy() {
     let site = Site::at(server.url());
     let backend = site.open_at(pooler.url());
     site.put(&backend, 1);
-    // Somebody else has the session in which the statements were prepared.
+    // Another client holds the session in which the statements were prepared.
     let other = Site::empty(pooler.url(), &site.schema).raw();
     other.run("BEGIN");
     let error =

@@ -1,4 +1,4 @@
-//! A store on some server, handles on it that stand for processes, and somebody else's connections.
+//! A store on some server, handles on it that stand for processes, and plain connections of other programs.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -91,7 +91,7 @@ impl Site {
     }
 }
 
-/// Somebody else's connection; `{schema}` in its statements is the schema's name.
+/// A plain connection of another program; `{schema}` in its statements is the schema's name.
 pub(super) struct Raw {
     client: Client,
     schema: String,

@@ -37,7 +37,7 @@ fn open(url: &str, schema: &str) -> Postgres {
     builder.connections(9).handler_connections(2).open().expect("the settings hold")
 }
 
-/// The rights of a role that only produces, as whoever reads the statements of the schema finds them.
+/// The rights of a role that only produces, as the comments of the schema's statements list them.
 fn granted(role: &str, schema: &str) -> String {
     let text = Postgres::schema_sql(schema);
     let grants: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("-- ")).collect();
@@ -100,8 +100,8 @@ fn no_function_of_the_schema_may_be_called_by_everybody() {
     assert_eq!(open.trim(), "");
 }
 
-/// Whoever is called by somebody else and runs with the owner's rights sets its search path, but for the one that names
-/// the schema of everything; see the next test.
+/// Every function that other roles call and that runs with the owner's rights sets its search path. The
+/// exception names the schema of everything instead; see the next test.
 #[test]
 fn whatever_runs_with_the_owners_rights_sets_its_search_path() {
     let schema = Schema::new();

@@ -11,7 +11,7 @@ use super::requests::{apply, request};
 use super::{Caller, storing};
 use crate::fixture::{Schema, complete, fetch, name, register};
 
-/// A notification is at hand at once, unless nobody listens yet.
+/// A notification arrives at once, unless the other process does not listen yet.
 const AGAIN: Duration = Duration::from_millis(100);
 const TIMES: usize = 200;
 

@@ -153,7 +153,7 @@ impl Reader<'_> {
         }
     }
 
-    /// In a transaction of somebody's, who has set nothing.
+    /// The same in a user's transaction, which has no settings of ours.
     fn lend(&self) {
         let (ready, backend) = (self.ids("ready"), self.site.open_at(&self.url));
         let own = tokio_postgres::connect(&self.site.url, tokio_postgres::NoTls);
