@@ -21,10 +21,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::apart::spawn_apart;
 use crate::call::answer;
-use crate::ended::Ended;
 use crate::label::default_label;
 use crate::lease::DEFAULT_LEASE;
 use crate::lessen::store_alone;
+use crate::run_result::RunResult;
 use held::HeldRun;
 use shared::Shared;
 
@@ -104,7 +104,7 @@ impl ByHand {
 
     /// Stores the end of a run. While it is [`Busy`](Finished::Busy) it is repeated, until a call's deadline has
     /// passed.
-    pub(crate) async fn finish(&self, mut ended: Ended) -> Result<Finished, Error> {
+    pub(crate) async fn finish(&self, mut ended: RunResult) -> Result<Finished, Error> {
         let shared = &*self.shared;
         let until = Instant::now() + shared.deadline;
         loop {

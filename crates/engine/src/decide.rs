@@ -5,8 +5,8 @@ use std::time::Duration;
 use gristmill_core::{Decision, Ending, FinishItem, Outcome, RunError, format_duration};
 
 use crate::cancel::StopWhy;
-use crate::ended::Ended;
 use crate::handler::route::RetryDelay;
+use crate::run_result::RunResult;
 use crate::{Attempted, JobContext};
 
 /// What an attempt came to whose timeout passed; `said` is what its handler said afterwards.
@@ -21,7 +21,7 @@ pub(crate) fn timed_out(timeout: Duration, said: Option<Attempted>) -> Attempted
     Attempted { outcome, ending: Ending::Timeout }
 }
 
-impl Ended {
+impl RunResult {
     /// What the handler's outcome means for the store.
     ///
     /// An attempt that failed after the worker signalled it to stop is given back: it failed because of that.
@@ -36,7 +36,12 @@ impl Ended {
         let Attempted { outcome, ending } = attempted;
         let stopped = matches!(attempt.cancel.why(), Some(StopWhy::Shutdown | StopWhy::LeaseLost));
         if stopped && ending == Ending::Failed {
-            return Self::stopped(lane, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released);
+            return Self::started_run(
+                lane,
+                context,
+                Decision::GiveBackAfter(Duration::ZERO),
+                Ending::Released,
+            );
         }
         let number = attempt.job.attempt;
         let decision = outcome.decide(|| {
@@ -46,7 +51,7 @@ impl Ended {
             };
             own.unwrap_or_else(|| attempt.job.spec.retry_policy().delay(number, fastrand::f64()))
         });
-        let mut ended = Self::stopped(lane, context, decision, ending);
+        let mut ended = Self::started_run(lane, context, decision, ending);
         let item = &mut ended.item;
         // A failed or deferred attempt leaves nothing behind: its next run would enqueue the same jobs again.
         if !matches!(outcome, Outcome::Failed { .. } | Outcome::Deferred { .. }) {
@@ -66,7 +71,7 @@ impl Ended {
     }
 
     /// The end of a run whose code was started, without anything its handler said.
-    fn stopped(lane: usize, context: &JobContext, decision: Decision, ending: Ending) -> Self {
+    fn started_run(lane: usize, context: &JobContext, decision: Decision, ending: Ending) -> Self {
         let attempt = context.attempt_state();
         let mut item = FinishItem::new(attempt.job.lease.clone(), decision, ending);
         item.started_at = Some(attempt.started_at);
@@ -75,7 +80,7 @@ impl Ended {
 
     /// The end of a run that is given back.
     pub(crate) fn released(context: &JobContext) -> Self {
-        Self::stopped(0, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
+        Self::started_run(0, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
     }
 
     /// The end of an attempt whose code was dropped.
@@ -90,12 +95,12 @@ impl Ended {
                 Self::of(lane, context, timed_out(timeout.unwrap_or_default(), None), delay)
             }
             Some(StopWhy::Cancelled) => {
-                let mut ended = Self::stopped(lane, context, Decision::Cancel, Ending::Cancelled);
+                let mut ended = Self::started_run(lane, context, Decision::Cancel, Ending::Cancelled);
                 ended.item.reason = Some("cancelled while it ran".to_owned());
                 ended
             }
             Some(StopWhy::Shutdown | StopWhy::LeaseLost) | None => {
-                Self::stopped(lane, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
+                Self::started_run(lane, context, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::by_hand::ByHand;
 use crate::by_hand::held::HeldRun;
 use crate::cancel::StopWhy;
 use crate::context::Attempt;
-use crate::ended::Ended;
+use crate::run_result::RunResult;
 use crate::{Attempted, BoxError, Client, JobContext};
 
 /// A job that was fetched by hand: the right to run one attempt of it. From [`Client::fetch`].
@@ -173,7 +173,7 @@ impl Leased {
     /// # Cancel safety
     /// As [`Self::finish`].
     pub async fn release(mut self) -> Result<Finished, Error> {
-        let ended = Ended::released(&self.context);
+        let ended = RunResult::released(&self.context);
         self.store(ended).await
     }
 
@@ -193,11 +193,11 @@ impl Leased {
                 .with_hint("run it in a worker, or write without the `Tx` extractor"));
         }
         self.context.flush_log().await;
-        let ended = Ended::of(0, &self.context, Attempted::from(outcome), None);
+        let ended = RunResult::of(0, &self.context, Attempted::from(outcome), None);
         self.store(ended).await
     }
 
-    async fn store(&mut self, ended: Ended) -> Result<Finished, Error> {
+    async fn store(&mut self, ended: RunResult) -> Result<Finished, Error> {
         let finished = self.by_hand.finish(ended).await?;
         self.ended = true;
         Ok(finished)

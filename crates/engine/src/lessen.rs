@@ -17,7 +17,7 @@ use gristmill_core::{
 };
 
 use crate::call::answer;
-use crate::ended::{Ended, Kept};
+use crate::run_result::{Kept, RunResult};
 
 /// How long texts are that any store takes.
 const SHORT_BYTES: usize = 200;
@@ -26,7 +26,7 @@ pub(crate) const TRIES_BEFORE_LESS: u32 = 2;
 /// The wait before such a repeat.
 const PAUSE: Duration = Duration::from_millis(50);
 
-impl Ended {
+impl RunResult {
     /// Leaves the next part out, and says which; `None` when there is none. `why` is the store's objection.
     pub(crate) fn lessen(&mut self, why: &str) -> Option<&'static str> {
         let why = short(why);
@@ -90,7 +90,7 @@ impl Ended {
 pub(crate) async fn store_alone(
     backend: &dyn Backend,
     deadline: Duration,
-    ended: &mut Ended,
+    ended: &mut RunResult,
 ) -> Result<Finished, BackendError> {
     let mut tries = 0;
     loop {

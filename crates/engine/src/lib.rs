@@ -11,7 +11,6 @@ mod claims;
 mod client;
 mod context;
 mod decide;
-mod ended;
 mod handler;
 mod hooks;
 mod instrument;
@@ -22,6 +21,7 @@ mod lessen;
 pub mod middleware;
 mod panics;
 mod report;
+mod run_result;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -5,15 +5,17 @@
 //! | `life` | registers, serves, starts again, stops (`shutdown`); `assembly` makes the loops |
 //! | `fetcher` | leases jobs for free slots, and for those that will be (`forecast`, `reserve`) |
 //! | `executor` | gives them slots and tasks (`batch`, `chunk`) and takes their ends |
-//! | `attempt` | runs one of them: `start`, `code`, `transaction`; `running` is how to stop it |
-//! | `completer` | stores how they ended (`finishes`); `settled` notes what the store made of it |
+//! | `attempt` | runs one of them: `start`, `code`, `transaction`; `attempt_tasks` stops it |
+//! | `completer` | stores how they ended (`finishes`); `answers` notes what the store made of it |
 //! | `heartbeat` | renews the leases, on a thread of its own; brings cancels |
 //! | `maintenance` | promotes, rescues, prunes, audits |
 
 mod activity;
+mod answers;
 mod appetite;
 mod assembly;
 mod attempt;
+mod attempt_tasks;
 mod batch;
 pub(crate) mod builder;
 mod chunk;
@@ -21,7 +23,6 @@ mod code;
 mod completer;
 mod control;
 mod drain;
-mod ends;
 mod executor;
 mod fetch_call;
 mod fetcher;
@@ -33,14 +34,13 @@ mod host;
 mod incarnation;
 mod lanes;
 mod life;
+mod line;
 mod maintenance;
 pub(crate) mod options;
 mod pace;
 mod plan;
 mod ready;
 mod reserve;
-mod running;
-mod settled;
 mod shutdown;
 mod slots;
 mod start;

@@ -14,9 +14,9 @@ use gristmill_core::{
 
 use super::Performed;
 use crate::context::Left;
-use crate::ended::Ended;
 use crate::handler::panicked::panicked;
 use crate::handler::route::{Route, Routes, obstacle};
+use crate::run_result::RunResult;
 use crate::worker::{Ready, not_committed, still_in_use};
 use crate::{Attempted, Client, JobContext};
 
@@ -126,7 +126,7 @@ impl<'a> Session<'a> {
     /// Gives back a job without a handler, which the store parks.
     async fn park(&self, job: FetchedJob) -> Result<Performed, Error> {
         let (id, kind) = (job.lease.job, job.spec.kind.clone());
-        let state = self.store(Ended::no_handler(Ready { lane: 0, job }).item).await?;
+        let state = self.store(RunResult::no_handler(Ready { lane: 0, job }).item).await?;
         let outcome = Outcome::Deferred { after: Duration::ZERO, reason: "no handler".to_owned() };
         Ok(Performed { id, kind, outcome, ending: Ending::UnknownKind, state })
     }
@@ -140,7 +140,7 @@ impl<'a> Session<'a> {
         transaction: Box<dyn BackendTx>,
         attempted: Attempted,
     ) -> Result<Performed, Error> {
-        let ended = Ended::of(0, context, attempted.clone(), route.delay.as_ref());
+        let ended = RunResult::of(0, context, attempted.clone(), route.delay.as_ref());
         match transaction.finish(Call::new(), ended.item).await {
             Ok(Finished::Busy) => {
                 let failed = not_committed("another transaction has locked what the end of the run needs");
@@ -161,7 +161,7 @@ impl<'a> Session<'a> {
         context: &JobContext,
         attempted: Attempted,
     ) -> Result<Performed, Error> {
-        let ended = Ended::of(0, context, attempted.clone(), route.delay.as_ref());
+        let ended = RunResult::of(0, context, attempted.clone(), route.delay.as_ref());
         let state = self.store(ended.item).await?;
         Ok(performed(context, attempted, state))
     }

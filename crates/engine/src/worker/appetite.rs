@@ -58,7 +58,7 @@ impl Appetite {
         if self.lanes.len() > FEW_LANES {
             self.look();
         } else {
-            (0..self.lanes.len()).for_each(|lane| self.keep(lane));
+            (0..self.lanes.len()).for_each(|lane| self.mark_hungry(lane));
         }
         self.bell.notify_one();
     }
@@ -79,7 +79,7 @@ impl Appetite {
     }
 
     /// The lane had more, or was not looked at.
-    pub(crate) fn keep(&self, lane: usize) {
+    pub(crate) fn mark_hungry(&self, lane: usize) {
         self.lanes[lane].store(true, Ordering::SeqCst);
     }
 
@@ -89,7 +89,7 @@ impl Appetite {
     }
 
     /// Whether the lane was hungry; it no longer is.
-    pub(crate) fn begin(&self, lane: usize) -> bool {
+    pub(crate) fn clear(&self, lane: usize) -> bool {
         self.lanes[lane].swap(false, Ordering::SeqCst)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Each owner passes a job on to the next. The fetcher takes slots and claim numbers. The reserve owns jobs
 //! until there is a slot for them, the executor's tasks from then to their end, when they free their slots;
-//! `RunningJobs` only points at them. The completer owns ends from then on. Locks are all leaves: none is
+//! `AttemptTasks` only points at them. The completer owns ends from then on. Locks are all leaves: none is
 //! taken while another is held, and none is held over an await or over code of a user.
 
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
+use super::answers::Answers;
 use super::appetite::Appetite;
 use super::chunk::Chunks;
 use super::completer::Completer;
 use super::control::WorkerHandle;
 use super::drain::Drain;
 use super::executor::Executor;
-use super::fetcher::Fetching;
+use super::fetcher::FetchLoop;
 use super::finishes::Finishes;
 use super::heartbeat::Heartbeat;
 use super::hints::Hints;
@@ -28,7 +29,6 @@ use super::maintenance::due::Due;
 use super::options::WorkerOptions;
 use super::pace::Kinds;
 use super::reserve::Reserve;
-use super::settled::Settle;
 use super::shutdown::Shutdown;
 use super::slots::Slots;
 use super::start::Starter;
@@ -63,7 +63,7 @@ pub(crate) struct Loops {
     pub(super) watchdog: Watchdog,
     pub(super) executor: Arc<Executor>,
     pub(super) registrar: Registrar,
-    pub(super) fetching: Fetching,
+    pub(super) fetching: FetchLoop,
     pub(super) heartbeat: Heartbeat,
     pub(super) completer: Completer,
     pub(super) shutdown: Shutdown,
@@ -105,14 +105,14 @@ impl Blueprint {
     /// Makes the loops. Handlers will run on this runtime.
     pub(crate) fn assemble(&self, host: Host) -> Loops {
         let watchdog = Watchdog::new(host.runtime().clone(), self.handle.counters.clone());
-        let settle = self.settle();
-        let executor = Arc::new(self.executor(host, settle.clone()));
+        let answers = self.answers();
+        let executor = Arc::new(self.executor(host, answers.clone()));
         Loops {
             watchdog,
             registrar: self.registrar(),
             fetching: self.fetching(executor.clone()),
             heartbeat: self.heartbeat(executor.clone()),
-            completer: Completer { finishes: self.finishes.clone(), slots: self.slots.clone(), settle },
+            completer: Completer { finishes: self.finishes.clone(), slots: self.slots.clone(), answers },
             shutdown: self.shutdown(executor.clone()),
             hints: Arc::new(self.hints()),
             maintenance: self.options.maintenance.then(|| self.maintenance()),
@@ -126,8 +126,8 @@ impl Blueprint {
         self.handle.control.stopping.clone()
     }
 
-    fn settle(&self) -> Settle {
-        Settle {
+    fn answers(&self) -> Answers {
+        Answers {
             store: self.store.clone(),
             claims: self.claims.clone(),
             counters: self.handle.counters.clone(),
@@ -136,7 +136,7 @@ impl Blueprint {
         }
     }
 
-    fn executor(&self, host: Host, settle: Settle) -> Executor {
+    fn executor(&self, host: Host, answers: Answers) -> Executor {
         Executor {
             starter: Starter {
                 client: self.client.clone(),
@@ -153,7 +153,7 @@ impl Blueprint {
             at_work: Arc::default(),
             claims: self.claims.clone(),
             finishes: self.finishes.clone(),
-            settle,
+            answers,
         }
     }
 
@@ -167,9 +167,9 @@ impl Blueprint {
         }
     }
 
-    fn fetching(&self, executor: Arc<Executor>) -> Fetching {
+    fn fetching(&self, executor: Arc<Executor>) -> FetchLoop {
         let WorkerHandle { control, appetite, reserve, counters } = self.handle();
-        Fetching {
+        FetchLoop {
             store: self.store.clone(),
             options: self.options.clone(),
             control,

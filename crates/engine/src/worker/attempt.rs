@@ -1,37 +1,47 @@
 //! One attempt, in order.
 //!
 //! ```text
-//! admit        the job has its slot, and its turn in the task of its chunk     executor, batch
+//! admit         executor.rs, batch.rs   the job has its slot, and its turn in the task of its chunk
 //!   ▼
-//! start        its context is made, the hooks are notified                     start
-//!   ▼
-//! poll         a quick kind: once, here                    in_place
-//!   │ │        another kind, or not ended by that poll:    in_a_task, code
-//!   │ ▼        in a task of its own, up to its timeout
-//!   │ store    its log lines; its transaction commits or rolls back            transaction
-//!   ▼ ▼
-//! end          what it came to becomes the end of its run                      decide
-//!   ▼
-//! hand over    its end to the completer, its slot to the next job              executor
+//! start         start.rs                makes its context, notifies the hooks
+//!   ├─ a quick kind ─▶ first poll       in_place: in the task of its chunk
+//!   │                    ├─ ready, nothing else to store ──────────────┐
+//!   │                    ├─ ready, log lines or a transaction ─┐       │
+//!   │                    ▼ not ready                           │       │
+//!   └─ other kinds ──▶ run              code.rs: in a task of its own, until its timeout and the time
+//!                        │              to cooperate have passed; blocking code, until it returns
+//!                        ▼                                     ▼       │
+//!                      store            context/log.rs, transaction.rs: its log lines; its transaction
+//!                        │  │           commits or rolls back          │
+//!                        │  └ a commit stores the end: only the slot is freed
+//!                        ▼                                             ▼
+//!                      decide           ../decide.rs: its outcome becomes a RunResult
+//!                        ▼
+//!                      hand over        executor.rs: the result to the completer, the slot to the next job
+//!
+//! panic         of the handler: an outcome, in handler/start.rs or code.rs; goes on at `store`
+//! cancel, stop  signals the attempt; its task is aborted if it does not end in time (attempt_tasks.rs)
+//! abort         drops the code, then HandOver: decided by why it was stopped; a claim that is lost only
+//!               frees the slot
 //! ```
 //!
-//! Whatever unwinds or is aborted on the way, the run is handed over exactly once: by the drop of [`InPlace`]
-//! or [`End`].
+//! A run leaves here once: its result goes to the completer, or the commit has stored it, or its claim is
+//! lost and only the slot is freed. On an unwind or an abort the drops of [`InPlace`] and [`HandOver`] do this.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gristmill_core::{Outcome, dispose};
 
+use super::attempt_tasks::key;
 use super::code::{self, Code};
 use super::executor::Executor;
 use super::pace::Kind;
 use super::ready::Ready;
-use super::running::key;
 use super::start::{Local, Stopwatch};
 use super::transaction::{self, Closing, still_in_use};
 use crate::context::Left;
-use crate::ended::Ended;
+use crate::run_result::RunResult;
 use crate::{Attempted, JobContext};
 
 /// Starts an attempt and polls it once in this task. One that needs more than that gets a task of its own.
@@ -40,7 +50,7 @@ pub(super) fn in_place(
     local: &Local,
     Ready { lane, job }: Ready,
     clock: &mut Stopwatch,
-) -> Option<Ended> {
+) -> Option<RunResult> {
     // Start.
     let Local { kind, start, .. } = local;
     let context = executor.starter.context(local, job, clock.timestamp());
@@ -63,55 +73,58 @@ pub(super) fn in_place(
     }
     kind.pace.observe(clock.tick().duration_since(began), going_on.is_none());
     // End, unless there is more to do. The caller hands it over with others.
-    let said = in_place.said.take();
-    let context = in_place.context.take().expect("only its end takes it");
-    match said {
-        Some(attempted) if !context.has_more_to_store() => {
-            Some(Ended::of(lane, &context, attempted, kind.route.delay.as_ref()))
-        }
-        said => {
-            spawn(executor, kind, lane, context, Code(going_on), said);
-            None
-        }
+    let InPlace { context, said, .. } = &mut in_place;
+    let result = context.as_ref().filter(|context| !context.has_more_to_store()).and_then(|context| {
+        said.take().map(|attempted| RunResult::of(lane, context, attempted, kind.route.delay.as_ref()))
+    });
+    // The guard lets go only when the result is there, or another guard takes over.
+    let context = in_place.context.take()?;
+    if result.is_none() {
+        let said = in_place.said.take();
+        spawn(
+            HandOver {
+                executor: executor.clone(),
+                kind: kind.clone(),
+                lane,
+                context,
+                said,
+                is_stored: false,
+            },
+            Code(going_on),
+        );
     }
+    result
 }
 
 /// Starts an attempt in a task of its own.
 pub(super) fn in_a_task(executor: &Arc<Executor>, local: &Local, Ready { lane, job }: Ready) {
     let starter = &executor.starter;
+    let (executor, kind) = (executor.clone(), local.kind.clone());
     let context = starter.context(local, job, starter.client.now());
-    context.is_watched_by(&executor.at_work);
-    starter.announce(&context);
-    spawn(executor, &local.kind, lane, context, Code::default(), None);
+    let hand_over = HandOver { executor, kind, lane, context, said: None, is_stored: false };
+    hand_over.context.is_watched_by(&hand_over.executor.at_work);
+    starter.announce(&hand_over.context);
+    spawn(hand_over, Code::default());
 }
 
 /// Gives an attempt its task, known to the registry.
-fn spawn(
-    executor: &Arc<Executor>,
-    kind: &Arc<Kind>,
-    lane: usize,
-    context: JobContext,
-    code: Code,
-    said: Option<Attempted>,
-) {
-    let registered = context.clone();
-    let end = End { executor: executor.clone(), kind: kind.clone(), lane, context, said, is_stored: false };
-    let driven = Driven { code, end };
-    executor
-        .running
-        .enter(registered, kind.route.mode, || executor.host.spawn(driven.attempt()).abort_handle());
+fn spawn(hand_over: HandOver, code: Code) {
+    let (executor, registered) = (hand_over.executor.clone(), hand_over.context.clone());
+    let mode = hand_over.kind.route.mode;
+    let driven = Driven { code, hand_over };
+    executor.running.enter(registered, mode, || executor.host.spawn(driven.attempt()).abort_handle());
 }
 
 /// An attempt in a task of its own. Its code has ended before the run is handed over: the destructors of the
 /// code run first.
 struct Driven {
     code: Code,
-    end: End,
+    hand_over: HandOver,
 }
 
 impl Driven {
     async fn attempt(mut self) {
-        let End { executor, kind, context, said, .. } = &mut self.end;
+        let HandOver { executor, kind, context, said, .. } = &mut self.hand_over;
         if said.is_none() {
             *said = Some(self.code.run(kind, context, executor.starter.timeouts).await);
         }
@@ -121,7 +134,7 @@ impl Driven {
         match context.take_transaction() {
             Left::Nothing => {}
             // On the heap, for most attempts have none.
-            left => Box::pin(self.end.conclude(left)).await,
+            left => Box::pin(self.hand_over.conclude(left)).await,
         }
     }
 }
@@ -141,15 +154,16 @@ impl Drop for InPlace<'_> {
         let Some(context) = self.context.take() else { return };
         let delay = self.kind.route.delay.as_ref();
         let ended = match self.said.take() {
-            Some(attempted) => Ended::of(self.lane, &context, attempted, delay),
-            None => Ended::dropped(self.lane, &context, None, delay),
+            Some(attempted) => RunResult::of(self.lane, &context, attempted, delay),
+            None => RunResult::dropped(self.lane, &context, None, delay),
         };
         self.executor.hand_over(vec![ended]);
     }
 }
 
-/// Hands the run over: with what its handler said, or, when the task is aborted, by why it was stopped.
-struct End {
+/// Hands the run over when it is dropped: with what its handler said, or, when the task is aborted, by why it
+/// was stopped.
+struct HandOver {
     executor: Arc<Executor>,
     kind: Arc<Kind>,
     lane: usize,
@@ -159,28 +173,29 @@ struct End {
     is_stored: bool,
 }
 
-impl End {
+impl HandOver {
     /// Ends the transaction. A success is stored by its commit.
     ///
     /// # Cancel safety
-    /// Dropped before the commit begins the transaction is rolled back and the run ends as one that was
-    /// stopped. Dropped later the lease is given back, which the store refuses if it has committed.
+    /// Dropped before the commit begins, the transaction is rolled back and the run ends as one that was
+    /// stopped. Dropped later, the lease is given back; if the commit was stored, the store replies
+    /// [`AlreadyAccepted`](gristmill_core::Finished::AlreadyAccepted) and changes nothing.
     async fn conclude(&mut self, left: Left) {
         let completes =
             self.said.as_ref().is_some_and(|said| matches!(said.outcome, Outcome::Completed { .. }));
-        let Executor { settle, running, finishes, .. } = &*self.executor;
+        let Executor { answers, running, finishes, .. } = &*self.executor;
         match left {
             Left::Open(transaction) if completes => {
                 let Some(said) = self.said.take() else { return };
                 // No longer a handler that can be stopped: from here on the store decides.
                 running.leave(key(&self.context));
                 let (lane, context, delay) = (self.lane, &self.context, self.kind.route.delay.as_ref());
-                let closing = Closing { settle, finishes, lane, context, delay };
+                let closing = Closing { answers, finishes, lane, context, delay };
                 self.said = closing.commit(transaction, said).await;
                 self.is_stored = self.said.is_none();
             }
             Left::Open(transaction) => {
-                transaction::roll_back(&settle.store, &self.context, transaction).await;
+                transaction::roll_back(&answers.store, &self.context, transaction).await;
             }
             Left::Kept if completes => self.said = Some(still_in_use()),
             Left::Kept | Left::Nothing => {}
@@ -188,7 +203,7 @@ impl End {
     }
 }
 
-impl Drop for End {
+impl Drop for HandOver {
     fn drop(&mut self) {
         let Self { executor, kind, lane, context, said, is_stored } = self;
         let delay = kind.route.delay.as_ref();
@@ -203,8 +218,8 @@ impl Drop for End {
         }
         let timeout = || executor.starter.timeouts.of(&context.attempt_state().job.spec);
         let ended = match said.take().filter(|_| !is_void) {
-            Some(attempted) => Ended::of(*lane, context, attempted, delay),
-            None => Ended::dropped(*lane, context, timeout(), delay),
+            Some(attempted) => RunResult::of(*lane, context, attempted, delay),
+            None => RunResult::dropped(*lane, context, timeout(), delay),
         };
         // What is known to be lost is not given back: it would only be counted as stale.
         if ended.is_give_back() && !executor.claims.holds(ended.item.lease.claim) {

@@ -11,7 +11,7 @@ use super::chunk::Chunk;
 use super::executor::Executor;
 use super::ready::Ready;
 use super::start::{Local, Stopwatch};
-use crate::ended::Ended;
+use crate::run_result::RunResult;
 
 /// A chunk hands over its ends, and lets other tasks run, after this many jobs or this time.
 const FLUSH_EVERY: usize = 128;
@@ -52,7 +52,7 @@ async fn run(open: &Open) {
     let mut known: Option<Local> = None;
     let client = executor.starter.client();
     let (mut flushed, mut since) = (clock.now(), 0);
-    let mut previous: Option<Ended> = None;
+    let mut previous: Option<RunResult> = None;
     while let Some(ready) = chunk.advance(previous.take()) {
         let kind = &ready.job.spec.kind;
         if known.as_ref().is_none_or(|local| local.kind.name != *kind) {

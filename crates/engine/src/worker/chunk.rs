@@ -10,7 +10,7 @@ use std::vec;
 use gristmill_core::ClaimId;
 
 use super::ready::Ready;
-use crate::ended::Ended;
+use crate::run_result::RunResult;
 
 /// One part.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Chunk(Mutex<Inside>);
 #[derive(Debug)]
 struct Inside {
     rest: vec::IntoIter<Ready>,
-    ended: Vec<Ended>,
+    ended: Vec<RunResult>,
     /// Whether a job was taken since the last look.
     moved: bool,
 }
@@ -30,7 +30,7 @@ impl Chunk {
     }
 
     /// Leaves the end of the previous job and takes the next one.
-    pub(crate) fn advance(&self, previous: Option<Ended>) -> Option<Ready> {
+    pub(crate) fn advance(&self, previous: Option<RunResult>) -> Option<Ready> {
         let mut inside = self.inside();
         inside.ended.extend(previous);
         inside.moved = true;
@@ -38,7 +38,7 @@ impl Chunk {
     }
 
     /// The ends that were left here.
-    pub(crate) fn take_ended(&self) -> Vec<Ended> {
+    pub(crate) fn take_ended(&self) -> Vec<RunResult> {
         let mut inside = self.inside();
         let room = inside.rest.len().min(128);
         std::mem::replace(&mut inside.ended, Vec::with_capacity(room))
@@ -100,7 +100,7 @@ impl Chunks {
 
     /// Takes ends and rests of the chunks that have not moved since the last call: something holds their task
     /// up.
-    pub(crate) fn take_stuck(&self) -> (Vec<Ended>, Vec<Ready>) {
+    pub(crate) fn take_stuck(&self) -> (Vec<RunResult>, Vec<Ready>) {
         let (mut ended, mut rest) = (Vec::new(), Vec::new());
         for chunk in self.all() {
             let mut inside = chunk.inside();

@@ -10,7 +10,7 @@
 //! waits for it.
 //!
 //! A call that fails is repeated, then halved, whatever the error: one item, or the size of all, may be at
-//! fault. One that fails alone while the store answers another call goes [apart](Line::Apart), and in the end
+//! fault. One that fails alone while the store answers another call goes [apart](LineKind::Apart), and in the end
 //! is stored [without a part](crate::lessen).
 
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use gristmill_core::{BackendError, BackendErrorKind, FinishRequest, Finished, time_for_bytes};
 
-use super::ends::{Batch, Line, SMALL_BATCH};
+use super::answers::Answers;
 use super::finishes::Finishes;
-use super::settled::Settle;
+use super::line::{FinishBatch, LineKind, SMALL_BATCH};
 use super::slots::Slots;
 use crate::call::Trouble;
 use crate::lessen::{may_be_an_item, say_lessened};
@@ -53,7 +53,7 @@ enum Called {
 pub(crate) struct Completer {
     pub(super) finishes: Arc<Finishes>,
     pub(super) slots: Arc<Slots>,
-    pub(super) settle: Settle,
+    pub(super) answers: Answers,
 }
 
 impl Completer {
@@ -65,8 +65,8 @@ impl Completer {
     async fn store_new(&self) {
         let mut trouble = Trouble::new("finish");
         loop {
-            match self.store(Line::New, &mut trouble).await {
-                Called::Idle => self.finishes.handed_over(Line::New).await,
+            match self.store(LineKind::New, &mut trouble).await {
+                Called::Idle => self.finishes.handed_over(LineKind::New).await,
                 Called::Stored(_) => {}
                 Called::Failed(pause) => tokio::time::sleep(pause).await,
             }
@@ -77,9 +77,9 @@ impl Completer {
         let mut trouble = Trouble::new("finish");
         let mut pause = FIRST_PAUSE;
         loop {
-            if self.finishes.is_empty(Line::Busy) {
-                while self.finishes.is_empty(Line::Busy) {
-                    self.finishes.handed_over(Line::Busy).await;
+            if self.finishes.is_empty(LineKind::Busy) {
+                while self.finishes.is_empty(LineKind::Busy) {
+                    self.finishes.handed_over(LineKind::Busy).await;
                 }
                 pause = FIRST_PAUSE;
                 gristmill_core::log!(
@@ -89,7 +89,7 @@ impl Completer {
                 );
             }
             tokio::time::sleep(pause).await;
-            pause = match self.store(Line::Busy, &mut trouble).await {
+            pause = match self.store(LineKind::Busy, &mut trouble).await {
                 Called::Stored(count) if count > 0 => FIRST_PAUSE,
                 _ => LONGEST_PAUSE.min(pause * 2),
             };
@@ -100,12 +100,12 @@ impl Completer {
         let mut trouble = Trouble::new("finish");
         let mut pause = FIRST_APART;
         loop {
-            while self.finishes.is_empty(Line::Apart) {
-                self.finishes.handed_over(Line::Apart).await;
+            while self.finishes.is_empty(LineKind::Apart) {
+                self.finishes.handed_over(LineKind::Apart).await;
                 pause = FIRST_APART;
             }
             tokio::time::sleep(pause).await;
-            pause = match self.store(Line::Apart, &mut trouble).await {
+            pause = match self.store(LineKind::Apart, &mut trouble).await {
                 Called::Stored(count) if count > 0 => FIRST_APART,
                 _ => LONGEST_APART.min(pause * 2),
             };
@@ -113,7 +113,7 @@ impl Completer {
     }
 
     /// Stores the next batch of a line.
-    async fn store(&self, line: Line, trouble: &mut Trouble) -> Called {
+    async fn store(&self, line: LineKind, trouble: &mut Trouble) -> Called {
         let count = self.finishes.begin(line);
         if count == 0 {
             return Called::Idle;
@@ -130,16 +130,16 @@ impl Completer {
 
     /// Notes the answers to the batch in flight; `None` for an end that is given up. Says how many there
     /// were.
-    fn settle(&self, line: Line, answers: Vec<Option<Finished>>) -> usize {
+    fn settle(&self, line: LineKind, answers: Vec<Option<Finished>>) -> usize {
         let (ended, answers) = self.finishes.answered(line, answers);
-        self.settle.note(&ended, &answers);
+        self.answers.note(&ended, &answers);
         // The fetcher may have waited for the backlog to shrink.
         self.slots.nudge();
         ended.len()
     }
 
     /// Makes of a batch that failed what may succeed.
-    async fn amend(&self, line: Line, count: usize, error: &BackendError, pause: Duration) -> Called {
+    async fn amend(&self, line: LineKind, count: usize, error: &BackendError, pause: Duration) -> Called {
         let (failures, repeat) = self.finishes.failed(line);
         let of_an_item = may_be_an_item(error);
         if count > 1 {
@@ -152,7 +152,7 @@ impl Completer {
         if of_an_item {
             return if repeat { Called::Failed(pause) } else { self.lessen(line, error, pause) };
         }
-        if (failures > 1 || line == Line::Apart) && self.is_there().await {
+        if (failures > 1 || line == LineKind::Apart) && self.is_there().await {
             // The store answers others: it is this end that it does not take, or not in this time.
             let is_at_fault = error.kind() == BackendErrorKind::Unavailable
                 && self.finishes.batch(line).tries >= TRIES_APART;
@@ -165,13 +165,13 @@ impl Completer {
         Called::Failed(pause)
     }
 
-    async fn send(&self, line: Line) -> Result<Vec<Finished>, BackendError> {
-        let Batch { items, bytes, tries } = self.finishes.batch(line);
+    async fn send(&self, line: LineKind) -> Result<Vec<Finished>, BackendError> {
+        let FinishBatch { items, bytes, tries } = self.finishes.batch(line);
         let count = items.len();
-        let deadline = self.settle.store.deadline().saturating_add(time_for_bytes(bytes));
+        let deadline = self.answers.store.deadline().saturating_add(time_for_bytes(bytes));
         let deadline = deadline.saturating_mul(1 << tries.min(MOST_DOUBLINGS));
         let request = FinishRequest::new(items);
-        let store = &self.settle.store;
+        let store = &self.answers.store;
         let reply =
             store.ask_within(deadline, "finish", |backend, call| backend.finish(call, request)).await?;
         if reply.items.len() != count {
@@ -183,11 +183,11 @@ impl Completer {
 
     /// Whether the store can be reached at all.
     async fn is_there(&self) -> bool {
-        self.settle.store.ask("ping", |backend, call| backend.ping(call)).await.is_ok()
+        self.answers.store.ask("ping", |backend, call| backend.ping(call)).await.is_ok()
     }
 
     /// The store refuses this one end: it is sent with less, and given up when nothing is left to leave out.
-    fn lessen(&self, line: Line, error: &BackendError, pause: Duration) -> Called {
+    fn lessen(&self, line: LineKind, error: &BackendError, pause: Duration) -> Called {
         match self.finishes.lessen(line, &error.chain()) {
             Some((left_out, job)) => {
                 say_lessened(job, left_out, error);

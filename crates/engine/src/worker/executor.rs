@@ -11,20 +11,20 @@ use gristmill_core::ClaimId;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::answers::Answers;
+use super::attempt_tasks::{AttemptTasks, Which};
 use super::batch;
 use super::chunk::Chunks;
 use super::finishes::Finishes;
 use super::host::Host;
 use super::ready::Ready;
 use super::reserve::Reserve;
-use super::running::{RunningJobs, Which};
-use super::settled::Settle;
 use super::slots::Slots;
 use super::start::Starter;
 use crate::at_work::AtWork;
 use crate::cancel::StopWhy;
 use crate::claims::Claims;
-use crate::ended::Ended;
+use crate::run_result::RunResult;
 
 /// A task of its own is worth it for this many jobs at least.
 const SMALLEST_CHUNK: usize = 64;
@@ -40,11 +40,11 @@ pub(crate) struct Executor {
     pub(super) slots: Arc<Slots>,
     pub(super) reserve: Arc<Reserve>,
     pub(super) chunks: Chunks,
-    pub(super) running: Arc<RunningJobs>,
+    pub(super) running: Arc<AttemptTasks>,
     pub(super) at_work: Arc<AtWork>,
     pub(super) claims: Arc<Claims>,
     pub(super) finishes: Arc<Finishes>,
-    pub(super) settle: Settle,
+    pub(super) answers: Answers,
 }
 
 /// Jobs in.
@@ -82,7 +82,7 @@ impl Executor {
 impl Executor {
     /// Ends go to the completer; then their slots are free. In this order, so that an empty worker has
     /// nothing left to record.
-    pub(crate) fn hand_over(self: &Arc<Self>, ended: Vec<Ended>) {
+    pub(crate) fn hand_over(self: &Arc<Self>, ended: Vec<RunResult>) {
         let Some(first) = ended.first().map(|ended| ended.lane) else { return };
         let mut others: Vec<usize> = Vec::new();
         others.extend(ended.iter().map(|ended| ended.lane).filter(|lane| *lane != first));
@@ -116,7 +116,7 @@ impl Executor {
         for ready in lost {
             self.free(ready.lane, 1);
         }
-        self.hand_over(held.into_iter().map(Ended::not_started).collect());
+        self.hand_over(held.into_iter().map(RunResult::not_started).collect());
     }
 
     /// Gives back everything that has not started.

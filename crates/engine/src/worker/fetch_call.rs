@@ -41,7 +41,7 @@ impl FetchCalls<'_> {
     pub(super) async fn send(&self, plan: Plan) -> Option<Fetched> {
         let trouble = || self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let (store, incarnation) = (self.store, self.incarnation);
-        let claim = InFlight::begin(self.claims, self.pulse).await;
+        let claim = OpenFetch::begin(self.claims, self.pulse).await;
         // What one claim holds may be too much for the usual deadline, and a repeat gets the same jobs.
         let mut deadline = store.deadline();
         loop {
@@ -76,14 +76,14 @@ impl FetchCalls<'_> {
 
 /// A claim number whose fetch is in flight; forgotten when it is dropped without an answer.
 #[derive(Debug)]
-struct InFlight<'a> {
+struct OpenFetch<'a> {
     id: ClaimId,
     claims: &'a Claims,
     pulse: &'a Notify,
     answered: bool,
 }
 
-impl<'a> InFlight<'a> {
+impl<'a> OpenFetch<'a> {
     async fn begin(claims: &'a Claims, pulse: &'a Notify) -> Self {
         Self { id: claims.begin().await, claims, pulse, answered: false }
     }
@@ -94,7 +94,7 @@ impl<'a> InFlight<'a> {
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for OpenFetch<'_> {
     fn drop(&mut self) {
         if !self.answered {
             self.claims.forget(self.id);

@@ -38,7 +38,7 @@ const CHEAP_FETCH: Duration = Duration::from_micros(500);
 
 /// What fetching uses of a worker. What must survive a panic of the loop is behind these.
 #[derive(Debug, Clone)]
-pub(crate) struct Fetching {
+pub(crate) struct FetchLoop {
     pub(super) store: Store,
     pub(super) options: Arc<WorkerOptions>,
     pub(super) control: Arc<Control>,
@@ -51,7 +51,7 @@ pub(crate) struct Fetching {
     pub(super) counters: Arc<Counters>,
 }
 
-impl Fetching {
+impl FetchLoop {
     /// Runs until the worker stops or the incarnation is gone.
     pub(crate) async fn run(self, incarnation: Arc<Incarnation>) {
         let (stopping, gone) = (&self.control.stopping, &incarnation.gone);
@@ -89,7 +89,7 @@ impl Fetching {
 
 /// The state of the loop.
 struct Fetcher<'a> {
-    with: &'a Fetching,
+    with: &'a FetchLoop,
     incarnation: &'a Incarnation,
     lanes: Lanes,
     /// With which lane the next plan begins, so that none is always last.
@@ -102,7 +102,7 @@ struct Fetcher<'a> {
 }
 
 impl<'a> Fetcher<'a> {
-    fn new(with: &'a Fetching, incarnation: &'a Incarnation) -> Self {
+    fn new(with: &'a FetchLoop, incarnation: &'a Incarnation) -> Self {
         let count = with.options.queues.len();
         // What the one before it had still to fetch is not known.
         with.appetite.wake_all();
@@ -127,14 +127,14 @@ impl<'a> Fetcher<'a> {
     /// not wait for its answer.
     fn go_on(&self, in_flight: usize) {
         if in_flight < self.most() {
-            (0..self.lanes.deep().len()).for_each(|lane| self.with.appetite.keep(lane));
+            (0..self.lanes.deep().len()).for_each(|lane| self.with.appetite.mark_hungry(lane));
         }
     }
 
     /// Starts what was fetched, or gives it back where nothing is to be started any more.
     fn take(&mut self, fetched: Option<Fetched>) {
         let Some(Fetched { reply, plan, took }) = fetched else { return };
-        let Fetching { executor, control, .. } = self.with;
+        let FetchLoop { executor, control, .. } = self.with;
         let is_look = plan.is_look();
         self.note(&reply, is_look);
         if is_look {
@@ -160,7 +160,7 @@ impl<'a> Fetcher<'a> {
     /// # Cancel safety
     /// A plan gives its slots back when it is dropped.
     async fn next_plan(&mut self) -> Plan {
-        let Fetching { store, options, control, appetite, reserve, .. } = self.with;
+        let FetchLoop { store, options, control, appetite, reserve, .. } = self.with;
         loop {
             self.lanes.look(appetite, store.poll_interval());
             let may = !control.is_quiet() && !self.incarnation.is_fenced() && !self.is_behind();
@@ -185,14 +185,14 @@ impl<'a> Fetcher<'a> {
 
     /// More ends wait for the store than a while's worth: fetching more would only lengthen the line.
     fn is_behind(&self) -> bool {
-        let Fetching { executor, reserve, options, .. } = self.with;
+        let FetchLoop { executor, reserve, options, .. } = self.with;
         executor.finishes.backlog() > 2 * reserve.slots().limit().max(options.fetch_batch)
     }
 
     /// How many jobs will end before those of the next fetch are here, less those that wait for a thread:
     /// where there is such a line, slots are not what is short.
     fn ahead(&mut self) -> Ahead {
-        let Fetching { executor, reserve, options, .. } = self.with;
+        let FetchLoop { executor, reserve, options, .. } = self.with;
         let mut ahead = self.forecast.ahead(reserve.slots(), options.fetch_batch, self.lanes.deep());
         if ahead.all > 0 {
             ahead.less(executor.chunks.unstarted());
@@ -202,7 +202,7 @@ impl<'a> Fetcher<'a> {
 
     /// Under load waits a little for there to be room for a good part of what may be in hand.
     async fn gather(&self, capacity: usize) {
-        let Fetching { executor, reserve, options, .. } = self.with;
+        let FetchLoop { executor, reserve, options, .. } = self.with;
         let slots = reserve.slots();
         let enough = slots.limit().div_ceil(4).min(options.fetch_batch);
         let few = capacity.saturating_sub(enough);
@@ -239,7 +239,7 @@ impl<'a> Fetcher<'a> {
 
     /// Which lanes have more, and when the next waiting job is due.
     fn note(&mut self, reply: &FetchReply, is_look: bool) {
-        let Fetching { store, appetite, reserve, executor, due, .. } = self.with;
+        let FetchLoop { store, appetite, reserve, executor, due, .. } = self.with;
         for lane in self.lanes.note(reply, is_look, appetite, store.poll_interval()) {
             executor.give_back(reserve.take_lane(lane));
         }

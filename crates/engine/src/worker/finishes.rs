@@ -1,4 +1,4 @@
-//! Ends on their way to the store, in three lines: those that wait for a call, and those of the calls in
+//! Line on their way to the store, in three lines: those that wait for a call, and those of the calls in
 //! flight.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,14 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use gristmill_core::{Finished, JobId};
 use tokio::sync::Notify;
 
-use super::ends::{Batch, Ends, Line};
-use crate::ended::Ended;
+use super::line::{FinishBatch, Line, LineKind};
+use crate::run_result::RunResult;
 
 /// Busy ends beyond this many hold up fetches: else a worker whose every job meets the lock would collect
 /// them without bound.
 const MOST_BUSY: usize = 4_000;
 
-/// Ends on their way to the store.
+/// Line on their way to the store.
 #[derive(Debug, Default)]
 pub(crate) struct Finishes {
     inside: Mutex<Inside>,
@@ -22,15 +22,15 @@ pub(crate) struct Finishes {
 }
 
 #[derive(Debug, Default)]
-struct Inside([Ends; 3]);
+struct Inside([Line; 3]);
 
 impl Inside {
-    fn of(&mut self, line: Line) -> &mut Ends {
+    fn of(&mut self, line: LineKind) -> &mut Line {
         &mut self.0[line as usize]
     }
 
     fn len(&self) -> usize {
-        self.0.iter().map(Ends::len).sum()
+        self.0.iter().map(Line::len).sum()
     }
 }
 
@@ -39,13 +39,13 @@ impl Finishes {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push_all(&self, ended: Vec<Ended>) {
-        self.inside().of(Line::New).push_all(ended);
-        self.bells[Line::New as usize].notify_one();
+    pub(crate) fn push_all(&self, ended: Vec<RunResult>) {
+        self.inside().of(LineKind::New).push_all(ended);
+        self.bells[LineKind::New as usize].notify_one();
     }
 
     /// Waits for something to be handed over.
-    pub(super) async fn handed_over(&self, line: Line) {
+    pub(super) async fn handed_over(&self, line: LineKind) {
         self.bells[line as usize].notified().await;
     }
 
@@ -54,14 +54,14 @@ impl Finishes {
         self.inside().len()
     }
 
-    pub(super) fn is_empty(&self, line: Line) -> bool {
+    pub(super) fn is_empty(&self, line: LineKind) -> bool {
         self.inside().of(line).len() == 0
     }
 
     /// How many the store is behind with. A few that wait for a lock do not count: the store does all it can.
     pub(crate) fn backlog(&self) -> usize {
         let mut inside = self.inside();
-        inside.of(Line::New).len() + inside.of(Line::Busy).len().saturating_sub(MOST_BUSY)
+        inside.of(LineKind::New).len() + inside.of(LineKind::Busy).len().saturating_sub(MOST_BUSY)
     }
 
     /// Waits until all are answered.
@@ -75,42 +75,42 @@ impl Finishes {
     }
 
     /// Takes the next batch in flight, or keeps the one that is; says how many items it has.
-    pub(super) fn begin(&self, line: Line) -> usize {
-        self.inside().of(line).begin(if line == Line::Apart { 1 } else { usize::MAX })
+    pub(super) fn begin(&self, line: LineKind) -> usize {
+        self.inside().of(line).begin(if line == LineKind::Apart { 1 } else { usize::MAX })
     }
 
     /// The batch in flight.
-    pub(super) fn batch(&self, line: Line) -> Batch {
+    pub(super) fn batch(&self, line: LineKind) -> FinishBatch {
         self.inside().of(line).batch()
     }
 
     /// The call succeeded.
-    pub(super) fn succeeded(&self, line: Line) {
+    pub(super) fn succeeded(&self, line: LineKind) {
         self.inside().of(line).succeeded();
     }
 
     /// The call failed: how often in a row, and whether it is worth a repeat as it is.
-    pub(super) fn failed(&self, line: Line) -> (u32, bool) {
+    pub(super) fn failed(&self, line: LineKind) -> (u32, bool) {
         self.inside().of(line).failed()
     }
 
     /// The next calls have half as many items as this one.
-    pub(super) fn halve(&self, line: Line) {
+    pub(super) fn halve(&self, line: LineKind) {
         self.inside().of(line).halve();
     }
 
     /// The one end in flight failed alone: from now on it goes apart from all others.
-    pub(super) fn set_apart(&self, line: Line) {
+    pub(super) fn set_apart(&self, line: LineKind) {
         let mut inside = self.inside();
         let ended = inside.of(line).set_apart();
-        inside.of(Line::Apart).push_all(ended);
+        inside.of(LineKind::Apart).push_all(ended);
         drop(inside);
-        self.bells[Line::Apart as usize].notify_one();
+        self.bells[LineKind::Apart as usize].notify_one();
     }
 
     /// Leaves out a part of the one end in flight; says which, and of which job. `None` when nothing is left
     /// to leave out.
-    pub(super) fn lessen(&self, line: Line, why: &str) -> Option<(&'static str, JobId)> {
+    pub(super) fn lessen(&self, line: LineKind, why: &str) -> Option<(&'static str, JobId)> {
         let mut inside = self.inside();
         let ended = inside.of(line).first_in_flight()?;
         ended.lessen(why).map(|left_out| (left_out, ended.item.lease.job))
@@ -120,9 +120,9 @@ impl Finishes {
     /// of their line.
     pub(super) fn answered(
         &self,
-        line: Line,
+        line: LineKind,
         answers: Vec<Option<Finished>>,
-    ) -> (Vec<Ended>, Vec<Option<Finished>>) {
+    ) -> (Vec<RunResult>, Vec<Option<Finished>>) {
         let is_busy = |answer: &Option<Finished>| *answer == Some(Finished::Busy);
         let mut inside = self.inside();
         let mut ended = inside.of(line).take_in_flight();
@@ -132,8 +132,8 @@ impl Finishes {
             let (mut busy, rest): (Vec<_>, Vec<_>) = pairs.partition(|(_, answer)| is_busy(answer));
             // In another order each time: the store looks only for so long which of them are held.
             fastrand::shuffle(&mut busy);
-            inside.of(Line::Busy).push_all(busy.into_iter().map(|(ended, _)| ended).collect());
-            self.bells[Line::Busy as usize].notify_one();
+            inside.of(LineKind::Busy).push_all(busy.into_iter().map(|(ended, _)| ended).collect());
+            self.bells[LineKind::Busy as usize].notify_one();
             (ended, settled) = rest.into_iter().unzip();
         }
         if inside.len() == 0 {
@@ -153,10 +153,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::ended::Kept;
+    use crate::run_result::Kept;
 
-    /// Ends that are handed over together, with outputs of so many bytes.
-    fn hand_over(count: usize, bytes: usize) -> Vec<Ended> {
+    /// Line that are handed over together, with outputs of so many bytes.
+    fn hand_over(count: usize, bytes: usize) -> Vec<RunResult> {
         let (kind, queue) = (Name::new("k").unwrap(), Name::new("default").unwrap());
         let spec = Arc::new(JobSpec::new(kind, queue, Args::from_json("{}").unwrap()));
         let output = (bytes > 2).then(|| Output::from_json(format!("\"{}\"", "x".repeat(bytes - 2))));
@@ -165,15 +165,15 @@ mod tests {
             let lease = Lease { job, run, claim: ClaimId(1), token: LeaseToken(1), place: Place::default() };
             let mut item = FinishItem::complete(lease);
             item.output.clone_from(&output);
-            Ended { lane: 0, item, spec: spec.clone(), attempt: 1, kept: Kept::All, tries: 0 }
+            RunResult { lane: 0, item, spec: spec.clone(), attempt: 1, kept: Kept::All, tries: 0 }
         };
         (0..count).map(|place| end(u32::try_from(place).unwrap() + 1)).collect()
     }
 
     /// How many items each call has, in turn.
     fn calls(finishes: &Finishes) -> Vec<usize> {
-        std::iter::from_fn(|| Some(finishes.begin(Line::New)).filter(|count| *count > 0))
-            .inspect(|count| assert_eq!(finishes.answered(Line::New, vec![None; *count]).0.len(), *count))
+        std::iter::from_fn(|| Some(finishes.begin(LineKind::New)).filter(|count| *count > 0))
+            .inspect(|count| assert_eq!(finishes.answered(LineKind::New, vec![None; *count]).0.len(), *count))
             .collect()
     }
 
@@ -208,13 +208,16 @@ mod tests {
         finishes.push_all(hand_over(8, 0));
         let mut sizes = Vec::new();
         for _ in 0..4 {
-            sizes.push(finishes.begin(Line::New));
-            finishes.halve(Line::New);
+            sizes.push(finishes.begin(LineKind::New));
+            finishes.halve(LineKind::New);
         }
         assert_eq!(sizes, [8, 4, 2, 1]);
-        finishes.set_apart(Line::New);
-        finishes.succeeded(Line::New);
-        assert_eq!((finishes.begin(Line::New), finishes.begin(Line::Apart), finishes.len()), (1, 1, 8));
+        finishes.set_apart(LineKind::New);
+        finishes.succeeded(LineKind::New);
+        assert_eq!(
+            (finishes.begin(LineKind::New), finishes.begin(LineKind::Apart), finishes.len()),
+            (1, 1, 8)
+        );
     }
 
     #[test]
@@ -222,15 +225,16 @@ mod tests {
         const COMPLETED: Option<Finished> = Some(Finished::Accepted { state: JobState::Completed });
         let finishes = Finishes::default();
         finishes.push_all(hand_over(3, 0));
-        finishes.begin(Line::New);
-        let (ended, answers) = finishes.answered(Line::New, vec![COMPLETED, Some(Finished::Busy), COMPLETED]);
+        finishes.begin(LineKind::New);
+        let (ended, answers) =
+            finishes.answered(LineKind::New, vec![COMPLETED, Some(Finished::Busy), COMPLETED]);
         assert_eq!(ended.iter().map(|ended| ended.item.lease.run).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(answers, [COMPLETED, COMPLETED]);
-        assert_eq!((finishes.begin(Line::New), finishes.begin(Line::Busy)), (0, 1));
+        assert_eq!((finishes.begin(LineKind::New), finishes.begin(LineKind::Busy)), (0, 1));
         assert_eq!((finishes.len(), finishes.backlog()), (1, 0));
-        assert_eq!(finishes.answered(Line::Busy, vec![Some(Finished::Busy)]).0.len(), 0);
-        assert_eq!((finishes.begin(Line::Busy), finishes.len()), (1, 1));
-        assert_eq!(finishes.answered(Line::Busy, vec![COMPLETED]).0.len(), 1);
+        assert_eq!(finishes.answered(LineKind::Busy, vec![Some(Finished::Busy)]).0.len(), 0);
+        assert_eq!((finishes.begin(LineKind::Busy), finishes.len()), (1, 1));
+        assert_eq!(finishes.answered(LineKind::Busy, vec![COMPLETED]).0.len(), 1);
         assert_eq!(finishes.len(), 0);
     }
 }

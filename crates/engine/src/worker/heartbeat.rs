@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::appetite::Appetite;
+use super::attempt_tasks::Which;
 use super::executor::Executor;
 use super::incarnation::{Incarnation, Lateness};
-use super::running::Which;
 use super::store::Store;
 use crate::call::Trouble;
 use crate::cancel::StopWhy;

@@ -11,11 +11,11 @@ use gristmill_core::{BackendError, BackendErrorKind, Error, RegisterWorker, Work
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::attempt_tasks::Which;
 use super::executor::Executor;
 use super::host::Host;
 use super::options::WorkerOptions;
 use super::pace::Kinds;
-use super::running::Which;
 use super::slots::Slots;
 use super::store::Store;
 use crate::call::{Trouble, is_outage};
@@ -112,7 +112,7 @@ impl Lateness {
 
 /// How a registration is to be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Attempts {
+pub(crate) enum RegisterMode {
     /// A store that cannot serve at all is the caller's error.
     FirstStart,
     /// A running worker never gives up.
@@ -134,7 +134,7 @@ impl Registrar {
     ///
     /// # Errors
     /// At the first start only: what no wait will mend, such as a schema that is missing.
-    pub(crate) async fn register(&self, attempts: Attempts) -> Result<Option<Incarnation>, Error> {
+    pub(crate) async fn register(&self, mode: RegisterMode) -> Result<Option<Incarnation>, Error> {
         let Self { store, stopping, options, .. } = self;
         let mut trouble = Trouble::new("register_worker");
         let mut id = WorkerId::random();
@@ -159,7 +159,7 @@ impl Registrar {
                 // The others could not reach the store either, and shall have their chance to renew.
                 store.was_out();
             }
-            if attempts == Attempts::FirstStart && is_final(&error) {
+            if mode == RegisterMode::FirstStart && is_final(&error) {
                 return Err(error.into());
             }
             if error.kind() == BackendErrorKind::WorkerGone {

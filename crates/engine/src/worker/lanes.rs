@@ -67,7 +67,7 @@ impl Lanes {
             for lane in appetite.lanes_of(&queue.queue) {
                 if !queue.exhausted && !queue.paused {
                     self.is_deep[*lane] = !is_look;
-                    appetite.keep(*lane);
+                    appetite.mark_hungry(*lane);
                 }
                 if queue.paused {
                     paused.push(*lane);
@@ -113,7 +113,7 @@ mod tests {
     async fn any_answer_of_a_queue_counts_for_all_its_lanes() {
         let (mut lanes, appetite) = (Lanes::new(3, POLL), appetite());
         for lane in 0..3 {
-            appetite.begin(lane);
+            appetite.clear(lane);
         }
         let answers = reply(vec![found("a", false), found("a", true), found("b", true)]);
         assert_eq!(lanes.note(&answers, false, &appetite, POLL), [0_usize; 0]);
@@ -126,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn a_look_makes_a_lane_hungry_and_not_deep() {
         let (mut lanes, appetite) = (Lanes::new(3, POLL), appetite());
-        appetite.begin(2);
+        appetite.clear(2);
         lanes.note(&reply(vec![found("b", false)]), true, &appetite, POLL);
         assert!(appetite.is_hungry(2) && !lanes.any_is_deep());
     }

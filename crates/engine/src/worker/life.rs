@@ -31,8 +31,8 @@ use super::control::Control;
 use super::executor::Executor;
 use super::hints::HintListener;
 use super::host::Host;
-use super::incarnation::{Attempts, Incarnation};
-use super::shutdown::Life;
+use super::incarnation::{Incarnation, RegisterMode};
+use super::shutdown::LeaseKeeper;
 use crate::report::WorkerReport;
 use crate::watchdog::Watched;
 
@@ -56,7 +56,7 @@ impl Drop for Abandon {
 }
 
 /// The loops that outlive an incarnation.
-struct Running {
+struct LongLoops {
     completer: Watched,
     others: Vec<Watched>,
 }
@@ -65,32 +65,32 @@ struct Running {
 pub(super) async fn live(worker: Blueprint) -> Result<WorkerReport, Error> {
     let mut loops = worker.assemble(Host::current());
     let _abandon = Abandon(loops.shutdown.control.clone(), loops.executor.clone());
-    let Some(mut incarnation) = loops.registrar.register(Attempts::FirstStart).await? else {
+    let Some(mut incarnation) = loops.registrar.register(RegisterMode::FirstStart).await? else {
         return Ok(WorkerReport::default());
     };
     let listener = Arc::new(HintListener(Arc::downgrade(&loops.hints)));
     let _subscription = loops.registrar.store.backend().subscribe(listener);
-    let running = loops.start();
+    let long = loops.start();
     let mut trouble = Rebirth::default();
-    let (report, life) = loop {
+    let (report, keeper) = loop {
         match loops.serve(Arc::new(incarnation)).await {
-            Served::Stopped(report, life) => break (report, Some(life)),
+            Served::Stopped(report, keeper) => break (report, Some(keeper)),
             Served::Gone => trouble.pause(&loops).await,
         }
-        match loops.registrar.register(Attempts::Again).await {
+        match loops.registrar.register(RegisterMode::Again).await {
             Ok(Some(next)) => incarnation = next,
             _ => break (loops.shutdown.without_incarnation().await, None),
         }
     };
-    join_all(running.others.into_iter().map(|watched| watched.end(LOOP_ENDS_WITHIN))).await;
-    match life {
-        Some(life) if report.left_running > 0 => {
-            loops.executor.host.spawn(loops.shutdown.outlive(life, running.completer));
+    join_all(long.others.into_iter().map(|watched| watched.end(LOOP_ENDS_WITHIN))).await;
+    match keeper {
+        Some(keeper) if report.left_running > 0 => {
+            loops.executor.host.spawn(loops.shutdown.outlive(keeper, long.completer));
         }
-        life => {
-            running.completer.end(Duration::ZERO).await;
-            if let Some(life) = life {
-                life.heartbeat.end(Duration::ZERO).await;
+        keeper => {
+            long.completer.end(Duration::ZERO).await;
+            if let Some(keeper) = keeper {
+                keeper.heartbeat.end(Duration::ZERO).await;
             }
         }
     }
@@ -99,7 +99,7 @@ pub(super) async fn live(worker: Blueprint) -> Result<WorkerReport, Error> {
 
 impl Loops {
     /// Starts those that outlive an incarnation.
-    fn start(&mut self) -> Running {
+    fn start(&mut self) -> LongLoops {
         let Self { watchdog, completer, waits, .. } = self;
         let (completer, unserved) = (completer.clone(), waits.clone());
         let completer = watchdog.watch("completer", move || completer.clone().run());
@@ -112,7 +112,7 @@ impl Loops {
         if let Some(drain) = self.drain.take() {
             others.push(watchdog.watch("drain", move || drain.clone().run()));
         }
-        Running { completer, others }
+        LongLoops { completer, others }
     }
 
     /// Fetches and renews as this incarnation, until the worker stops or the store has ended its lease.
@@ -127,7 +127,7 @@ impl Loops {
             () = self.shutdown.control.stopping.cancelled() => {
                 let report = self.shutdown.shut_down(&incarnation, fetcher).await;
                 gristmill_core::log!(info, name: "worker_stopped", target: "gristmill::worker", worker = %incarnation.id, "the worker has stopped");
-                Served::Stopped(report, Life { incarnation: incarnation.clone(), heartbeat })
+                Served::Stopped(report, LeaseKeeper { incarnation: incarnation.clone(), heartbeat })
             }
             () = incarnation.gone.cancelled() => {
                 self.shutdown.counters.incarnations_lost.add(1);
@@ -174,6 +174,6 @@ impl Rebirth {
 }
 
 enum Served {
-    Stopped(WorkerReport, Life),
+    Stopped(WorkerReport, LeaseKeeper),
     Gone,
 }

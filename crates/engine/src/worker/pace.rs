@@ -31,7 +31,7 @@ const VERY_SLOW: Duration = Duration::from_millis(30);
 pub(crate) struct Kind {
     pub(crate) name: Name,
     pub(crate) route: Arc<Route>,
-    pub(crate) pace: Pace,
+    pub(crate) pace: PollPace,
 }
 
 /// All of them.
@@ -48,7 +48,7 @@ impl Kinds {
     pub(crate) fn new(routes: &Routes) -> Self {
         let kind = |name: Name| {
             let route = routes.find(&name)?.clone();
-            Some((name.clone(), Arc::new(Kind { name, route, pace: Pace::default() })))
+            Some((name.clone(), Arc::new(Kind { name, route, pace: PollPace::default() })))
         };
         Self { by_name: routes.kinds().into_iter().filter_map(kind).collect(), unknown: Mutex::default() }
     }
@@ -91,9 +91,9 @@ impl Kind {
 /// poll is an accident. Falls below zero when the kind is slow. Relaxed and a little wrong under contention,
 /// which costs nothing.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(AtomicI32);
+pub(crate) struct PollPace(AtomicI32);
 
-impl Pace {
+impl PollPace {
     fn is_quick(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= QUICK_AFTER
     }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_kind_is_quick_after_some_quick_jobs() {
-        let pace = Pace::default();
+        let pace = PollPace::default();
         for _ in 0..QUICK_AFTER {
             assert!(!pace.is_quick());
             pace.observe(NOW, true);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_slow_poll_now_and_then_is_an_accident() {
-        let pace = Pace(AtomicI32::new(TRUSTED));
+        let pace = PollPace(AtomicI32::new(TRUSTED));
         for _ in 0..3 {
             pace.observe(Duration::from_millis(2), true);
             for _ in 0..SUSPECT_FOR {
@@ -150,14 +150,14 @@ mod tests {
 
     #[test]
     fn a_very_slow_poll_is_none() {
-        let pace = Pace(AtomicI32::new(TRUSTED));
+        let pace = PollPace(AtomicI32::new(TRUSTED));
         pace.observe(2 * VERY_SLOW, true);
         assert!(!pace.is_quick());
     }
 
     #[test]
     fn a_second_slow_poll_soon_after_ends_that_for_a_long_time() {
-        let pace = Pace(AtomicI32::new(TRUSTED));
+        let pace = PollPace(AtomicI32::new(TRUSTED));
         pace.observe(Duration::from_millis(2), true);
         pace.observe(NOW, true);
         pace.observe(Duration::from_millis(2), true);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_waits_is_not_quick() {
-        let pace = Pace(AtomicI32::new(QUICK_AFTER));
+        let pace = PollPace(AtomicI32::new(QUICK_AFTER));
         pace.observe(NOW, false);
         assert!(!pace.is_quick());
     }

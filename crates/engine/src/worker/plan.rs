@@ -9,7 +9,7 @@ use super::forecast::Ahead;
 use super::options::WorkerOptions;
 use super::ready::Ready;
 use super::reserve::Reserve;
-use crate::ended::Ended;
+use crate::run_result::RunResult;
 
 /// The args that a fetch brings at most, by those of the fetch before.
 const FETCHED_BYTES: usize = 4 * MAX_BATCH_BYTES;
@@ -66,7 +66,7 @@ impl Plan {
             }
             let taken = reserve.expect(lane, left, ahead);
             if taken > 0 {
-                appetite.begin(lane);
+                appetite.clear(lane);
                 left -= taken;
                 lanes.push((lane, taken));
             }
@@ -97,7 +97,7 @@ impl Plan {
     /// Gives each job a unit of the lane it was fetched for; frees the rest. Until they are put into the
     /// reserve the jobs count as running ones. The ends are those of jobs that were not asked for, which hold
     /// no unit: their leases would be renewed with their claim for as long as the worker lives.
-    pub(crate) fn assign(mut self, jobs: Vec<FetchedJob>) -> (Vec<Ready>, Vec<Ended>) {
+    pub(crate) fn assign(mut self, jobs: Vec<FetchedJob>) -> (Vec<Ready>, Vec<RunResult>) {
         let mut unwanted = Vec::new();
         let mut ready = Vec::with_capacity(jobs.len());
         let mut at = 0;
@@ -112,7 +112,7 @@ impl Plan {
                     name: "unwanted_job", target: "gristmill::worker", job = %job.lease.job,
                     "the backend leased a job that was not asked for; it is given back"
                 );
-                unwanted.push(Ended::not_started(Ready { lane: 0, job }));
+                unwanted.push(RunResult::not_started(Ready { lane: 0, job }));
                 continue;
             };
             at = index;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gristmill_core::{Decision, Ending, FetchedJob, FinishItem};
 
-use crate::ended::Ended;
+use crate::run_result::RunResult;
 
 /// A fetched job that has not started, and the lane whose slot it holds.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Ready {
     pub(crate) job: FetchedJob,
 }
 
-impl Ended {
+impl RunResult {
     /// A job that was not started.
     pub(crate) fn not_started(ready: Ready) -> Self {
         Self::unrun(ready, Decision::GiveBackAfter(Duration::ZERO), Ending::Released)

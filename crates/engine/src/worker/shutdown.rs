@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::attempt_tasks::Which;
 use super::control::Control;
 use super::executor::Executor;
 use super::incarnation::Incarnation;
-use super::running::Which;
 use super::store::Store;
 use crate::call::later;
 use crate::cancel::StopWhy;
@@ -30,7 +30,7 @@ const AFTER_GRACE: Duration = Duration::from_millis(900);
 const LAST_CALLS: Duration = Duration::from_millis(400);
 
 /// What keeps the leases of an incarnation.
-pub(crate) struct Life {
+pub(crate) struct LeaseKeeper {
     pub(crate) incarnation: Arc<Incarnation>,
     pub(crate) heartbeat: Watched,
 }
@@ -81,18 +81,18 @@ impl Shutdown {
 
     /// Goes on behind a worker that has left, for handlers that block a thread and cannot be stopped: their
     /// leases are renewed until they return, and how they ended is stored.
-    pub(crate) async fn outlive(self, life: Life, completer: Watched) {
+    pub(crate) async fn outlive(self, keeper: LeaseKeeper, completer: Watched) {
         tokio::select! {
             () = self.all_ended() => {}
-            () = life.incarnation.gone.cancelled() => {}
+            () = keeper.incarnation.gone.cancelled() => {}
         }
         let until = Instant::now() + AFTER_GRACE;
         let stored = tokio::time::timeout_at(until, self.executor.finishes.emptied()).await.is_ok();
         if stored && self.executor.slots.used() == 0 {
-            self.retire(&life.incarnation, until + LAST_CALLS).await;
+            self.retire(&keeper.incarnation, until + LAST_CALLS).await;
         }
         completer.end(Duration::ZERO).await;
-        life.heartbeat.end(Duration::ZERO).await;
+        keeper.heartbeat.end(Duration::ZERO).await;
     }
 
     /// Stops what is left of a worker that the store no longer knows.

@@ -9,9 +9,9 @@ use super::pace::{Kind, Kinds};
 use super::ready::Ready;
 use super::timeouts::Timeouts;
 use crate::call::later;
-use crate::ended::Ended;
 use crate::handler::route::Start;
 use crate::hooks::Hooks;
+use crate::run_result::RunResult;
 use crate::{Client, JobContext};
 
 /// What is the same for every attempt of a worker.
@@ -44,9 +44,9 @@ impl Starter {
     }
 
     /// The end of a job without a handler.
-    pub(super) fn no_handler(&self, ready: Ready) -> Ended {
+    pub(super) fn no_handler(&self, ready: Ready) -> RunResult {
         self.kinds.warn_unknown(&ready.job.spec.kind);
-        Ended::no_handler(ready)
+        RunResult::no_handler(ready)
     }
 
     /// Makes the context of an attempt.

@@ -10,13 +10,13 @@ use gristmill_core::{
     Outcome, RunError, time_for_bytes,
 };
 
+use super::answers::Answers;
 use super::finishes::Finishes;
-use super::settled::Settle;
 use super::store::Store;
 use crate::call::{Trouble, answer, is_outage};
-use crate::ended::Ended;
 use crate::handler::route::RetryDelay;
 use crate::lessen::finish_alone;
+use crate::run_result::RunResult;
 use crate::{Attempted, JobContext};
 
 /// An answer that is no outage is asked for this often; then the completer has the end, which knows how to
@@ -27,7 +27,7 @@ const LATEST_RUNS: usize = 100;
 
 /// The run of an attempt whose transaction is to be committed.
 pub(super) struct Closing<'a> {
-    pub(super) settle: &'a Settle,
+    pub(super) answers: &'a Answers,
     pub(super) finishes: &'a Finishes,
     pub(super) lane: usize,
     pub(super) context: &'a JobContext,
@@ -61,7 +61,7 @@ impl Closing<'_> {
     /// Ends the run with the transaction's commit. Returns `None` when the store or the completer has the
     /// end, else what the attempt came to instead.
     pub(super) async fn commit(&self, transaction: Box<dyn BackendTx>, said: Attempted) -> Option<Attempted> {
-        let store = &self.settle.store;
+        let store = &self.answers.store;
         let ended = self.ended(said);
         let deadline = store.deadline().saturating_add(time_for_bytes(ended.item.bytes()));
         let finish = transaction.finish(store.call().within(deadline), ended.item.clone());
@@ -81,7 +81,7 @@ impl Closing<'_> {
     }
 
     /// Ends the run as failed, unless the commit was there first.
-    async fn in_doubt(&self, committed: &Ended, error: &BackendError) {
+    async fn in_doubt(&self, committed: &RunResult, error: &BackendError) {
         gristmill_core::log!(
             warn,
             name: "commit_in_doubt", target: "gristmill::job", job = %committed.item.lease.job, error = %format_args!("{error:#}"),
@@ -89,7 +89,7 @@ impl Closing<'_> {
         );
         let message = format!("it is unknown whether the transaction committed: {}", error.chain());
         let instead = self.ended(failed(message));
-        let store = &self.settle.store;
+        let store = &self.answers.store;
         let mut trouble = Trouble::new("finish");
         let (mut tries, mut is_repeated) = (0, false);
         loop {
@@ -118,13 +118,13 @@ impl Closing<'_> {
     }
 
     /// The end of the run.
-    fn ended(&self, said: Attempted) -> Ended {
-        Ended::of(self.lane, self.context, said, self.delay)
+    fn ended(&self, said: Attempted) -> RunResult {
+        RunResult::of(self.lane, self.context, said, self.delay)
     }
 
     /// The store has replied to this end.
-    fn note(&self, ended: &Ended, finished: Finished) {
-        self.settle.note(std::slice::from_ref(ended), &[Some(finished)]);
+    fn note(&self, ended: &RunResult, finished: Finished) {
+        self.answers.note(std::slice::from_ref(ended), &[Some(finished)]);
     }
 }
 

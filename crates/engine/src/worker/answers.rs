@@ -7,13 +7,13 @@ use gristmill_core::{Decision, Ending, Event, EventKind, Finished, JobState};
 use super::maintenance::due::Due;
 use super::store::Store;
 use crate::claims::Claims;
-use crate::ended::Ended;
 use crate::hooks::Hooks;
 use crate::report::Counters;
+use crate::run_result::RunResult;
 
 /// What noting the store's answers uses of a worker.
 #[derive(Debug, Clone)]
-pub(crate) struct Settle {
+pub(crate) struct Answers {
     pub(super) store: Store,
     pub(super) claims: Arc<Claims>,
     pub(super) counters: Arc<Counters>,
@@ -21,9 +21,9 @@ pub(crate) struct Settle {
     pub(super) hooks: Hooks,
 }
 
-impl Settle {
+impl Answers {
     /// Notes the answers to a batch, in its order; `None` is an end that was refused for good.
-    pub(crate) fn note(&self, batch: &[Ended], answers: &[Option<Finished>]) {
+    pub(crate) fn note(&self, batch: &[RunResult], answers: &[Option<Finished>]) {
         // First of all: what follows runs code of the program.
         self.claims.closed(batch.iter().map(|ended| ended.item.lease.claim));
         let mut tally = Tally::of(&self.counters);
@@ -47,7 +47,7 @@ impl Settle {
     }
 
     /// A run the store will have due again soon: the promoter need not find out by looking.
-    fn wait_for(&self, ended: &Ended, what: What) {
+    fn wait_for(&self, ended: &RunResult, what: What) {
         let ((What::Failed, Decision::RetryAfter(after))
         | (What::Snoozed, Decision::SnoozeAfter(after))
         | (What::Released, Decision::GiveBackAfter(after))) = (what, ended.item.decision)
@@ -60,7 +60,7 @@ impl Settle {
     }
 
     /// Notifies the hooks.
-    fn notify(&self, ended: &Ended, what: What) {
+    fn notify(&self, ended: &RunResult, what: What) {
         let Some(kind) = what.event() else { return };
         let mut event = Event::new(kind, ended.item.lease.job);
         event.job_kind = Some(ended.spec.kind.clone());
@@ -86,7 +86,7 @@ enum What {
 
 impl What {
     /// By the state in the store's answer, or else by the decision that was sent.
-    fn of(ended: &Ended, state: Option<JobState>) -> Self {
+    fn of(ended: &RunResult, state: Option<JobState>) -> Self {
         let asked = match ended.item.decision {
             Decision::Complete => Self::Completed,
             Decision::Discard => Self::Discarded,
@@ -165,7 +165,7 @@ impl Drop for Tally<'_> {
     }
 }
 
-fn reason(ended: &Ended) -> Option<&str> {
+fn reason(ended: &RunResult) -> Option<&str> {
     let item = &ended.item;
     item.reason.as_deref().or(item.error.as_ref().map(|error| error.message.as_str()))
 }
@@ -183,7 +183,7 @@ macro_rules! line {
     };
 }
 
-fn log(ended: &Ended, what: What) {
+fn log(ended: &RunResult, what: What) {
     match what {
         What::Failed => line!(warn, "job_failed", ended, "an attempt failed"),
         What::Discarded => line!(error, "job_discarded", ended, "a job is discarded"),

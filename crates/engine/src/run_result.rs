@@ -6,7 +6,7 @@ use gristmill_core::{Decision, Ending, FinishItem, JobSpec};
 
 /// The end of a run, with what its log line and its event need.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct RunResult {
     pub(crate) lane: usize,
     pub(crate) item: FinishItem,
     pub(crate) spec: Arc<JobSpec>,
@@ -31,7 +31,7 @@ pub(crate) enum Kept {
     Least,
 }
 
-impl Ended {
+impl RunResult {
     /// The end of a run of a job.
     pub(crate) fn new(lane: usize, item: FinishItem, spec: Arc<JobSpec>, attempt: u16) -> Self {
         Self { lane, item, spec, attempt, kept: Kept::All, tries: 0 }

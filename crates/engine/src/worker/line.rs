@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use gristmill_core::{FinishItem, MAX_BATCH_BYTES, batch_len};
 
-use crate::ended::Ended;
 use crate::lessen::TRIES_BEFORE_LESS;
+use crate::run_result::RunResult;
 
 /// The most items of one call. Where the store falls behind, a larger one spares it commits.
 const BATCH: usize = 4_000;
@@ -14,18 +14,18 @@ pub(super) const SMALL_BATCH: usize = 1_000;
 
 /// Which calls an end goes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line {
-    /// Ends that were not sent yet.
+pub(super) enum LineKind {
+    /// Line that were not sent yet.
     New,
-    /// Ends that answered [`Busy`](gristmill_core::Finished::Busy).
+    /// Line that answered [`Busy`](gristmill_core::Finished::Busy).
     Busy,
-    /// Ends that failed alone while the store answered other calls: each goes by itself.
+    /// Line that failed alone while the store answered other calls: each goes by itself.
     Apart,
 }
 
 /// The ends of one call.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(super) struct FinishBatch {
     pub(super) items: Vec<FinishItem>,
     pub(super) bytes: usize,
     /// How often these failed alone before.
@@ -34,23 +34,23 @@ pub(super) struct Batch {
 
 /// The ends of one line.
 #[derive(Debug)]
-pub(super) struct Ends {
+pub(super) struct Line {
     /// As they were handed over, each at most a call's worth, and how many bytes they are.
-    waiting: VecDeque<(Vec<Ended>, usize)>,
-    in_flight: Vec<Ended>,
+    waiting: VecDeque<(Vec<RunResult>, usize)>,
+    in_flight: Vec<RunResult>,
     /// How many a call has at most: fewer after one that failed, and more again after each that did not.
     most: usize,
     /// Calls in a row that failed.
     failures: u32,
 }
 
-impl Default for Ends {
+impl Default for Line {
     fn default() -> Self {
         Self { waiting: VecDeque::new(), in_flight: Vec::new(), most: BATCH, failures: 0 }
     }
 }
 
-impl Ends {
+impl Line {
     fn waiting(&self) -> usize {
         self.waiting.iter().map(|(ended, _)| ended.len()).sum()
     }
@@ -59,7 +59,7 @@ impl Ends {
         self.waiting() + self.in_flight.len()
     }
 
-    pub(super) fn push_all(&mut self, ended: Vec<Ended>) {
+    pub(super) fn push_all(&mut self, ended: Vec<RunResult>) {
         let mut rest = ended;
         while !rest.is_empty() {
             let count = batch_len(rest.iter().map(|ended| ended.item.bytes()), SMALL_BATCH);
@@ -71,7 +71,7 @@ impl Ends {
     }
 
     /// The next call's worth.
-    fn take(&mut self, most: usize) -> Vec<Ended> {
+    fn take(&mut self, most: usize) -> Vec<RunResult> {
         let Some((mut batch, mut bytes)) = self.waiting.pop_front() else { return Vec::new() };
         if batch.len() > most {
             self.put_back(batch.split_off(most));
@@ -98,21 +98,21 @@ impl Ends {
     }
 
     /// The batch in flight.
-    pub(super) fn batch(&self) -> Batch {
+    pub(super) fn batch(&self) -> FinishBatch {
         let ended = &self.in_flight;
-        Batch {
+        FinishBatch {
             items: ended.iter().map(|ended| ended.item.clone()).collect(),
             bytes: bytes_of(ended),
             tries: ended.iter().map(|ended| ended.tries).max().unwrap_or(0),
         }
     }
 
-    pub(super) fn first_in_flight(&mut self) -> Option<&mut Ended> {
+    pub(super) fn first_in_flight(&mut self) -> Option<&mut RunResult> {
         self.in_flight.first_mut()
     }
 
     /// The batch in flight, which is not any more.
-    pub(super) fn take_in_flight(&mut self) -> Vec<Ended> {
+    pub(super) fn take_in_flight(&mut self) -> Vec<RunResult> {
         std::mem::take(&mut self.in_flight)
     }
 
@@ -136,7 +136,7 @@ impl Ends {
     }
 
     /// Takes the end in flight, which failed alone.
-    pub(super) fn set_apart(&mut self) -> Vec<Ended> {
+    pub(super) fn set_apart(&mut self) -> Vec<RunResult> {
         self.failures = 0;
         let mut ended = self.take_in_flight();
         for ended in &mut ended {
@@ -145,7 +145,7 @@ impl Ends {
         ended
     }
 
-    fn put_back(&mut self, ended: Vec<Ended>) {
+    fn put_back(&mut self, ended: Vec<RunResult>) {
         if !ended.is_empty() {
             let bytes = bytes_of(&ended);
             self.waiting.push_front((ended, bytes));
@@ -153,6 +153,6 @@ impl Ends {
     }
 }
 
-fn bytes_of(ended: &[Ended]) -> usize {
+fn bytes_of(ended: &[RunResult]) -> usize {
     ended.iter().map(|ended| ended.item.bytes()).sum()
 }

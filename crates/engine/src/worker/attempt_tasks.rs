@@ -32,7 +32,7 @@ struct Entry {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(crate) struct RunningJobs {
+pub(crate) struct AttemptTasks {
     shards: [Shard; SHARDS],
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn key(context: &JobContext) -> Key {
     (lease.job, lease.run)
 }
 
-impl RunningJobs {
+impl AttemptTasks {
     fn shard(&self, (job, _): Key) -> MutexGuard<'_, HashMap<Key, Entry>> {
         let shard = usize::from(job.as_bytes()[15]) % SHARDS;
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
@@ -155,7 +155,7 @@ mod tests {
         let fetched = FetchedJob::new(lease, 1, 0, Timestamp::EPOCH, spec);
         let client = Arc::new(Client::new(Memory::new()));
         let context = JobContext::new(fetched, client, Timestamp::EPOCH, None);
-        let running = RunningJobs::default();
+        let running = AttemptTasks::default();
         let mut task = None;
         running.enter(context.clone(), Mode::Async, || {
             running.abort(&[key(&context)]);
