@@ -182,13 +182,14 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// lease, an attempt, a run or an event, and a hint lets the other workers of the queue look. Parked jobs of the
     /// worker's kinds and priorities are leased before available ones, in the same order.
     ///
-    /// A fetch renews nothing: its leases end with the worker's. It says a queue is exhausted only when it left nothing
-    /// that it may lease; of a queue that is not paused and gave fewer jobs than were wanted, those that it set aside
-    /// counted as given, it says so unless the fetch parked jobs or leased parked ones. A fetch that wants none of a
-    /// queue looks whether it has any. A `next_due` is never later than the true one. What another process made
-    /// available may be seen a moment later, a minute at most, where looking for it at once is dear. A repeat ignores
-    /// pauses, and is defined as long as its claim has an unfinished job. One that comes while the first call is under
-    /// way may take jobs of queues of which the first took none; then it gives those of both.
+    /// A fetch renews nothing: its leases end with the worker's. `exhausted` is true only if nothing leasable
+    /// is left. It must be true if the queue is not paused and gave fewer jobs than wanted; discarded jobs
+    /// that could not be decoded count as given. A fetch that parked jobs or leased parked ones may leave it
+    /// false. A fetch that wants none of a queue looks whether it has any. A `next_due` is never later than
+    /// the true one. What another process made available may be seen a moment later, a minute at most, where
+    /// looking for it at once is dear. A repeat ignores pauses, and is defined as long as its claim has an
+    /// unfinished job. One that comes while the first call is under way may take jobs of queues of which the
+    /// first took none; then it gives those of both.
     fn fetch(&self, call: Call, request: FetchRequest) -> Reply<'_, FetchReply>;
 
     /// Renews all leases of a worker by one narrow write, and brings back what it must know: lost claims, cancels,

@@ -1,4 +1,4 @@
-//! The right to run one attempt.
+//! The right to execute one run of a job.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::JobId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClaimId(pub u64);
 
-/// The unguessable part of a lease. Every later write of the attempt carries it. The backend chooses its
+/// The unguessable part of a lease. Every later write of the run carries it. The backend chooses its
 /// bits, and only the backend reads them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseToken(pub u128);
@@ -30,7 +30,7 @@ impl fmt::Debug for LeaseToken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Place(pub u128);
 
-/// The time-bounded right to run one attempt of one job.
+/// The time-bounded right to execute one run of one job.
 ///
 /// It names the job, the run and, by its token, the worker's incarnation and claim. It ends when
 /// the run is finished or given back, or when the worker's heartbeat has not come for the length of its lease.
@@ -38,7 +38,7 @@ pub struct Place(pub u128);
 pub struct Lease {
     /// The job.
     pub job: JobId,
-    /// Which lease of the job this is, from 1; no retry resets it. SQLite begins anew after 4,194,303 of them.
+    /// Number of the run, from 1; no retry resets it. SQLite begins anew after 4,194,303 of them.
     pub run: u32,
     /// The claim of the worker the job was fetched with.
     pub claim: ClaimId,

@@ -3,14 +3,22 @@
 //! ```text
 //!         begin                  granted                      closed, for the last of its runs
 //!   free ───────► fetch in flight ───────► held, n runs open ──────────────────────────────────► over
-//!                    │      │                 │       │  ▲
-//!                    │      │                 │       └──┘ closed: n - 1
-//!                    │      │ granted, no job │
-//!                    │      └─────────────────┼────────────────────────────────────────────────► over
-//!                    │ forget: no reply       │ forget: a renewal's reply says that it is lost
-//!                    ▼                        ▼ forget_all: the incarnation is gone
-//!                 forgotten: no renewal lists it, so the store gives back what it may hold
+//!                    │      │                 │  ▲    │  ▲
+//!                    │      │                 │  │    └──┘ closed: n - 1
+//!                    │      │ granted, no job │  │
+//!                    │      └─────────────────┼──┼─────────────────────────────────────────────► over
+//!                    │ forget: no reply       │  │ granted after forget_all: until the next forget_all
+//!                    │                        │  │
+//!                    │ forget_all: the        │ forget: a renewal's reply reports it lost
+//!                    │ incarnation is gone    │ forget_all: the incarnation is gone
+//!                    ▼                        ▼  │
+//!                 forgotten: no renewal lists it, so the store gives back what of it it still has
+//!
+//!   closed   the store has replied to the end of a run, or the end is given up
 //! ```
+//!
+//! A run whose end is given up is still open in the store. Once its claim is over, the next renewal omits the
+//! claim, and the store gives the job back.
 //!
 //! A claim is known from before its fetch is sent until its last finish is answered. One lock, held for a look-up
 //! and never over an await, and taken once a batch.
@@ -110,7 +118,7 @@ impl Claims {
         self.ledger().open.contains_key(&claim)
     }
 
-    /// The finishes of these runs are answered.
+    /// The store has replied to the ends of these runs, or they are given up.
     pub(crate) fn closed(&self, runs: impl IntoIterator<Item = ClaimId>) {
         let mut ledger = self.ledger();
         let mut runs = runs.into_iter().peekable();

@@ -157,7 +157,7 @@ impl JobContext {
         self.0.job.spec.max_attempts.get()
     }
 
-    /// Which lease of the job this is, from 1. Unlike the attempt it is never given back or reset.
+    /// Number of this run of the job, from 1. Unlike the attempt it is never refunded or reset.
     pub fn run(&self) -> u32 {
         self.lease().run
     }

@@ -1,4 +1,4 @@
-//! A run that has ended, on its way to the store.
+//! What a run came to, on its way to the store; core has not decided its end yet.
 
 use std::sync::Arc;
 

@@ -4,11 +4,23 @@
 //! |---|---|
 //! | `life` | registers, serves, starts again, stops (`shutdown`); `assembly` makes the loops |
 //! | `fetcher` | leases jobs for free slots, and for those that will be (`forecast`, `reserve`) |
-//! | `executor` | gives them slots and tasks (`batch`, `chunk`) and takes their ends |
+//! | `executor` | gives them slots and tasks (`batch`, `chunk`) and takes their results |
 //! | `attempt` | runs one of them: `start`, `code`, `transaction`; `attempt_tasks` stops it |
-//! | `completer` | stores how they ended (`finishes`); `answers` notes what the store made of it |
+//! | `completer` | stores how they ended (`finishes`, `line`); `answers` notes what the store made of it |
 //! | `heartbeat` | renews the leases, on a thread of its own; brings cancels |
 //! | `maintenance` | promotes, rescues, prunes, audits |
+//!
+//! A worker also uses these modules of the crate's root:
+//!
+//! | part | does |
+//! |---|---|
+//! | `claims` | the claims it holds, which each renewal lists |
+//! | `handler` | finds the handler of a kind (`route`), makes its future and catches its panics (`start`) |
+//! | `decide`, `run_result` | the result of a run, from the outcome of its attempt |
+//! | `lessen` | what is left out of a result that the store refuses |
+//! | `cancel`, `at_work` | signals an attempt to stop; counts code that cannot be stopped |
+//! | `call`, `lease` | deadlines and repeats of calls; the local end of a lease |
+//! | `watchdog`, `apart` | restarts a loop that dies; runs one on its own thread |
 
 mod activity;
 mod answers;

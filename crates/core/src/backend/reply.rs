@@ -185,7 +185,8 @@ pub enum Finished {
         /// Where it went.
         state: JobState,
     },
-    /// The same end was stored before: a repeat after a lost reply.
+    /// The worker has ended this run before, perhaps with another decision: usually a repeat after a lost
+    /// reply.
     AlreadyAccepted,
     /// The token does not hold: nothing was changed.
     LeaseLost {

@@ -70,8 +70,9 @@ impl FetchRequest {
 pub struct RenewRequest {
     /// Whose.
     pub worker: WorkerId,
-    /// Every claim the worker holds, and every fetch it has in flight. A claim that is missing here was granted to a
-    /// reply that never arrived: it is given back.
+    /// Every claim the worker holds, every fetch it has in flight, and the numbers of the fetches that may
+    /// begin while the renewal is in flight (the engine lists the next 32). A claim that is missing here was
+    /// granted to a reply that never arrived, or an end of it could not be stored: it is given back.
     pub known_claims: Vec<ClaimId>,
 }
 

@@ -9,7 +9,8 @@ pub enum EndedBy {
     Worker,
     /// Another worker, since the lease had ended.
     Rescue,
-    /// Its worker, which did not begin it or does not know of it.
+    /// The store, at a renewal that did not list the claim, or at a retirement. A run that its worker gives
+    /// back by a finish is [`Worker`](Self::Worker).
     GiveBack,
 }
 

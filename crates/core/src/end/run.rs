@@ -38,11 +38,12 @@ enum Next {
 impl End {
     /// The end of a run that its worker finished.
     ///
-    /// A requested cancel wins over every decision, a success included. A snooze and a give-back return the attempt. A
-    /// failure without attempts left discards, and so does the last run that the store can number where the job would
-    /// come back. Anything but a give-back ends a row of crashes. A job given back because its kind is unknown is
-    /// [parked](Stay::Parked), whatever the delay. A job that is given back without a delay keeps its place in the
-    /// line; one that failed or snoozed joins the end of its line, however short its delay.
+    /// A requested cancel wins over every decision, a success included. A snooze and a give-back return the
+    /// attempt. A failure without attempts left discards, and so does the last run that the store can number
+    /// where the job would come back. Anything but a give-back resets the count of consecutive crashes. A job
+    /// given back because its kind is unknown is [parked](Stay::Parked), whatever the delay. A job that is
+    /// given back without a delay keeps its place in the line; one that failed or snoozed joins the end of
+    /// its line, however short its delay.
     ///
     /// ```
     /// use gristmill_core::{Decision, End, Ending, JobState, Reason, RunFacts, Stay, Timestamp, Why};

@@ -78,7 +78,7 @@ impl Appetite {
         self.of_queue.get(queue).map_or(&[], Vec::as_slice)
     }
 
-    /// The lane had more, or was not looked at.
+    /// The lane had more, or was not looked at: marks it hungry.
     pub(crate) fn mark_hungry(&self, lane: usize) {
         self.lanes[lane].store(true, Ordering::SeqCst);
     }
@@ -88,7 +88,7 @@ impl Appetite {
         self.lanes[lane].load(Ordering::SeqCst)
     }
 
-    /// Whether the lane was hungry; it no longer is.
+    /// Clears the lane's flag. Returns whether it was hungry.
     pub(crate) fn clear(&self, lane: usize) -> bool {
         self.lanes[lane].swap(false, Ordering::SeqCst)
     }

@@ -26,7 +26,8 @@
 //! ```
 //!
 //! A run leaves here once: its result goes to the completer, or the commit has stored it, or its claim is
-//! lost and only the slot is freed. On an unwind or an abort the drops of [`InPlace`] and [`HandOver`] do this.
+//! lost and only the slot is freed. On an unwind or an abort the drops of [`InPlace`] and [`HandOver`] do
+//! this.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};

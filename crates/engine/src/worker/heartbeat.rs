@@ -1,7 +1,8 @@
 //! Renews the leases, and brings what the store has to say: lost claims, cancels.
 //!
-//! On a thread and with calls of its own, so that neither a finish or fetch nor code of a job is ever in its
-//! way, and for as long as such code runs, the worker's stop included. What it does besides renewing, it
+//! It has its own thread, and a backend gives its calls their own connection where there are several, so no
+//! other call and no handler can delay it. It also renews after the worker has stopped, until blocking
+//! handlers have returned. What it does besides renewing, it
 //! leaves to tasks of the runtime that runs the handlers: they start, stop and log.
 
 use std::sync::Arc;

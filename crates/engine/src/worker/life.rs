@@ -7,17 +7,23 @@
 //!  built ───────► registering ───► serving ────────────────────────────────► fenced: its handlers are
 //!                     │  │          │  ▲                                       │ stopped, it does not fetch
 //!                     │  │          │  └───────────── renewed ────────────────┘
-//!        cannot start │  │ stop     │ stop
-//!                     ▼  ▼          ▼
-//!                 error  reports   stopping: it does not fetch, handlers have the grace
-//!                                   │
-//!                                   ├─ all has ended and is stored ─► retires, reports
-//!                                   ├─ ends are not stored ─────────► reports; the lease ends by itself
-//!                                   └─ code blocks a thread ────────► reports; renews until it returns
+//!      cannot start   │  │ stop     │ stop
+//!    the first time   ▼  │          ▼
+//!                 error  │        stopping: it does not fetch, handlers have the grace
+//!                        │          ├─ all has ended and is stored ─► retires, reports
+//!                        │          ├─ ends are not stored ─────────► reports; the lease ends by itself
+//!                        │          └─ code blocks a thread ────────► reports; renews until it returns,
+//!                        │                                            stores the ends, retires
+//!                        ├─ before it served ─► reports
+//!                        └─ after gone ───────► stops handlers without a grace, reports within a second
+//!
+//!  `run` is dropped while it serves: drops async handlers, renews until blocking ones have returned; a
+//!  rescue takes the jobs when the lease has ended
 //! ```
 //!
-//! A fenced worker can be gone or stop as well. From `registering` to `gone` it is one
-//! [incarnation](super::incarnation). Slots, running handlers and ends that are not stored outlive that.
+//! A fenced worker can be gone or stop as well. From `registering` to `gone` or the stop it is one
+//! [incarnation](super::incarnation). Slots, blocking handlers and ends that are not stored outlive one that
+//! is gone: async handlers are dropped with it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,11 +4,11 @@
 //! ([forecast](super::forecast)): they wait here until a job of their lane ends, and start at once on its
 //! slot. Until then they count as jobs that have not started: a stop releases them.
 //!
-//! Every job in hand owns a unit of [`Slots`], and so does every job a fetch in flight may bring. A unit runs
-//! unless it is expected or reserved. Both are counted here, under one short lock, and only here jobs are let
-//! out, as many as may run. So the limits hold while other tasks free units. A task that frees one then looks
-//! at [`Reserve::is_empty`], and a task that puts jobs in then looks for free slots: one of the two sees the
-//! other, and no job is left behind.
+//! A *unit* of [`Slots`] is held by each job in hand and by each job a fetch in flight may bring. Running =
+//! units - expected - waiting here; this never exceeds the slots. Expected and waiting jobs are counted here,
+//! under one short lock, and only here jobs are let out. So the limits hold while other tasks free units. A
+//! task that frees one then looks at [`Reserve::is_empty`], and a task that puts jobs in then looks for free
+//! slots: one of the two sees the other, and no job is left behind.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
