@@ -37,6 +37,11 @@ const ROUND: Duration = Duration::from_millis(200);
 /// Of jobs that were left in a pass so many are remembered. With more, the pass ends.
 const MOST_LEFT: usize = 10_000;
 
+/// From so many requests in a pass on, rounds pause: other operations are to keep nine tenths of their throughput.
+const FLOOD: u64 = 1_000;
+/// A pause is so many times as long as the round before it, and not longer than the second value.
+const PAUSE: (u32, Duration) = (9, Duration::from_millis(500));
+
 /// How far this process has come in its pass over the requests.
 #[derive(Debug, Default)]
 pub(crate) struct Requests(Mutex<Pass>);
@@ -50,6 +55,9 @@ struct Pass {
     /// Jobs of which a row was left: their later rows are left, too.
     left: HashSet<Uuid>,
     has_left: bool,
+    /// Requests that were done in this pass, and how long the latest round took.
+    done: u64,
+    took: Duration,
 }
 
 /// What a round came to.
@@ -82,7 +90,11 @@ impl Requests {
 /// Applies requests until about a hundred are done, the pass has ended or the time is over.
 pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> Answer<Applied> {
     let (mut applied, mut told) = (Applied::default(), Told::default());
-    let (began, mut pass) = (Instant::now(), inner.requests.take());
+    let mut pass = inner.requests.take();
+    if pass.done >= FLOOD && call.now.is_none() {
+        tokio::time::sleep((pass.took * PAUSE.0).min(PAUSE.1)).await;
+    }
+    let began = Instant::now();
     let ended = loop {
         match step(inner, session, call, &mut pass, &mut applied, &mut told).await {
             Ok(Step::On) if applied.done >= REQUESTS_PER_ROUND as u64 || began.elapsed() > ROUND => {
@@ -102,6 +114,8 @@ pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> A
             Err(fail) => break Err(fail),
         }
     };
+    pass.done += applied.done;
+    pass.took = began.elapsed();
     inner.requests.put(pass);
     // Of what was committed before a failure, too.
     inner.tell(told);
