@@ -1,9 +1,10 @@
 //! The one writer of a process: group commit.
 //!
-//! The thread owns the only connection of the process that writes. It takes everything that waits, runs it inside one
-//! `BEGIN IMMEDIATE` transaction of at most [`GROUP_WORK`] and about [`MAX_BATCH_BYTES`], commits, and only then
-//! answers and tells the listeners. An operation that breaks rolls the whole group back, and each of its operations is
-//! run again in a transaction of its own: a savepoint for each would cost every group what this costs a rare one.
+//! The thread owns the only connection of the process that writes. It takes everything that waits, runs it
+//! inside one `BEGIN IMMEDIATE` transaction of at most [`GROUP_WORK`] and about [`MAX_BATCH_BYTES`], commits,
+//! and only then answers and tells the listeners. An operation that breaks rolls the whole group back, and
+//! each of its operations is run again in a transaction of its own: a savepoint for each would cost every
+//! group what this costs a rare one.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,10 +23,11 @@ use crate::opened::Opened;
 use crate::remark::{self, Remark};
 use crate::task::{Due, Spoil, Task};
 
-/// How long a group may work before it commits: other processes wait for the file, and callers for their answer.
+/// How long a group may work before it commits: other processes wait for the file, and callers for their
+/// answer.
 const GROUP_WORK: Duration = Duration::from_millis(20);
-/// What comes while a group works joins it within this time: the finishes of one batch and the fetch of another then
-/// share a commit, which at `synchronous=FULL` costs as much as a thousand jobs' work.
+/// What comes while a group works joins it within this time: the finishes of one batch and the fetch of
+/// another then share a commit, which at `synchronous=FULL` costs as much as a thousand jobs' work.
 const JOIN_WITHIN: Duration = Duration::from_millis(3);
 /// How often an idle writer with listeners looks whether another process has written.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -35,7 +37,8 @@ const OTHERS_LIVE: Duration = Duration::from_secs(1);
 const WORK_BEFORE_YIELD: Duration = Duration::from_millis(10);
 /// … for as long as one step of their wait, at least.
 const YIELD: Duration = Duration::from_millis(2);
-/// A step of the wait for the file. SQLite's own handler sleeps up to 100 ms and starves beside a busy process.
+/// A step of the wait for the file. SQLite's own handler sleeps up to 100 ms and starves beside a busy
+/// process.
 const BUSY_STEP: Duration = Duration::from_millis(1);
 
 pub(crate) struct Writer {
@@ -130,7 +133,8 @@ impl Writer {
         self.let_others();
     }
 
-    /// Answers the tasks of a group that is committed. One look tells whether it went to the file that is there.
+    /// Answers the tasks of a group that is committed. One look tells whether it went to the file that is
+    /// there.
     fn answer(&self, tasks: Vec<Box<dyn Task>>) {
         if self.opened.check().is_ok() {
             return tasks.into_iter().for_each(Task::answer);
@@ -143,8 +147,8 @@ impl Writer {
         }
     }
 
-    /// Runs what waits until its time or its bytes are used up, commits, and tells the listeners. One that is to be
-    /// alone takes in nothing that comes meanwhile. Returns what the log is to say.
+    /// Runs what waits until its time or its bytes are used up, commits, and tells the listeners. One that is
+    /// to be alone takes in nothing that comes meanwhile. Returns what the log is to say.
     fn work(
         &mut self,
         waiting: &mut VecDeque<Box<dyn Task>>,
@@ -184,8 +188,8 @@ impl Writer {
         Ok(remarks)
     }
 
-    /// A spoiled group is undone; one bad operation does not take its neighbours down. What may be stored is not run
-    /// again.
+    /// A spoiled group is undone; one bad operation does not take its neighbours down. What may be stored is
+    /// not run again.
     fn redo(&mut self, tasks: Vec<Box<dyn Task>>, spoiled: Spoiled, company: Company) {
         self.roll_back();
         let is_last = company == Company::Alone || tasks.len() == 1;
