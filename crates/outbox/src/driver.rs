@@ -4,7 +4,7 @@ use std::future::Future;
 
 use crate::{Call, Database, Refusal};
 
-/// A connection of somebody's asynchronous driver, usually in a transaction.
+/// A connection of an asynchronous driver, usually in the caller's transaction.
 ///
 /// ```
 /// use gristmill_outbox::{Call, Database, Driver, Refusal};

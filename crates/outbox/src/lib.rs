@@ -14,7 +14,7 @@
 //! use gristmill_core::{Error, Job};
 //! use gristmill_outbox::{BlockingDriver, Call, Database, Outbox, Refusal};
 //!
-//! /// Somebody's connection to SQLite.
+//! /// The caller's connection to SQLite.
 //! struct Connection;
 //! # impl Connection {
 //! #     fn query_text(&mut self, _: &str, _: [&str; 1]) -> Result<String, std::io::Error> {

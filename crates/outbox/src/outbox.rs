@@ -72,8 +72,8 @@ impl Outbox {
         self
     }
 
-    /// Who acts, for the events of jobs that are cancelled or updated. Default nobody. NUL, which not every database
-    /// can store, becomes U+FFFD.
+    /// Name of the operator in the events of jobs that are cancelled or updated; default none. NUL, which not
+    /// every database can store, becomes U+FFFD.
     pub fn actor(mut self, actor: &str) -> Self {
         self.actor = Some(actor.replace('\0', "\u{fffd}").into());
         self

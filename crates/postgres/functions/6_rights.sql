@@ -8,5 +8,5 @@ unique_key (1 to 255 bytes), tags (at most 32 names), metadata (an object), id (
 retention ({"completed_ms", "cancelled_ms", "discarded_ms"}), retry (one of {"exponential": {"base_ms", "factor", "cap_ms"}},
 {"linear": {"step_ms", "cap_ms"}}, {"fixed_ms"}, {"table_ms": [..]}; with "jitter": "none", "full" or per cent).
 What the rules refuse is error 22023, which names it and the remedy.$gristmill_function$;
--- No function is everybody's.
+-- PUBLIC may call no function.
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA gristmill FROM PUBLIC;

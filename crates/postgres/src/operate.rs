@@ -58,7 +58,7 @@ struct Acting<'r> {
     /// The jobs were chosen by it, before they were locked.
     filter: Option<&'r JobFilter>,
     now: Timestamp,
-    /// Somebody wants to know of each job that ends.
+    /// A listener, here or in another process, watches ends.
     wants_ends: bool,
 }
 
@@ -86,7 +86,7 @@ async fn operate(
     Ok(reply)
 }
 
-/// What acts came to. What is to be told is true once their transaction has committed.
+/// The result of a verb. Its hints become true when its transaction commits.
 pub(crate) struct Acted {
     pub(crate) jobs: Vec<(JobId, Verdict)>,
     pub(crate) told: Told,

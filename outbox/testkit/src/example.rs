@@ -7,8 +7,8 @@ use std::time::SystemTime;
 /// Runs an example of the crate whose tests call this, with the URL of a database, and fails unless it ends with
 /// success. `folder` is the crate's, `env!("CARGO_MANIFEST_DIR")`.
 ///
-/// `cargo test` has built the example beside the tests, unless it was told to build one test alone; then cargo builds
-/// it here, with these features, and so where one of its sources was changed behind it.
+/// A full `cargo test` has built the example beside the tests. If it was called for one test alone, or if a
+/// source of the example changed since, cargo builds the example here, with these features.
 ///
 /// # Panics
 /// When the example fails, with what it printed.

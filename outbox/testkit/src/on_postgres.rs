@@ -109,8 +109,8 @@ pub fn at_stricter_levels_a_queue_first_used_meanwhile_asks_for_a_repeat<A: Adap
     assert_eq!((site.rows(), site.jobs()), (2, 4));
 }
 
-/// The server rolls back where COMMIT is asked for, and the drivers do not say so: who goes on behind an error is not
-/// told again.
+/// At COMMIT the server rolls back instead, and the drivers do not report it. A caller that ignores an
+/// earlier error gets no second one.
 pub fn a_commit_where_a_statement_has_failed_is_no_error_and_stores_nothing<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     committed(&mut adapter, |tx| {
@@ -194,7 +194,7 @@ pub fn a_connection_lost_in_the_transaction_has_stored_nothing<A: Adapter>(site:
     assert_eq!(site.jobs(), 0);
 }
 
-/// A role without rights is told which ones it needs, and with these it needs nothing else.
+/// The error for a role without rights names the rights it needs, and with these it needs nothing else.
 pub fn a_role_without_rights_is_told_which_it_needs<A: Adapter>(site: &Site) {
     let role = format!("{}_role", site.schema);
     site.execute(&format!("CREATE ROLE {role} LOGIN"));

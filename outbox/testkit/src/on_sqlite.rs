@@ -37,7 +37,7 @@ pub fn another_writer_is_an_error_that_asks_for_a_repeat<A: Adapter>(site: &Site
     assert_eq!(site.jobs(), 1);
 }
 
-/// A transaction that has read before another one wrote cannot write any more, and is told so.
+/// A transaction that has read before another one wrote cannot write any more: it gets an error that says so.
 pub fn a_snapshot_that_is_past_is_an_error_that_asks_for_a_repeat<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     rolled_back(&mut adapter, |tx| {
