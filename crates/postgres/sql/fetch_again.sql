@@ -1,5 +1,5 @@
--- Purpose: the jobs of a claim that is there already and that have not been finished: the reply to its fetch was lost, or has
---   not all of their rows.
+-- Purpose: the jobs of an existing claim whose runs have not ended. Used for a repeated fetch, whose first reply may be
+--   lost, and for a fetch that did not return all rows of its jobs.
 -- Parameters: $1 worker; $2 the claim's number.
 -- Rows: one a job: queue, priority, run_at (ms), run, attempt, crashes, id, kind, max_attempts, args, options, the claim's
 --   nonce.

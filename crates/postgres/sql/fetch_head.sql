@@ -3,7 +3,7 @@
 --   due at this instant or later (ms).
 -- Rows: one: now; until when the worker's leases hold (NULL: the worker is not registered); when the next
 --   waiting job of any queue is due, or NULL; which of the queues are paused; whether the number has a claim
---   of another nonce.
+--   with another nonce.
 -- Index: the primary keys of `workers` and `queues`, `waiting_due`, the unique index of `claims`. Not `min(run_at)`: where
 --   the table looks empty, that is found by reading all of the index.
 SELECT

@@ -1,4 +1,4 @@
--- Purpose: the first available job of each priority of a queue, up to a position.
+-- Purpose: the first available job of each priority of a queue, up to and including a position.
 -- Parameters: $1 queue; arrays, one entry a priority: $2 priority, $3 run_at (ms) and $4 id of the position.
 -- Rows: priority, run_at (ms), id; of priorities that have one.
 -- Index: `ready_order` priority by priority, dead entries included: that is what the caller measures.

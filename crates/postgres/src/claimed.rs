@@ -1,18 +1,24 @@
 //! Which claims of a worker a renewal reads.
 //!
-//! A claim that is gone leaves a dead entry in the index of claims, and beside an old snapshot all entries a worker
-//! ever had stay. A renewal that read all of its claims would step over each. So this process remembers, for each
-//! worker:
+//! A claim that is gone leaves a dead entry in the index of claims, and beside an old snapshot all entries
+//! that a worker ever had stay. A renewal that read all of its claims would step over each. So a handle (an
+//! opened `Postgres` and its clones) remembers what may be there, for each worker:
 //!
 //! ```text
 //!  1 2 3 4 5 6 7 8 9 │ 10 11 12 …      the numbers of its fetches
-//!      ○     ○       │                 through = 9; open = {3, 6}; the others up to 9 are gone
+//!      ○     ○   ?   │  f             ○ open: it was there, was in flight, or a late fetch has begun with it
+//!                    │                ? uncertain: its fetch got no answer in the last 120 seconds
+//!                 through = 9         f fetch in flight: `through` stays below the lowest of these
+//!
+//!  exact look-ups: 3, 6, 8 and the listed numbers up to 9      range: all numbers after 9
 //! ```
 //!
-//! A renewal looks up the open ones and those that the worker lists, and reads what comes behind `through`. A fetch
-//! that ended without an answer may still be granted: its number counts as open for a while. Now and then all claims
-//! are read, since another handle may have fetched for the worker, and on a new connection, which may lead to a store
-//! where claims came back.
+//! After a renewal, `through` moves to the largest number that had begun, or to just below the lowest fetch
+//! that was in flight. All other numbers up to `through` are gone.
+//!
+//! All claims are read at the first renewal and about twice an hour, because another handle may have fetched
+//! for the worker. They are also read after a new connection, which may lead to a store in which claims came
+//! back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,29 +26,30 @@ use std::time::{Duration, Instant};
 
 use gristmill_core::{ClaimId, WorkerId};
 
-/// How long a fetch without an answer may still be granted: longer than any call may take on the server.
+/// For how long a fetch without an answer may still be granted: longer than a call takes on the server.
 const UNCERTAIN_FOR: Duration = Duration::from_secs(120);
-/// All claims are read this often at most …
+/// All claims are read this often at most: once in half an hour …
 const WHOLE_EVERY: Duration = Duration::from_secs(1_800);
-/// … and take this part of the time at most.
+/// … and reading them takes this part of the time at most: one in 10,000.
 const WHOLE_SHARE: u32 = 10_000;
-/// Workers that are remembered; beyond, all are forgotten and their claims are read as a whole once.
+/// Workers that are remembered at most. One more, and all are forgotten; each then has all its claims read
+/// once.
 const WORKERS: usize = 4_096;
 
-/// What is known of the claims of the workers of a process. Locked for moments only, never over an await.
+/// What a handle knows of the claims of its workers. Locked for moments only, never over an await.
 #[derive(Debug, Default)]
 pub(crate) struct Claimed(Mutex<HashMap<WorkerId, Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The largest number of a fetch that has begun.
+    /// The largest number with which a fetch has begun.
     begun: u64,
     /// Every claim up to this number is in `open` or gone; `None` before the first renewal.
     through: Option<u64>,
     open: BTreeSet<u64>,
-    /// Fetches that ended without an answer, and until when they may be granted.
+    /// Fetches that ended without an answer, and until when they may still be granted.
     uncertain: BTreeMap<u64, Instant>,
-    /// When all claims are read again.
+    /// When all claims are due to be read again; `None`: at the next renewal.
     whole_at: Option<Instant>,
 }
 
@@ -53,7 +60,7 @@ pub(crate) struct Reading {
     pub(crate) behind: i64,
     /// Claims of these numbers.
     pub(crate) exact: Vec<i64>,
-    /// Up to where all is known once they are read.
+    /// The value of [`Known::through`] once they are read.
     through: u64,
     is_whole: bool,
     /// Fetches in flight when it began.
@@ -65,7 +72,7 @@ impl Claimed {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A fetch begins.
+    /// Notes that a fetch begins.
     pub(crate) fn begins(&self, worker: WorkerId, claim: ClaimId) {
         let mut workers = self.lock();
         if workers.len() >= WORKERS && !workers.contains_key(&worker) {
@@ -78,15 +85,15 @@ impl Claimed {
         }
     }
 
-    /// A fetch ended without an answer.
+    /// Notes that a fetch ended without an answer.
     pub(crate) fn is_uncertain(&self, worker: WorkerId, claim: ClaimId) {
         if let Some(known) = self.lock().get_mut(&worker) {
             known.uncertain.insert(claim.0, Instant::now() + UNCERTAIN_FOR);
         }
     }
 
-    /// What a renewal reads that begins now. `listed` are the claims that the worker names, `fetching` the fetches in
-    /// flight.
+    /// Returns what a renewal that begins now reads. `listed` are the claims in the worker's request,
+    /// `fetching` its fetches in flight.
     pub(crate) fn reading(&self, worker: WorkerId, listed: &[ClaimId], fetching: &[ClaimId]) -> Reading {
         let mut workers = self.lock();
         let known = workers.entry(worker).or_default();
@@ -117,7 +124,7 @@ impl Claimed {
         }
     }
 
-    /// A renewal that began at `began` has read these claims.
+    /// Notes which claims a renewal found, which began at `began`.
     pub(crate) fn read(&self, worker: WorkerId, reading: &Reading, began: Instant, found: &BTreeSet<u64>) {
         let mut workers = self.lock();
         let Some(known) = workers.get_mut(&worker) else { return };
@@ -138,12 +145,12 @@ impl Claimed {
         known.through = Some(reading.through);
     }
 
-    /// The store may be an earlier one, in which claims that were gone are there: the next renewals read all.
+    /// Makes the next renewals read all claims: the store may be an earlier one, in which claims came back.
     pub(crate) fn read_all_again(&self) {
         self.lock().values_mut().for_each(|known| known.whole_at = None);
     }
 
-    /// The worker is gone.
+    /// Forgets a worker that is gone.
     pub(crate) fn forget(&self, worker: WorkerId) {
         self.lock().remove(&worker);
     }

@@ -1,20 +1,27 @@
-//! Where fetches go on: behind the jobs that were fetched before.
+//! Fetch cursors: each fetch goes on after the jobs that were fetched before.
 //!
-//! A fetched job leaves a dead entry in the index. Until a vacuum removes it, and while an old snapshot is open none
-//! can, every scan from the start steps over all of them again. So each process remembers, for each queue and priority,
-//! the last position it took. Jobs land behind a position, too: by transactions that commit late, by retries, releases
-//! and earlier due times. None of them may be missed:
+//! In this module *before* and *after* mean earlier and later in the order of fetching: by due time, then by
+//! id.
 //!
-//! * What this process puts back lowers the position, also under a fetch that is in flight.
-//! * A fetch that finds too little behind the positions looks at what is before them, in the same statement, as long as
+//! A fetched job leaves a dead entry in the index. Until a vacuum removes it, and while an old snapshot is
+//! open none can, every scan from the start steps over all of them again. So each handle (an opened
+//! `Postgres` and its clones) remembers, for each queue and priority, the position of the last job it took.
+//! `docs/design/fetch.md` draws the life of such a cursor.
+//!
+//! Jobs also appear before a cursor: by transactions that commit late, by retries, releases and earlier due
+//! times. None of them may be missed:
+//!
+//! * A job that this handle makes available lowers the cursor, also under a fetch that is in flight.
+//! * A fetch that finds too few jobs after the cursors looks before them, in the same statement, as long as
 //!   that is cheap.
-//! * All others go back a few seconds, and to the start, each as often as costs a fiftieth of the time at most, and
-//!   once a minute at least.
-//! * Where a look from the start was measured to be dear, no fetch looks back: a task does so beside them
+//! * Other fetches rewind by a few seconds, or to the start. Each kind of rewind takes at most a fiftieth
+//!   of the time, and comes once a minute at the latest.
+//! * If a look from the start was measured to be dear, no fetch looks before the cursors. A task does
 //!   ([`look`]).
 //!
-//! So without load, and without an old snapshot, every fetch sees every job. With one the cost of a fetch stays the
-//! same, and what another process put behind a position without being heard is found a little later.
+//! So without load, and without an old snapshot, every fetch sees every job. With one, the cost of a fetch
+//! stays the same. A job that another process put before a cursor, and whose notification was lost, is found
+//! a little later.
 
 mod look;
 
@@ -27,17 +34,18 @@ use uuid::Uuid;
 
 use self::look::Looks;
 
-/// Queues that have positions at most; beyond, all are forgotten.
+/// Queues with cursors at most. One more, and all cursors are forgotten.
 const QUEUES: usize = 4_096;
-/// One lane a priority.
+/// Number of priorities. A lane is the index of one, from the first.
 const LANES: usize = 21;
-/// A look back takes this part of the time at most.
+/// Fetches that rewind take this part of the time at most: one in 50.
 const SHARE: u32 = 50;
-/// A look back comes after this long at the latest.
+/// A rewind comes after this long at the latest.
 const AT_THE_LATEST: Duration = Duration::from_secs(60);
-/// A look at all of a queue that takes no longer need not be spared.
+/// A fetch that looked at all of a queue in this time may do so again at once. A slower one has a task
+/// measure it.
 const CHEAP: Duration = Duration::from_millis(3);
-/// How far the short look back goes, in milliseconds.
+/// How far the short rewind goes, in milliseconds.
 const BACK_MS: i64 = 5_000;
 
 /// A place in the order of one queue and priority.
@@ -67,7 +75,7 @@ impl Position {
     }
 }
 
-/// The positions of a process. Locked for moments only, never over an await.
+/// The cursors of a handle. Locked for moments only, never over an await.
 #[derive(Debug, Default)]
 pub(crate) struct Cursors(Mutex<Known>);
 
@@ -82,7 +90,7 @@ struct Queue {
     positions: [Position; LANES],
     from_start: Pace,
     from_back: Pace,
-    /// How long it took the last time to find that there is no more.
+    /// How long the last fetch took that saw the queue to its end.
     to_the_end: Duration,
     /// Looks beside the fetches.
     looks: Looks,
@@ -90,7 +98,7 @@ struct Queue {
     scans: Vec<InFlight>,
 }
 
-/// When a look back is due.
+/// When a rewind is due.
 #[derive(Debug, Default)]
 struct Pace(Option<Instant>);
 
@@ -107,15 +115,19 @@ impl Pace {
 #[derive(Debug)]
 struct InFlight {
     number: u64,
-    /// No position may be set behind these when the fetch ends.
+    /// Upper bounds of the cursors when the fetch ends, by lane: jobs appeared after these while it was in
+    /// flight.
     caps: Vec<(usize, Position)>,
 }
 
-/// How far back a fetch begins.
+/// Where a fetch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
+    /// At the start of the queue.
     Start,
+    /// [`BACK_MS`] before the cursors.
     Back,
+    /// At the cursors.
     Position,
 }
 
@@ -126,7 +138,7 @@ pub(crate) enum Found {
     Enough,
     /// Less than was wanted.
     TooLittle,
-    /// It was not looked at, or what was found is not known.
+    /// The queue is paused, or the fetch was a repeat.
     Unknown,
 }
 
@@ -136,10 +148,10 @@ pub(crate) struct Scan<'c> {
     cursors: &'c Cursors,
     queue: i32,
     number: u64,
-    /// The lanes from the first to the last wanted.
+    /// The first and the last wanted lane.
     lanes: (usize, usize),
     reach: Reach,
-    /// What is before the positions is looked at, too, if there is too little behind them.
+    /// The statement looks before the cursors, too, if it finds too few jobs after them.
     looks_before: bool,
     begun: Instant,
     begins: [Position; LANES],
@@ -152,8 +164,7 @@ impl Cursors {
         self.lock().queues.clear();
     }
 
-    /// Moves the start of fetches before a job that became available in this process. Call it after the
-    /// commit.
+    /// Lowers the cursor to just before a job that became available. Call it after the commit.
     pub(crate) fn lower(&self, queue: i32, priority: i16, run_at_ms: i64, id: Uuid) {
         let Some(lane) = lane_of(priority) else { return };
         if let Some(queue) = self.lock().queues.get_mut(&queue) {
@@ -218,7 +229,8 @@ impl Queue {
         }
     }
 
-    /// Nothing but the fetch `by` may set the lane's position behind `to`, unless it begins after this.
+    /// Lowers a cursor to `to` at most. Fetches in flight, except `by`, cannot advance it beyond `to` when
+    /// they end.
     fn lower(&mut self, lane: usize, to: Position, by: Option<u64>) {
         self.positions[lane] = self.positions[lane].min(to);
         for scan in self.scans.iter_mut().filter(|scan| Some(scan.number) != by) {
@@ -244,19 +256,20 @@ impl InFlight {
 }
 
 impl Scan<'_> {
-    /// The lanes of the fetch: each priority, and the position it begins behind.
+    /// The priorities of the fetch, each with the position it begins after.
     pub(crate) fn lanes(&self) -> impl Iterator<Item = (i16, Position)> {
         let (first, last) = self.lanes;
         (first..=last).map(|lane| (priority_of(lane), self.begins[lane]))
     }
 
-    /// What is looked at if that is too little: each priority, and up to where.
+    /// The priorities to look at before their cursors, each with the position to stop at.
     pub(crate) fn lanes_before(&self) -> impl Iterator<Item = (i16, Position)> {
         self.lanes().filter(|(_, position)| self.looks_before && *position > Position::START)
     }
 
-    /// The fetch has taken these jobs, priority and position of each, and will commit, most likely. What begins from
-    /// now on need not step over them; should it not commit, its end lowers the positions again.
+    /// Advances the cursors over jobs that were taken but not committed, so that fetches that begin from now
+    /// on need not step over them. Does so only for a fetch that began at the cursors. A rollback lowers them
+    /// again.
     pub(crate) fn reached(&self, taken: impl Iterator<Item = (i16, Position)>) {
         if self.reach != Reach::Position {
             return;
@@ -270,8 +283,8 @@ impl Scan<'_> {
         }
     }
 
-    /// The fetch is committed. `taken` tells the last job of each priority that it gave, in the order of the
-    /// priorities.
+    /// Ends a committed fetch. `taken` holds the last job of each priority that it returned, in the order of
+    /// the priorities.
     pub(crate) fn end(mut self, now: Instant, found: Found, taken: &[(i16, Position)]) {
         self.has_ended = true;
         let mut known = self.cursors.lock();
@@ -290,7 +303,7 @@ impl Scan<'_> {
         let is_slow = took > CHEAP && (saw_all || self.reach != Reach::Position);
         queue.looks.is_wanted |= is_slow && queue.looks.leaves_dead;
         match self.reach {
-            // It costs nothing to speak of, so the next one may do the same.
+            // Cheap: the next fetch may do the same.
             _ if saw_all && took <= CHEAP => queue.from_start = Pace::default(),
             Reach::Start => queue.from_start.took(now, took),
             Reach::Back => queue.from_back.took(now, took),
@@ -303,7 +316,8 @@ impl Scan<'_> {
         let count = taken.len();
         for (place, (priority, last)) in taken.iter().enumerate() {
             let Some(lane) = lane_of(*priority) else { continue };
-            // A look back that had enough before it came to the position has left jobs behind where it stopped.
+            // A rewound fetch that filled up before it came to the cursor may have left jobs after where it
+            // stopped.
             let stopped = found == Found::Enough && place + 1 == count;
             if self.reach != Reach::Position && stopped && *last < queue.positions[lane] {
                 queue.lower(lane, *last, Some(self.number));
@@ -315,7 +329,7 @@ impl Scan<'_> {
 }
 
 impl Drop for Scan<'_> {
-    /// What was taken may be there again.
+    /// Lowers the cursors to where the scan began: the jobs it took may be available again.
     fn drop(&mut self) {
         if self.has_ended {
             return;

@@ -1,9 +1,28 @@
 //! Leases available jobs to a worker.
 //!
-//! One statement takes the jobs of all queues and makes their claims; a second one, behind it in the same round trip,
-//! tells the rest of the reply. Rows of jobs that the first did not find cost a further round trip.
-//! [Parked](crate::parked) jobs come before all of that, where a look at them is due. Where a request names priorities
-//! of a queue twice, the later wish is served from what the earlier one left, in further rounds of one transaction.
+//! ```text
+//! request ── wants no jobs ──▶ one statement: which of its queues have some ──▶ reply
+//!   │
+//!   ▼
+//! 1 notes the claim number as in flight; draws a random nonce for the claim of each queue
+//! 2 waits for its turn, 20 ms at most, then takes a connection
+//! 3 leases parked jobs, if a look at them is due ── some leased ──▶ reply with these alone
+//! 4 begins a scan for each wish: from the cursor, from before it or from the start
+//! 5 fetch.sql: checks the worker's lease, locks the claim number, takes the first jobs, inserts the claims;
+//!   the first row with jobs advances the cursors and ends the turn
+//! 6 fetch_head.sql, in the same round trip: the lease, the next due time, paused queues
+//!     ├─ repeat: fetch_again.sql reads the jobs of the claim that have not ended ──▶ reply with these alone
+//!     └─ rows of jobs are missing: fetch_again.sql reads them
+//! 7 sorts the jobs, builds their leases, advances the cursors
+//! 8 parks jobs of kinds without a handler, discards jobs that do not decode ──▶ reply
+//! ```
+//!
+//! A request may name priorities of a queue twice. The later wish is then served from what the earlier one
+//! left, by a further `fetch.sql` in the same transaction; that is called a *round*.
+//!
+//! The modules by step: [`look`] for a request of no jobs, [`turn`] 2, [`parked`] 3 and 8, [`round`] 4 and 7,
+//! [`ask`] 5 and 6, [`near`] and [`jobs`] for the rows of the jobs. `docs/design/fetch.md` says what a repeat
+//! does.
 
 mod ask;
 mod jobs;
@@ -36,9 +55,9 @@ pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> 
     }
     let in_flight = inner.renewals.fetch_begins(request.worker, request.claim);
     let (reply, bad) = match attempt(inner, call, request).await {
-        // Another call with this number came first; now its claim can be seen.
+        // Another call with this number committed first. The second try sees its claim.
         Err(fail) if fail.is_unique_violation() => attempt(inner, call, request).await?,
-        // Its worker has gone, or had another lease than the statement saw when it began: that is seen now, too.
+        // The worker was forgotten, or its lease changed, after the snapshot. The second try sees that.
         Err(fail) if fail.is_null_violation() => attempt(inner, call, request).await?,
         answer => answer?,
     };
@@ -49,8 +68,8 @@ pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> 
     Ok(reply)
 }
 
-/// Ends the runs of jobs that do not decode. Where that fails the others are granted all the same, and these are given
-/// back with their claim, so a later fetch meets them again.
+/// Ends the runs of jobs that do not decode. Where that fails the others are granted all the same, and these
+/// are given back with their claim, so a later fetch meets them again.
 async fn set_aside(inner: &Inner, call: Call, bad: &[FinishItem]) {
     let answers = match finish_items(inner, call, bad).await {
         Ok(answers) => answers,
@@ -80,18 +99,18 @@ async fn set_aside(inner: &Inner, call: Call, bad: &[FinishItem]) {
     }
 }
 
-/// A wish for jobs of a queue that is there.
+/// The wanted jobs of one queue that exists.
 #[derive(Debug, Clone, Copy)]
 struct Wish<'r> {
     /// Its place in the request.
     place: usize,
     queue: i32,
     want: &'r QueueWant,
-    /// The claim's nonce, one for each queue.
+    /// Nonce of the claim, new for each try; two wishes for one queue share it.
     nonce: Uuid,
 }
 
-/// The reply, and the ends of jobs that do not decode.
+/// Fetches once: the reply, and the finishes of jobs that do not decode.
 async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(FetchReply, Vec<FinishItem>)> {
     let names: Vec<Name> = request.queues.iter().map(|want| want.queue.clone()).collect();
     let numbers = match inner.names.known_numbers(&names) {
@@ -125,13 +144,13 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
         let rows = session.query(sql!("fetch_again"), &[&ask.worker, &ask.claim]).await?;
         let mut batch = Batch::new(&inner.names, &kinds, request.claim, rows.len());
         add_rows(inner, &mut session, request, &numbers, &rows, &mut batch).await?;
-        // Whatever is of a kind without a handler may have been handed out before, so the worker is left to give it
-        // back.
+        // Jobs of kinds without a handler are not parked here: the first reply may have handed them out. The
+        // worker releases them.
         let queues = request.queues.iter().zip(&numbers).map(|(want, number)| head.look(want, *number));
         let (jobs, bad) = batch.into_jobs();
         return Ok((FetchReply::new(jobs, queues.collect(), lease), bad));
     }
-    // What is parked in a queue that is paused has not been looked at.
+    // A paused queue was not searched for parked jobs.
     for look in looks.into_iter().filter(|look| !head.paused.contains(&look.line.queue)) {
         inner.parked.looked(request.worker, look);
     }
@@ -174,8 +193,8 @@ fn wishes<'r>(request: &'r FetchRequest, numbers: &[Option<i32>]) -> Vec<Wish<'r
     wishes
 }
 
-/// Adds jobs by rows as `fetch_again.sql` gives them, in the order of the request. Those of a repeat that began while
-/// the first call was under way may be of queues of which the first took nothing.
+/// Adds the jobs of rows of `fetch_again.sql` or `fetch_parked.sql`, in the order of the request. A repeat
+/// may find jobs of a queue that this request does not name.
 async fn add_rows(
     inner: &Inner,
     session: &mut Session,

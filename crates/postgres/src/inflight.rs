@@ -1,8 +1,8 @@
-//! Fetches beside renewals: a renewal gives back the claims its worker does not know, and may not give back one that is
-//! being granted meanwhile.
+//! Keeps a renewal from releasing a claim that is being granted meanwhile.
 //!
-//! A fetch whose claim the worker names in its renewal is known. One that began after the worker had written that list
-//! is not: a renewal keeps every claim whose fetch was in flight at any moment of it.
+//! A renewal releases the claims that its request does not list. A fetch that began after the worker had made
+//! that list may be granted before the renewal reads the claims. So a renewal keeps every claim whose fetch
+//! was in flight in this handle (an opened `Postgres` and its clones) at any moment of it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use gristmill_core::{ClaimId, WorkerId};
 
 use crate::claimed::{Claimed, Reading};
 
-/// The fetches and renewals of a process in flight.
+/// The fetches and renewals of a handle in flight.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     calls: Mutex<HashMap<WorkerId, Calls>>,
@@ -23,7 +23,7 @@ pub(crate) struct InFlight {
 struct Calls {
     /// How many renewals are in flight.
     renewals: usize,
-    /// How many fetches of each claim are.
+    /// How many fetches are in flight, by claim: a repeat may run beside the first call.
     fetching: HashMap<ClaimId, usize>,
     /// The claims of fetches that were in flight during the renewals, ended or not.
     kept: HashSet<ClaimId>,
@@ -46,7 +46,7 @@ pub(crate) struct Renewing<'r> {
 }
 
 impl InFlight {
-    /// A fetch begins; it is in flight until the guard is dropped, after its answer is known.
+    /// Begins a fetch. It is in flight until the guard is dropped.
     pub(crate) fn fetch_begins(&self, worker: WorkerId, claim: ClaimId) -> Fetching<'_> {
         self.claimed.begins(worker, claim);
         let mut workers = self.lock();
@@ -58,7 +58,7 @@ impl InFlight {
         Fetching { calls: self, worker, claim, is_answered: false }
     }
 
-    /// A renewal begins; it is in flight until the guard is dropped.
+    /// Begins a renewal. It is in flight until the guard is dropped.
     pub(crate) fn renew_begins(&self, worker: WorkerId) -> Renewing<'_> {
         let mut workers = self.lock();
         let calls = workers.entry(worker).or_default();
@@ -67,17 +67,17 @@ impl InFlight {
         Renewing { calls: self, worker }
     }
 
-    /// Claims that were gone may be there again.
+    /// Makes the next renewals read all claims: some that were gone may be back.
     pub(crate) fn read_all_again(&self) {
         self.claimed.read_all_again();
     }
 
-    /// Nothing more is to be known of a worker.
+    /// Forgets which claims a worker has.
     pub(crate) fn forget(&self, worker: WorkerId) {
         self.claimed.forget(worker);
     }
 
-    /// Changes what is known of a worker, and forgets it when nothing of it is in flight any more.
+    /// Changes the calls of a worker, and removes them once none is in flight.
     fn change(&self, worker: WorkerId, change: impl FnOnce(&mut Calls)) {
         let mut workers = self.lock();
         if let Some(calls) = workers.get_mut(&worker) {
@@ -97,7 +97,7 @@ impl InFlight {
 }
 
 impl Renewing<'_> {
-    /// The claims to read, where the worker lists these.
+    /// Returns which claims to read for a request that lists these.
     pub(crate) fn reading(&self, listed: &[ClaimId]) -> Reading {
         let fetching: Vec<ClaimId> = match self.calls.lock().get(&self.worker) {
             Some(calls) => calls.fetching.keys().copied().collect(),
@@ -106,13 +106,13 @@ impl Renewing<'_> {
         self.calls.claimed.reading(self.worker, listed, &fetching)
     }
 
-    /// These claims were read.
+    /// Notes which claims were read.
     pub(crate) fn read(&self, reading: &Reading, began: Instant, found: &BTreeSet<u64>) {
         self.calls.claimed.read(self.worker, reading, began, found);
     }
 
-    /// The claims this renewal must not give back, as far as their fetches have begun by now. To be asked once the
-    /// claims of the worker are read: a fetch that begins later is not among those.
+    /// The claims that this renewal must not release. Call it after the worker's claims were read: a fetch
+    /// that begins later has no claim among these.
     pub(crate) fn kept(&self) -> Vec<ClaimId> {
         self.calls
             .lock()
@@ -123,7 +123,7 @@ impl Renewing<'_> {
 }
 
 impl Fetching<'_> {
-    /// What it was granted is known.
+    /// Ends the fetch with a reply. Without this call its claim counts as uncertain for a while.
     pub(crate) fn answered(mut self) {
         self.is_answered = true;
     }

@@ -1,4 +1,5 @@
-//! What a lease carries: the facts a finish needs, so that it reads no row, and a token that vouches for them.
+//! What a lease carries: in its place the facts a finish needs, so that it reads no row of the job; in its
+//! token the claim's nonce, mixed with the lease so that a changed lease names no claim.
 
 use gristmill_core::{
     ClaimId, DISCARD_AFTER_CRASHES, JobId, Lease, LeaseToken, Place, Priority, Retention, RunFacts, Timestamp,
@@ -7,7 +8,7 @@ use uuid::Uuid;
 
 use crate::row::LAST_RUN;
 
-/// A leased job as its claim knows it. All of it fits the 128 bits of a lease's [`Place`].
+/// One job and run in a claim, as the lease knows it. All of it fits the 128 bits of a lease's [`Place`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) queue: i32,
@@ -22,12 +23,13 @@ pub(crate) struct Member {
     pub(crate) is_unique: bool,
     /// It has a retention of its own.
     pub(crate) has_retention: bool,
-    /// The end of its run has no consequence but its row, whatever else is to follow from an end in later versions.
+    /// The end of its run has no consequence but its row, whatever else is to follow from an end in later
+    /// versions.
     pub(crate) has_plain_end: bool,
 }
 
-// From the top: run_at 48 | queue 31 | attempt 16 | max_attempts 16 | crashes 4 | priority 5 | flags 8, of which 5 are
-// free.
+// From the top: run_at 48 | queue 31 | attempt 16 | max_attempts 16 | crashes 4 | priority 5 | flags 8, of
+// which 5 are free.
 const RUN_AT: u32 = 80;
 const QUEUE: u32 = 49;
 const ATTEMPT: u32 = 33;
@@ -106,8 +108,8 @@ impl Member {
     }
 }
 
-/// The claim a lease belongs to, if all of the lease is as it was granted: any change of its job, run or place gives a
-/// nonce that no claim has.
+/// Nonce of the claim that a lease belongs to. If the job, run or place of the lease was changed, no claim
+/// has the nonce.
 pub(crate) fn nonce(lease: &Lease) -> Uuid {
     Uuid::from_u128(lease.token.0 ^ mixed(lease.job, lease.run, lease.place))
 }

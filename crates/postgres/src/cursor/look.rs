@@ -1,15 +1,25 @@
-//! Looks before the positions of a queue that no fetch has to wait for.
+//! Looks before the cursors of a queue beside the fetches, so that no fetch has to wait for one.
 //!
-//! A look from the start is the only way to find what another process has put before a position without being heard.
-//! Beside an old snapshot it takes the longer the older that is. While it is cheap, fetches look by themselves; once
-//! one was measured to be dear, fetches begin at the positions only, and a task looks beside them:
+//! A look from the start is the only way to find a job that another process put before a cursor if its
+//! notification was lost. Beside an old snapshot a look takes longer the older the snapshot is. As long as
+//! that is cheap, fetches look by themselves. Once a look was dear, fetches begin at the cursors only, and a
+//! task looks beside them:
 //!
 //! ```text
-//!          a fetch was slow                 it took more than DEAR
-//!  cheap ────────────────────▶ measured ─────────────────────────────▶ dear ──┐ again after 200 times as long
-//!    ▲                            │  ▲                                  │ ▲    │
-//!    └────────────────────────────┘  └──────────────────────────────────┘ └────┘
+//!         a fetch was slow                  a look took over DEAR
+//!  cheap ──────────────────▶ to be measured ───────────────────────▶ dear ──┐ a look took
+//!   ▲  ▲                          │                                  │  ▲   │ over DEAR
+//!   │  └── a look took at most ───┘                                  │  └───┘
+//!   │      DEAR                                                      │
+//!   └──────────────────── a look took at most DEAR ──────────────────┘
+//!
+//!  slow: a fetch that rewound or saw all of the queue took over CHEAP (3 ms), and jobs were fetched
+//!        since the last look
+//!  DEAR: 1 ms
 //! ```
+//!
+//! In *to be measured* fetches still rewind and look by themselves, as in *cheap*. After each look the task
+//! pauses for 200 times as long as the look took, but for 250 ms at least and 60 s at most.
 
 use std::time::{Duration, Instant};
 
@@ -20,16 +30,16 @@ use crate::error::Answer;
 use crate::handle::Inner;
 use crate::statement::sql;
 
-/// A look that takes longer is none for a fetch.
+/// Longer looks are left to the task.
 const DEAR: Duration = Duration::from_millis(1);
-/// Looks take this part of the time at most …
+/// Looks take this part of the time at most: one in 200 …
 const SHARE: u32 = 200;
 /// … are so far apart at least …
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 /// … and so far at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Jobs of a priority of which none was fetched are looked for up to this long ago, in milliseconds: those that come
-/// later are behind the position then.
+/// A priority without fetched jobs is looked at up to this many milliseconds ago; its cursor may then move
+/// there.
 const SETTLED_MS: i64 = 5_000;
 
 /// The looks at a queue.
@@ -38,20 +48,21 @@ const SETTLED_MS: i64 = 5_000;
 pub(super) struct Looks {
     /// The latest one was dear.
     pub(super) is_dear: bool,
-    /// A fetch that looked at all of the queue was slow; whether that was the look is to be measured.
+    /// A fetch that rewound or looked at all of the queue was slow. A look is to measure whether that was the
+    /// cause.
     pub(super) is_wanted: bool,
-    /// Jobs were fetched since the latest one: an idle queue is not measured again and again.
+    /// Jobs were fetched since the latest look. Without any, an idle queue would be measured again and again.
     pub(super) leaves_dead: bool,
     is_under_way: bool,
     not_before: Option<Instant>,
 }
 
-/// A look under way. Dropped without an end it has found nothing out.
+/// A look under way. Dropping it without an end changes no cursor.
 struct Look<'c> {
     cursors: &'c Cursors,
     queue: i32,
     number: u64,
-    /// Up to where each priority is looked at.
+    /// Up to where each priority is looked at, by lane.
     ends: [Position; LANES],
 }
 
@@ -76,7 +87,8 @@ impl Cursors {
 }
 
 impl Look<'_> {
-    /// It took so long and found these jobs, the first of each priority that has one.
+    /// Ends a look. `found` holds the first job of each priority that has one. If the look was dear, a
+    /// priority without a job has its cursor raised to where the look ended.
     fn end(self, now: Instant, took: Duration, found: &[(i16, Position)]) {
         let mut known = self.cursors.lock();
         let Some(queue) = known.queues.get_mut(&self.queue) else { return };
@@ -88,7 +100,7 @@ impl Look<'_> {
         for (lane, end) in self.ends.iter().enumerate() {
             match found.iter().find(|(priority, _)| lane_of(*priority) == Some(lane)) {
                 Some((_, job)) => queue.lower(lane, job.before(), None),
-                // Nothing is before its end but what came meanwhile.
+                // Before its end there are only jobs that came meanwhile; they have capped it.
                 None if queue.looks.is_dear => {
                     queue.positions[lane] = queue.positions[lane].max(ended.capped(lane, *end));
                 }
@@ -111,7 +123,7 @@ impl Drop for Look<'_> {
 }
 
 impl Queue {
-    /// Fetches look at all by themselves.
+    /// Lets the next fetch begin at the start.
     fn is_cheap_again(&mut self) {
         self.from_start = super::Pace::default();
         self.to_the_end = Duration::ZERO;
@@ -119,7 +131,7 @@ impl Queue {
 }
 
 impl Inner {
-    /// Looks at a queue beside its fetches, if that is due.
+    /// Starts a task that looks before the cursors of a queue, if that is due.
     pub(crate) fn look_behind(&self, queue: i32) {
         let now_ms = self.server_now().as_millis();
         if !self.cursors.wants_look(queue, Instant::now()) {
@@ -130,7 +142,7 @@ impl Inner {
             if let Some(look) = inner.cursors.begin_look(queue, Instant::now(), now_ms)
                 && let Err(fail) = run(&inner, look).await
             {
-                gristmill_core::log!(debug, ?fail, "a look behind the fetches failed");
+                gristmill_core::log!(debug, ?fail, "a look before the fetch cursors failed");
             }
         });
     }

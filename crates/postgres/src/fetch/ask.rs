@@ -1,4 +1,4 @@
-//! The statements of a fetch: what they ask, and what they tell beside the jobs.
+//! Runs the statements of a fetch, and reads what they return beside the jobs.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn claim_number(request: &FetchRequest) -> i64 {
     request.claim.0.cast_signed()
 }
 
-/// The key of the advisory lock of a fetch's number. That two numbers share one costs a wait, no more.
+/// Key of the advisory lock of a claim number. Two numbers with the same key wait for each other, no more.
 fn lock_of(request: &FetchRequest) -> i64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let (_, low) = row::worker_uuid(request.worker).as_u64_pair();
@@ -34,9 +34,9 @@ pub(super) struct Ask {
     pub(super) worker: Uuid,
     pub(super) claim: i64,
     pub(super) lock: i64,
-    /// Of how many jobs on their rows are read as a range of ids.
+    /// Least number of jobs for which their rows are read as a range of ids.
     pub(super) range_from: i64,
-    /// From when on waiting jobs are looked at.
+    /// Waiting jobs due before this were promoted; their dead index entries are skipped.
     pub(super) head_ms: i64,
     pub(super) queues: Vec<i32>,
     pub(super) nonces: Vec<Uuid>,
@@ -68,7 +68,8 @@ impl Ask {
         [&self.now, &self.worker, &self.claim, &self.queues, &self.nonces, &self.head_ms]
     }
 
-    /// What each round took, and the rest of the reply.
+    /// Runs the statements. Returns what each round took, and the rest of the reply. With one round, `turn`
+    /// ends with the first row that has jobs; with several, when their transaction has committed.
     pub(super) async fn run<T>(
         &self,
         session: &mut Session,
@@ -115,13 +116,13 @@ impl Ask {
     }
 }
 
-/// What a fetch tells beside the jobs.
+/// The row of `fetch_head.sql`.
 pub(super) struct Head {
     pub(super) now: Timestamp,
     pub(super) lease_expires_at: Option<Timestamp>,
     pub(super) next_due: Option<Timestamp>,
     pub(super) paused: Vec<i32>,
-    /// The number has a claim of another call.
+    /// The claim number has a claim with another nonce: this fetch repeats an earlier one.
     pub(super) is_repeat: bool,
 }
 
@@ -137,7 +138,8 @@ impl Head {
         })
     }
 
-    /// How long the worker's leases hold from now on.
+    /// How long the worker's leases hold from now on. Fails if the worker is not registered or its lease has
+    /// expired.
     pub(super) fn lease(&self, inner: &Inner, call: Call, request: &FetchRequest) -> Answer<Duration> {
         if call.now.is_none() {
             inner.learn_clock(self.now);
@@ -152,7 +154,8 @@ impl Head {
         state
     }
 
-    /// As [`look`](Self::look), with whether the fetch left nothing of the queue and when the next job is due.
+    /// Like [`look`](Self::look), but also reports whether the queue is exhausted and when the next job is
+    /// due.
     pub(super) fn state(&self, want: &QueueWant, number: Option<i32>, is_drained: bool) -> FetchedQueue {
         let mut state = self.look(want, number);
         state.exhausted = is_drained && !state.paused;

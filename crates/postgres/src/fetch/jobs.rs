@@ -69,7 +69,8 @@ impl Taken {
     }
 }
 
-/// Values of jobs, one each or one for all: a server takes longer to send a number than to find that it is the same.
+/// Values of jobs, one each or one for all: a server takes longer to send a number than to find that it is
+/// the same.
 struct Values<T>(Vec<T>);
 
 impl<T: Copy> Values<T> {

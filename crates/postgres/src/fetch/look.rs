@@ -1,7 +1,7 @@
-//! A fetch of no jobs: which of its queues have some.
+//! A fetch that wants no jobs: reports which of its queues have some.
 //!
-//! One statement goes from queue to queue of those that have jobs to fetch, so it costs the same for a worker of one
-//! queue and of thousands.
+//! One statement steps through the queues that have jobs, whichever the worker fetches from. So it costs the
+//! same for a worker of one queue and of thousands.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use crate::handle::Inner;
 use crate::row;
 use crate::statement::sql;
 
-/// Whether a request is a look.
+/// Whether a request wants no job of any queue.
 pub(super) fn is_one(request: &FetchRequest) -> bool {
     !request.queues.is_empty() && request.queues.iter().all(|want| want.max == 0)
 }

@@ -1,22 +1,22 @@
-//! How the rows of fetched jobs are found: as a range of ids, or each by its own.
+//! Chooses how the rows of fetched jobs are read: as one range of ids, or each by its id.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// From so many jobs on a range is worth it: below, looking each up takes no time that is noticed.
+/// Least number of jobs for which a range is read. For fewer, the look-ups take no noticeable time.
 const LEAST: i64 = 32;
-/// After the first range that missed jobs so many fetches look each up; twice as many after each further one.
+/// After a range that missed jobs, this many fetches use look-ups. Each further miss doubles the number.
 const FIRST_PAUSE: i64 = 16;
 const LONGEST_PAUSE: i64 = 1_024;
 
-/// Whether the jobs of a process lie close together.
+/// Learns whether jobs that a handle fetches together are stored close together.
 ///
-/// A range that holds much else misses some of the jobs, and these take a round trip of their own. Fetches then do
-/// without ranges for a while, so that a mixture of queues costs each hardly more than without them.
+/// A range with too many other jobs misses some of the fetched ones, and these cost a further round trip.
+/// Fetches then use look-ups for a while, so that a mixture of queues hardly pays for the tries.
 #[derive(Debug)]
 pub(crate) struct Near {
-    /// Fetches that still do without.
+    /// How many more fetches use look-ups.
     left: AtomicI64,
-    /// How many do after the next miss.
+    /// How many fetches will use look-ups after the next miss.
     pause: AtomicI64,
 }
 
@@ -27,7 +27,7 @@ impl Default for Near {
 }
 
 impl Near {
-    /// Of how many jobs on the next fetch reads a range.
+    /// Least number of jobs for which the next fetch reads a range. Counts that fetch.
     pub(super) fn least(&self) -> i64 {
         if self.left.load(Ordering::Relaxed) > 0 {
             self.left.fetch_sub(1, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Kinds that a worker has no handler for: their jobs are taken out of the claim again and parked, and the worker that
-//! has a handler is given them before anything else.
+//! Kinds that a worker has no handler for: their jobs are taken out of the claim again and parked, and the
+//! worker that has a handler is given them before anything else.
 
 use std::collections::HashSet;
 
@@ -76,8 +76,8 @@ pub(super) async fn take<'n>(
     Ok(Look::Leased(batch, head))
 }
 
-/// The kinds to look for, none where no job of them is parked: the worker's, or all there are for one that takes
-/// everything.
+/// The kinds to look for, none where no job of them is parked: the worker's, or all there are for one that
+/// takes everything.
 async fn handled(session: &mut Session, queues: &[i32], kinds: &KindSet) -> Answer<Vec<String>> {
     let text = |kind: &Name| kind.as_str().to_owned();
     if !kinds.is_every() {
@@ -113,9 +113,9 @@ fn numbers(request: &FetchRequest, due: &[(&Wish<'_>, DueLook)]) -> Vec<Option<i
     (0..request.queues.len()).map(of).collect()
 }
 
-/// Parks those jobs of a batch that the worker has no handler for. One that cannot be taken out of its claim now,
-/// because its cancel was asked for or another transaction has locked the claim, stays in the batch: the worker gives
-/// it back.
+/// Parks those jobs of a batch that the worker has no handler for. One that cannot be taken out of its claim
+/// now, because its cancel was asked for or another transaction has locked the claim, stays in the batch: the
+/// worker gives it back.
 pub(super) async fn park(inner: &Inner, call: Call, kinds: &KindSet, batch: &mut Batch<'_>) -> Answer<()> {
     let unknown = batch.unknown();
     if unknown.is_empty() {
@@ -154,7 +154,8 @@ pub(super) async fn park(inner: &Inner, call: Call, kinds: &KindSet, batch: &mut
     Ok(())
 }
 
-/// Parks what stands behind a job that was parked: where there are many, a statement moves more of them than a fetch.
+/// Parks what stands behind a job that was parked: where there are many, a statement moves more of them than
+/// a fetch.
 async fn park_ahead(
     inner: &Inner,
     session: &mut Session,

@@ -1,4 +1,4 @@
-//! A round of a fetch: ranges of priorities that do not overlap, and where each is looked at.
+//! One round of a fetch: wishes whose priorities do not overlap, and the ranges of the index that serve them.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::row;
 use super::jobs::{Batch, Key, Rows, Taken};
 use super::{Ask, Wish};
 
-/// Wishes that are served by one statement, with its parameters. Dropped it counts as rolled back.
+/// Wishes that one statement serves, with its parameters. A round that is dropped counts as rolled back.
 pub(super) struct Round<'r> {
     wishes: Vec<(Wish<'r>, Scan<'r>)>,
     queues: Vec<i32>,
@@ -24,7 +24,7 @@ pub(super) struct Round<'r> {
     lanes: Lanes,
 }
 
-/// Ranges of the order of one priority: behind one position, up to another.
+/// Ranges of the index: of one priority each, after one position, up to and including another.
 #[derive(Default)]
 struct Lanes {
     priorities: Vec<i16>,
@@ -34,7 +34,7 @@ struct Lanes {
     last_ids: Vec<Uuid>,
 }
 
-/// Spreads wishes over rounds: of those that overlap, each in the round after the one before.
+/// Spreads wishes over rounds. Wishes that overlap go into rounds of their own, in the order of the request.
 pub(super) fn rounds<'r>(cursors: &'r Cursors, wishes: Vec<Wish<'r>>) -> Vec<Round<'r>> {
     let mut spread: Vec<Vec<Wish<'r>>> = Vec::new();
     for wish in wishes {
@@ -106,7 +106,7 @@ impl<'r> Round<'r> {
         ]
     }
 
-    /// Tells what was taken before it is committed: fetches that begin from now on begin behind it.
+    /// Advances the cursors before the commit: fetches that begin from now on begin after these jobs.
     pub(super) fn reached(&self, taken: &[Taken]) {
         // Mostly one run of jobs of one priority.
         let runs = taken.chunk_by(|one, next| one.key.priority == next.key.priority);
@@ -117,8 +117,8 @@ impl<'r> Round<'r> {
         }
     }
 
-    /// Adds the jobs that the statement took to a batch, in order, and counts for each want of the request how many it
-    /// was given. A job that has no row, because it was deleted, is left out.
+    /// Adds the jobs that the statement took to a batch, in order, and counts them for each want of the
+    /// request. Advances the cursors. A job without a row was deleted and is left out, but counted.
     pub(super) fn hand_out(
         self,
         taken: &[Taken],
@@ -165,7 +165,7 @@ impl<'r> Round<'r> {
         Ok(())
     }
 
-    /// Ends it without anything taken.
+    /// Ends the scans without a result: the cursors stay.
     pub(super) fn leave(self) {
         let now = Instant::now();
         self.wishes.into_iter().for_each(|(_, scan)| scan.end(now, Found::Unknown, &[]));
@@ -173,12 +173,13 @@ impl<'r> Round<'r> {
 }
 
 impl Lanes {
-    /// The number of the next lane, as SQL counts.
+    /// Index of the next range, counted from 1 as SQL does.
     fn next(&self) -> i32 {
         i32::try_from(self.priorities.len() + 1).unwrap_or(i32::MAX)
     }
 
-    /// Behind the positions first. What is before them is looked at only when that was too little.
+    /// Adds the ranges after the cursors first. Those before them are read only if the first ones have too
+    /// few jobs.
     fn add(&mut self, scan: &Scan<'_>) {
         for (priority, position) in scan.lanes() {
             self.push(priority, position, Position::END);

@@ -1,8 +1,12 @@
-//! Fetches of one process follow each other through a queue instead of running side by side over the same jobs.
+//! Lets fetches of one handle follow each other through a queue instead of scanning the same jobs side by
+//! side.
 //!
-//! A fetch that begins while another one takes jobs steps over each of them, which costs more than taking it. So the
-//! second waits until the first tells what it took, long before all its rows are there and its transaction is
-//! committed, and then begins behind it.
+//! A fetch that begins while another one takes jobs steps over each of them, which costs more than taking it.
+//! So the second waits for the first row with jobs of the first, and begins after these. That row arrives
+//! before the rows of the jobs and before the commit.
+//!
+//! A fetch of several queues takes one turn only, that of the lowest queue number. The first row with jobs of
+//! any of its queues ends the turn. Turns save work; no rule depends on them.
 
 use std::time::Duration;
 
@@ -10,15 +14,16 @@ use tokio::sync::{Mutex, MutexGuard};
 
 /// Waiting longer would cost more than stepping over.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// Queues whose numbers are equal but for a multiple of this share a turn.
+/// Number of turns. Queues whose numbers differ by a multiple of it share one.
 const TURNS: usize = 16;
 
-/// Whose turn it is.
+/// The turns of a handle.
 #[derive(Debug, Default)]
 pub(crate) struct Turns([Mutex<()>; TURNS]);
 
 impl Turns {
-    /// The turn for a queue, or none when it takes too long to come. To be dropped once what was taken is known.
+    /// Waits for the turn of a queue; `None` if that takes longer than [`PATIENCE`]. Dropping the guard ends
+    /// the turn.
     pub(super) async fn wait(&self, queue: i32) -> Option<MutexGuard<'_, ()>> {
         let place = usize::try_from(queue).unwrap_or(0) % TURNS;
         tokio::time::timeout(PATIENCE, self.0[place].lock()).await.ok()
