@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gristmill_core::{Decision, Ending, FinishItem, JobSpec};
 
-/// The end of a run, with what its log line and its event need.
+/// What a run came to, with what its log line and its event need.
 #[derive(Debug)]
 pub(crate) struct RunResult {
     pub(crate) lane: usize,
@@ -17,7 +17,7 @@ pub(crate) struct RunResult {
     pub(crate) tries: u32,
 }
 
-/// How much of an end is left to be stored.
+/// How much of a result is left to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Kept {
     /// What the attempt came to, in full.
@@ -32,7 +32,7 @@ pub(crate) enum Kept {
 }
 
 impl RunResult {
-    /// The end of a run of a job.
+    /// Creates the result of a run; nothing of it is left out yet.
     pub(crate) fn new(lane: usize, item: FinishItem, spec: Arc<JobSpec>, attempt: u16) -> Self {
         Self { lane, item, spec, attempt, kept: Kept::All, tries: 0 }
     }

@@ -11,7 +11,7 @@ use crate::hooks::Hooks;
 use crate::report::Counters;
 use crate::run_result::RunResult;
 
-/// What noting the store's answers uses of a worker.
+/// Notes the store's answers: what it uses of a worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Answers {
     pub(super) store: Store,

@@ -30,7 +30,7 @@ struct Entry {
     aborted: bool,
 }
 
-/// All of them.
+/// The attempts that have a task of their own.
 #[derive(Debug, Default)]
 pub(crate) struct AttemptTasks {
     shards: [Shard; SHARDS],

@@ -10,8 +10,8 @@
 //! waits for it.
 //!
 //! A call that fails is repeated, then halved, whatever the error: one item, or the size of all, may be at
-//! fault. One that fails alone while the store answers another call goes [apart](LineKind::Apart), and in the end
-//! is stored [without a part](crate::lessen).
+//! fault. One that fails alone while another call succeeds goes [apart](LineKind::Apart), and in the end is
+//! stored [without a part](crate::lessen).
 
 use std::sync::Arc;
 use std::time::Duration;

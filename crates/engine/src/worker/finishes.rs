@@ -1,4 +1,4 @@
-//! Line on their way to the store, in three lines: those that wait for a call, and those of the calls in
+//! Results on their way to the store, in three lines: those that wait for a call, and those of the calls in
 //! flight.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::run_result::RunResult;
 /// them without bound.
 const MOST_BUSY: usize = 4_000;
 
-/// Line on their way to the store.
+/// Results on their way to the store, in three lines.
 #[derive(Debug, Default)]
 pub(crate) struct Finishes {
     inside: Mutex<Inside>,
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::run_result::Kept;
 
-    /// Line that are handed over together, with outputs of so many bytes.
+    /// Results that are handed over together, with outputs of so many bytes.
     fn hand_over(count: usize, bytes: usize) -> Vec<RunResult> {
         let (kind, queue) = (Name::new("k").unwrap(), Name::new("default").unwrap());
         let spec = Arc::new(JobSpec::new(kind, queue, Args::from_json("{}").unwrap()));

@@ -1,4 +1,4 @@
-//! One line of ends: those that wait for a call, the batch in flight, and how large a call may be.
+//! One line of results: those that wait for a call, the batch in flight, and how large a call may be.
 
 use std::collections::VecDeque;
 
@@ -12,18 +12,18 @@ const BATCH: usize = 4_000;
 /// What is handed over, or was too much for the store, goes in calls of at most so many.
 pub(super) const SMALL_BATCH: usize = 1_000;
 
-/// Which calls an end goes with.
+/// Which calls a result goes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LineKind {
-    /// Line that were not sent yet.
+    /// Results that were not sent yet.
     New,
-    /// Line that answered [`Busy`](gristmill_core::Finished::Busy).
+    /// Results to which the store replied [`Busy`](gristmill_core::Finished::Busy).
     Busy,
-    /// Line that failed alone while the store answered other calls: each goes by itself.
+    /// Results that failed alone while other calls succeeded: each goes by itself.
     Apart,
 }
 
-/// The ends of one call.
+/// The items of one call.
 #[derive(Debug)]
 pub(super) struct FinishBatch {
     pub(super) items: Vec<FinishItem>,
@@ -32,7 +32,7 @@ pub(super) struct FinishBatch {
     pub(super) tries: u32,
 }
 
-/// The ends of one line.
+/// The results of one line.
 #[derive(Debug)]
 pub(super) struct Line {
     /// As they were handed over, each at most a call's worth, and how many bytes they are.

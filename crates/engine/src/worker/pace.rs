@@ -87,9 +87,9 @@ impl Kind {
     }
 }
 
-/// Counts up with every quick first poll: from [`QUICK_AFTER`] on the kind is quick, at [`TRUSTED`] a slow
-/// poll is an accident. Falls below zero when the kind is slow. Relaxed and a little wrong under contention,
-/// which costs nothing.
+/// How quick the first polls of a kind are. Counts up with every quick one: from [`QUICK_AFTER`] on the kind
+/// is quick, at [`TRUSTED`] a slow poll is an accident. Falls below zero when the kind is slow. Relaxed and a
+/// little wrong under contention, which costs nothing.
 #[derive(Debug, Default)]
 pub(crate) struct PollPace(AtomicI32);
 
