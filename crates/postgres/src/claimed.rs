@@ -86,7 +86,7 @@ impl Claimed {
     }
 
     /// Notes that a fetch ended without an answer.
-    pub(crate) fn is_uncertain(&self, worker: WorkerId, claim: ClaimId) {
+    pub(crate) fn mark_uncertain(&self, worker: WorkerId, claim: ClaimId) {
         if let Some(known) = self.lock().get_mut(&worker) {
             known.uncertain.insert(claim.0, Instant::now() + UNCERTAIN_FOR);
         }
@@ -219,7 +219,7 @@ mod tests {
         let claimed = Claimed::default();
         fetched(&claimed, 1..=5);
         renew(&claimed, &[], &[], &[]);
-        claimed.is_uncertain(WORKER, ClaimId(4));
+        claimed.mark_uncertain(WORKER, ClaimId(4));
         fetched(&claimed, [2]);
         assert_eq!(renew(&claimed, &[], &[], &[]).exact, [2, 4]);
         assert_eq!(renew(&claimed, &[], &[], &[]).exact, [4], "it may still be granted");

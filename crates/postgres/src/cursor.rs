@@ -82,7 +82,8 @@ pub(crate) struct Cursors(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     queues: HashMap<i32, Queue>,
-    scans: u64,
+    /// Number of the latest scan or look.
+    last_scan: u64,
 }
 
 #[derive(Debug)]
@@ -95,7 +96,7 @@ struct Queue {
     /// Looks beside the fetches.
     looks: Looks,
     /// The fetches and looks in flight.
-    scans: Vec<InFlight>,
+    scans: Vec<OpenScan>,
 }
 
 /// When a rewind is due.
@@ -113,7 +114,7 @@ impl Pace {
 }
 
 #[derive(Debug)]
-struct InFlight {
+struct OpenScan {
     number: u64,
     /// Upper bounds of the cursors when the fetch ends, by lane: jobs appeared after these while it was in
     /// flight.
@@ -178,10 +179,10 @@ impl Cursors {
         if known.queues.len() >= QUEUES && !known.queues.contains_key(&queue) {
             known.queues.clear();
         }
-        known.scans += 1;
-        let number = known.scans;
+        known.last_scan += 1;
+        let number = known.last_scan;
         let state = known.queues.entry(queue).or_default();
-        state.scans.push(InFlight { number, caps: Vec::new() });
+        state.scans.push(OpenScan { number, caps: Vec::new() });
         let (reach, begins) = state.begins(now);
         let looks_before = state.to_the_end <= CHEAP && !state.looks.is_dear;
         let lanes = (lane(first), lane(last));
@@ -242,13 +243,13 @@ impl Queue {
     }
 
     /// Takes a fetch out of those in flight.
-    fn ended(&mut self, number: u64) -> Option<InFlight> {
+    fn remove_scan(&mut self, number: u64) -> Option<OpenScan> {
         let place = self.scans.iter().position(|known| known.number == number)?;
         Some(self.scans.swap_remove(place))
     }
 }
 
-impl InFlight {
+impl OpenScan {
     fn capped(&self, lane: usize, position: Position) -> Position {
         let cap = self.caps.iter().find(|(capped, _)| *capped == lane);
         cap.map_or(position, |(_, cap)| position.min(*cap))
@@ -289,7 +290,7 @@ impl Scan<'_> {
         self.has_ended = true;
         let mut known = self.cursors.lock();
         let Some(queue) = known.queues.get_mut(&self.queue) else { return };
-        let Some(ended) = queue.ended(self.number) else { return };
+        let Some(ended) = queue.remove_scan(self.number) else { return };
         if found == Found::Unknown {
             return;
         }
@@ -312,7 +313,7 @@ impl Scan<'_> {
         }
     }
 
-    fn advance(&self, queue: &mut Queue, ended: &InFlight, found: Found, taken: &[(i16, Position)]) {
+    fn advance(&self, queue: &mut Queue, ended: &OpenScan, found: Found, taken: &[(i16, Position)]) {
         let count = taken.len();
         for (place, (priority, last)) in taken.iter().enumerate() {
             let Some(lane) = lane_of(*priority) else { continue };
@@ -335,7 +336,7 @@ impl Drop for Scan<'_> {
             return;
         }
         if let Some(queue) = self.cursors.lock().queues.get_mut(&self.queue) {
-            queue.ended(self.number);
+            queue.remove_scan(self.number);
             for lane in self.lanes.0..=self.lanes.1 {
                 queue.lower(lane, self.begins[lane], None);
             }

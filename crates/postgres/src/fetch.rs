@@ -54,11 +54,11 @@ pub(crate) async fn fetch(inner: &Inner, call: Call, request: &FetchRequest) -> 
         return look::look(inner, call, request).await;
     }
     let in_flight = inner.renewals.fetch_begins(request.worker, request.claim);
-    let (reply, bad) = match attempt(inner, call, request).await {
+    let (reply, bad) = match try_fetch(inner, call, request).await {
         // Another call with this number committed first. The second try sees its claim.
-        Err(fail) if fail.is_unique_violation() => attempt(inner, call, request).await?,
+        Err(fail) if fail.is_unique_violation() => try_fetch(inner, call, request).await?,
         // The worker was forgotten, or its lease changed, after the snapshot. The second try sees that.
-        Err(fail) if fail.is_null_violation() => attempt(inner, call, request).await?,
+        Err(fail) if fail.is_null_violation() => try_fetch(inner, call, request).await?,
         answer => answer?,
     };
     if !bad.is_empty() {
@@ -111,7 +111,11 @@ struct Wish<'r> {
 }
 
 /// Fetches once: the reply, and the finishes of jobs that do not decode.
-async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(FetchReply, Vec<FinishItem>)> {
+async fn try_fetch(
+    inner: &Inner,
+    call: Call,
+    request: &FetchRequest,
+) -> Answer<(FetchReply, Vec<FinishItem>)> {
     let names: Vec<Name> = request.queues.iter().map(|want| want.queue.clone()).collect();
     let numbers = match inner.names.known_numbers(&names) {
         Some(known) => known.into_iter().map(Some).collect(),
@@ -146,7 +150,8 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
         add_rows(inner, &mut session, request, &numbers, &rows, &mut batch).await?;
         // Jobs of kinds without a handler are not parked here: the first reply may have handed them out. The
         // worker releases them.
-        let queues = request.queues.iter().zip(&numbers).map(|(want, number)| head.look(want, *number));
+        let queues =
+            request.queues.iter().zip(&numbers).map(|(want, number)| head.queue_reply(want, *number));
         let (jobs, bad) = batch.into_jobs();
         return Ok((FetchReply::new(jobs, queues.collect(), lease), bad));
     }
@@ -170,7 +175,7 @@ async fn attempt(inner: &Inner, call: Call, request: &FetchRequest) -> Answer<(F
         round.hand_out(&haul.taken, rows, &head.paused, &mut given, &mut batch)?;
     }
     if call.now.is_none() {
-        ask.queues.iter().for_each(|queue| inner.look_behind(*queue));
+        ask.queues.iter().for_each(|queue| inner.look_before_cursors(*queue));
     }
     parked::park(inner, call, &kinds, &mut batch).await?;
     let queues = request.queues.iter().zip(&numbers).zip(given);

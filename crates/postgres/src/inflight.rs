@@ -132,7 +132,7 @@ impl Fetching<'_> {
 impl Drop for Fetching<'_> {
     fn drop(&mut self) {
         if !self.is_answered {
-            self.calls.claimed.is_uncertain(self.worker, self.claim);
+            self.calls.claimed.mark_uncertain(self.worker, self.claim);
         }
         self.calls.change(self.worker, |calls| {
             if let Some(count) = calls.fetching.get_mut(&self.claim) {

@@ -42,7 +42,7 @@ pub(crate) async fn audit(
     let (cursor, limit) = *request;
     let mut session = inner.work().await?;
     let behind = cursor.map_or(Uuid::nil(), |Cursor(id)| row::uuid(id));
-    let rows = session.query(sql!("jobs_behind"), &[&behind, &row::size(limit)]).await?;
+    let rows = session.query(sql!("jobs_after"), &[&behind, &row::size(limit)]).await?;
     let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
     let mut reply = AuditReply::default();
     reply.checked = ids.len() as u64;

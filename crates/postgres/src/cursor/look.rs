@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::{Cursors, InFlight, LANES, Position, Queue, lane_of, priority_of};
+use super::{Cursors, LANES, OpenScan, Position, Queue, lane_of, priority_of};
 use crate::error::Answer;
 use crate::handle::Inner;
 use crate::statement::sql;
@@ -70,8 +70,8 @@ impl Cursors {
     /// Begins a look at a queue, if one is due.
     fn begin_look(&self, queue: i32, now: Instant, now_ms: i64) -> Option<Look<'_>> {
         let mut known = self.lock();
-        known.scans += 1;
-        let number = known.scans;
+        known.last_scan += 1;
+        let number = known.last_scan;
         let state = known.queues.get_mut(&queue)?;
         let looks = &mut state.looks;
         let is_due = looks.not_before.is_none_or(|at| now >= at);
@@ -79,7 +79,7 @@ impl Cursors {
             return None;
         }
         looks.is_under_way = true;
-        state.scans.push(InFlight { number, caps: Vec::new() });
+        state.scans.push(OpenScan { number, caps: Vec::new() });
         let settled = Position { run_at_ms: now_ms - SETTLED_MS, id: Uuid::nil() };
         let ends = state.positions.map(|position| position.max(settled));
         Some(Look { cursors: self, queue, number, ends })
@@ -92,7 +92,7 @@ impl Look<'_> {
     fn end(self, now: Instant, took: Duration, found: &[(i16, Position)]) {
         let mut known = self.cursors.lock();
         let Some(queue) = known.queues.get_mut(&self.queue) else { return };
-        let Some(ended) = queue.ended(self.number) else { return };
+        let Some(ended) = queue.remove_scan(self.number) else { return };
         let was_dear = std::mem::replace(&mut queue.looks.is_dear, took > DEAR);
         queue.looks.is_wanted = false;
         queue.looks.leaves_dead = false;
@@ -116,7 +116,7 @@ impl Look<'_> {
 impl Drop for Look<'_> {
     fn drop(&mut self) {
         if let Some(queue) = self.cursors.lock().queues.get_mut(&self.queue) {
-            queue.ended(self.number);
+            queue.remove_scan(self.number);
             queue.looks.is_under_way = false;
         }
     }
@@ -132,7 +132,7 @@ impl Queue {
 
 impl Inner {
     /// Starts a task that looks before the cursors of a queue, if that is due.
-    pub(crate) fn look_behind(&self, queue: i32) {
+    pub(crate) fn look_before_cursors(&self, queue: i32) {
         let now_ms = self.server_now().as_millis();
         if !self.cursors.wants_look(queue, Instant::now()) {
             return;
@@ -164,7 +164,7 @@ async fn run(inner: &Inner, look: Look<'_>) -> Answer<()> {
     let run_ats: Vec<i64> = look.ends.iter().map(|end| end.run_at_ms).collect();
     let ids: Vec<Uuid> = look.ends.iter().map(|end| end.id).collect();
     let since = Instant::now();
-    let rows = session.query(sql!("first_behind"), &[&look.queue, &priorities, &run_ats, &ids]).await?;
+    let rows = session.query(sql!("first_before"), &[&look.queue, &priorities, &run_ats, &ids]).await?;
     let took = since.elapsed();
     let found = rows
         .iter()

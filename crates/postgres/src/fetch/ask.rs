@@ -50,7 +50,7 @@ impl Ask {
             claim: claim_number(request),
             lock: lock_of(request),
             range_from: match inner.naming {
-                Naming::Prepared => inner.near.least(),
+                Naming::Prepared => inner.near.next_least(),
                 // Behind a pooler plans are not bound to an index: one might sort the whole range first.
                 Naming::Unnamed => i64::MAX,
             },
@@ -148,16 +148,16 @@ impl Head {
         Ok(expires_at.ok_or_else(|| BackendError::worker_gone(request.worker))?.since(self.now))
     }
 
-    pub(super) fn look(&self, want: &QueueWant, number: Option<i32>) -> FetchedQueue {
+    pub(super) fn queue_reply(&self, want: &QueueWant, number: Option<i32>) -> FetchedQueue {
         let mut state = FetchedQueue::new(want.queue.clone());
         state.paused = number.is_some_and(|number| self.paused.contains(&number));
         state
     }
 
-    /// Like [`look`](Self::look), but also reports whether the queue is exhausted and when the next job is
-    /// due.
+    /// Like [`queue_reply`](Self::queue_reply), but also reports whether the queue is exhausted and when the
+    /// next job is due.
     pub(super) fn state(&self, want: &QueueWant, number: Option<i32>, is_drained: bool) -> FetchedQueue {
-        let mut state = self.look(want, number);
+        let mut state = self.queue_reply(want, number);
         state.exhausted = is_drained && !state.paused;
         state.next_due = self.next_due;
         state

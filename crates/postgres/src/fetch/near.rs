@@ -28,7 +28,7 @@ impl Default for Near {
 
 impl Near {
     /// Least number of jobs for which the next fetch reads a range. Counts that fetch.
-    pub(super) fn least(&self) -> i64 {
+    pub(super) fn next_least(&self) -> i64 {
         if self.left.load(Ordering::Relaxed) > 0 {
             self.left.fetch_sub(1, Ordering::Relaxed);
             return i64::MAX;
@@ -58,7 +58,7 @@ mod tests {
 
     /// The fetches until the next one that reads a range, that one among them.
     fn fetches_to_a_range(near: &Near) -> i64 {
-        (1..2 * LONGEST_PAUSE).find(|_| near.least() == LEAST).expect("each pause ends")
+        (1..2 * LONGEST_PAUSE).find(|_| near.next_least() == LEAST).expect("each pause ends")
     }
 
     #[test]
