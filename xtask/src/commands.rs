@@ -53,12 +53,12 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "tidy",
-        usage: "tidy [--names] [--circles] [--language]",
+        usage: "tidy [--names] [--circles]",
         about: "Checks what the compiler cannot: who imports whom, file length, headers of SQL statements,\n\
-                vocabulary, the same file for the same operation in each backend, forbidden constructs, and\n\
-                paths of somebody's machine. `tidy.toml` holds the word list and the exceptions. Counts what is no\n\
-                error yet; --names lists the type names that occur more than once, --circles the files that need\n\
-                each other, and --language the words of speech in prose.",
+                vocabulary, words of speech in prose, the same file for the same operation in each backend,\n\
+                forbidden constructs, and paths of one machine. `tidy.toml` holds the word lists and the\n\
+                exceptions. Counts what is no error yet; --names lists the type names that occur more than once,\n\
+                --circles the files that need each other.",
         run: tidy::run,
     },
     Command {

@@ -47,12 +47,10 @@ pub(crate) struct ForeignName {
     pub(crate) reason: String,
 }
 
-/// Words that the prose of the listed paths may not use.
+/// Words that prose may not use.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Language {
-    /// Files, and folders with a slash at their end. The rule is a finding there, and counted elsewhere.
-    pub(crate) paths: Vec<String>,
     pub(crate) words: Vec<Advice>,
 }
 

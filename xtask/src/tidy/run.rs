@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
     for finding in &findings {
         println!("{finding}");
     }
-    lists.print(&files, &config);
+    lists.print(&files);
     println!("{}", summary(&files, &config, &findings));
     Ok(if findings.is_empty() { Verdict::Passed } else { Verdict::Failed })
 }
@@ -37,7 +37,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
 struct Lists {
     names: bool,
     circles: bool,
-    language: bool,
 }
 
 impl Lists {
@@ -48,14 +47,13 @@ impl Lists {
             match argument.as_str() {
                 "--names" => lists.names = true,
                 "--circles" => lists.circles = true,
-                "--language" => lists.language = true,
                 _ => return Err(unknown(&argument)),
             }
         }
         Ok(lists)
     }
 
-    fn print(&self, files: &[File], config: &Config) {
+    fn print(&self, files: &[File]) {
         let names = type_names::repeated(files);
         for (name, places) in names.iter().filter(|_| self.names) {
             println!("`{name}` {} times: {}", places.len(), places.join(", "));
@@ -67,18 +65,11 @@ impl Lists {
                 println!("    {file} needs {}", needs.join(", "));
             }
         }
-        let words: Vec<Finding> =
-            files.iter().flat_map(|file| language::all(file, &config.language)).collect();
-        for word in words.iter().filter(|_| self.language) {
-            println!("{}:{}: {}", word.path, word.line, word.what);
-        }
         println!(
-            "tidy: {} type names occur more than once (--names); {} circles of files, the largest of {} (--circles); \
-             {} words of speech in prose (--language)",
+            "tidy: {} type names occur more than once (--names); {} circles of files, the largest of {} (--circles)",
             names.len(),
             circles.len(),
             circles.first().map_or(0, Vec::len),
-            words.len(),
         );
     }
 }
@@ -197,7 +188,6 @@ mod tests {
         not_a_state = []
         foreign = []
         [language]
-        paths = []
         words = []
         [operations]
         backends = []
