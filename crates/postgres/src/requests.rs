@@ -40,7 +40,7 @@ const MOST_LEFT: usize = 10_000;
 /// From so many requests in a pass on, rounds pause: other operations are to keep nine tenths of their throughput.
 const FLOOD: u64 = 1_000;
 /// A pause is so many times as long as the round before it, and not longer than the second value.
-const PAUSE: (u32, Duration) = (9, Duration::from_millis(500));
+const PAUSE: (u32, Duration) = (14, Duration::from_millis(500));
 
 /// How far this process has come in its pass over the requests.
 #[derive(Debug, Default)]
