@@ -26,7 +26,8 @@ async fn main() -> anyhow::Result<()> {
 
     // By the store's clock. Whole durations only say "not before": a busy worker comes to it later.
     client.enqueue(note("4: fifty milliseconds later").delay(Duration::from_millis(50))).await?;
-    // Smaller runs first, as with `nice`: from -10 to 10. Jobs of one priority run in the order of enqueueing.
+    // Smaller runs first, as with `nice`: from -10 to 10. Jobs of one priority run in the order of
+    // enqueueing.
     client.enqueue(note("3: the kind's own priority")).await?;
     client.enqueue(note("2: after").priority(0)).await?;
     client.enqueue(note("1: first").priority(-10)).await?;

@@ -20,8 +20,8 @@ struct Notify {
     text: String,
 }
 
-/// The follow-up is stored in the same act that completes this job: never one without the other. An attempt that fails
-/// leaves nothing behind.
+/// The follow-up is stored in the same act that completes this job: never one without the other. An attempt
+/// that fails leaves nothing behind.
 async fn ship(job: Ship, context: JobContext) -> anyhow::Result<String> {
     let parcel = format!("parcel {}", job.order * 100);
     context.enqueue(Notify { text: format!("order {} is on its way in {parcel}", job.order) })?;

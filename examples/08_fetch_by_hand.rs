@@ -30,7 +30,8 @@ async fn main() -> anyhow::Result<()> {
             }
             Ok(numbers) => {
                 let sum: i64 = numbers.iter().sum();
-                // If the lease had been lost meanwhile, the answer would say so and nothing would have changed.
+                // If the lease had been lost meanwhile, the answer would say so and nothing would have
+                // changed.
                 let finished = job.complete(&sum).await?;
                 assert!(matches!(finished, Finished::Accepted { .. }));
                 println!("completed: {sum}");

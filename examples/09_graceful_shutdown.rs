@@ -1,4 +1,5 @@
-//! How a service stops: what runs has its grace, what has not started is given back, nothing waits for a lease.
+//! How a service stops: what runs has its grace, what has not started is given back, nothing waits for a
+//! lease.
 #![expect(clippy::print_stdout, reason = "a lesson shows what it does")]
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A store in a file: jobs outlive the process. And what an operator does: look, pause, cancel, retry, delete.
+//! A store in a file: jobs outlive the process. And what an operator does: look, pause, cancel, retry,
+//! delete.
 #![expect(clippy::print_stdout, reason = "a lesson shows what it does")]
 
 use gristmill::{Client, Job, JobError, JobFilter, JobState, ListRequest, Sqlite, Verdict, Worker};

@@ -1,6 +1,7 @@
 //! A handler that writes in the transaction which also finishes its job: each write happens exactly once.
 //!
-//! Needs a server: `cargo run -p gristmill-examples --bin 13_tx_handler postgres://postgres@localhost/postgres`.
+//! Needs a server: `cargo run -p gristmill-examples --bin 13_tx_handler
+//! postgres://postgres@localhost/postgres`.
 #![expect(clippy::print_stdout, reason = "a lesson shows what it does")]
 
 use std::time::Duration;

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{arguments::UsageError, step, workspace};
 
-/// The folder that holds `commit`, in `folder` below the target folder. It is kept, so that a second call builds
-/// nothing again.
+/// The folder that holds `commit`, in `folder` below the target folder. It is kept, so that a second call
+/// builds nothing again.
 pub(crate) fn check_out(root: &Path, folder: &str, commit: &str) -> Result<PathBuf> {
     let id = resolve(root, commit)?;
     let folder = workspace::target_folder(root).join(folder).join(&id);

@@ -1,7 +1,7 @@
 //! The project's own commands: `cargo xtask help` lists them.
 //!
-//! Nothing here ships to users. The crate depends on no crate of the product, so its checks run even while that does
-//! not compile.
+//! Nothing here ships to users. The crate depends on no crate of the product, so its checks run even while
+//! that does not compile.
 #![expect(clippy::print_stdout, reason = "what these commands find out is meant for stdout")]
 
 use std::process::ExitCode;

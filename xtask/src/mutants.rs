@@ -1,7 +1,7 @@
 //! `cargo xtask mutants`: breaks one line at a time and reports which breaks no test notices.
 //!
-//! A long suite of its own: every mutant is a build and a run of tests, so a room takes from minutes to hours. It is
-//! run before a release and by hand, never by `ci`.
+//! A long suite of its own: every mutant is a build and a run of tests, so a room takes from minutes to
+//! hours. It is run before a release and by hand, never by `ci`.
 
 use std::{
     env,
@@ -161,7 +161,8 @@ fn arguments_of(room: &Room, options: &Options, output: &Path, diff: Option<&Pat
     line
 }
 
-/// The search path with `cargo-mutants` in it, which is installed below the target folder where it is missing.
+/// The search path with `cargo-mutants` in it, which is installed below the target folder where it is
+/// missing.
 fn path_with_tool(root: &Path) -> Result<OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     let tools = workspace::target_folder(root).join("tools");

@@ -1,4 +1,5 @@
-//! `cargo xtask outbox-matrix`: every adapter of the outbox compiles alone, with each of its features and with none.
+//! `cargo xtask outbox-matrix`: every adapter of the outbox compiles alone, with each of its features and
+//! with none.
 
 use std::{
     fs,

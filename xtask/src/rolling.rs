@@ -1,7 +1,7 @@
 //! `cargo xtask rolling`: the previous release and this program on one store.
 //!
-//! A suite of its own, since it builds the product a second time. It is run before a release, and after each change of
-//! a schema or of the outbox's protocol.
+//! A suite of its own, since it builds the product a second time. It is run before a release, and after each
+//! change of a schema or of the outbox's protocol.
 
 use std::{
     env, fs,

@@ -1,7 +1,8 @@
 //! The floors of Gristmill's benchmark: per backend the least code one would write by hand that is still
-//! at-least-once and keeps finished jobs in history. No retries, timeouts, heartbeats, metrics or rescue: what a
-//! floor reaches is what the storage and the machine allow, and the product is measured as a share of it in the
-//! same run. Every floor decodes the args of a job into a struct and accounts for the job by its id.
+//! at-least-once and keeps finished jobs in history. No retries, timeouts, heartbeats, metrics or rescue:
+//! what a floor reaches is what the storage and the machine allow, and the product is measured as a share of
+//! it in the same run. Every floor decodes the args of a job into a struct and accounts for the job by its
+//! id.
 
 mod account;
 

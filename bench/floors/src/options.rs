@@ -28,12 +28,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "BYTES", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(i64::from(SMALLEST_ARGS_BYTES)..=1_048_576))]
     pub(crate) args_bytes: u32,
-    /// SQLite's `synchronous`; at a power loss `full` loses nothing, `normal` may lose the last commits, `off` the
-    /// file. A killed process loses nothing at any of them.
+    /// SQLite's `synchronous`; at a power loss `full` loses nothing, `normal` may lose the last commits,
+    /// `off` the file. A killed process loses nothing at any of them.
     #[arg(long, value_enum, default_value_t = Sync::Full)]
     pub(crate) sync: Sync,
-    /// Concurrent callers in `enqueue`, each with one insert under way at a time [default: 256; of PostgreSQL 16, each
-    /// with a connection of its own].
+    /// Concurrent callers in `enqueue`, each with one insert under way at a time [default: 256; of PostgreSQL
+    /// 16, each with a connection of its own].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     callers: Option<u32>,
     /// The PostgreSQL database, in which the schema `gristmill_floors` is made anew and dropped afterwards.

@@ -1,5 +1,5 @@
-//! The benchmark: a product, not a script. Every job is accounted for by its number, and a run that loses or doubles
-//! one fails.
+//! The benchmark: a product, not a script. Every job is accounted for by its number, and a run that loses or
+//! doubles one fails.
 
 mod account;
 mod children;

@@ -142,8 +142,8 @@ fn within_runtime(command: impl Future<Output = Result<()>>) -> Result<()> {
         .build()
         .map_err(|error| Failure::io("the runtime cannot be started", &error))?;
     let result = runtime.block_on(Box::pin(command));
-    // The runtime's tasks end, and send the notifications that are left. A blocking handler that does not end must not
-    // keep a process alive that was asked to stop.
+    // The runtime's tasks end, and send the notifications that are left. A blocking handler that does not end
+    // must not keep a process alive that was asked to stop.
     runtime.shutdown_timeout(LAST_TASKS);
     result
 }

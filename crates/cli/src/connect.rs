@@ -103,8 +103,8 @@ impl Url {
         }
     }
 
-    /// The same store, for workers with leases of this length: unless the URL says otherwise, nothing waits longer for
-    /// it than half of that.
+    /// The same store, for workers with leases of this length: unless the URL says otherwise, nothing waits
+    /// longer for it than half of that.
     pub(crate) fn for_lease(&self, lease: Duration) -> Self {
         match self {
             Self::Sqlite(file) => Self::Sqlite(file.for_lease(lease)),

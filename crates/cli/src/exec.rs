@@ -1,13 +1,14 @@
 //! Programs as handlers.
 //!
-//! Each attempt is one program in a process group of its own, started by a [guard]. Args are its standard input, what
-//! it needs to know stands in `GRISTMILL_…` variables, the last line of its standard output is the output if it is
-//! JSON, its standard error is the job's log, its exit code the outcome (see [`verdict`]).
+//! Each attempt is one program in a process group of its own, started by a [guard]. Args are its standard
+//! input, what it needs to know stands in `GRISTMILL_…` variables, the last line of its standard output is
+//! the output if it is JSON, its standard error is the job's log, its exit code the outcome (see
+//! [`verdict`]).
 //!
-//! On a cancel, a timeout or a shutdown the group gets SIGTERM, and SIGKILL after the grace. When the program has
-//! ended, its guard kills everything it has started and that still runs, in whatever group or session, and waits for
-//! it: nothing outlives an attempt. The same happens when the attempt's future is dropped, and when the worker dies, by
-//! whatever signal.
+//! On a cancel, a timeout or a shutdown the group gets SIGTERM, and SIGKILL after the grace. When the program
+//! has ended, its guard kills everything it has started and that still runs, in whatever group or session,
+//! and waits for it: nothing outlives an attempt. The same happens when the attempt's future is dropped, and
+//! when the worker dies, by whatever signal.
 
 mod guard;
 mod guards;

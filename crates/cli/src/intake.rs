@@ -29,7 +29,8 @@ impl Defaults {
         Ok(())
     }
 
-    /// The job of a line. Its id is minted here, once, so that whatever becomes of the enqueue it can be repeated.
+    /// The job of a line. Its id is minted here, once, so that whatever becomes of the enqueue it can be
+    /// repeated.
     fn job(&self, client: &Client, line: &[u8]) -> std::result::Result<NewJob, LineError> {
         Line::parse(line, self.kind.as_deref(), &self.options)?.prepare(client.mint_id())
     }

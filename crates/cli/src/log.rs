@@ -1,8 +1,8 @@
 //! The lines of the log on their way to stderr.
 //!
-//! A log is best effort: a reader that has gone, a full disk or a pipe that is not read never stops, slows or fails a
-//! job. A thread writes the lines; while it is held up as many as fit wait, and what is too much is counted and left
-//! out.
+//! A log is best effort: a reader that has gone, a full disk or a pipe that is not read never stops, slows or
+//! fails a job. A thread writes the lines; while it is held up as many as fit wait, and what is too much is
+//! counted and left out.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};

@@ -13,8 +13,8 @@ pub(crate) use table::Table;
 
 use crate::failure::{Failure, Result};
 
-/// Data for the reader of stdout. A reader that has gone away is no error: everything written after that is dropped,
-/// and [`Self::is_closed`] reports it to code that may stop.
+/// Data for the reader of stdout. A reader that has gone away is no error: everything written after that is
+/// dropped, and [`Self::is_closed`] reports it to code that may stop.
 pub(crate) struct Output {
     stdout: BufWriter<StdoutLock<'static>>,
     closed: bool,

@@ -29,8 +29,8 @@ pub(crate) struct Global {
     /// The file to read instead of the nearest `gristmill.toml` upwards
     #[arg(long, global = true, display_order = 1_001, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// What is logged to stderr: off, error, warn, info, debug, trace, or `target=level,…` with libraries [default:
-    /// warn]
+    /// What is logged to stderr: off, error, warn, info, debug, trace, or `target=level,…` with libraries
+    /// [default: warn]
     #[arg(
         long,
         global = true,
@@ -46,7 +46,8 @@ pub(crate) struct Global {
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) url: Url,
-    /// The store was named on the command line: neither the default, nor the one that is worked with every day.
+    /// The store was named on the command line: neither the default, nor the one that is worked with every
+    /// day.
     #[cfg_attr(not(feature = "bench"), expect(dead_code, reason = "only `bench` tells the two apart"))]
     pub(crate) named: bool,
     pub(crate) work: WorkConfig,
@@ -83,7 +84,8 @@ impl Setup {
     }
 }
 
-/// The store of a command that names none: a file that is found in the working directory like a configuration file.
+/// The store of a command that names none: a file that is found in the working directory like a configuration
+/// file.
 fn default_url() -> Result<Url> {
     let path = Path::new(DEFAULT_FILE);
     // One that is not there, or cannot be opened, is the store's to report.

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use crate::failure::{Failure, Result};
 use crate::output::say;
 
-/// A signal that comes this soon after the first is taken for the same: `timeout` signals the process and then its
-/// whole group, and so does a shell whose terminal is shared.
+/// A signal that comes this soon after the first is taken for the same: `timeout` signals the process and
+/// then its whole group, and so does a shell whose terminal is shared.
 const SAME_SIGNAL: Duration = Duration::from_millis(250);
 
 /// The two stages of a stop.
@@ -39,7 +39,8 @@ impl Stop {
     }
 }
 
-/// `nohup` starts a program with SIGHUP ignored, so that it outlives its terminal. Bit 0 of the mask is signal 1.
+/// `nohup` starts a program with SIGHUP ignored, so that it outlives its terminal. Bit 0 of the mask is
+/// signal 1.
 fn is_hangup_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,8 +1,8 @@
 //! Whether a file that was found, and not named, may be believed.
 //!
-//! A configuration file names programs to run and the store they get their jobs from. One that lies in a folder above
-//! by chance must be as trustworthy as the user who starts the command: it belongs to that user or to root, others may
-//! not write to it, and others may not put another one in its place.
+//! A configuration file names programs to run and the store they get their jobs from. One that lies in a
+//! folder above by chance must be as trustworthy as the user who starts the command: it belongs to that user
+//! or to root, others may not write to it, and others may not put another one in its place.
 
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -14,8 +14,8 @@ const GROUP_WRITES: u32 = 0o020;
 /// In such a folder only its owner may remove or rename a file.
 const STICKY: u32 = 0o1000;
 
-/// Why a file that was found is not believed; `None` when it is. `file` is the open file at `path`, so that it cannot
-/// be exchanged between this look and the reading.
+/// Why a file that was found is not believed; `None` when it is. `file` is the open file at `path`, so that
+/// it cannot be exchanged between this look and the reading.
 pub(crate) fn distrust(path: &Path, file: &File) -> Option<String> {
     let own = rustix::process::geteuid().as_raw();
     let unreadable = |error: std::io::Error| format!("it cannot be examined: {error}");

@@ -34,8 +34,9 @@ fn leak(panic: Box<dyn Any + Send>) {
     std::mem::forget(panic);
 }
 
-/// Writes a line to the log of the program, as the macro of `tracing` that is named first. The log is best effort: a
-/// subscriber that panics, or a value that panics when it is formatted, costs the line and nothing else.
+/// Writes a line to the log of the program, as the macro of `tracing` that is named first. The log is best
+/// effort: a subscriber that panics, or a value that panics when it is formatted, costs the line and nothing
+/// else.
 ///
 /// The crate that uses it depends on `tracing`.
 #[macro_export]

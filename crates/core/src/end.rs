@@ -21,8 +21,8 @@ pub use run::{DISCARD_AFTER_CRASHES, RunFacts};
 
 /// All that follows when a run or a job ends: one value for every way to end.
 ///
-/// A backend takes it apart by a `let End { … } = end` that names each member, never with `..`. A consequence that is
-/// added here then does not compile until each store applies it.
+/// A backend takes it apart by a `let End { … } = end` that names each member, never with `..`. A consequence
+/// that is added here then does not compile until each store applies it.
 ///
 /// It owns nothing: texts and outputs stay where they are, so that a store borrows or moves them as it likes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,8 @@ pub struct RunEnd {
 pub enum Stay {
     /// Its run ended, and it comes back: it is due then, in the place of its state.
     Due(Timestamp),
-    /// It is parked: due at no time, it waits at its place in the line for a worker that has a handler for its kind.
+    /// It is parked: due at no time, it waits at its place in the line for a worker that has a handler for
+    /// its kind.
     Parked,
     /// It has ended and keeps the time it was last due. A prune removes it when its retention passes.
     Kept {

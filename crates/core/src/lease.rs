@@ -32,8 +32,8 @@ pub struct Place(pub u128);
 
 /// The time-bounded right to execute one run of one job.
 ///
-/// It names the job, the run and, by its token, the worker's incarnation and claim. It ends when
-/// the run is finished or given back, or when the worker's heartbeat has not come for the length of its lease.
+/// It names the job, the run and, by its token, the worker's incarnation and claim. It ends when the run is
+/// finished or given back, or when the worker's heartbeat has not come for the length of its lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The job.
@@ -49,8 +49,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// The fencing text a handler may pass to other systems: grows with every run of the job. SQLite numbers the runs
-    /// of a job anew after 4,194,303 of them; the text falls once then.
+    /// The fencing text a handler may pass to other systems: grows with every run of the job. SQLite numbers
+    /// the runs of a job anew after 4,194,303 of them; the text falls once then.
     pub fn fencing_token(&self) -> String {
         format!("{:010}-{}", self.run, self.token)
     }

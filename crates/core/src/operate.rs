@@ -11,15 +11,16 @@ pub enum Act {
     RequestCancel,
     /// Ends the job: cancelled, or removed with all that is kept of it.
     End(End),
-    /// Makes the job `available`, due now, as if it had never run: no attempts and no crashes are spent, and there is
-    /// no output, no reason and no end. The number of its run, and what is kept of its runs, stay.
+    /// Makes the job `available`, due now, as if it had never run: no attempts and no crashes are spent, and
+    /// there is no output, no reason and no end. The number of its run, and what is kept of its runs, stay.
     Restart {
-        /// The job had ended, so its unique key is to be taken again first. Where another job holds it, nothing else
-        /// is done and the verdict is [`Verdict::Conflict`].
+        /// The job had ended, so its unique key is to be taken again first. Where another job holds it,
+        /// nothing else is done and the verdict is [`Verdict::Conflict`].
         takes_unique_key: bool,
     },
-    /// Puts the job, its attempts, crashes and reason as they are, into the place of this state; a parked job loses its
-    /// reason. An update does so even where neither differs, since the priority it sets may be part of the place.
+    /// Puts the job, its attempts, crashes and reason as they are, into the place of this state; a parked job
+    /// loses its reason. An update does so even where neither differs, since the priority it sets may be part
+    /// of the place.
     Move {
         /// Where it goes: neither running nor terminal.
         state: JobState,
@@ -70,11 +71,11 @@ impl Standing<'_> {
 
 /// What an operator's act does to a job, in the transaction that read where it stands.
 ///
-/// An update puts a parked job back in line, at its old place unless it gets a new time: whatever is changed may be
-/// what it waits for.
+/// An update puts a parked job back in line, at its old place unless it gets a new time: whatever is changed
+/// may be what it waits for.
 ///
-/// `when` is the new time that an update asks for; no other act looks at it. [`When::Suspended`] leaves the time as it
-/// is, and so does any time asked for a suspended job, which only a release makes due.
+/// `when` is the new time that an update asks for; no other act looks at it. [`When::Suspended`] leaves the
+/// time as it is, and so does any time asked for a suspended job, which only a release makes due.
 ///
 /// ```
 /// use gristmill_core::{Act, JobState, Standing, Timestamp, Verb, Verdict, operate};

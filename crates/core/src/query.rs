@@ -2,8 +2,8 @@
 
 use crate::{JobId, JobRecord, JobState, MAX_BATCH_BYTES, Name, Timestamp, WorkerId};
 
-/// Which jobs are meant. Members that are set must all hold; within a list any one does. An empty filter means every
-/// job.
+/// Which jobs are meant. Members that are set must all hold; within a list any one does. An empty filter
+/// means every job.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct JobFilter {
@@ -96,8 +96,9 @@ pub enum Order {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub JobId);
 
-/// A page of a list. Its length is bounded by the request. It may be shorter, even empty, although more follows, since
-/// a backend bounds the work and the bytes of one call: only `next` says whether it is the last.
+/// A page of a list. Its length is bounded by the request. It may be shorter, even empty, although more
+/// follows, since a backend bounds the work and the bytes of one call: only `next` says whether it is the
+/// last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<T> {
     /// The rows.
@@ -107,8 +108,9 @@ pub struct Page<T> {
 }
 
 impl Page<JobRecord> {
-    /// Takes jobs until they reach [`MAX_BATCH_BYTES`]; the first is taken however large it is. If jobs are left over,
-    /// the next page begins behind the last one taken, otherwise at `next`. Reads at most one job more than it takes.
+    /// Takes jobs until they reach [`MAX_BATCH_BYTES`]; the first is taken however large it is. If jobs are
+    /// left over, the next page begins behind the last one taken, otherwise at `next`. Reads at most one job
+    /// more than it takes.
     ///
     /// # Errors
     /// That of the first job which cannot be read.

@@ -14,8 +14,8 @@ pub enum Backoff {
     Exponential {
         /// The delay after the first attempt.
         base: Duration,
-        /// What each further attempt multiplies it by; below 1 counts as 1. A job whose factor is not finite is
-        /// refused.
+        /// What each further attempt multiplies it by; below 1 counts as 1. A job whose factor is not finite
+        /// is refused.
         factor: f64,
         /// The longest delay.
         cap: Duration,
@@ -29,8 +29,8 @@ pub enum Backoff {
     },
     /// Always the same delay.
     Fixed(Duration),
-    /// One delay an attempt; the last one serves for all further attempts. Empty means no delay; a job with more than
-    /// [`RetryPolicy::MAX_TABLE`] is refused.
+    /// One delay an attempt; the last one serves for all further attempts. Empty means no delay; a job with
+    /// more than [`RetryPolicy::MAX_TABLE`] is refused.
     Table(Arc<[Duration]>),
 }
 
@@ -126,8 +126,8 @@ impl RetryPolicy {
         }
     }
 
-    /// What keeps this policy from being stored, if anything does: JSON has no infinite factor, and a job carries its
-    /// whole table.
+    /// What keeps this policy from being stored, if anything does: JSON has no infinite factor, and a job
+    /// carries its whole table.
     pub(crate) fn fault(&self) -> Option<String> {
         match &self.backoff {
             Backoff::Exponential { factor, .. } if !factor.is_finite() => {

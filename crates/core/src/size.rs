@@ -1,7 +1,8 @@
 //! How large things are on their way to and from a store, and where a batch ends.
 //!
-//! A bound of a count bounds nothing: a thousand jobs are some kilobytes or a gigabyte. So every batch, page and group
-//! ends at bytes as well. The sizes are estimates of what a store has to carry, cheap enough for every item.
+//! A bound of a count bounds nothing: a thousand jobs are some kilobytes or a gigabyte. So every batch, page
+//! and group ends at bytes as well. The sizes are estimates of what a store has to carry, cheap enough for
+//! every item.
 
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ const OVERHEAD: usize = 64;
 /// The slowest a call with much to carry may be: its deadline is this much longer for each mebibyte.
 const PER_MEBIBYTE: Duration = Duration::from_secs(1);
 
-/// How many of the first items go together, of these sizes: at most `most`, and at most [`MAX_BATCH_BYTES`]; at least
-/// one where there is one.
+/// How many of the first items go together, of these sizes: at most `most`, and at most [`MAX_BATCH_BYTES`];
+/// at least one where there is one.
 pub fn batch_len(sizes: impl IntoIterator<Item = usize>, most: usize) -> usize {
     let (mut count, mut bytes) = (0, 0_usize);
     for size in sizes.into_iter().take(most) {

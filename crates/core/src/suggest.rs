@@ -17,7 +17,8 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance, in which two neighbours that changed places count once: the commonest slip of a typist.
+/// Levenshtein's distance, in which two neighbours that changed places count once: the commonest slip of a
+/// typist.
 fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before = vec![0; b.len() + 1];

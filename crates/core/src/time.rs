@@ -23,8 +23,8 @@ pub struct Timestamp(i64);
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
-    /// 9999-12-30T22:00:00Z, the last instant that is kept: after it an instant has no year of four digits everywhere
-    /// on earth, and its text form would not be read back.
+    /// 9999-12-30T22:00:00Z, the last instant that is kept: after it an instant has no year of four digits
+    /// everywhere on earth, and its text form would not be read back.
     pub const MAX: Self = Self(253_402_207_200_000);
 
     /// The instant `millis` milliseconds after the epoch, clamped to the epoch and [`Self::MAX`].

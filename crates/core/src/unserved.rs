@@ -1,4 +1,5 @@
-//! Jobs that no live worker will run: in a queue that none serves, of a kind that none handles, behind a pause.
+//! Jobs that no live worker will run: in a queue that none serves, of a kind that none handles, behind a
+//! pause.
 
 use std::fmt;
 use std::time::Duration;
@@ -77,7 +78,8 @@ fn whole_seconds(duration: Duration) -> Duration {
 
 /// The due jobs that no worker will run as things are, queue by queue in the order of the report.
 ///
-/// A worker lives as long as its lease holds at `now`. Jobs that are due later are left out: they wait for a time.
+/// A worker lives as long as its lease holds at `now`. Jobs that are due later are left out: they wait for a
+/// time.
 pub fn unserved(stats: &StatsReply, workers: &[WorkerRecord], now: Timestamp) -> Vec<Unserved> {
     let live: Vec<&WorkerRecord> = workers.iter().filter(|worker| worker.lease_expires_at > now).collect();
     let mut found = Vec::new();
@@ -123,8 +125,8 @@ fn unhandled(stats: &QueueStats, servers: &[KindSet]) -> impl Iterator<Item = Un
     })
 }
 
-/// What a worker of these queues and kinds waits for while it has nothing to run, part by part; empty where its queues
-/// hold nothing that it may have to run.
+/// What a worker of these queues and kinds waits for while it has nothing to run, part by part; empty where
+/// its queues hold nothing that it may have to run.
 pub fn waits_for(stats: &StatsReply, queues: &[Name], kinds: &KindSet) -> Vec<String> {
     let mut parts = Vec::new();
     for stats in stats.queues.iter().filter(|stats| queues.contains(&stats.queue.name)) {

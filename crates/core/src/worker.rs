@@ -48,8 +48,8 @@ impl std::str::FromStr for WorkerId {
     }
 }
 
-/// The kinds a worker has handlers for. An empty set stands for every kind: a client that fetches by hand registers
-/// none.
+/// The kinds a worker has handlers for. An empty set stands for every kind: a client that fetches by hand
+/// registers none.
 ///
 /// ```
 /// use gristmill_core::{KindSet, Name};

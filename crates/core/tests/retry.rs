@@ -67,7 +67,8 @@ fn jitter_never_leaves_its_bounds() {
     }
 }
 
-/// A rescue reads the policy from the store: what cannot be written there is refused when the job is enqueued.
+/// A rescue reads the policy from the store: what cannot be written there is refused when the job is
+/// enqueued.
 #[test]
 fn a_policy_that_cannot_be_stored_is_refused() {
     let ids = IdSource::new();

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p gristmill-engine --example throughput -- [jobs] [slots]`
 //!
-//! Prints the rate of a bare loop that spawns one tokio task a job and decodes the same JSON, then the worker's on the
-//! memory backend, and their ratio.
+//! Prints the rate of a bare loop that spawns one tokio task a job and decodes the same JSON, then the
+//! worker's on the memory backend, and their ratio.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,9 @@
 //! The worker that a client becomes while jobs are fetched by hand: registered, with a heartbeat of its own.
 //!
 //! Its heartbeat has a thread of its own. Another [`task`] gives back what was dropped, and does the little
-//! maintenance without which snoozed jobs would never come back where no other worker runs. The one lock guards plain
-//! memory and is never held over an await. Both end when the last handle is dropped, and the worker retires.
+//! maintenance without which snoozed jobs would never come back where no other worker runs. The one lock
+//! guards plain memory and is never held over an await. Both end when the last handle is dropped, and the
+//! worker retires.
 
 pub(crate) mod held;
 mod shared;
@@ -102,8 +103,8 @@ impl ByHand {
         }
     }
 
-    /// Stores the end of a run. While it is [`Busy`](Finished::Busy) it is repeated, until a call's deadline has
-    /// passed.
+    /// Stores the end of a run. While it is [`Busy`](Finished::Busy) it is repeated, until a call's deadline
+    /// has passed.
     pub(crate) async fn finish(&self, mut ended: RunResult) -> Result<Finished, Error> {
         let shared = &*self.shared;
         let until = Instant::now() + shared.deadline;

@@ -20,12 +20,12 @@
 //! A run whose end is given up is still open in the store. Once its claim is over, the next renewal omits the
 //! claim, and the store gives the job back.
 //!
-//! A claim is known from before its fetch is sent until its last finish is answered. One lock, held for a look-up
-//! and never over an await, and taken once a batch.
+//! A claim is known from before its fetch is sent until its last finish is answered. One lock, held for a
+//! look-up and never over an await, and taken once a batch.
 //!
-//! A renewal gives back what it does not list, and a fetch that begins after the list was made could overtake it.
-//! So a renewal lists the next numbers as well ([`AHEAD`]), and while one is in flight no fetch takes a number
-//! beyond them.
+//! A renewal gives back what it does not list, and a fetch that begins after the list was made could overtake
+//! it. So a renewal lists the next numbers as well ([`AHEAD`]), and while one is in flight no fetch takes a
+//! number beyond them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

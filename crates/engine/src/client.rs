@@ -53,8 +53,8 @@ struct Parts {
     actor: Option<String>,
     layers: Vec<builder::Layer>,
     hooks: Hooks,
-    /// The worker that the client becomes when jobs are fetched by hand. Held over the registration's await, so that
-    /// two fetches at once register one worker.
+    /// The worker that the client becomes when jobs are fetched by hand. Held over the registration's await,
+    /// so that two fetches at once register one worker.
     by_hand: tokio::sync::Mutex<Option<Arc<ByHand>>>,
 }
 

@@ -1,7 +1,7 @@
 //! What a handler may ask and say during one attempt.
 //!
-//! [`JobContext`] is shared by the handler and the executor. Its locks guard plain memory and are never held over an
-//! await; none is taken while another is held.
+//! [`JobContext`] is shared by the handler and the executor. Its locks guard plain memory and are never held
+//! over an await; none is taken while another is held.
 
 mod follow_up;
 mod log;
@@ -31,7 +31,8 @@ pub struct JobContext(Arc<Attempt>);
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) job: FetchedJob,
-    /// Shared by the attempts of a chunk: a count of owners that all threads change would cost more than the handle.
+    /// Shared by the attempts of a chunk: a count of owners that all threads change would cost more than the
+    /// handle.
     pub(crate) client: Arc<Client>,
     pub(crate) cancel: Cancel,
     /// When the worker started the handler, by its own clock.
@@ -187,13 +188,15 @@ impl JobContext {
         self.id().to_string()
     }
 
-    /// The fencing token of this run, for systems that refuse an older one: of two runs of a job the later one's is
-    /// the greater text. SQLite numbers the runs of a job anew after 4,194,303 of them; the text falls once then.
+    /// The fencing token of this run, for systems that refuse an older one: of two runs of a job the later
+    /// one's is the greater text. SQLite numbers the runs of a job anew after 4,194,303 of them; the text
+    /// falls once then.
     pub fn token(&self) -> String {
         self.lease().fencing_token()
     }
 
-    /// Signals that the attempt should stop: a cancel, its timeout, a lost lease or the end of the worker's grace.
+    /// Signals that the attempt should stop: a cancel, its timeout, a lost lease or the end of the worker's
+    /// grace.
     pub fn cancellation(&self) -> CancellationToken {
         self.0.cancel.token()
     }
@@ -203,8 +206,8 @@ impl JobContext {
         self.0.cancel.why().is_some()
     }
 
-    /// The client the worker was built with, for enqueueing at once. For jobs that exist only if this attempt's end is
-    /// accepted use [`Self::enqueue`].
+    /// The client the worker was built with, for enqueueing at once. For jobs that exist only if this
+    /// attempt's end is accepted use [`Self::enqueue`].
     pub fn client(&self) -> &Client {
         &self.0.client
     }

@@ -25,8 +25,8 @@ impl RunResult {
     /// What the handler's outcome means for the store.
     ///
     /// An attempt that failed after the worker signalled it to stop is given back: it failed because of that.
-    /// The delay of the next attempt comes from the error, else from the user's own `delay`, else from the job's
-    /// policy.
+    /// The delay of the next attempt comes from the error, else from the user's own `delay`, else from the
+    /// job's policy.
     pub(crate) fn of(
         lane: usize,
         context: &JobContext,

@@ -1,7 +1,8 @@
 //! From a user's function to what the executor can start.
 //!
-//! A function is known by its arity alone ([`HandlerFn`]), its arguments by what they are ([`HandlerArgs`]): so the
-//! compiler always finds exactly one implementation, infers the argument types, and names the argument at fault.
+//! A function is known by its arity alone ([`HandlerFn`]), its arguments by what they are ([`HandlerArgs`]):
+//! so the compiler always finds exactly one implementation, infers the argument types, and names the argument
+//! at fault.
 
 pub(crate) mod args;
 pub(crate) mod backtrace;

@@ -17,8 +17,8 @@ use crate::{Attempted, BoxError, Client, JobContext};
 
 /// A job that was fetched by hand: the right to run one attempt of it. From [`Client::fetch`].
 ///
-/// Its lease is renewed in the background as long as it lives. Say what became of it with one of the methods that take
-/// it; dropped without a word it is given back, its attempt refunded.
+/// Its lease is renewed in the background as long as it lives. Say what became of it with one of the methods
+/// that take it; dropped without a word it is given back, its attempt refunded.
 #[must_use = "a job that is dropped is given back"]
 pub struct Leased {
     context: JobContext,
@@ -28,9 +28,9 @@ pub struct Leased {
 }
 
 impl Client {
-    /// Leases up to `max` available jobs of a queue (at most 1,000), for programs that want to run them by themselves:
-    /// an empty answer means that there is none now. The client becomes a worker of its own for that, with a heartbeat
-    /// in the background, until it is dropped.
+    /// Leases up to `max` available jobs of a queue (at most 1,000), for programs that want to run them by
+    /// themselves: an empty answer means that there is none now. The client becomes a worker of its own for
+    /// that, with a heartbeat in the background, until it is dropped.
     ///
     /// # Errors
     /// [`Invalid`](gristmill_core::ErrorKind::Invalid) when the name is none; else the store's.
@@ -115,8 +115,8 @@ impl Leased {
         self.finish(Outcome::Completed { output }).await
     }
 
-    /// The attempt failed. What a [`JobError`](gristmill_core::JobError) anywhere in the error says, else the retry
-    /// policy, decides what becomes of the job.
+    /// The attempt failed. What a [`JobError`](gristmill_core::JobError) anywhere in the error says, else the
+    /// retry policy, decides what becomes of the job.
     ///
     /// # Errors
     /// As [`Self::finish`].
@@ -177,8 +177,9 @@ impl Leased {
         self.store(ended).await
     }
 
-    /// Stores any outcome, with log lines and follow-up jobs. Of an end that the store refuses in full, long words, the
-    /// output and at last the follow-up jobs are left out, step by step. Without them a completed attempt has failed.
+    /// Stores any outcome, with log lines and follow-up jobs. Of an end that the store refuses in full, long
+    /// words, the output and at last the follow-up jobs are left out, step by step. Without them a completed
+    /// attempt has failed.
     ///
     /// # Errors
     /// The store's; then the job is given back. That the lease was lost is an answer.

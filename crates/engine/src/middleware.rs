@@ -11,9 +11,10 @@ use crate::handler::route::{Attempted, Start};
 
 /// Wraps every attempt of a worker's handlers: sees it before and after, may answer in its place.
 ///
-/// Every `async fn(run: &mut JobRun, next: Next<'_>) -> Outcome` is one; closures are made one by [`from_fn`].
-/// The first one added is the outermost. A panic of the handler arrives as a failure whose [ending](JobRun::ending) is
-/// `panic`; one of a middleware passes through those around it and is caught by the worker.
+/// Every `async fn(run: &mut JobRun, next: Next<'_>) -> Outcome` is one; closures are made one by
+/// [`from_fn`]. The first one added is the outermost. A panic of the handler arrives as a failure whose
+/// [ending](JobRun::ending) is `panic`; one of a middleware passes through those around it and is caught by
+/// the worker.
 ///
 /// ```
 /// use gristmill_core::Outcome;

@@ -133,8 +133,8 @@ async fn a_lost_lease_changes_nothing_and_the_next_fetch_starts_anew() -> anyhow
     Ok(())
 }
 
-/// A heartbeat gives back what it does not list. One that was on its way when a fetch began gave back what that fetch
-/// had just brought: the job ran twice.
+/// A heartbeat gives back what it does not list. One that was on its way when a fetch began gave back what
+/// that fetch had just brought: the job ran twice.
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_in_flight_does_not_give_back_what_is_fetched_meanwhile() -> anyhow::Result<()> {
     let backend = Arc::new(FaultyBackend::new(Arc::new(Memory::new())));

@@ -1,8 +1,8 @@
-//! Workers over a store whose every operation fails, hangs, or succeeds without saying so, at random: whatever happens,
-//! each job ends once, and all of it is accounted for.
+//! Workers over a store whose every operation fails, hangs, or succeeds without saying so, at random:
+//! whatever happens, each job ends once, and all of it is accounted for.
 //!
-//! Time is tokio's, paused: twenty seconds of trouble take a moment. The seeds are fixed; the same seed deals the same
-//! faults to the same calls.
+//! Time is tokio's, paused: twenty seconds of trouble take a moment. The seeds are fixed; the same seed deals
+//! the same faults to the same calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

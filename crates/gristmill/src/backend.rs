@@ -1,4 +1,5 @@
-//! The seam below the client: for those who wrap a backend, write one, or call what the client does not offer.
+//! The seam below the client: for those who wrap a backend, write one, or call what the client does not
+//! offer.
 //!
 //! A new backend depends on `gristmill-core` and proves itself with the suite of `gristmill-testkit`.
 

@@ -1,8 +1,8 @@
 //! Tests of handlers and of the code that enqueues, without a worker's loops and without waiting.
 //!
 //! [`TestQueue::new`] is in memory and has a clock that the test moves. [`TestQueue::on`] and
-//! [`TestQueue::with_clock`] run the same tests over any other store, such as an SQLite file or a PostgreSQL database
-//! that belongs to the test. The [guide](crate#tests) shows each.
+//! [`TestQueue::with_clock`] run the same tests over any other store, such as an SQLite file or a PostgreSQL
+//! database that belongs to the test. The [guide](crate#tests) shows each.
 //!
 //! ```
 //! use gristmill::testing::TestQueue;
@@ -32,8 +32,8 @@
 //! # }
 //! ```
 //!
-//! On PostgreSQL, the kit also runs handlers that take a [`Tx`](crate::Tx), and it finds the jobs that the code under
-//! test enqueues through an outbox:
+//! On PostgreSQL, the kit also runs handlers that take a [`Tx`](crate::Tx), and it finds the jobs that the
+//! code under test enqueues through an outbox:
 //!
 //! ```no_run
 //! # #[cfg(feature = "postgres")]
@@ -88,29 +88,30 @@ pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 pub struct TestQueue(testing::TestQueue);
 
 impl TestQueue {
-    /// An empty queue on the memory backend, whose clock shows [`START`] until [`advance`](testing::TestQueue::advance)
-    /// moves it.
+    /// An empty queue on the memory backend, whose clock shows [`START`] until
+    /// [`advance`](testing::TestQueue::advance) moves it.
     pub fn new() -> Self {
         let clock = Arc::new(ManualClock::new(START));
         Self::with_clock(Memory::with_clock(clock.clone()), clock)
     }
 
-    /// A queue over any store, which keeps the time itself. The store is migrated and belongs to the test alone.
+    /// A queue over any store, which keeps the time itself. The store is migrated and belongs to the test
+    /// alone.
     ///
-    /// Use it over PostgreSQL to test handlers that take a [`Tx`](crate::Tx) and code that enqueues through an outbox.
-    /// Time passes as the store measures it: [`advance`](testing::TestQueue::advance) and
-    /// [`clock`](testing::TestQueue::clock) panic. [`perform`](testing::TestQueue::perform) runs its job at once,
-    /// whatever its delay.
+    /// Use it over PostgreSQL to test handlers that take a [`Tx`](crate::Tx) and code that enqueues through
+    /// an outbox. Time passes as the store measures it: [`advance`](testing::TestQueue::advance) and
+    /// [`clock`](testing::TestQueue::clock) panic. [`perform`](testing::TestQueue::perform) runs its job at
+    /// once, whatever its delay.
     pub fn on<M>(backend: impl IntoBackend<M>) -> Self {
         Self(testing::TestQueue::on(backend))
     }
 
     /// A queue over a store that was opened with this clock, which the test moves: a [`Memory`], or an
-    /// [`Sqlite`](crate::Sqlite) whose builder took it with [`clock`](crate::SqliteBuilder::clock). PostgreSQL takes no
-    /// clock.
+    /// [`Sqlite`](crate::Sqlite) whose builder took it with [`clock`](crate::SqliteBuilder::clock).
+    /// PostgreSQL takes no clock.
     ///
-    /// An outbox writes by the clock of the machine. If the code under test uses one, start the clock at the present:
-    /// `ManualClock::new(SystemClock.now())`.
+    /// An outbox writes by the clock of the machine. If the code under test uses one, start the clock at the
+    /// present: `ManualClock::new(SystemClock.now())`.
     ///
     /// ```
     /// # use gristmill::{Job, JobError, JobExt};
@@ -143,8 +144,8 @@ impl TestQueue {
         Self(testing::TestQueue::with_clock(backend, clock))
     }
 
-    /// Adds the handlers, middleware and state of a worker. A handler that needs what the backend does not promise,
-    /// such as a [`Tx`](crate::Tx) on memory, is accepted; only running it is an error.
+    /// Adds the handlers, middleware and state of a worker. A handler that needs what the backend does not
+    /// promise, such as a [`Tx`](crate::Tx) on memory, is accepted; only running it is an error.
     ///
     /// # Panics
     /// If the worker is not valid.

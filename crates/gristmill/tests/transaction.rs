@@ -1,5 +1,5 @@
-//! Handlers that write in the transaction which also finishes their job, on a PostgreSQL server: exactly once, whatever
-//! happens to the worker, its lease and its connections.
+//! Handlers that write in the transaction which also finishes their job, on a PostgreSQL server: exactly
+//! once, whatever happens to the worker, its lease and its connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

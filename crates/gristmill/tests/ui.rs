@@ -1,6 +1,7 @@
 //! What the compiler says to the nine mistakes that users make: it must name the guilty part and the remedy.
 //!
-//! Only the naming line and the hint are compared: the rest of the text is the compiler's own and changes with it.
+//! Only the naming line and the hint are compared: the rest of the text is the compiler's own and changes
+//! with it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -50,8 +50,8 @@ impl Memory {
         Self::bounded(clock, Self::DEFAULT_MAX_JOBS)
     }
 
-    /// An empty store that refuses ([`Full`](gristmill_core::BackendErrorKind::Full)) to hold more than `max_jobs`,
-    /// ended ones included.
+    /// An empty store that refuses ([`Full`](gristmill_core::BackendErrorKind::Full)) to hold more than
+    /// `max_jobs`, ended ones included.
     pub fn bounded(clock: Arc<dyn Clock>, max_jobs: usize) -> Self {
         Self(Arc::new(Inner { clock, max_jobs, store: Mutex::default(), listeners: Listeners::default() }))
     }

@@ -22,8 +22,8 @@ impl Store {
         Ok(EnqueueReply::new(replies, Durability::Process))
     }
 
-    /// Whether those of the jobs that would be stored find room. One that is there, by its id or its unique key, takes
-    /// none. `ended` is a job that frees its unique key before, `frees` how many jobs go.
+    /// Whether those of the jobs that would be stored find room. One that is there, by its id or its unique
+    /// key, takes none. `ended` is a job that frees its unique key before, `frees` how many jobs go.
     pub(crate) fn check_room(
         &self,
         jobs: &[NewJob],

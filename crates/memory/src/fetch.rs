@@ -98,8 +98,8 @@ impl Store {
         !queue.parked.is_empty() || queue.ready.range(keys_of(first, last)).next().is_some()
     }
 
-    /// Takes the first jobs that the worker may have out of the lines of a queue that is not paused, and says whether
-    /// it left none. Those of kinds without a handler that stand before them are parked.
+    /// Takes the first jobs that the worker may have out of the lines of a queue that is not paused, and says
+    /// whether it left none. Those of kinds without a handler that stand before them are parked.
     fn take_first(&mut self, want: &QueueWant, kinds: &KindSet, handles: &[bool]) -> (Vec<usize>, bool) {
         let index = self.queues_by_name.get(&want.queue).copied();
         let Some(index) = index.filter(|index| !self.queues[*index].record.is_paused()) else {
@@ -130,8 +130,8 @@ impl Store {
         (slots, false)
     }
 
-    /// The first parked jobs of a queue that the worker has a handler for. They stay where they are until they are
-    /// leased.
+    /// The first parked jobs of a queue that the worker has a handler for. They stay where they are until
+    /// they are leased.
     fn first_parked(
         &self,
         queue: usize,

@@ -13,8 +13,8 @@ use gristmill_core::{
 use crate::job::Job;
 use crate::store::{Queue, Store};
 
-/// Jobs one call looks at, at most, once it has found one, and until then: a page may be short, never slow, and an
-/// empty one is not worth its call.
+/// Jobs one call looks at, at most, once it has found one, and until then: a page may be short, never slow,
+/// and an empty one is not worth its call.
 const SCAN_LIMIT: usize = 10_000;
 const EMPTY_LIMIT: usize = 1_000_000;
 

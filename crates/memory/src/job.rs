@@ -50,8 +50,8 @@ pub(crate) struct Notes {
     pub(crate) events: VecDeque<JobEvent>,
 }
 
-/// What the leases of one fetch have in common, shared by its jobs and their runs: a job costs a pointer for it, and a
-/// store of many small jobs is as fast as it is small.
+/// What the leases of one fetch have in common, shared by its jobs and their runs: a job costs a pointer for
+/// it, and a store of many small jobs is as fast as it is small.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) worker: WorkerId,

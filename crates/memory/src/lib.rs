@@ -1,7 +1,7 @@
 //! The in-memory backend of Gristmill: the executable specification.
 //!
-//! Everything lives in this process and ends with it. It is the place to read what an operation means, the store of
-//! tests, and the right choice where losing the jobs with the process is fine.
+//! Everything lives in this process and ends with it. It is the place to read what an operation means, the
+//! store of tests, and the right choice where losing the jobs with the process is fine.
 
 mod backend;
 mod end;

@@ -79,7 +79,8 @@ impl Store {
         Maintained::round(done, next_due, now)
     }
 
-    /// The end of a job whose retention has passed: it may run again, or have ended anew, since that was noted.
+    /// The end of a job whose retention has passed: it may run again, or have ended anew, since that was
+    /// noted.
     fn expiry(&self, slot: usize, now: Timestamp) -> Option<End> {
         let job = self.job(slot);
         let standing = job.standing();

@@ -4,7 +4,8 @@
 //! without a handler), its queue's `ready` (available), a claim of a worker (running), or none of these
 //! (suspended, or ended). Every move goes through [`Store::move_to`], which keeps places and counts in step.
 //!
-//! Jobs and queues are found by their index in a vector: the hot path compares no text and searches no tree by id.
+//! Jobs and queues are found by their index in a vector: the hot path compares no text and searches no tree
+//! by id.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -31,8 +32,8 @@ pub(crate) struct Store {
     kinds: HashMap<Name, usize>,
     /// Scheduled and retryable jobs by due time.
     pub(crate) waiting: BTreeMap<(Timestamp, JobId), usize>,
-    /// Ended jobs by the time their retention passes. An entry is stale, and passed over, when its job is gone, runs
-    /// again or ended anew.
+    /// Ended jobs by the time their retention passes. An entry is stale, and passed over, when its job is
+    /// gone, runs again or ended anew.
     pub(crate) ended: BinaryHeap<Reverse<(Timestamp, JobId)>>,
     pub(crate) unique: HashMap<(usize, UniqueKey), JobId>,
     pub(crate) workers: BTreeMap<WorkerId, Worker>,
@@ -76,8 +77,8 @@ pub(crate) struct Worker {
     pub(crate) kinds: Arc<KindSet>,
     /// Whether each kind that the store had met at its latest fetch is one of them, by the kind's number.
     pub(crate) handles: Arc<Vec<bool>>,
-    /// A rescue has found its lease expired. Nothing revives it, not even a clock that goes back; it stays only as long
-    /// as its claims do.
+    /// A rescue has found its lease expired. Nothing revives it, not even a clock that goes back; it stays
+    /// only as long as its claims do.
     pub(crate) dead: bool,
     pub(crate) claims: BTreeMap<ClaimId, Claim>,
 }

@@ -1,4 +1,5 @@
-//! What is done to jobs: a call, and how its answer is read. The same for drivers that block and for those that do not.
+//! What is done to jobs: a call, and how its answer is read. The same for drivers that block and for those
+//! that do not.
 
 use gristmill_core::{Enqueue, Error, ErrorKind, Job, JobId, JobPatch, NewJob, Receipt};
 
@@ -50,7 +51,8 @@ where
     jobs.into_iter().enumerate().map(prepare).collect()
 }
 
-/// The calls that store jobs, each made when its turn comes; what is wrong with any job is said before the first.
+/// The calls that store jobs, each made when its turn comes; what is wrong with any job is said before the
+/// first.
 pub(crate) fn enqueue<'j>(
     outbox: &'j Outbox,
     jobs: &'j [NewJob],

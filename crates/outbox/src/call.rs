@@ -19,8 +19,8 @@ impl Call {
         Self { statements, verb, request }
     }
 
-    /// The statement, with one parameter: `$1` in PostgreSQL, `?1` in SQLite. Its answer is one row with one column of
-    /// text, named `answer`. It holds nothing that comes from a job.
+    /// The statement, with one parameter: `$1` in PostgreSQL, `?1` in SQLite. Its answer is one row with one
+    /// column of text, named `answer`. It holds nothing that comes from a job.
     pub fn statement(&self) -> &str {
         self.statements.of(self.verb)
     }

@@ -4,7 +4,8 @@ use gristmill_core::NewJob;
 
 /// The most jobs of one call.
 const JOBS: usize = 1_000;
-/// The most bytes of args of one call, unless a single job has more: the text is in memory twice, here and there.
+/// The most bytes of args of one call, unless a single job has more: the text is in memory twice, here and
+/// there.
 const BYTES: usize = 4 * 1024 * 1024;
 
 /// The jobs, in their order, a call's worth at a time.

@@ -11,7 +11,7 @@ use crate::{Call, Database, Refusal};
 ///
 /// # struct Client;
 /// # impl Client {
-/// #     async fn text(&mut self, _: &str, _: &[&str]) -> Result<String, std::io::Error> { Ok(String::new()) }
+/// #     async fn text(&mut self, _: &str, _: &[&str]) -> std::io::Result<String> { Ok(String::new()) }
 /// # }
 /// struct Adapter<'c>(&'c mut Client);
 ///
@@ -30,12 +30,12 @@ pub trait Driver: Send {
     /// What the connection leads to. A call for another database is refused before it is sent.
     fn database(&self) -> Database;
 
-    /// Sends [`Call::statement`] with [`Call::request`] as its only parameter, a text, and returns the only column of
-    /// the only row, a text.
+    /// Sends [`Call::statement`] with [`Call::request`] as its only parameter, a text, and returns the only
+    /// column of the only row, a text.
     ///
-    /// SQLite may have ended the transaction by itself, and the job would be stored alone: where the driver says that
-    /// it is in a transaction and SQLite is not, an adapter answers [`Refusal::rolled_back`]. Either the driver tells
-    /// (`sqlite3_get_autocommit`), or [`Refusal::SQLITE_PROBE`] does.
+    /// SQLite may have ended the transaction by itself, and the job would be stored alone: where the driver
+    /// says that it is in a transaction and SQLite is not, an adapter answers [`Refusal::rolled_back`].
+    /// Either the driver tells (`sqlite3_get_autocommit`), or [`Refusal::SQLITE_PROBE`] does.
     ///
     /// # Errors
     /// [`Refusal`] says what the driver said.

@@ -1,14 +1,15 @@
-//! Jobs enqueued inside the caller's own database transaction: a job exists if and only if that transaction commits.
+//! Jobs enqueued inside the caller's own database transaction: a job exists if and only if that transaction
+//! commits.
 //!
-//! This crate knows the protocol and no driver. Programs use an adapter, such as `gristmill-outbox-sqlx`, which
-//! re-exports what they need; an adapter for another driver is one page: a type that implements [`Driver`] or
-//! [`BlockingDriver`], and a function that gives it to [`Outbox::in_transaction`] or
+//! This crate knows the protocol and no driver. Programs use an adapter, such as `gristmill-outbox-sqlx`,
+//! which re-exports what they need; an adapter for another driver is one page: a type that implements
+//! [`Driver`] or [`BlockingDriver`], and a function that gives it to [`Outbox::in_transaction`] or
 //! [`Outbox::in_blocking_transaction`].
 //!
-//! Every act is one statement with one parameter, a JSON text, and one answer, another. The statements call functions
-//! (in PostgreSQL) or write into views (in SQLite) that belong to the store's schema, so a job is
-//! stored as a Gristmill client would store it, with the rights of the schema's owner. Verbs are requested: a worker
-//! applies them right after the commit.
+//! Every act is one statement with one parameter, a JSON text, and one answer, another. The statements call
+//! functions (in PostgreSQL) or write into views (in SQLite) that belong to the store's schema, so a job is
+//! stored as a Gristmill client would store it, with the rights of the schema's owner. Verbs are requested: a
+//! worker applies them right after the commit.
 //!
 //! ```
 //! use gristmill_core::{Error, Job};

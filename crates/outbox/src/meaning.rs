@@ -55,8 +55,8 @@ pub(crate) fn of_postgres(state: &str, act: Option<(&Outbox, Verb)>) -> Option<M
     })
 }
 
-/// What a result code of SQLite means (sqlite.org/rescode.html); its low byte is the primary one. Some drivers tell
-/// only the message.
+/// What a result code of SQLite means (sqlite.org/rescode.html); its low byte is the primary one. Some
+/// drivers tell only the message.
 pub(crate) fn of_sqlite(code: Option<u32>, message: &str, act: Option<(&Outbox, Verb)>) -> Option<Meaning> {
     let says = |text: &str| message.contains(text);
     Some(match (code.map(|code| code & 0xff), act) {

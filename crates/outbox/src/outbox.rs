@@ -12,8 +12,8 @@ const DEFAULT_SCHEMA: &str = "gristmill";
 /// The longest name PostgreSQL keeps, in bytes; of a longer one it drops the rest.
 const MAX_SCHEMA_BYTES: usize = 63;
 
-/// Enqueues inside the caller's transactions. It holds no connection; cloning is cheap, and clones share the source of
-/// ids.
+/// Enqueues inside the caller's transactions. It holds no connection; cloning is cheap, and clones share the
+/// source of ids.
 ///
 /// An adapter adds the method `within`, which takes the caller's transaction:
 ///
@@ -25,11 +25,12 @@ const MAX_SCHEMA_BYTES: usize = 63;
 /// tx.commit().await?;
 /// ```
 ///
-/// The enqueue middleware of a client and its hooks see nothing of these jobs. Where middleware is needed, the client
-/// prepares the job (`Client::prepare`), and [`enqueue_prepared`](InTransaction::enqueue_prepared) stores it.
+/// The enqueue middleware of a client and its hooks see nothing of these jobs. Where middleware is needed,
+/// the client prepares the job (`Client::prepare`), and [`enqueue_prepared`](InTransaction::enqueue_prepared)
+/// stores it.
 ///
-/// What must be stored although the transaction rolls back does not go through an outbox, but through a client of its
-/// own connection (`Client::enqueue`).
+/// What must be stored although the transaction rolls back does not go through an outbox, but through a
+/// client of its own connection (`Client::enqueue`).
 #[derive(Debug, Clone)]
 pub struct Outbox {
     database: Database,
@@ -62,8 +63,8 @@ impl Outbox {
         Self::new(Database::Sqlite, Statements::sqlite())
     }
 
-    /// Another schema of a PostgreSQL database; default `gristmill`. 1 to 63 bytes without NUL; another name is refused
-    /// by the first call, before anything is sent. SQLite has no schemas.
+    /// Another schema of a PostgreSQL database; default `gristmill`. 1 to 63 bytes without NUL; another name
+    /// is refused by the first call, before anything is sent. SQLite has no schemas.
     pub fn schema(mut self, schema: &str) -> Self {
         self.schema = schema.into();
         if self.database == Database::Postgres {
@@ -79,7 +80,8 @@ impl Outbox {
         self
     }
 
-    /// The clock that ids are made by; default the machine's. When a job is due is decided by the database's clock.
+    /// The clock that ids are made by; default the machine's. When a job is due is decided by the database's
+    /// clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -96,7 +98,8 @@ impl Outbox {
     }
 
     /// Checks a job and gives it its id, without sending it. For enqueueing it with
-    /// [`enqueue_prepared`](InTransaction::enqueue_prepared), as often as need be: the id makes repeats harmless.
+    /// [`enqueue_prepared`](InTransaction::enqueue_prepared), as often as need be: the id makes repeats
+    /// harmless.
     ///
     /// # Errors
     /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists everything that is wrong with the job.

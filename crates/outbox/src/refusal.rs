@@ -10,7 +10,8 @@ use crate::outbox::Outbox;
 use crate::request::PROTOCOL;
 use crate::statement::Verb;
 
-/// What a driver says went wrong; an adapter makes it of its driver's error, and this crate says what it means.
+/// What a driver says went wrong; an adapter makes it of its driver's error, and this crate says what it
+/// means.
 ///
 /// ```
 /// use gristmill_outbox::Refusal;
@@ -30,8 +31,9 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The database refused a statement. `code` is PostgreSQL's SQLSTATE, or SQLite's result code in decimal (the
-    /// extended one, too), where the driver tells it; `message` is the database's own, without what a driver adds.
+    /// The database refused a statement. `code` is PostgreSQL's SQLSTATE, or SQLite's result code in decimal
+    /// (the extended one, too), where the driver tells it; `message` is the database's own, without what a
+    /// driver adds.
     pub fn new(
         code: Option<&str>,
         message: impl Into<String>,
@@ -41,32 +43,33 @@ impl Refusal {
         Self { code, message, source, is_lost: false, is_outside: false }
     }
 
-    /// The connection was lost, so that there is no answer. Of a transaction that was not committed nothing is left.
+    /// The connection was lost, so that there is no answer. Of a transaction that was not committed nothing
+    /// is left.
     pub fn lost(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { is_lost: true, ..Self::new(None, "the connection was lost", source) }
     }
 
-    /// For adapters of SQLite whose driver does not tell whether the connection is in a transaction: inside of one,
-    /// these statements fail and change nothing (sqlite.org/lang_transaction.html); outside, they go well and change
-    /// nothing.
+    /// For adapters of SQLite whose driver does not tell whether the connection is in a transaction: inside
+    /// of one, these statements fail and change nothing (sqlite.org/lang_transaction.html); outside, they go
+    /// well and change nothing.
     pub const SQLITE_PROBE: &'static str = "BEGIN; ROLLBACK";
 
-    /// SQLite has ended the transaction by itself (at an `INSERT OR ROLLBACK`, a full disk, an I/O error), and the
-    /// driver still counts itself inside. For adapters that see this: what they sent now would be stored at once,
-    /// alone.
+    /// SQLite has ended the transaction by itself (at an `INSERT OR ROLLBACK`, a full disk, an I/O error),
+    /// and the driver still counts itself inside. For adapters that see this: what they sent now would be
+    /// stored at once, alone.
     pub fn rolled_back() -> Self {
         Self::new(None, NO_TRANSACTION, "SQLite has ended the transaction at an error")
     }
 
-    /// The same refusal, of a statement that may have been a transaction of its own: if the connection was lost, it may
-    /// have been stored. For adapters that see that no transaction has begun.
+    /// The same refusal, of a statement that may have been a transaction of its own: if the connection was
+    /// lost, it may have been stored. For adapters that see that no transaction has begun.
     pub fn outside_transaction(mut self) -> Self {
         self.is_outside = true;
         self
     }
 
-    /// What it means when it is the answer to COMMIT: if the connection was lost, the transaction may have been
-    /// committed. For the function `commit` of an adapter.
+    /// What it means when it is the answer to COMMIT: if the connection was lost, the transaction may have
+    /// been committed. For the function `commit` of an adapter.
     pub fn at_commit(self) -> Error {
         if self.has_no_answer() {
             return self.maybe_stored(
@@ -98,7 +101,8 @@ impl Refusal {
         }
     }
 
-    /// Whether the server has not said what became of the statement: the connection is gone, or it was just ending it.
+    /// Whether the server has not said what became of the statement: the connection is gone, or it was just
+    /// ending it.
     fn has_no_answer(&self) -> bool {
         let is_ended = |state: &str| {
             state.len() == SQLSTATE_BYTES && (state.starts_with("57P") || state.starts_with("08"))
@@ -106,8 +110,8 @@ impl Refusal {
         self.is_lost || self.code.as_deref().is_some_and(is_ended)
     }
 
-    /// Whether SQLite could not read or write. Of what a COMMIT wrote before that, the next to open the file may find
-    /// all.
+    /// Whether SQLite could not read or write. Of what a COMMIT wrote before that, the next to open the file
+    /// may find all.
     fn is_of_the_disk(&self) -> bool {
         match self.code.as_deref() {
             Some(state) if state.len() == SQLSTATE_BYTES => false,

@@ -1,16 +1,16 @@
 //! Requests: what a call's JSON text says.
 //!
 //! ```json
-//! {"protocol":2,"jobs":[{"id":"019a…","kind":"k","queue":"default","priority":0,"max_attempts":20,"args":"{\"a\":1}",
-//!   "options":{"unique_key":"u"},"key":"75","delay_ms":5}]}
+//! {"protocol":2,"jobs":[{"id":"019a…","kind":"k","queue":"default","priority":0,"max_attempts":20,
+//!   "args":"{\"a\":1}","options":{"unique_key":"u"},"key":"75","delay_ms":5}]}
 //! {"protocol":2,"verb":"update","ids":["019a…"],"actor":null,"patch":{"priority":1,"args":"{}","now":true}}
 //! {"protocol":2,"ids":["019a…"]}
 //! {"protocol":2,"queue":"mail","state":"available","limit":10}
 //! ```
 //!
-//! Args are text inside of the text, since they are stored byte by byte as they were given. `options` is there where
-//! the job has any, `key` (the unique key's bytes in hexadecimal) where it has one; a time is `delay_ms`, `at_ms` or
-//! `suspended`, none of them is now.
+//! Args are text inside of the text, since they are stored byte by byte as they were given. `options` is
+//! there where the job has any, `key` (the unique key's bytes in hexadecimal) where it has one; a time is
+//! `delay_ms`, `at_ms` or `suspended`, none of them is now.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use serde_json::value::RawValue;
 
 use crate::list::OutboxFilter;
 
-/// The number of the form in which this library writes requests and reads answers. A schema accepts a range of them, so
-/// libraries of several releases can use it side by side.
+/// The number of the form in which this library writes requests and reads answers. A schema accepts a range
+/// of them, so libraries of several releases can use it side by side.
 pub(crate) const PROTOCOL: u32 = 2;
 
 #[derive(Serialize)]
@@ -165,7 +165,8 @@ fn job(job: &NewJob) -> Result<Job<'_>, Error> {
     Ok(request)
 }
 
-/// Args as a text that every database takes. Checked args are one; those of [`Args::from_stored`] need not be.
+/// Args as a text that every database takes. Checked args are one; those of [`Args::from_stored`] need not
+/// be.
 ///
 /// [`Args::from_stored`]: gristmill_core::Args::from_stored
 fn text(args: &Args) -> Result<&str, Error> {

@@ -1,4 +1,5 @@
-//! The statements of every act, in both databases. The functions and views are made by the backends' migrations.
+//! The statements of every act, in both databases. The functions and views are made by the backends'
+//! migrations.
 
 use std::fmt;
 
@@ -50,14 +51,15 @@ impl Verb {
 pub(crate) struct Statements([String; 4]);
 
 impl Statements {
-    /// PostgreSQL: a function an act, in the schema of the store. The caller's search path decides on nothing in it.
+    /// PostgreSQL: a function an act, in the schema of the store. The caller's search path decides on nothing
+    /// in it.
     pub(crate) fn postgres(schema: &str) -> Self {
         let schema = quoted(schema);
         Self(Verb::ALL.map(|verb| format!("SELECT {schema}.{}($1::pg_catalog.text) AS answer", verb.name())))
     }
 
-    /// SQLite: a view an act, whose triggers do it and leave the answer in another view. A look needs no trigger, and
-    /// so works in a transaction that only reads.
+    /// SQLite: a view an act, whose triggers do it and leave the answer in another view. A look needs no
+    /// trigger, and so works in a transaction that only reads.
     pub(crate) fn sqlite() -> Self {
         Self(Verb::ALL.map(|verb| match verb {
             Verb::Get => SQLITE_GET.to_owned(),

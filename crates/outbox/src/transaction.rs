@@ -5,15 +5,17 @@ use gristmill_core::{Enqueue, Error, Job, JobId, JobPatch, NewJob, Receipt};
 use crate::act::{self, Act};
 use crate::{Driver, Outbox, OutboxFilter, OutboxJob, OutboxPage, RequestReceipt};
 
-/// The outbox on one of the caller's connections: what is done here is done in the transaction that the connection is
-/// in, and takes effect when that commits.
+/// The outbox on one of the caller's connections: what is done here is done in the transaction that the
+/// connection is in, and takes effect when that commits.
 ///
-/// Every act is one statement. Where no transaction has begun, each statement is one of its own and is stored at once.
+/// Every act is one statement. Where no transaction has begun, each statement is one of its own and is stored
+/// at once.
 ///
-/// What a job's rules refuse is refused before anything is sent, and a duplicate (the unique key is held, or the id is
-/// there) is an answer: neither hurts the transaction. That holds at READ COMMITTED, PostgreSQL's default; at
-/// REPEATABLE READ and SERIALIZABLE, a unique key that another transaction has taken since the snapshot, or a queue
-/// that was first used since, is an error that asks for a repeat of the whole transaction.
+/// What a job's rules refuse is refused before anything is sent, and a duplicate (the unique key is held, or
+/// the id is there) is an answer: neither hurts the transaction. That holds at READ COMMITTED, PostgreSQL's
+/// default; at REPEATABLE READ and SERIALIZABLE, a unique key that another transaction has taken since the
+/// snapshot, or a queue that was first used since, is an error that asks for a repeat of the whole
+/// transaction.
 #[derive(Debug)]
 #[must_use = "it does nothing until something is enqueued"]
 pub struct InTransaction<'o, D> {
@@ -27,12 +29,12 @@ impl<'o, D: Driver> InTransaction<'o, D> {
     }
 
     /// Stores a job if and only if the transaction commits: by itself, or with options of this one enqueue
-    /// (`Welcome { user_id: 7 }.delay(HOUR)`). A job whose unique key is held by another one is not stored; the receipt
-    /// names the holder.
+    /// (`Welcome { user_id: 7 }.delay(HOUR)`). A job whose unique key is held by another one is not stored;
+    /// the receipt names the holder.
     ///
     /// # Errors
-    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists everything that is wrong with the job; nothing was sent.
-    /// Else the database's, after which PostgreSQL's transaction is aborted.
+    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) lists everything that is wrong with the job; nothing
+    /// was sent. Else the database's, after which PostgreSQL's transaction is aborted.
     ///
     /// # Cancel safety
     /// Dropped, the statement may have been executed in the transaction.
@@ -41,8 +43,8 @@ impl<'o, D: Driver> InTransaction<'o, D> {
         act::only(self.enqueue_prepared(&[job]).await?)
     }
 
-    /// Stores many jobs, a thousand a statement, in their order. All are checked before the first one is sent; one
-    /// answer a job.
+    /// Stores many jobs, a thousand a statement, in their order. All are checked before the first one is
+    /// sent; one answer a job.
     ///
     /// # Errors
     /// As [`Self::enqueue`]; an invalid job is named by its place.
@@ -59,9 +61,9 @@ impl<'o, D: Driver> InTransaction<'o, D> {
         self.enqueue_prepared(&jobs).await
     }
 
-    /// Stores jobs that were [prepared](Outbox::prepare), a thousand a statement. A repeat with the same jobs is safe,
-    /// after a lost answer to COMMIT say: those that are there answer [`Existing`](gristmill_core::Enqueued::Existing)
-    /// by their id.
+    /// Stores jobs that were [prepared](Outbox::prepare), a thousand a statement. A repeat with the same jobs
+    /// is safe, after a lost answer to COMMIT say: those that are there answer
+    /// [`Existing`](gristmill_core::Enqueued::Existing) by their id.
     ///
     /// # Errors
     /// As [`Self::enqueue`].
@@ -76,11 +78,13 @@ impl<'o, D: Driver> InTransaction<'o, D> {
         Ok(receipts)
     }
 
-    /// Requests to cancel a job, with the transaction's commit. A job that has not started then ends `cancelled`; the
-    /// handler of a running one receives the request, and whatever its run comes to, the job ends `cancelled`.
+    /// Requests to cancel a job, with the transaction's commit. A job that has not started then ends
+    /// `cancelled`; the handler of a running one receives the request, and whatever its run comes to, the job
+    /// ends `cancelled`.
     ///
     /// The call stores the request and locks no job. A worker applies it right after the commit; until then
-    /// [`Self::get`] shows the job as it was. If the job has ended by then, it gets the event `request refused`.
+    /// [`Self::get`] shows the job as it was. If the job has ended by then, it gets the event `request
+    /// refused`.
     ///
     /// # Errors
     /// The database's.
@@ -91,8 +95,8 @@ impl<'o, D: Driver> InTransaction<'o, D> {
         self.run(act::cancel(self.outbox, id)).await
     }
 
-    /// Requests to change a job that has not started, as [`Self::cancel`] does. A delay of the patch counts from when
-    /// the request is applied.
+    /// Requests to change a job that has not started, as [`Self::cancel`] does. A delay of the patch counts
+    /// from when the request is applied.
     ///
     /// # Errors
     /// [`Invalid`](gristmill_core::ErrorKind::Invalid) for args that break a rule; nothing was sent. Else the
@@ -104,8 +108,8 @@ impl<'o, D: Driver> InTransaction<'o, D> {
         self.run(act::update(self.outbox, id, patch)?).await
     }
 
-    /// Requests to remove a job and what is kept of it, as [`Self::cancel`] does. A running job is not removed: it gets
-    /// the event `request refused`.
+    /// Requests to remove a job and what is kept of it, as [`Self::cancel`] does. A running job is not
+    /// removed: it gets the event `request refused`.
     ///
     /// # Errors
     /// The database's.
@@ -127,8 +131,8 @@ impl<'o, D: Driver> InTransaction<'o, D> {
         self.run(act::get(self.outbox, id)).await
     }
 
-    /// The newest jobs that match, as the transaction sees them. It looks at the newest 10,000 jobs of the store, so it
-    /// costs a bounded time; a client's list has pages and further filters.
+    /// The newest jobs that match, as the transaction sees them. It looks at the newest 10,000 jobs of the
+    /// store, so it costs a bounded time; a client's list has pages and further filters.
     ///
     /// # Errors
     /// The database's.

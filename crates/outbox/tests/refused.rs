@@ -1,5 +1,5 @@
-//! What a raw request can say, a library does not send: each entry of the testkit's list is refused before it is sent,
-//! or is nothing that a program can make.
+//! What a raw request can say, a library does not send: each entry of the testkit's list is refused before it
+//! is sent, or is nothing that a program can make.
 
 use std::num::NonZeroU16;
 use std::time::Duration;

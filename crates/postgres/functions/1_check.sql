@@ -1,20 +1,23 @@
--- The outbox: functions that store, request and show in the caller's transaction, for any driver and any language.
--- `outbox_*` take and return JSON and are for libraries; `enqueue` is for people and triggers.
+-- The outbox: functions that store, request and show in the caller's transaction, for any driver and any
+-- language. `outbox_*` take and return JSON and are for libraries; `enqueue` is for people and triggers.
 --
--- These files are no migration: `migrate` replaces all their functions after the migrations that it applies, so they fit the
--- schema. A change of them needs a migration with the next number, if only an empty one, so that an older program does not
--- replace them. `CREATE OR REPLACE` keeps the rights of roles. A migration drops what goes or gets other parameters.
+-- These files are no migration: `migrate` replaces all their functions after the migrations that it applies,
+-- so they fit the schema. A change of them needs a migration with the next number, if only an empty one, so
+-- that an older program does not replace them. `CREATE OR REPLACE` keeps the rights of roles. A migration
+-- drops what goes or gets other parameters.
 --
--- They run with the rights of the role that migrated, so a role that only produces needs none on the tables. A function
--- that is called from outside sets the search path, so that no functions and operators of the caller's come before the
--- server's. That costs a third of a plain insert, so `outbox_enqueue` names the schema of each operator and function
--- instead: anything unqualified in it would let the caller run code with the owner's rights.
+-- They run with the rights of the role that migrated, so a role that only produces needs none on the tables.
+-- A function that is called from outside sets the search path, so that no functions and operators of the
+-- caller's come before the server's. That costs a third of a plain insert, so `outbox_enqueue` names the
+-- schema of each operator and function instead: anything unqualified in it would let the caller run code with
+-- the owner's rights.
 --
--- Libraries send jobs that core has checked. Here is checked what costs little: a request that lies stores at most a job, or
--- a request, that is set aside alone. `gristmill_channel` stands for the channel that workers listen on.
+-- Libraries send jobs that core has checked. Here is checked what costs little: a request that lies stores at
+-- most a job, or a request, that is set aside alone. `gristmill_channel` stands for the channel that workers
+-- listen on.
 
--- Whether a JSON text may break a rule of args that a cast to `json` does not hold it to; it may err on the side of yes. In
--- each line what costs least comes first: 2 µs for 100 bytes in all.
+-- Whether a JSON text may break a rule of args that a cast to `json` does not hold it to; it may err on the
+-- side of yes. In each line what costs least comes first: 2 µs for 100 bytes in all.
 CREATE OR REPLACE FUNCTION gristmill.outbox_is_odd(given pg_catalog.text) RETURNS pg_catalog.bool
     LANGUAGE sql IMMUTABLE
     AS $gristmill_function$
@@ -34,8 +37,9 @@ SELECT jsonb_typeof(given) = 'string'
     AND given #>> '{}' ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
 $gristmill_function$;
 
--- What is wrong with a job of a request, or NULL. What is no JSON or no whole number makes a cast fail. Of options it looks
--- at the types of known members: workers read each member by itself and pass over unknown ones.
+-- What is wrong with a job of a request, or NULL. What is no JSON or no whole number makes a cast fail. Of
+-- options it looks at the types of known members: workers read each member by itself and pass over unknown
+-- ones.
 CREATE OR REPLACE FUNCTION gristmill.outbox_job_fault(job jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $gristmill_function$

@@ -1,6 +1,7 @@
 -- How jobs are stored: `outbox_enqueue`. The functions that set no search path are called by those that do.
 
--- The number of a queue. A new one is made when the transaction commits: until then others make it without waiting for it.
+-- The number of a queue. A new one is made when the transaction commits: until then others make it without
+-- waiting for it.
 CREATE OR REPLACE FUNCTION gristmill.outbox_queue(wanted text) RETURNS integer
     LANGUAGE plpgsql
     AS $gristmill_function$
@@ -27,7 +28,8 @@ SELECT pg_notify('gristmill_channel', CASE WHEN due > now THEN concat('0 d', due
     ELSE concat('0 a', line, ':', urgency, ':', due, ':', replace(new_id::text, '-', '')) END)
 $gristmill_function$;
 
--- Takes a unique key for a new job, or says which job is there in its place. Waits for a transaction that takes or frees it.
+-- Takes a unique key for a new job, or says which job is there in its place. Waits for a transaction that
+-- takes or frees it.
 CREATE OR REPLACE FUNCTION gristmill.outbox_take_key(line integer, wanted bytea, new_id uuid, OUT existing uuid, OUT way text)
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
     SET plan_cache_mode = force_generic_plan SET jit = off
@@ -50,8 +52,8 @@ BEGIN
 END
 $gristmill_function$;
 
--- Stores one job that has been checked and returns its answer. A job that is there already, by its id or its unique key,
--- writes nothing and is an answer.
+-- Stores one job that has been checked and returns its answer. A job that is there already, by its id or its
+-- unique key, writes nothing and is an answer.
 CREATE OR REPLACE FUNCTION gristmill.outbox_put(
     new_id uuid, kind text, line integer, urgency integer, most integer, args text, options text, unique_key text,
     now bigint, due bigint, is_held boolean) RETURNS text
@@ -62,8 +64,8 @@ DECLARE
     existing uuid;
     way text;
 BEGIN
-    -- An hour leaves room for clocks that are badly set, and lies within the partitions that are made ahead. A job beyond them
-    -- would be in the way of the partition of its time.
+    -- An hour leaves room for clocks that are badly set, and lies within the partitions that are made ahead.
+    -- A job beyond them would be in the way of the partition of its time.
     IF new_id >= gristmill.first_id(now + 3600000) THEN
         RAISE invalid_parameter_value USING HINT =
             'Set the clock of the machine that made it: 60 minutes ahead are allowed. An id is a UUID of version 7.', MESSAGE =
@@ -144,9 +146,10 @@ $gristmill_function$;
 
 -- Stores jobs in the caller's transaction.
 --
--- One plain job of a queue that is there takes a short way: two inserts. All else, and all that is wrong, is the business
--- of `outbox_store`. `ON CONFLICT` names no column: the partitions' indexes would be looked for each time. In the order of
--- jsonb a number comes behind every text, so one comparison holds a member to its lowest value and to its type.
+-- One plain job of a queue that is there takes a short way: two inserts. All else, and all that is wrong, is
+-- the business of `outbox_store`. `ON CONFLICT` names no column: the partitions' indexes would be looked for
+-- each time. In the order of jsonb a number comes behind every text, so one comparison holds a member to its
+-- lowest value and to its type.
 CREATE OR REPLACE FUNCTION gristmill.outbox_enqueue(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     AS $gristmill_function$

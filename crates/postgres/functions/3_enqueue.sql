@@ -9,7 +9,8 @@ BEGIN
 END
 $gristmill_function$;
 
--- Refuses members of an object that are not known, or not as its rules say. A rule without a path is that of milliseconds.
+-- Refuses members of an object that are not known, or not as its rules say. A rule without a path is that of
+-- milliseconds.
 CREATE OR REPLACE FUNCTION gristmill.outbox_check(members jsonb, owner text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
@@ -66,7 +67,8 @@ BEGIN
 END
 $gristmill_function$;
 
--- Refuses JSON that some store or reader would change: nested deeper than 30 levels, or with numbers that fit no 64 bits.
+-- Refuses JSON that some store or reader would change: nested deeper than 30 levels, or with numbers that fit
+-- no 64 bits.
 CREATE OR REPLACE FUNCTION gristmill.outbox_json(given jsonb, part text, most_bytes integer) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
@@ -120,7 +122,8 @@ BEGIN
 END
 $gristmill_function$;
 
--- The options of a job as workers read them, from those that `enqueue` was given and has checked; NULL for none.
+-- The options of a job as workers read them, from those that `enqueue` was given and has checked; NULL for
+-- none.
 CREATE OR REPLACE FUNCTION gristmill.outbox_options(given jsonb) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
@@ -150,7 +153,8 @@ CREATE OR REPLACE FUNCTION gristmill.outbox_new_id() RETURNS uuid
 DECLARE
     micros CONSTANT bigint := floor(extract(epoch FROM clock_timestamp()) * 1000000);
     noise CONSTANT text := replace(gen_random_uuid()::text, '-', '');
-    -- 10 bits of microseconds, of which the upper 9 come before the variant; 15 of noise. The highest bit of 26 stays 0.
+    -- 10 bits of microseconds, of which the upper 9 come before the variant; 15 of noise. The highest bit of
+    -- 26 stays 0.
     counter CONSTANT integer := ((micros % 1000)::integer << 15) | (('x' || substr(noise, 1, 4))::bit(16)::integer & 32767);
 BEGIN
     RETURN (lpad(to_hex(micros / 1000), 12, '0') || '7' || lpad(to_hex(counter >> 14), 3, '0')
@@ -195,7 +199,8 @@ BEGIN
         due := least(now + (given ->> 'delay_ms')::numeric, 253402207200000);
     ELSIF given ? 'run_at' THEN
         BEGIN
-            -- With its zone: the session's own is the caller's affair. Rounded up, since no job runs before its time.
+            -- With its zone: the session's own is the caller's affair. Rounded up, since no job runs before
+            -- its time.
             IF given ->> 'run_at' !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,15}(Z|[-+][0-9]{2}(:?[0-9]{2})?)$' THEN
                 RAISE datetime_field_overflow;
             END IF;

@@ -1,7 +1,8 @@
 -- `outbox_get` and `outbox_list`.
 
--- Jobs as a transaction sees them, of one moment, those that are there; as `sql/locate.sql` finds them. Where a job is not in
--- a place it runs, or it completed: its latest ended run says which. Running jobs have their attempts in their claims.
+-- Jobs as a transaction sees them, of one moment, those that are there; as `sql/locate.sql` finds them. Where
+-- a job is not in a place it runs, or it completed: its latest ended run says which. Running jobs have their
+-- attempts in their claims.
 CREATE OR REPLACE FUNCTION gristmill.outbox_show(ids uuid[]) RETURNS TABLE (place bigint, job json)
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
@@ -70,8 +71,8 @@ BEGIN
 END
 $gristmill_function$;
 
--- Shows the newest jobs of a queue, a kind and a state, each optional; at most `limit` of the newest 10,000 jobs. `more`
--- says that there may be others.
+-- Shows the newest jobs of a queue, a kind and a state, each optional; at most `limit` of the newest 10,000
+-- jobs. `more` says that there may be others.
 CREATE OR REPLACE FUNCTION gristmill.outbox_list(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off

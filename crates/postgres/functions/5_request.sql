@@ -1,8 +1,8 @@
 -- `outbox_request`.
 
--- Stores requests to cancel, update or delete jobs, one row an id, and returns their numbers. They are applied after the
--- caller's transaction commits; the notification wakes the workers' promotion. Whether a patch decodes is seen then: the
--- libraries check it before they send it.
+-- Stores requests to cancel, update or delete jobs, one row an id, and returns their numbers. They are
+-- applied after the caller's transaction commits; the notification wakes the workers' promotion. Whether a
+-- patch decodes is seen then: the libraries check it before they send it.
 CREATE OR REPLACE FUNCTION gristmill.outbox_request(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$

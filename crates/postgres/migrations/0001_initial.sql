@@ -1,20 +1,22 @@
--- The first schema. Instants are milliseconds since 1970-01-01T00:00:00Z. States and endings are the numbers of
--- `JobState::index` and `Ending::index`. The schema's name is replaced where another one was chosen.
+-- The first schema. Instants are milliseconds since 1970-01-01T00:00:00Z. States and endings are the numbers
+-- of `JobState::index` and `Ending::index`. The schema's name is replaced where another one was chosen.
 --
--- Where a job is tells its state, and it is in exactly one place: a row of `ready` (available), a row of `waiting`
--- (suspended, scheduled, retryable), a claim that lists its id as long as no row of `attempts` has the run (running), a
--- row of `ended` (cancelled, discarded), or none of them and a latest run that completed after the last retry by hand
--- (completed).
+-- Where a job is tells its state, and it is in exactly one place: a row of `ready` (available), a row of
+-- `waiting` (suspended, scheduled, retryable), a claim that lists its id as long as no row of `attempts` has
+-- the run (running), a row of `ended` (cancelled, discarded), or none of them and a latest run that completed
+-- after the last retry by hand (completed).
 
--- Which store this is: one row, made with the schema. A process that finds another one than before forgets all it knows.
+-- Which store this is: one row, made with the schema. A process that finds another one than before forgets
+-- all it knows.
 CREATE TABLE gristmill.store (
     identity uuid NOT NULL PRIMARY KEY
 );
 INSERT INTO gristmill.store VALUES (gen_random_uuid());
 
--- A queue is never forgotten, so what a process knows of its number stays true. The number follows from the name, see
--- `queue_number`: transactions which use a new queue at the same time need not wait for each other, and after the store was
--- dropped and made anew, or restored from an older dump, a number from before names no other queue.
+-- A queue is never forgotten, so what a process knows of its number stays true. The number follows from the
+-- name, see `queue_number`: transactions which use a new queue at the same time need not wait for each other,
+-- and after the store was dropped and made anew, or restored from an older dump, a number from before names
+-- no other queue.
 CREATE TABLE gristmill.queues (
     queue        integer NOT NULL PRIMARY KEY DEFAULT floor(random() * 2147483647)::integer + 1,
     name         text COLLATE "C" NOT NULL UNIQUE,
@@ -23,16 +25,17 @@ CREATE TABLE gristmill.queues (
     paused_by    text
 );
 CREATE INDEX queues_paused ON gristmill.queues (queue) WHERE paused_at IS NOT NULL;
--- The queues that an open transaction is the first to use. Each transaction sees its own rows alone: at its commit they move
--- to `queues`, whose rows would else keep others waiting until then.
+-- The queues that an open transaction is the first to use. Each transaction sees its own rows alone: at its
+-- commit they move to `queues`, whose rows would else keep others waiting until then.
 CREATE TABLE gristmill.new_queues (
     use   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     queue integer NOT NULL,
     name  text COLLATE "C" NOT NULL
 );
 
--- Written once, apart from an operator's update. `options` is what few jobs have, as JSON: unique key, timeout, retry,
--- retention, tags, metadata; NULL for none. With eight columns the bitmap of NULLs costs no row a byte.
+-- Written once, apart from an operator's update. `options` is what few jobs have, as JSON: unique key,
+-- timeout, retry, retention, tags, metadata; NULL for none. With eight columns the bitmap of NULLs costs no
+-- row a byte.
 CREATE TABLE gristmill.jobs (
     id           uuid     NOT NULL,
     created_at   bigint   NOT NULL,
@@ -57,11 +60,13 @@ CREATE TABLE gristmill.ready (
     crashes  smallint NOT NULL,
     reason   text
 ) WITH (fillfactor = 100, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
--- Statistics of a moment without jobs make this index look as cheap for an id alone as the primary key, and then all of it
--- is read for each. The condition, which is always true, is why it serves only what asks for a queue.
+-- Statistics of a moment without jobs make this index look as cheap for an id alone as the primary key, and
+-- then all of it is read for each. The condition, which is always true, is why it serves only what asks for a
+-- queue.
 CREATE INDEX ready_order ON gristmill.ready (queue, priority, run_at, id) WHERE queue IS NOT NULL;
 
--- A job is parked when a worker met it that has no handler for its kind: `kind` is set, and NULL in other rows.
+-- A job is parked when a worker met it that has no handler for its kind: `kind` is set, and NULL in other
+-- rows.
 CREATE TABLE gristmill.waiting (
     id       uuid     NOT NULL PRIMARY KEY,
     run_at   bigint   NOT NULL,
@@ -79,12 +84,12 @@ CREATE INDEX waiting_due ON gristmill.waiting (run_at, id) WHERE state IN (1, 4)
 -- The order in which parked jobs of a kind are fetched.
 CREATE INDEX waiting_parked ON gristmill.waiting (queue, kind, priority, run_at, id) WHERE kind IS NOT NULL;
 
--- One row for each queue of a fetched batch, until each of its runs has ended. `nonce` is the secret part of the leases;
--- `number` the worker's own number of the fetch. `open` counts the members whose run has not ended. The arrays list the
--- members, one place a job; a job that was erased has left NULL in its place of `ids`, so that one with the same id that is
--- stored later is no member. `cancels` lists the ids whose cancel was requested while they ran; it is not
--- NULL where a member was struck out. Every transaction that ends a run first locks this row, so a finish and
--- a rescue cannot both win.
+-- One row for each queue of a fetched batch, until each of its runs has ended. `nonce` is the secret part of
+-- the leases; `number` the worker's own number of the fetch. `open` counts the members whose run has not
+-- ended. The arrays list the members, one place a job; a job that was erased has left NULL in its place of
+-- `ids`, so that one with the same id that is stored later is no member. `cancels` lists the ids whose cancel
+-- was requested while they ran; it is not NULL where a member was struck out. Every transaction that ends a
+-- run first locks this row, so a finish and a rescue cannot both win.
 CREATE TABLE gristmill.claims (
     nonce      uuid     NOT NULL PRIMARY KEY,
     worker     uuid     NOT NULL,
@@ -104,8 +109,9 @@ CREATE TABLE gristmill.claims (
 -- Ids do not compress; trying to costs more than the bytes. The other arrays are mostly of one value, and do.
 ALTER TABLE gristmill.claims ALTER COLUMN ids SET STORAGE EXTERNAL;
 
--- The timeline, append-only: one row an ended run. `ended_by` is 0 for the worker, 1 for a rescue, 2 for a claim that was
--- given back; `token` the lower 32 bits of the claim's nonce, to recognise a repeated finish after the claim is gone.
+-- The timeline, append-only: one row an ended run. `ended_by` is 0 for the worker, 1 for a rescue, 2 for a
+-- claim that was given back; `token` the lower 32 bits of the claim's nonce, to recognise a repeated finish
+-- after the claim is gone.
 CREATE TABLE gristmill.attempts (
     id          uuid     NOT NULL,
     worker      uuid     NOT NULL,
@@ -147,16 +153,16 @@ CREATE INDEX ended_delete ON gristmill.ended (delete_at, id) WHERE delete_at IS 
 CREATE INDEX ended_state ON gristmill.ended ((CASE WHEN state = 6 THEN 6 ELSE 7 END), id)
     WHERE CASE WHEN state = 6 THEN 6 ELSE 7 END IS NOT NULL;
 
--- Completed jobs that do not go with their partition, because their own retention says otherwise or they ended late: when
--- each is deleted. A hint for the pruner: the job may have been retried or deleted since.
+-- Completed jobs that do not go with their partition, because their own retention says otherwise or they
+-- ended late: when each is deleted. A hint for the pruner: the job may have been retried or deleted since.
 CREATE TABLE gristmill.expiries (
     delete_at bigint NOT NULL,
     id        uuid   NOT NULL,
     PRIMARY KEY (delete_at, id)
 );
 
--- Jobs that were retried by hand after they had completed, and their latest run before: an earlier completed run no longer
--- tells the state.
+-- Jobs that were retried by hand after they had completed, and their latest run before: an earlier completed
+-- run no longer tells the state.
 CREATE TABLE gristmill.retried (
     id  uuid    NOT NULL PRIMARY KEY,
     run integer NOT NULL
@@ -170,8 +176,8 @@ CREATE TABLE gristmill.uniques (
 );
 CREATE INDEX uniques_id ON gristmill.uniques (id);
 
--- Numbers that cannot be counted cheaply, as changes to be summed: jobs that completed, finishes that came too late.
--- Maintenance folds the rows.
+-- Numbers that cannot be counted cheaply, as changes to be summed: jobs that completed, finishes that came
+-- too late. Maintenance folds the rows.
 CREATE TABLE gristmill.tallies (
     completed bigint  NOT NULL,
     stale     bigint  NOT NULL,
@@ -179,8 +185,8 @@ CREATE TABLE gristmill.tallies (
     tally     bigint  GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
 
--- When each step of maintenance last succeeded or failed (ms), and why it failed last, NULL since it succeeded again; how long
--- the tables were locked by the longest drop of a partition (ms).
+-- When each step of maintenance last succeeded or failed (ms), and why it failed last, NULL since it
+-- succeeded again; how long the tables were locked by the longest drop of a partition (ms).
 CREATE TABLE gristmill.steps (
     step         text   NOT NULL PRIMARY KEY,
     succeeded_at bigint,
@@ -239,7 +245,8 @@ CREATE FUNCTION gristmill.now_ms(given bigint) RETURNS bigint
     LANGUAGE sql VOLATILE PARALLEL SAFE
     AS 'SELECT coalesce(given, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)';
 
--- The number of a queue that is not there yet: a hash of its name; where another queue has that, the next one.
+-- The number of a queue that is not there yet: a hash of its name; where another queue has that, the next
+-- one.
 CREATE FUNCTION gristmill.queue_number(new_name text) RETURNS integer
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
     AS $gristmill_function$
@@ -258,8 +265,8 @@ BEGIN
 END
 $gristmill_function$;
 
--- Makes the queues known that this transaction was the first to use. The first row's trigger moves all of them, in the order
--- of their names, so that two commits do not block each other crosswise.
+-- Makes the queues known that this transaction was the first to use. The first row's trigger moves all of
+-- them, in the order of their names, so that two commits do not block each other crosswise.
 CREATE FUNCTION gristmill.name_queues() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $gristmill_function$
@@ -293,10 +300,11 @@ CREATE FUNCTION gristmill.worker_lock(worker uuid) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS 'SELECT hashtextextended(''gristmill worker '' || worker::text, 0)';
 
--- Keeps a worker from being forgotten until the transaction ends; the worker, or NULL when it is not known or its lease has
--- ended. That is read by a statement of its own, which begins once the lock is held. It is no lock of the worker's row: fetches
--- side by side would share it, and for each group that shares a row's lock the server uses up a number (a multixact). Only where
--- the isolation is stricter, so that the statement sees no more than the one around it, the row is locked, too.
+-- Keeps a worker from being forgotten until the transaction ends; the worker, or NULL when it is not known or
+-- its lease has ended. That is read by a statement of its own, which begins once the lock is held. It is no
+-- lock of the worker's row: fetches side by side would share it, and for each group that shares a row's lock
+-- the server uses up a number (a multixact). Only where the isolation is stricter, so that the statement sees
+-- no more than the one around it, the row is locked, too.
 CREATE FUNCTION gristmill.keep_worker(wanted uuid, given_now bigint) RETURNS uuid
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
@@ -315,8 +323,8 @@ BEGIN
 END
 $gristmill_function$;
 
--- The claims that list any of these jobs. Claims are few, and all of them are read: no fetch keeps an index by job. `IS TRUE`
--- makes a hash of the ids, whatever joins are allowed.
+-- The claims that list any of these jobs. Claims are few, and all of them are read: no fetch keeps an index
+-- by job. `IS TRUE` makes a hash of the ids, whatever joins are allowed.
 CREATE FUNCTION gristmill.claims_listing(wanted uuid[]) RETURNS uuid[]
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
@@ -331,12 +339,13 @@ BEGIN
 END
 $gristmill_function$;
 
--- No claim lists jobs that are about to disappear, so a job that is stored later with such an id is in no claim. The caller
--- says which claims may list them: those that its own statement saw. A look from here would also find a claim that a fetch
--- has made since, and whose run would go on unlisted. A struck member leaves NULL in its place, and a list of cancels, empty
--- as it may be: a claim with one finishes no run the quick way, which would take the missing row of a run that has ended for
--- an open one. Claims are locked in the order of their nonces; a transaction that changes others, too, locks all of them
--- before it changes the first.
+-- No claim lists jobs that are about to disappear, so a job that is stored later with such an id is in no
+-- claim. The caller says which claims may list them: those that its own statement saw. A look from here would
+-- also find a claim that a fetch has made since, and whose run would go on unlisted. A struck member leaves
+-- NULL in its place, and a list of cancels, empty as it may be: a claim with one finishes no run the quick
+-- way, which would take the missing row of a run that has ended for an open one. Claims are locked in the
+-- order of their nonces; a transaction that changes others, too, locks all of them before it changes the
+-- first.
 CREATE FUNCTION gristmill.strike(gone uuid[], among uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
@@ -356,8 +365,8 @@ BEGIN
 END
 $gristmill_function$;
 
--- Jobs disappear with all that belongs to them. Their rows in `ready` and `waiting` and their claims are the caller's. The plan
--- is made for the ids, so only the partitions they lie in are locked.
+-- Jobs disappear with all that belongs to them. Their rows in `ready` and `waiting` and their claims are the
+-- caller's. The plan is made for the ids, so only the partitions they lie in are locked.
 CREATE FUNCTION gristmill.erase(gone uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan SET jit = off
@@ -374,11 +383,11 @@ BEGIN
 END
 $gristmill_function$;
 
--- Partitions. `jobs`, `attempts`, `records` and `logs` have the same ones, each of a span of time in which its jobs were
--- made, and a DEFAULT one for what lies outside of them. The functions below run with the rights of the role that migrated,
--- so that workers need none to create or drop a table; they drop nothing but what the default retention has passed, by the
--- server's own clock. They wait only briefly for a lock, because every later statement on the table queues
--- behind a transaction that waits for an exclusive lock.
+-- Partitions. `jobs`, `attempts`, `records` and `logs` have the same ones, each of a span of time in which
+-- its jobs were made, and a DEFAULT one for what lies outside of them. The functions below run with the
+-- rights of the role that migrated, so that workers need none to create or drop a table; they drop nothing
+-- but what the default retention has passed, by the server's own clock. They wait only briefly for a lock,
+-- because every later statement on the table queues behind a transaction that waits for an exclusive lock.
 
 -- The first id of an instant (ms).
 CREATE FUNCTION gristmill.first_id(at bigint) RETURNS uuid
@@ -405,9 +414,9 @@ WHERE pg_inherits.inhparent IN (
 GROUP BY 1, 2 HAVING count(*) = 4 ORDER BY 1
 $gristmill_function$;
 
--- Makes the partition of one of the four tables for a span of time (ms), and says `made`, `there`, `enough` when there are 16
--- already, `full` when DEFAULT holds more than `most` rows of the span, or `locked`. Rows of the span in DEFAULT are moved. DEFAULT is locked meanwhile, and
--- read once.
+-- Makes the partition of one of the four tables for a span of time (ms), and says `made`, `there`, `enough`
+-- when there are 16 already, `full` when DEFAULT holds more than `most` rows of the span, or `locked`. Rows
+-- of the span in DEFAULT are moved. DEFAULT is locked meanwhile, and read once.
 CREATE FUNCTION gristmill.make_partition(part text, from_ms bigint, to_ms bigint, most bigint) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' SET jit = off SET enable_seqscan = on SET plan_cache_mode = auto
@@ -424,8 +433,8 @@ BEGIN
     IF to_regclass(format('%I.%I', home, made)) IS NOT NULL THEN
         RETURN 'there';
     END IF;
-    -- Each statement that looks for ids locks every partition: the number of partitions bounds how many transactions fit the
-    -- lock table of the server.
+    -- Each statement that looks for ids locks every partition: the number of partitions bounds how many
+    -- transactions fit the lock table of the server.
     IF (SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass(format('%I.%I', home, part))) > 16 THEN
         RETURN 'enough';
     END IF;
@@ -472,8 +481,8 @@ BEGIN
 END
 $gristmill_function$;
 
--- Begins to note what changes in the partition that begins at an instant (ms); says `watched` or `locked`. To be committed
--- before the partition is dropped.
+-- Begins to note what changes in the partition that begins at an instant (ms); says `watched` or `locked`. To
+-- be committed before the partition is dropped.
 CREATE FUNCTION gristmill.watch_partition(from_ms bigint) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms'
@@ -501,13 +510,15 @@ EXCEPTION
 END
 $gristmill_function$;
 
--- Drops the partition that begins at an instant (ms) and is watched, if it has ended one default retention ago (24 h); the
--- completed jobs whose retention has passed go with it, all others go to DEFAULT. Says `dropped`, `none`, `early`, `many`
--- when more than `most` jobs would stay, or five times as many rows of theirs, `unwatched` when few would and changes are not
--- noted yet, `busy` when another one rotates, or `locked`.
+-- Drops the partition that begins at an instant (ms) and is watched, if it has ended one default retention
+-- ago (24 h); the completed jobs whose retention has passed go with it, all others go to DEFAULT. Says
+-- `dropped`, `none`, `early`, `many` when more than `most` jobs would stay, or five times as many rows of
+-- theirs, `unwatched` when few would and changes are not noted yet, `busy` when another one rotates, or
+-- `locked`.
 --
--- Which jobs stay is found out before the exclusive lock is taken; under it only what has changed since is looked at, and
--- each row is found by its key: the `OFFSET 0` keep the planner from turning the look-ups into a join of its own order.
+-- Which jobs stay is found out before the exclusive lock is taken; under it only what has changed since is
+-- looked at, and each row is found by its key: the `OFFSET 0` keep the planner from turning the look-ups into
+-- a join of its own order.
 CREATE FUNCTION gristmill.drop_partition(
     from_ms bigint, most bigint,
     OUT outcome text, OUT dropped bigint, OUT stayed bigint, OUT locked_ms double precision)

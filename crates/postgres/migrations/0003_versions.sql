@@ -1,5 +1,5 @@
--- Which programs and which requests this schema serves, beside its version in `migrations`. One row. The migration that
--- was applied last has written it, see `numbers` in `src/migrate.rs`.
+-- Which programs and which requests this schema serves, beside its version in `migrations`. One row. The
+-- migration that was applied last has written it, see `numbers` in `src/migrate.rs`.
 CREATE TABLE gristmill.versions (
     one             boolean NOT NULL PRIMARY KEY DEFAULT true CHECK (one),
     -- The schema version of the oldest program that may run.

@@ -1,5 +1,6 @@
--- Requests to cancel, update or delete jobs, stored by `outbox_request` in the caller's transaction. Maintenance applies
--- them after the commit, in the order of their numbers as far as they are visible, and deletes the rows.
+-- Requests to cancel, update or delete jobs, stored by `outbox_request` in the caller's transaction.
+-- Maintenance applies them after the commit, in the order of their numbers as far as they are visible, and
+-- deletes the rows.
 CREATE TABLE gristmill.requests (
     request bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id      uuid NOT NULL,

@@ -1,6 +1,6 @@
 -- Purpose: adds to a run's log what it does not have; the oldest lines go.
--- Parameters: $1 id; $2 run; arrays, one entry a line, in their order: $3 its number, $4 at (ms), $5 text; $6 how many lines
---   a run keeps.
+-- Parameters: $1 id; $2 run; arrays, one entry a line, in their order: $3 its number, $4 at (ms), $5 text; $6
+--   how many lines a run keeps.
 -- Rows: none.
 -- Index: the primary key of `logs`. The caller holds the lock of the claim.
 WITH newest AS MATERIALIZED (

@@ -1,9 +1,11 @@
 -- Purpose: the number of jobs in each queue and state, of one moment.
--- Parameters: $1 states that are asked for; $2 queues, NULL for all; where counting may end, NULL for nowhere: $3 the
---   available jobs of a queue, $4 those that wait, and those that ended, of all queues and states.
--- Rows: queue, state, amount; those of which there are none may be missing. A state that is unknown counts as suspended or
---   discarded.
--- Index: `ready_order`. All of `waiting`, `ended`, `claims` and `tallies` is read, where their states are asked for.
+-- Parameters: $1 states that are asked for; $2 queues, NULL for all; where counting may end, NULL for
+--   nowhere: $3 the available jobs of a queue, $4 those that wait, and those that ended, of all queues and
+--   states.
+-- Rows: queue, state, amount; those of which there are none may be missing. A state that is unknown counts as
+--   suspended or discarded.
+-- Index: `ready_order`. All of `waiting`, `ended`, `claims` and `tallies` is read, where their states are
+--   asked for.
 SELECT queues.queue, 2::int2, (
     SELECT count(*) FROM (SELECT FROM gristmill.ready WHERE ready.queue = queues.queue LIMIT $3::int8) AS counted
 )

@@ -1,8 +1,9 @@
 -- Purpose: rows of `ready` and `waiting` without a job disappear.
--- Parameters: $1 only ids behind this one; $2 up to this one, NULL for all; $3 how many rows of each table are looked at.
+-- Parameters: $1 only ids behind this one; $2 up to this one, NULL for all; $3 how many rows of each table
+--   are looked at.
 -- Rows: id.
--- Index: the primary keys. A job and its row are stored, and deleted, by one transaction: a statement that sees the one without
---   the other sees a stray.
+-- Index: the primary keys. A job and its row are stored, and deleted, by one transaction: a statement that
+--   sees the one without the other sees a stray.
 WITH place AS MATERIALIZED (
     (SELECT id FROM gristmill.ready
     WHERE id > $1::uuid AND id <= coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') ORDER BY id LIMIT $3::int8)

@@ -1,7 +1,7 @@
 -- Purpose: runs of jobs that ended badly.
 -- Parameters: arrays, one entry a job: $1 id, $2 the first run to look at; $3 limit for each job.
--- Rows: run, attempt, ending, state, worker, fetched_at, started_at, finished_at (ms), reason, error, NULL for the
---   backtrace; the job's id. The latest of a job first.
+-- Rows: run, attempt, ending, state, worker, fetched_at, started_at, finished_at (ms), reason, error, NULL
+--   for the backtrace; the job's id. The latest of a job first.
 -- Index: the primary key of `attempts`. 11 is the ending of a crash, which leaves no error.
 WITH wanted AS MATERIALIZED (
     SELECT DISTINCT item.id, item.first_run FROM unnest($1::uuid[], $2::int4[]) AS item (id, first_run)

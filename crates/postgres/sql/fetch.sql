@@ -1,25 +1,27 @@
--- Purpose: leases the first available jobs of some queues to a worker that is alive, under one claim a queue. Takes
---   nothing if the claim number has a claim with another nonce: it is a repeat, see `fetch_again.sql`. If the worker was
---   forgotten after the snapshot, `keep_worker` returns NULL and the NOT NULL of `claims.worker` fails the statement. A
---   statement that forgets a worker waits for its fetches.
--- Parameters: $1 now (ms) or NULL; $2 worker; $3 the claim's number; arrays, one entry a queue and range of priorities, no
---   two of which overlap: $4 queue, $5 how many at most, $6 nonce, the same for the same queue, $7 and $8 its first and last
---   range; arrays, one entry a range of the index, in the order of taking: $9 priority, $10 and $11 the run_at (ms) and id
---   it begins after, $12 and $13 those it ends with; $14 the queues for which this call has made a claim already, in its
---   transaction; $15 the lock of this number, so that a repeat that comes while the first call is under way ends after it;
---   $16: least number of jobs for which their rows are read as an id range.
--- Rows: one a queue with what was taken, as arrays with one entry a job, or with one for all: queue, priorities, run_ats
---   (ms), runs and attempts of this run, crashes, and in the last column ids; and one a job, the other columns: id, kind,
---   max_attempts, args, options. SQL promises no order, but an Append returns the rows
---   of queues first. A row has NULL in the other kind's columns. Rows of jobs may be missing; `fetch_again.sql` reads them.
--- Index: `ready_order` range by range, as long as jobs are wanted, so that no more rows are locked than are taken; the primary
---   keys of `workers`, `queues` and `jobs`; the unique index of `claims`. `ctid = ANY (ARRAY(…))` is a scan by ctid under
---   every plan.
---   `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
---   Jobs that are fetched together were mostly stored together. Reading a range of `jobs` costs a fifth of looking each up;
---   what else lies in it is stepped over, as long as that is no more than twice as much. Rows that were deleted are not
---   counted: what was made more than five seconds apart is looked up.
---   A number that cannot be counts as the nearest that can, so that no sum overflows.
+-- Purpose: leases the first available jobs of some queues to a worker that is alive, under one claim a queue.
+--   Takes nothing if the claim number has a claim with another nonce: it is a repeat, see `fetch_again.sql`.
+--   If the worker was forgotten after the snapshot, `keep_worker` returns NULL and the NOT NULL of
+--   `claims.worker` fails the statement. A statement that forgets a worker waits for its fetches.
+-- Parameters: $1 now (ms) or NULL; $2 worker; $3 the claim's number; arrays, one entry a queue and range of
+--   priorities, no two of which overlap: $4 queue, $5 how many at most, $6 nonce, the same for the same
+--   queue, $7 and $8 its first and last range; arrays, one entry a range of the index, in the order of
+--   taking: $9 priority, $10 and $11 the run_at (ms) and id it begins after, $12 and $13 those it ends with;
+--   $14 the queues for which this call has made a claim already, in its transaction; $15 the lock of this
+--   number, so that a repeat that comes while the first call is under way ends after it; $16: least number of
+--   jobs for which their rows are read as an id range.
+-- Rows: one a queue with what was taken, as arrays with one entry a job, or with one for all: queue,
+--   priorities, run_ats (ms), runs and attempts of this run, crashes, and in the last column ids; and one a
+--   job, the other columns: id, kind, max_attempts, args, options. SQL promises no order, but an Append
+--   returns the rows of queues first. A row has NULL in the other kind's columns. Rows of jobs may be
+--   missing; `fetch_again.sql` reads them.
+-- Index: `ready_order` range by range, as long as jobs are wanted, so that no more rows are locked than are
+--   taken; the primary keys of `workers`, `queues` and `jobs`; the unique index of `claims`. `ctid = ANY
+--   (ARRAY(…))` is a scan by ctid under every plan. `OFFSET 0` keeps the look-up inside: the plan of a table
+--   that was empty once may turn it round. Jobs that are fetched together were mostly stored together.
+--   Reading a range of `jobs` costs a fifth of looking each up; what else lies in it is stepped over, as long
+--   as that is no more than twice as much. Rows that were deleted are not counted: what was made more than
+--   five seconds apart is looked up. A number that cannot be counts as the nearest that can, so that no sum
+--   overflows.
 WITH fetched AS (
     DELETE FROM gristmill.ready WHERE ctid = ANY (ARRAY(
         SELECT taken.ctid

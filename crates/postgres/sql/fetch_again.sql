@@ -1,8 +1,8 @@
--- Purpose: the jobs of an existing claim whose runs have not ended. Used for a repeated fetch, whose first reply may be
---   lost, and for a fetch that did not return all rows of its jobs.
+-- Purpose: the jobs of an existing claim whose runs have not ended. Used for a repeated fetch, whose first
+--   reply may be lost, and for a fetch that did not return all rows of its jobs.
 -- Parameters: $1 worker; $2 the claim's number.
--- Rows: one a job: queue, priority, run_at (ms), run, attempt, crashes, id, kind, max_attempts, args, options, the claim's
---   nonce.
+-- Rows: one a job: queue, priority, run_at (ms), run, attempt, crashes, id, kind, max_attempts, args,
+--   options, the claim's nonce.
 -- Index: the unique index of `claims`; the primary keys of `attempts` and `jobs`.
 --   `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
 SELECT claims.queue, member.priority, member.run_at, member.run, member.attempt, member.crashes, jobs.id, jobs.kind,

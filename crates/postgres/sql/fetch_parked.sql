@@ -1,13 +1,13 @@
--- Purpose: leases the first parked jobs of some queues and kinds to a worker that is alive, as `fetch.sql` does available
---   ones: it fails when the worker has gone since it began.
--- Parameters: $1 now (ms) or NULL; $2 worker; $3 the claim's number; arrays, one entry a queue and range of priorities: $4
---   queue, $5 how many at most, $6 nonce, the same for the same queue, $7 and $8 the first and last priority; $9 kinds; $10
---   the lock of this number.
--- Rows: one a job, in no order: queue, priority, run_at (ms), run, attempt, crashes, id, kind, max_attempts, args, options,
---   the claim's nonce.
--- Index: `waiting_parked` kind by kind, as long as jobs are wanted; the primary keys of `workers`, `queues` and `jobs`; the
---   unique index of `claims`. A place without a job is left to the audit. `OFFSET 0` keeps the look-up inside: the
---   plan of a table that was empty once may turn it round.
+-- Purpose: leases the first parked jobs of some queues and kinds to a worker that is alive, as `fetch.sql`
+--   does available ones: it fails when the worker has gone since it began.
+-- Parameters: $1 now (ms) or NULL; $2 worker; $3 the claim's number; arrays, one entry a queue and range of
+--   priorities: $4 queue, $5 how many at most, $6 nonce, the same for the same queue, $7 and $8 the first and
+--   last priority; $9 kinds; $10 the lock of this number.
+-- Rows: one a job, in no order: queue, priority, run_at (ms), run, attempt, crashes, id, kind, max_attempts,
+--   args, options, the claim's nonce.
+-- Index: `waiting_parked` kind by kind, as long as jobs are wanted; the primary keys of `workers`, `queues`
+--   and `jobs`; the unique index of `claims`. A place without a job is left to the audit. `OFFSET 0` keeps
+--   the look-up inside: the plan of a table that was empty once may turn it round.
 WITH fetched AS (
     DELETE FROM gristmill.waiting WHERE ctid = ANY (ARRAY(
         SELECT taken.ctid

@@ -1,14 +1,15 @@
 -- Purpose: ends completed runs; a batch only if its claim has as many open runs and no requested cancel.
--- Parameters: $1 now for tests (ms) or NULL; $2 until when (ms) the oldest of the jobs goes with its partition; arrays, one
---   entry a claim, nonces ascending: $3 nonce, $4 how many of the items are its, $5 the place in $7 of its last item, from 1,
---   $6 its token; arrays, one entry an item, in the order of the claims: $7 id, $8 run and $9 attempt, each empty if all are
---   1, $10 run_at (ms), $11 started_at (ms), -1 for none.
+-- Parameters: $1 now for tests (ms) or NULL; $2 until when (ms) the oldest of the jobs goes with its
+--   partition; arrays, one entry a claim, nonces ascending: $3 nonce, $4 how many of the items are its, $5
+--   the place in $7 of its last item, from 1, $6 its token; arrays, one entry an item, in the order of the
+--   claims: $7 id, $8 run and $9 attempt, each empty if all are 1, $10 run_at (ms), $11 started_at (ms), -1
+--   for none.
 -- Rows: the places in $3, from 1, of the claims whose items were accepted.
--- Index: the primary keys of `claims`, by `ANY` since a plan made when there was hardly a claim may turn the join round, and
---   of `attempts`, which a run that has ended breaks: all is rolled back. Of the two claims that match by the snapshot one
---   at most matches under the lock. Subscripts are quick: no array holds a NULL.
---   Several claims are locked in the order of their nonces before the first of them changes: those that go would else be
---   locked before those that stay.
+-- Index: the primary keys of `claims`, by `ANY` since a plan made when there was hardly a claim may turn the
+--   join round, and of `attempts`, which a run that has ended breaks: all is rolled back. Of the two claims
+--   that match by the snapshot one at most matches under the lock. Subscripts are quick: no array holds a
+--   NULL. Several claims are locked in the order of their nonces before the first of them changes: those that
+--   go would else be locked before those that stay.
 WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
 locked AS MATERIALIZED (
     SELECT FROM gristmill.claims WHERE cardinality($3::uuid[]) > 1 AND nonce = ANY ($3) ORDER BY nonce FOR UPDATE

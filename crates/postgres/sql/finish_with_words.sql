@@ -1,8 +1,9 @@
 -- Purpose: as `finish`, where items have words or outputs, or jobs do not go with their partition.
--- Parameters: as of `finish`, $8 and $9 never empty, and arrays, one entry an item: $12 reason, $13 output, $14 whether its
---   job's deletion has to be noted; $15 how long a completed job stays (ms).
+-- Parameters: as of `finish`, $8 and $9 never empty, and arrays, one entry an item: $12 reason, $13 output,
+--   $14 whether its job's deletion has to be noted; $15 how long a completed job stays (ms).
 -- Rows: as of `finish`.
--- Index: as of `finish`. These arrays are cut for each claim, since a subscript into one would read it from its start.
+-- Index: as of `finish`. These arrays are cut for each claim, since a subscript into one would read it from
+--   its start.
 WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
 locked AS MATERIALIZED (
     SELECT FROM gristmill.claims WHERE cardinality($3::uuid[]) > 1 AND nonce = ANY ($3) ORDER BY nonce FOR UPDATE

@@ -1,4 +1,5 @@
--- Purpose: a worker is no longer known, once its fetches that are under way have ended; see `keep_worker` of the schema.
+-- Purpose: a worker is no longer known, once its fetches that are under way have ended; see `keep_worker` of
+--   the schema.
 -- Parameters: $1 worker.
 -- Rows: none.
 -- Index: the primary key of `workers`.

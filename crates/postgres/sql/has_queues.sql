@@ -1,5 +1,5 @@
--- Purpose: whether queues are there whose numbers a process knows; it locks them against a drop of the schema until the
---   transaction ends. And what time it is.
+-- Purpose: whether queues are there whose numbers a process knows; it locks them against a drop of the schema
+--   until the transaction ends. And what time it is.
 -- Parameters: $1 their numbers, each once; $2 the instant that replaces the clock (ms), or NULL.
 -- Rows: one: yes or no; now (ms).
 -- Index: the primary key of `queues`.

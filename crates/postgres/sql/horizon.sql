@@ -1,9 +1,9 @@
--- Purpose: what keeps the server from removing dead rows: the oldest transactions, standbys, replication slots and prepared
---   transactions.
+-- Purpose: what keeps the server from removing dead rows: the oldest transactions, standbys, replication
+--   slots and prepared transactions.
 -- Parameters: none.
--- Rows: what it is (`session`, `hidden` where the role may not see what a session does, `standby`, `slot`, `prepared`), its
---   name (pid, slot, gid), who (application or kind of slot, role), its state, its age in seconds or NULL, how many
---   transactions ago it began; the oldest first, at most ten.
+-- Rows: what it is (`session`, `hidden` where the role may not see what a session does, `standby`, `slot`,
+--   `prepared`), its name (pid, slot, gid), who (application or kind of slot, role), its state, its age in
+--   seconds or NULL, how many transactions ago it began; the oldest first, at most ten.
 -- Index: none; views of the server's memory. Of sessions whose state is hidden the type is NULL, too.
 SELECT what, name, who, state, seconds, transactions FROM (
     SELECT CASE WHEN backend_type IS NULL THEN 'hidden' WHEN backend_type = 'walsender' AND xact_start IS NULL THEN 'standby'

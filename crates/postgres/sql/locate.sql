@@ -1,15 +1,17 @@
--- Purpose: where jobs are, of one moment: a row for each job that is there, and a row for each claim's member that may be
---   the run of one that is in no other place.
+-- Purpose: where jobs are, of one moment: a row for each job that is there, and a row for each claim's member
+--   that may be the run of one that is in no other place.
 -- Parameters: $1 ids; $2 whether kind and args are wanted.
--- Rows: place in $1, from 1, or NULL for a claim's member; id; run, attempt, crashes, run_at (ms), worker, fetched_at (ms):
---   of a job's row worker and fetched_at are those of its latest run that ended, or NULL. Of jobs alone: state, 3 for one
---   in no other place; queue, priority, max_attempts, created_at (ms), options, finished_at (ms), reason, the latest ended
---   run and its ending, kind, args. Of members alone: nonce, whether the cancel was asked for. Of jobs alone: whether it was
---   cancelled or discarded, whether it is parked.
---   A member counts whose run is later than the latest ended one; an older claim may still list a run that has ended.
--- Index: the primary keys, asked for each id, so that a plan made while a table was empty holds when it is full; a
---   partitioned table finds the one partition of each. Claims are read only when a job is in no other place, then all of them: no fetch keeps an index by job. `IS TRUE` makes a hash of
---   the ids that are looked for, whatever joins are allowed.
+-- Rows: place in $1, from 1, or NULL for a claim's member; id; run, attempt, crashes, run_at (ms), worker,
+--   fetched_at (ms): of a job's row worker and fetched_at are those of its latest run that ended, or NULL. Of
+--   jobs alone: state, 3 for one in no other place; queue, priority, max_attempts, created_at (ms), options,
+--   finished_at (ms), reason, the latest ended run and its ending, kind, args. Of members alone: nonce,
+--   whether the cancel was asked for. Of jobs alone: whether it was cancelled or discarded, whether it is
+--   parked. A member counts whose run is later than the latest ended one; an older claim may still list a run
+--   that has ended.
+-- Index: the primary keys, asked for each id, so that a plan made while a table was empty holds when it is
+--   full; a partitioned table finds the one partition of each. Claims are read only when a job is in no other
+--   place, then all of them: no fetch keeps an index by job. `IS TRUE` makes a hash of the ids that are
+--   looked for, whatever joins are allowed.
 WITH wanted AS MATERIALIZED (
     SELECT item.id, item.place FROM unnest($1::uuid[]) WITH ORDINALITY AS item (id, place)
 ),

@@ -1,5 +1,6 @@
 -- Purpose: locks claims, so that no run of them ends until the transaction does.
--- Parameters: $1 nonces; $2 ids of jobs that are about to disappear: the claims that list them are locked, too.
+-- Parameters: $1 nonces; $2 ids of jobs that are about to disappear: the claims that list them are locked,
+--   too.
 -- Rows: nonce; the claims that are there.
 -- Index: the primary key of `claims`, in the order of the nonces; all of `claims` for $2, where there is one.
 SELECT nonce FROM gristmill.claims

@@ -1,7 +1,9 @@
--- Purpose: locks the claims that list jobs which are about to disappear, except those that another transaction has locked.
+-- Purpose: locks the claims that list jobs which are about to disappear, except those that another
+--   transaction has locked.
 -- Parameters: $1 ids.
 -- Rows: the ids of those that a claim lists which is not locked now.
--- Index: all of `claims`; the primary key for the locks. It never waits, so the order of the locks does not matter.
+-- Index: all of `claims`; the primary key for the locks. It never waits, so the order of the locks does not
+--   matter.
 WITH listing AS MATERIALIZED (
     SELECT nonce, ids FROM gristmill.claims
     WHERE nonce = ANY (ARRAY(SELECT unnest(gristmill.claims_listing($1::uuid[]))))

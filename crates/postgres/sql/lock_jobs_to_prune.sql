@@ -1,6 +1,7 @@
 -- Purpose: keeps verbs and the audit away from jobs until the transaction ends.
 -- Parameters: $1 ids.
--- Rows: id, queue, options of the jobs that are locked now; id and NULLs of those that other transactions have locked.
+-- Rows: id, queue, options of the jobs that are locked now; id and NULLs of those that other transactions
+--   have locked.
 -- Index: the primary key of `jobs`, whatever the statistics say: each id finds its one partition by itself.
 --   It never waits for a lock, so the order of the locks does not matter.
 WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id)

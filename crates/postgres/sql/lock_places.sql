@@ -1,8 +1,8 @@
 -- Purpose: locks jobs where they wait or have ended. A job that leaves its place meanwhile is not locked.
 -- Parameters: $1 ids.
 -- Rows: id; the jobs that are locked.
--- Index: the primary keys of `ready`, `waiting` and `ended`, asked for each id in their order, so that a plan made while a
---   table was empty holds when it is full.
+-- Index: the primary keys of `ready`, `waiting` and `ended`, asked for each id in their order, so that a plan
+--   made while a table was empty holds when it is full.
 WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id ORDER BY 1),
 available AS MATERIALIZED (
     SELECT locked.id FROM wanted

@@ -1,7 +1,7 @@
 -- Purpose: whether there is anything to rescue.
 -- Parameters: $1 now, NULL for the store's clock (ms).
--- Rows: one: when the first lease ends (ms), NULL without a worker; whether one has ended, or a claim has a worker that is
---   not known.
+-- Rows: one: when the first lease ends (ms), NULL without a worker; whether one has ended, or a claim has a
+--   worker that is not known.
 -- Index: as `next_orphan`. Of `workers` all is read: there are few.
 WITH known AS MATERIALIZED (
     SELECT worker, lead(worker) OVER (ORDER BY worker) AS next,

@@ -3,8 +3,8 @@
 -- Rows: one: now (ms); until when the worker's leases hold (NULL: the worker is not registered); when the
 --   next waiting job of any queue is due, or NULL; the queues that have available or parked jobs and are not
 --   paused.
--- Index: `ready_order` and `waiting_parked`, one look a queue that has such jobs, however many queues there are;
---   `waiting_due`; the primary keys of `workers` and `queues`.
+-- Index: `ready_order` and `waiting_parked`, one look a queue that has such jobs, however many queues there
+--   are; `waiting_due`; the primary keys of `workers` and `queues`.
 WITH RECURSIVE found AS (
     (SELECT queue FROM gristmill.ready WHERE queue IS NOT NULL ORDER BY queue LIMIT 1)
     UNION ALL

@@ -1,7 +1,7 @@
 -- Purpose: what the role may do with the schema.
 -- Parameters: $1 schema's name.
--- Rows: one: the role's name as an identifier; whether it may change one of the tables; those of which it may not read, add,
---   change and delete rows.
+-- Rows: one: the role's name as an identifier; whether it may change one of the tables; those of which it may
+--   not read, add, change and delete rows.
 -- Index: the catalog's.
 SELECT quote_ident(current_user),
     coalesce(bool_or(has_table_privilege(class.oid, 'INSERT, UPDATE, DELETE')), false),

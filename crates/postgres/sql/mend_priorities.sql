@@ -1,8 +1,10 @@
--- Purpose: available jobs with a priority that cannot be, and for which no fetch looks, get the nearest that can.
--- Parameters: $1 the first priority and $2 the last one; $3 at most so many of a queue before the first, and behind the last.
+-- Purpose: available jobs with a priority that cannot be, and for which no fetch looks, get the nearest that
+--   can.
+-- Parameters: $1 the first priority and $2 the last one; $3 at most so many of a queue before the first, and
+--   behind the last.
 -- Rows: queue, the new priority, run_at (ms), id; one a job.
--- Index: the primary key of `queues`; `ready_order` from either end of each queue. Rows that others hold are left to a later
---   round.
+-- Index: the primary key of `queues`; `ready_order` from either end of each queue. Rows that others hold are
+--   left to a later round.
 UPDATE gristmill.ready SET priority = least(greatest(priority, $1::int2), $2::int2) WHERE ctid = ANY (ARRAY(
     SELECT odd.ctid
     FROM (SELECT queue FROM gristmill.queues ORDER BY queue) AS known

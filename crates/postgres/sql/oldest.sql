@@ -1,6 +1,7 @@
 -- Purpose: when the longest due available job of each queue became due: one look a queue and priority.
 -- Parameters: $1 the smallest and $2 the largest priority; $3 the time (ms), if a test gives it.
--- Rows: queue or NULL, when (ms); the first row is that of no queue: the time, and how many finishes came too late.
+-- Rows: queue or NULL, when (ms); the first row is that of no queue: the time, and how many finishes came too
+--   late.
 -- Index: `ready_order`. All of `tallies` is read.
 SELECT NULL::int4, gristmill.now_ms($3::int8), (SELECT coalesce(sum(tallies.stale), 0)::int8 FROM gristmill.tallies)
 UNION ALL

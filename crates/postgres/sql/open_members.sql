@@ -1,9 +1,9 @@
 -- Purpose: the runs of claims that have not ended and whose jobs are there.
 -- Parameters: $1 nonces.
--- Rows: nonce, worker, fetched_at (ms), queue, id, run, attempt, priority, crashes, run_at (ms), max_attempts,
---   options, whether a cancel was asked for; by nonce, then in the order of the claim.
--- Index: the primary keys of `claims`, `jobs` and `attempts`. The caller locked the claims in a statement before.
---   `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
+-- Rows: nonce, worker, fetched_at (ms), queue, id, run, attempt, priority, crashes, run_at (ms),
+--   max_attempts, options, whether a cancel was asked for; by nonce, then in the order of the claim.
+-- Index: the primary keys of `claims`, `jobs` and `attempts`. The caller locked the claims in a statement
+--   before. `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
 WITH member AS MATERIALIZED (
     SELECT claims.nonce, claims.worker, claims.fetched_at, claims.queue, claims.cancels, member.*
     FROM gristmill.claims CROSS JOIN LATERAL

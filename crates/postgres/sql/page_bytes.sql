@@ -1,6 +1,7 @@
 -- Purpose: how large jobs are, before any of them is read.
 -- Parameters: $1 ids; $2 how many errors are shown of a job.
--- Rows: bytes of a job's args, options, latest output and shown errors; in the order of $1. A job that is gone has none.
+-- Rows: bytes of a job's args, options, latest output and shown errors; in the order of $1. A job that is
+--   gone has none.
 -- Index: the primary keys, asked for each id. The length of a large value is known without reading it.
 SELECT coalesce(job.bytes, 0)::int8 + coalesce(latest.bytes, 0) + coalesce(errors.bytes, 0)
 FROM unnest($1::uuid[]) WITH ORDINALITY AS wanted (id, place)

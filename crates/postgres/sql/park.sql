@@ -1,10 +1,11 @@
--- Purpose: takes jobs out of claims again, as if they had not been fetched, and parks them: the worker has no handler for
---   them. A job whose cancel was asked for, or whose run has ended, stays where it is. A claim that goes on has a list of
---   cancels, as after `strike_jobs.sql`: the runs of the parked jobs are given again, and end under this claim no more.
+-- Purpose: takes jobs out of claims again, as if they had not been fetched, and parks them: the worker has no
+--   handler for them. A job whose cancel was asked for, or whose run has ended, stays where it is. A claim
+--   that goes on has a list of cancels, as after `strike_jobs.sql`: the runs of the parked jobs are given
+--   again, and end under this claim no more.
 -- Parameters: $1 nonces; $2 ids; $3 the reason.
 -- Rows: id, queue; the jobs that are parked.
--- Index: the primary keys of `claims`, by `ANY`, `attempts` and `jobs`. The caller locked the claims in a statement before.
---   `IS TRUE` makes a hash of the ids, whatever joins are allowed.
+-- Index: the primary keys of `claims`, by `ANY`, `attempts` and `jobs`. The caller locked the claims in a
+--   statement before. `IS TRUE` makes a hash of the ids, whatever joins are allowed.
 WITH member AS MATERIALIZED (
     SELECT claims.nonce, claims.queue, claims.cancels, member.*
     FROM gristmill.claims CROSS JOIN LATERAL

@@ -1,6 +1,6 @@
 -- Purpose: parks the available jobs of a queue and priority that come next, but for those of some kinds.
--- Parameters: $1 queue; $2 priority; $3 and $4 the run_at (ms) and id behind which they stand; $5 how many jobs are looked at;
---   $6 the kinds that are left alone; $7 the reason.
+-- Parameters: $1 queue; $2 priority; $3 and $4 the run_at (ms) and id behind which they stand; $5 how many
+--   jobs are looked at; $6 the kinds that are left alone; $7 the reason.
 -- Rows: one: how many were parked.
 -- Index: `ready_order`, and the primary key of `jobs` for each. Rows that others hold are theirs to move.
 WITH bound AS MATERIALIZED (

@@ -1,8 +1,9 @@
 -- Purpose: the kinds that have parked jobs in queues, with their numbers.
--- Parameters: $1 queues, NULL for all; $2 where counting may end, NULL for nowhere; $3 the smallest and $4 the largest
---   priority.
+-- Parameters: $1 queues, NULL for all; $2 where counting may end, NULL for nowhere; $3 the smallest and $4
+--   the largest priority.
 -- Rows: queue, kind, how many, when the first became due (ms); by queue and kind.
--- Index: `waiting_parked`, one look a kind and one a kind and priority, and the counted entries; all of `queues`.
+-- Index: `waiting_parked`, one look a kind and one a kind and priority, and the counted entries; all of
+--   `queues`.
 SELECT queues.queue, line.kind, counted.amount, due.run_at
 FROM gristmill.queues
     CROSS JOIN LATERAL (

@@ -1,5 +1,7 @@
--- Purpose: pauses a queue; one that is paused keeps its time and takes the newer reason, one that is not there is made.
--- Parameters: $1 name; $2 the instant that replaces the clock (ms), or NULL; $3 reason or NULL; $4 actor or NULL.
+-- Purpose: pauses a queue; one that is paused keeps its time and takes the newer reason, one that is not
+--   there is made.
+-- Parameters: $1 name; $2 the instant that replaces the clock (ms), or NULL; $3 reason or NULL; $4 actor or
+--   NULL.
 -- Rows: none.
 -- Index: the unique index of `queues (name)`.
 INSERT INTO gristmill.queues AS queue (name, paused_at, pause_reason, paused_by)

@@ -1,5 +1,5 @@
--- Purpose: makes a partition of `logs` for a span of time in which no job is made, and asks for its rotation, to see
---   whether both work. Where DEFAULT is large it is left alone: it would be locked while it is read.
+-- Purpose: makes a partition of `logs` for a span of time in which no job is made, and asks for its rotation,
+--   to see whether both work. Where DEFAULT is large it is left alone: it would be locked while it is read.
 -- Parameters: $1 from, $2 to (ms).
 -- Rows: one: what became of either, in a word.
 -- Index: none. The transaction is rolled back.

@@ -1,13 +1,15 @@
 -- Purpose: due jobs become available, the longest due first.
--- Parameters: $1 now, NULL for the store's clock (ms); $2 at most this many; $3 only jobs due at this instant or later (ms).
--- Rows: queue, priority, the first one's run_at (ms) and id, how many, the last one's run_at (ms), NULL; one a queue
---   and priority.
---   One row more, whose queue is NULL, says in the same columns: now (ms), how many were due, counted up to one more than
---   the limit, when the next job is due after now (ms) or NULL, and whether requests wait to be applied.
--- Index: `waiting_due`, whose condition is repeated literally. The rows are deleted by where they are: `id IN (…)` turned
---   into a scan of the table under a generic plan. Rows that others hold are theirs to move; the count tells that there are
---   some. A priority that cannot be counts as the nearest that can: no fetch looks for another one. $3 spares the dead
---   entries of those that were promoted before, which stay as long as an old snapshot does.
+-- Parameters: $1 now, NULL for the store's clock (ms); $2 at most this many; $3 only jobs due at this instant
+--   or later (ms).
+-- Rows: queue, priority, the first one's run_at (ms) and id, how many, the last one's run_at (ms), NULL; one
+--   a queue and priority. One row more, whose queue is NULL, says in the same columns: now (ms), how many
+--   were due, counted up to one more than the limit, when the next job is due after now (ms) or NULL, and
+--   whether requests wait to be applied.
+-- Index: `waiting_due`, whose condition is repeated literally. The rows are deleted by where they are: `id IN
+--   (…)` turned into a scan of the table under a generic plan. Rows that others hold are theirs to move; the
+--   count tells that there are some. A priority that cannot be counts as the nearest that can: no fetch looks
+--   for another one. $3 spares the dead entries of those that were promoted before, which stay as long as an
+--   old snapshot does.
 WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
 due AS (
     DELETE FROM gristmill.waiting WHERE ctid = ANY (ARRAY(

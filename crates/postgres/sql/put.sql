@@ -1,6 +1,7 @@
 -- Purpose: jobs go where their state belongs: 2 into `ready`; 0, 1, 4 into `waiting`; 6, 7 into `ended`.
--- Parameters: $1 now (ms); arrays, one entry a job: $2 id, $3 queue, $4 priority, $5 run, $6 attempt, $7 crashes, $8 state,
---   $9 run_at (ms), $10 reason, $11 when it is deleted if it has ended (ms), $12 whether it is parked.
+-- Parameters: $1 now (ms); arrays, one entry a job: $2 id, $3 queue, $4 priority, $5 run, $6 attempt, $7
+--   crashes, $8 state, $9 run_at (ms), $10 reason, $11 when it is deleted if it has ended (ms), $12 whether
+--   it is parked.
 -- Rows: none.
 -- Index: the primary keys. The caller holds the lock of what the jobs left, so none of them is anywhere.
 WITH item AS MATERIALIZED (

@@ -1,6 +1,6 @@
 -- Purpose: makes a worker known, or renews one whose lease holds; it keeps the time it started.
--- Parameters: $1 now for tests (ms) or NULL; $2 worker; $3 label; $4 lease (ms); $5 slots; $6 queues and $7 kinds (JSON
---   arrays).
+-- Parameters: $1 now for tests (ms) or NULL; $2 worker; $3 label; $4 lease (ms); $5 slots; $6 queues and $7
+--   kinds (JSON arrays).
 -- Rows: now (ms); none when the worker's lease has ended.
 -- Index: the primary key of `workers`. The condition is checked under the lock of the row.
 WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now)

@@ -1,15 +1,15 @@
 -- Purpose: renews a worker's leases, if they hold, and reads its claims.
--- Parameters: $1 now for tests (ms) or NULL; $2 worker; which claims are read: $3 those with a larger number than this, and
---   $4 those of these numbers, none of which is larger.
--- Rows: now (ms), lease (ms), the worker's queues that are paused, in its order, which store this is (see `life.sql`), the
---   schema version of the oldest program that may run; then of a claim its nonce, its number and whether a cancel of a run of
---   it may have been asked for; one a claim, by number, and one without a claim where there is none. None at all when the
---   worker is unknown or its lease has ended.
--- Index: the primary key of `workers`; `queues_paused`, and only if a queue is paused the unique index of `queues (name)`;
---   the unique index of `claims (worker, number, queue)`, number by number: a worker's other claims are gone, and their dead
---   entries stay as long as an old snapshot does. No indexed column changes, so the worker's row stays on its page; the
---   condition is checked again under its lock. The JSON of its queues is not parsed: one that does not decode must not end
---   the worker.
+-- Parameters: $1 now for tests (ms) or NULL; $2 worker; which claims are read: $3 those with a larger number
+--   than this, and $4 those of these numbers, none of which is larger.
+-- Rows: now (ms), lease (ms), the worker's queues that are paused, in its order, which store this is (see
+--   `life.sql`), the schema version of the oldest program that may run; then of a claim its nonce, its number
+--   and whether a cancel of a run of it may have been asked for; one a claim, by number, and one without a
+--   claim where there is none. None at all when the worker is unknown or its lease has ended.
+-- Index: the primary key of `workers`; `queues_paused`, and only if a queue is paused the unique index of
+--   `queues (name)`; the unique index of `claims (worker, number, queue)`, number by number: a worker's other
+--   claims are gone, and their dead entries stay as long as an old snapshot does. No indexed column changes,
+--   so the worker's row stays on its page; the condition is checked again under its lock. The JSON of its
+--   queues is not parsed: one that does not decode must not end the worker.
 WITH moment AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
 renewed AS (
     UPDATE gristmill.workers SET heartbeat_at = moment.now, lease_expires_at = moment.now + least(workers.lease_ms, 253402207200000)

@@ -1,5 +1,5 @@
--- Purpose: the next requests to apply. Read after `lock_requests.sql`, in a statement of its own: an earlier snapshot may
---   show rows that another process has applied.
+-- Purpose: the next requests to apply. Read after `lock_requests.sql`, in a statement of its own: an earlier
+--   snapshot may show rows that another process has applied.
 -- Parameters: $1 behind this number; $2 at most this many.
 -- Rows: request, id, verb, patch, actor; in the order of the numbers.
 -- Index: `requests_open`, whose condition is repeated literally.

@@ -1,6 +1,7 @@
 -- Purpose: what was done to the tables of the schema that keeps statements from what they are to do.
 -- Parameters: $1 schema's name.
--- Rows: the table, what it is (`policy` of rows that holds for this role, `trigger` that is disabled), and its name.
+-- Rows: the table, what it is (`policy` of rows that holds for this role, `trigger` that is disabled), and
+--   its name.
 -- Index: the catalog's.
 SELECT class.relname::text, 'policy', ''
 FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS space ON space.oid = class.relnamespace

@@ -1,7 +1,7 @@
 -- Purpose: what is known of runs that a worker says have ended.
 -- Parameters: arrays, one entry a run: $1 id, $2 run, $3 whether the job's options are wanted.
--- Rows: one a run, in the order of the arrays: whether the job is there; its options; token and who ended it, NULL for a run
---   that has not ended.
+-- Rows: one a run, in the order of the arrays: whether the job is there; its options; token and who ended it,
+--   NULL for a run that has not ended.
 -- Index: the primary keys of `jobs` and `attempts`. The caller locked the claims in a statement before.
 --   `OFFSET 0` keeps the look-up inside: the plan of a table that was empty once may turn it round.
 WITH item AS MATERIALIZED (

@@ -1,9 +1,9 @@
 -- Purpose: claims without the runs that have ended; one without an open run goes.
--- Parameters: arrays, one entry a claim: $1 nonce, $2 how many runs have ended, $3 whether a job of it disappears; $4 the ids
---   whose runs have ended, $5 those of them that disappear.
+-- Parameters: arrays, one entry a claim: $1 nonce, $2 how many runs have ended, $3 whether a job of it
+--   disappears; $4 the ids whose runs have ended, $5 those of them that disappear.
 -- Rows: none.
--- Index: the primary key of `claims`, by `ANY`, whatever the plan of the join is. The caller holds the locks. A job that
---   disappears is struck out, see `strike_jobs.sql`.
+-- Index: the primary key of `claims`, by `ANY`, whatever the plan of the join is. The caller holds the locks.
+--   A job that disappears is struck out, see `strike_jobs.sql`.
 WITH wanted AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::int4[], $3::bool[]) AS claim (nonce, ended, has_erased)
 ),

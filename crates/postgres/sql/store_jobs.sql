@@ -1,10 +1,10 @@
 -- Purpose: stores jobs whose ids are new; if one is there, nothing is stored and it is an error (23505).
--- Parameters: $1 now (ms) or NULL for the server's clock; arrays, one entry a job, ids ascending: $2 id, $3 queue,
---   $4 priority, $5 kind, $6 max_attempts, $7 args; and arrays that are empty where no job has such a thing: $8 options,
---   $9 delay (ms), $10 instant (ms), $11 whether it is suspended;
---   $12 the different queues of $3 that have to be there, or none.
--- Rows: one: now (ms); whether what is committed survives a loss of power; whether the queues are there: otherwise nothing
---   was stored.
+-- Parameters: $1 now (ms) or NULL for the server's clock; arrays, one entry a job, ids ascending: $2 id, $3
+--   queue, $4 priority, $5 kind, $6 max_attempts, $7 args; and arrays that are empty where no job has such a
+--   thing: $8 options, $9 delay (ms), $10 instant (ms), $11 whether it is suspended; $12 the different queues
+--   of $3 that have to be there, or none.
+-- Rows: one: now (ms); whether what is committed survives a loss of power; whether the queues are there:
+--   otherwise nothing was stored.
 -- Index: the primary keys. Delays and instants are at most the last instant there is, so no sum overflows.
 WITH clock AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
 known AS MATERIALIZED (

@@ -2,8 +2,8 @@
 -- Parameters: as `store_jobs.sql`; no id twice.
 -- Rows: now (ms), whether what is committed survives a loss of power, whether the queues are there, and
 --   the id, of each job that was stored; one row without an id when none was.
--- Index: the primary keys. A job that another transaction is storing is waited for; in the order of the ids, so that two
---   do not wait for each other crosswise.
+-- Index: the primary keys. A job that another transaction is storing is waited for; in the order of the ids,
+--   so that two do not wait for each other crosswise.
 WITH clock AS MATERIALIZED (SELECT gristmill.now_ms($1::int8) AS now),
 known AS MATERIALIZED (
     SELECT count(*) = cardinality($12::int4[]) AS are_known FROM gristmill.queues WHERE queue = ANY ($12)

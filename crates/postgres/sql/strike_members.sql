@@ -1,9 +1,10 @@
--- Purpose: members leave their claims without a row in `attempts`: their jobs go elsewhere, and no run of them has ended. A
---   claim without an open run goes.
+-- Purpose: members leave their claims without a row in `attempts`: their jobs go elsewhere, and no run of
+--   them has ended. A claim without an open run goes.
 -- Parameters: arrays, one entry a member: $1 nonce, $2 id.
 -- Rows: none.
--- Index: the primary key of `claims`, by `ANY`, whatever the plan of the join is. The caller holds the locks, and knows that
---   the members are listed and their runs open. What a struck member leaves: see `strike_jobs.sql`.
+-- Index: the primary key of `claims`, by `ANY`, whatever the plan of the join is. The caller holds the locks,
+--   and knows that the members are listed and their runs open. What a struck member leaves: see
+--   `strike_jobs.sql`.
 WITH struck AS MATERIALIZED (
     SELECT member.nonce, count(*)::int4 AS number, array_agg(member.id) AS ids
     FROM unnest($1::uuid[], $2::uuid[]) AS member (nonce, id) GROUP BY member.nonce

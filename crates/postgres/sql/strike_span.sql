@@ -1,10 +1,11 @@
--- Purpose: no claim lists jobs of a span of ids whose runs have ended: they are about to go with their partition.
+-- Purpose: no claim lists jobs of a span of ids whose runs have ended: they are about to go with their
+--   partition.
 -- Parameters: $1 from this id; $2 before this one.
 -- Rows: one without a meaning.
--- Index: none; claims are few. The primary key of `attempts` for members of the span. It is an error (55P03) if another
---   transaction has locked such a claim. A job that runs again stays, and is struck out of no claim; one that is
---   fetched at this moment stays in its new claim, which was not looked at. A run that has ended needs no member: a repeated
---   finish finds its row.
+-- Index: none; claims are few. The primary key of `attempts` for members of the span. It is an error (55P03)
+--   if another transaction has locked such a claim. A job that runs again stays, and is struck out of no
+--   claim; one that is fetched at this moment stays in its new claim, which was not looked at. A run that has
+--   ended needs no member: a repeated finish finds its row.
 WITH member AS MATERIALIZED (
     SELECT claims.nonce, member.id, EXISTS (
             SELECT FROM gristmill.attempts WHERE attempts.id = member.id AND attempts.run = member.run OFFSET 0

@@ -1,11 +1,11 @@
--- Purpose: old runs of jobs that have run often go, with their logs and with what they recorded, but for the latest
---   checkpoint of a job. A run that a claim lists stays: without its row it would count as open.
+-- Purpose: old runs of jobs that have run often go, with their logs and with what they recorded, but for the
+--   latest checkpoint of a job. A run that a claim lists stays: without its row it would count as open.
 -- Parameters: $1 ids; arrays, one entry an id: $2 the first and $3 the last run that goes.
 -- Rows: none.
--- Index: the primary keys of `attempts`, `records` and `logs`, by `ANY`, whatever the plan of the join is. Claims are read as a
---   whole, once in many runs of a job: no fetch keeps an index by job. A claim that lists one of these runs was made before
---   that run ended, so it is in the snapshot of this statement as long as it is there. `IS TRUE` makes a hash of the ids,
---   whatever joins are allowed.
+-- Index: the primary keys of `attempts`, `records` and `logs`, by `ANY`, whatever the plan of the join is.
+--   Claims are read as a whole, once in many runs of a job: no fetch keeps an index by job. A claim that
+--   lists one of these runs was made before that run ended, so it is in the snapshot of this statement as
+--   long as it is there. `IS TRUE` makes a hash of the ids, whatever joins are allowed.
 WITH wanted AS MATERIALIZED (
     SELECT item.* FROM unnest($1::uuid[], $2::int4[], $3::int4[]) AS item (id, first, last)
 ),

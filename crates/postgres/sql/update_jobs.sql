@@ -1,5 +1,6 @@
 -- Purpose: an operator's update of jobs. Where they stand is the caller's.
--- Parameters: $1 ids; what is new, or NULL: $2 priority, $3 max_attempts, $4 args; $5 the codec of new args, NULL for JSON.
+-- Parameters: $1 ids; what is new, or NULL: $2 priority, $3 max_attempts, $4 args; $5 the codec of new args,
+--   NULL for JSON.
 -- Rows: none.
 -- Index: the primary key of `jobs`, in all partitions: operators update few jobs.
 UPDATE gristmill.jobs

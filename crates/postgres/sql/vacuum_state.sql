@@ -1,7 +1,7 @@
 -- Purpose: how the hot tables are vacuumed.
 -- Parameters: $1 schema's name.
--- Rows: table, whether the table's own settings keep autovacuum on, live rows, dead rows, seconds since the last vacuum or
---   NULL; whether the server has autovacuum on.
+-- Rows: table, whether the table's own settings keep autovacuum on, live rows, dead rows, seconds since the
+--   last vacuum or NULL; whether the server has autovacuum on.
 -- Index: the catalog's.
 SELECT tables.relname::text,
     NOT EXISTS (

@@ -1,5 +1,5 @@
--- Purpose: the ids of jobs in claims, those whose run has ended among them; a cursor, an order and a limit are added where
---   it is used.
+-- Purpose: the ids of jobs in claims, those whose run has ended among them; a cursor, an order and a limit
+--   are added where it is used.
 -- Parameters: those of the addition.
 -- Rows: id.
 -- Index: none; every claim is read.

@@ -1,5 +1,5 @@
--- Purpose: the ids of discarded jobs, and of those with a state that is unknown, which counts as that; a cursor, an order and
---   a limit are added where it is used.
+-- Purpose: the ids of discarded jobs, and of those with a state that is unknown, which counts as that; a
+--   cursor, an order and a limit are added where it is used.
 -- Parameters: those of the addition.
 -- Rows: id.
 -- Index: `ended_state`, whose expression is repeated literally.

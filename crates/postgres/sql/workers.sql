@@ -1,7 +1,7 @@
 -- Purpose: every registered worker, with the number of jobs it holds.
 -- Parameters: $1 the time (ms), if a test gives it.
--- Rows: worker, label, started_at, heartbeat_at, lease_expires_at (ms), lease_ms, slots, queues, kinds (JSON arrays),
---   running; by the time they started.
+-- Rows: worker, label, started_at, heartbeat_at, lease_expires_at (ms), lease_ms, slots, queues, kinds (JSON
+--   arrays), running; by the time they started.
 -- Index: the unique index of `claims (worker, number, queue)`.
 SELECT worker, label, started_at, heartbeat_at, gristmill.lease_ends(lease_expires_at, lease_ms, $1::int8), lease_ms,
     slots, queues, kinds,

@@ -1,8 +1,8 @@
 //! A thread with a runtime of its own for heartbeats.
 //!
-//! A connection lives in a task of the runtime it was made on. On the program's runtime a handler that blocks a thread,
-//! or many of them, would keep renewals from the server, and with them the leases they are for. So the connections for
-//! heartbeats, and the calls that use them, have this thread to themselves.
+//! A connection lives in a task of the runtime it was made on. On the program's runtime a handler that blocks
+//! a thread, or many of them, would keep renewals from the server, and with them the leases they are for. So
+//! the connections for heartbeats, and the calls that use them, have this thread to themselves.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;

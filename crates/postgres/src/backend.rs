@@ -20,8 +20,8 @@ use crate::{
     progress, promote, prune, transaction,
 };
 
-/// Runs an operation of a module, which takes what the process shares, the call and the request; by `run`, or by the
-/// method that is named first.
+/// Runs an operation of a module, which takes what the process shares, the call and the request; by `run`, or
+/// by the method that is named first.
 macro_rules! ask {
     ($self:ident, $call:ident, $effect:ident, $request:expr, $operation:path) => {
         ask!(run; $self, $call, $effect, $request, $operation)

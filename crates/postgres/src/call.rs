@@ -45,7 +45,8 @@ pub(crate) enum Effect {
 enum Line {
     /// Behind all others that wait: together they may hold a part of the connections.
     Shared,
-    /// In none. There are few such calls at a time, and what they wait for is not what enqueues and verbs wait for.
+    /// In none. There are few such calls at a time, and what they wait for is not what enqueues and verbs
+    /// wait for.
     None,
 }
 

@@ -3,8 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a schema that was found to serve this program is taken to do so. A worker that runs reads the version with
-/// each heartbeat, which costs no statement. Other programs check again with the first call after this time.
+/// How long a schema that was found to serve this program is taken to do so. A worker that runs reads the
+/// version with each heartbeat, which costs no statement. Other programs check again with the first call
+/// after this time.
 const HOLDS_FOR: Duration = Duration::from_secs(30);
 
 /// What the last check of the schema found.
@@ -36,8 +37,8 @@ pub(crate) struct Check<'c> {
 }
 
 impl Checked {
-    /// The check that the caller has to make before it goes on, if one is due. While the schema was never found to
-    /// serve this program, each caller has to make one; later on, one caller at a time.
+    /// The check that the caller has to make before it goes on, if one is due. While the schema was never
+    /// found to serve this program, each caller has to make one; later on, one caller at a time.
     pub(crate) fn due(&self) -> Option<Check<'_>> {
         self.due_at(Instant::now())
     }
@@ -99,8 +100,8 @@ impl Checked {
 }
 
 impl Check<'_> {
-    /// Puts off the next check on a connection of its own if the last check passed. Returns whether it did: then the
-    /// caller may go on without a result.
+    /// Puts off the next check on a connection of its own if the last check passed. Returns whether it did:
+    /// then the caller may go on without a result.
     pub(crate) fn put_off(&self) -> bool {
         self.put_off_at(Instant::now())
     }

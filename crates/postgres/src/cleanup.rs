@@ -1,9 +1,9 @@
 //! Ends what a dropped call has left on a connection.
 //!
-//! The future of a call may be dropped at any moment, by its deadline in most cases. Closing its connection would not
-//! end its statement: a server notices a closed connection only when it reads or writes, so a statement that waits for
-//! a lock would stay, with its connection, until the lock is free. So the statement is cancelled first. A transaction
-//! between two statements is rolled back, and its connection is used again.
+//! The future of a call may be dropped at any moment, by its deadline in most cases. Closing its connection
+//! would not end its statement: a server notices a closed connection only when it reads or writes, so a
+//! statement that waits for a lock would stay, with its connection, until the lock is free. So the statement
+//! is cancelled first. A transaction between two statements is rolled back, and its connection is used again.
 
 use std::time::Duration;
 
@@ -20,10 +20,11 @@ use crate::tls;
 
 /// How long a connection keeps its place in the pool meanwhile.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How long a statement is tried to be cancelled. A server that is not reached for longer has lost the connection, too.
+/// How long a statement is tried to be cancelled. A server that is not reached for longer has lost the
+/// connection, too.
 const LONGEST: Duration = Duration::from_secs(15);
-/// The first wait for a cancelled statement to end; each further one is twice as long. A request that comes before its
-/// statement has begun does nothing, so it is repeated.
+/// The first wait for a cancelled statement to end; each further one is twice as long. A request that comes
+/// before its statement has begun does nothing, so it is repeated.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// Ends statements and transactions of dropped calls, in tasks of its own.
@@ -43,11 +44,11 @@ impl Cleanup {
         Ok(Self { runtime: Handle::current(), tls, naming })
     }
 
-    /// Cancels the statement in flight, then closes the connection: a request that comes late must not hit the next
-    /// user.
+    /// Cancels the statement in flight, then closes the connection: a request that comes late must not hit
+    /// the next user.
     ///
-    /// Behind a transaction pooler the statement has a timeout instead, see `settings.rs`: PgBouncer 1.18 crashes when
-    /// a client closes its request for a cancel early, which the driver does.
+    /// Behind a transaction pooler the statement has a timeout instead, see `settings.rs`: PgBouncer 1.18
+    /// crashes when a client closes its request for a cancel early, which the driver does.
     pub(crate) fn cancel(&self, object: Object) {
         if self.naming == Naming::Unnamed {
             drop(Object::take(object));

@@ -115,8 +115,8 @@ impl<'r> EndedRun<'r> {
     }
 }
 
-/// Removes jobs as their ends say, from `jobs` and all that belongs to them. Their places and the numbers of completed
-/// ones are the caller's.
+/// Removes jobs as their ends say, from `jobs` and all that belongs to them. Their places and the numbers of
+/// completed ones are the caller's.
 pub(crate) async fn remove(session: &mut Session, gone: &[(Uuid, End)]) -> Answer<()> {
     let mut erased = Vec::with_capacity(gone.len());
     for &(id, end) in gone {
@@ -141,8 +141,8 @@ pub(crate) async fn remove(session: &mut Session, gone: &[(Uuid, End)]) -> Answe
     place::erase(session, &erased).await
 }
 
-/// Records how runs ended, and puts their jobs where they go. Their claims are the caller's: [`shrink_claims`] or
-/// [`drop_claims`].
+/// Records how runs ended, and puts their jobs where they go. Their claims are the caller's:
+/// [`shrink_claims`] or [`drop_claims`].
 pub(crate) async fn end_runs<'r>(
     session: &mut Session,
     now: Timestamp,

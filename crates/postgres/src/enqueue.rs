@@ -1,8 +1,8 @@
 //! Stores jobs: many in one statement, which is a transaction of its own.
 //!
-//! A plain job's id is new, so it is inserted without a look; only when one is there after all, the same is done again
-//! with care. Jobs with unique keys take their keys first, in a transaction for their call alone. An open
-//! transaction elsewhere may hold such a key, and other calls should not wait for it.
+//! A plain job's id is new, so it is inserted without a look; only when one is there after all, the same is
+//! done again with care. Jobs with unique keys take their keys first, in a transaction for their call alone.
+//! An open transaction elsewhere may hold such a key, and other calls should not wait for it.
 
 mod columns;
 mod group;
@@ -27,8 +27,8 @@ use crate::told::{Position, Told};
 use self::columns::Columns;
 pub(crate) use self::group::Groups;
 
-/// How far ahead of the server's clock an id may have been made. Room for clocks that are badly set, and less than the
-/// time for which partitions are made ahead. The function `outbox_enqueue` has the same bound.
+/// How far ahead of the server's clock an id may have been made. Room for clocks that are badly set, and less
+/// than the time for which partitions are made ahead. The function `outbox_enqueue` has the same bound.
 const FAR_AHEAD_MS: i64 = 3_600_000;
 
 /// A job and its queue's number.
@@ -73,8 +73,9 @@ pub(crate) async fn enqueue(inner: &Inner, call: Call, request: &EnqueueRequest)
     Ok(reply)
 }
 
-/// Refuses ids from far ahead of the server's clock. When an id was made decides in which partition its job is kept:
-/// one from far ahead would be in none, in the way of the partition that is made for its time, and stay for as long.
+/// Refuses ids from far ahead of the server's clock. When an id was made decides in which partition its job
+/// is kept: one from far ahead would be in none, in the way of the partition that is made for its time, and
+/// stay for as long.
 pub(crate) fn check_ids(inner: &Inner, call: Call, jobs: &[&NewJob]) -> Result<(), BackendError> {
     // An instant that replaces the clock says nothing of the server's.
     if call.now.is_some() {
@@ -100,7 +101,8 @@ pub(crate) async fn queues(inner: &Inner, jobs: &[&NewJob]) -> Answer<Vec<i32>> 
     Ok(places.into_iter().map(|place| numbers[place]).collect())
 }
 
-/// As [`queues`], on a connection in no transaction: a call that waited for a second one could wait for itself.
+/// As [`queues`], on a connection in no transaction: a call that waited for a second one could wait for
+/// itself.
 pub(crate) async fn learn_queues(inner: &Inner, session: &mut Session, jobs: &[&NewJob]) -> Answer<()> {
     inner.names.numbers(session, &names_of(jobs).0).await.map(drop)
 }
@@ -307,8 +309,8 @@ fn durability(row: &Row, column: usize) -> Answer<Durability> {
     Ok(if survives_power_loss { Durability::PowerLoss } else { Durability::ProcessCrash })
 }
 
-/// Learns the server's clock where it differs much from what is known: the instant is older than the answer, by the
-/// commit.
+/// Learns the server's clock where it differs much from what is known: the instant is older than the answer,
+/// by the commit.
 fn learn_clock(inner: &Inner, call: Call, server: Timestamp) {
     let known = inner.server_now();
     if call.now.is_none() && (server.as_millis() - known.as_millis()).abs() > 1_000 {

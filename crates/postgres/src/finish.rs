@@ -1,8 +1,8 @@
 //! Ends runs, each only if its token holds.
 //!
-//! Runs that completed and leave nothing else to do end by one statement, which takes a claim's runs all or none. What
-//! it did not take, and all other ends, go through a transaction that looks at each of them. An end that
-//! needs a row locked by a user's open transaction goes [`apart`]: it is busy, and the others end.
+//! Runs that completed and leave nothing else to do end by one statement, which takes a claim's runs all or
+//! none. What it did not take, and all other ends, go through a transaction that looks at each of them. An
+//! end that needs a row locked by a user's open transaction goes [`apart`]: it is busy, and the others end.
 
 mod apart;
 mod quick;
@@ -144,7 +144,8 @@ async fn others(
     Ok(answers)
 }
 
-/// The items that may end the quick way. A run that comes twice ends as its first item says, so both are looked at.
+/// The items that may end the quick way. A run that comes twice ends as its first item says, so both are
+/// looked at.
 fn simple_items(items: &[FinishItem]) -> Vec<usize> {
     let (simple, others): (Vec<usize>, Vec<usize>) =
         (0..items.len()).partition(|place| quick::is_simple(&items[*place]));
@@ -155,8 +156,8 @@ fn simple_items(items: &[FinishItem]) -> Vec<usize> {
     simple.into_iter().filter(|place| !jobs.contains(&items[*place].lease.job)).collect()
 }
 
-/// Cuts items where one may enqueue a job whose unique key a later one still holds: an item's follow-up jobs are stored
-/// before the next item's run ends.
+/// Cuts items where one may enqueue a job whose unique key a later one still holds: an item's follow-up jobs
+/// are stored before the next item's run ends.
 fn in_turn<'s, 'i>(items: &'s [&'i FinishItem]) -> Vec<&'s [&'i FinishItem]> {
     let is_unique = |item: &&FinishItem| Member::of_place(item.lease.place).is_unique;
     let takes_keys = |item: &FinishItem| item.effects.iter().any(|job| job.spec.unique_key.is_some());

@@ -51,8 +51,8 @@ pub struct Postgres {
 
 /// What the clones share.
 ///
-/// No lock of these is held over an await. Of the pools, `control` is for heartbeats alone, so that neither a full load
-/// nor handlers with transactions of their own can keep a worker from renewing its leases.
+/// No lock of these is held over an await. Of the pools, `control` is for heartbeats alone, so that neither a
+/// full load nor handlers with transactions of their own can keep a worker from renewing its leases.
 pub(crate) struct Inner {
     /// Itself, for the tasks it starts; they end with it.
     pub(crate) me: Weak<Inner>,
@@ -115,19 +115,19 @@ pub(crate) struct Inner {
 
 impl Postgres {
     /// Settings for the server that a URL names, as libpq reads it:
-    /// `postgres://user:password@host:5432/database?sslmode=verify-full`. Three options are ours: `schema=NAME`,
-    /// `connections=N` and `pooler=transaction`; see the methods of the builder. The variables of libpq (`PGHOST`,
-    /// `PGPASSWORD` and others) and its files are not read.
+    /// `postgres://user:password@host:5432/database?sslmode=verify-full`. Three options are ours:
+    /// `schema=NAME`, `connections=N` and `pooler=transaction`; see the methods of the builder. The variables
+    /// of libpq (`PGHOST`, `PGPASSWORD` and others) and its files are not read.
     ///
     /// # Errors
-    /// [`Refused`](gristmill_core::BackendErrorKind::Refused) when the text does not say where a server is. It is not
-    /// repeated: it may hold a password.
+    /// [`Refused`](gristmill_core::BackendErrorKind::Refused) when the text does not say where a server is.
+    /// It is not repeated: it may hold a password.
     pub fn builder(url: &str) -> Result<PostgresBuilder, BackendError> {
         url::parse(url)
     }
 
-    /// Connects to the server that a URL names, see [`builder`](Self::builder), and brings its schema up to date, which
-    /// needs no rights to create where there is nothing to do.
+    /// Connects to the server that a URL names, see [`builder`](Self::builder), and brings its schema up to
+    /// date, which needs no rights to create where there is nothing to do.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), gristmill_core::BackendError> {
@@ -137,9 +137,9 @@ impl Postgres {
     /// ```
     ///
     /// # Errors
-    /// As of the builder; [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server cannot be
-    /// reached; [`SchemaNew`](gristmill_core::BackendErrorKind::SchemaNew) when a later release migrated it and
-    /// excluded this program.
+    /// As of the builder; [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server
+    /// cannot be reached; [`SchemaNew`](gristmill_core::BackendErrorKind::SchemaNew) when a later release
+    /// migrated it and excluded this program.
     ///
     /// # Cancel safety
     /// The schema is migrated or left as it is.
@@ -233,9 +233,10 @@ impl Inner {
         Ok(session)
     }
 
-    /// The same check for calls that run on a connection of the caller's. It has one of the backend's, so that the
-    /// caller's transaction holds no locks on the catalog. There may be none while that is open, such as behind a
-    /// pooler with one connection. If the schema has served this program, the call then goes on without the check.
+    /// The same check for calls that run on a connection of the caller's. It has one of the backend's, so
+    /// that the caller's transaction holds no locks on the catalog. There may be none while that is open,
+    /// such as behind a pooler with one connection. If the schema has served this program, the call then goes
+    /// on without the check.
     pub(crate) async fn check_apart(&self) -> Answer<()> {
         let Some(due) = self.checked.due_apart() else { return Ok(()) };
         let check = async {
@@ -266,7 +267,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Forgets all that is known of the store: it may have been dropped, restored or replaced under this process.
+    /// Forgets all that is known of the store: it may have been dropped, restored or replaced under this
+    /// process.
     pub(crate) fn forget(&self) {
         self.checked.forget();
         *self.life.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -279,7 +281,8 @@ impl Inner {
         self.renewals.read_all_again();
     }
 
-    /// Whether the store is the one that was known, if one was; otherwise all that was known of that is forgotten.
+    /// Whether the store is the one that was known, if one was; otherwise all that was known of that is
+    /// forgotten.
     pub(crate) fn is_same_life(&self, life: &str) -> bool {
         let known = self.life.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let is_same = known.as_deref().is_none_or(|known| known == life);

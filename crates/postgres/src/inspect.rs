@@ -33,8 +33,8 @@ pub(crate) async fn get(inner: &Inner, _call: Call, ids: &[JobId]) -> Answer<Vec
     Ok(jobs)
 }
 
-/// The jobs with these ids, in their order; `None` for one that is not there. Several statements look, so the session's
-/// transaction has to be of one snapshot.
+/// The jobs with these ids, in their order; `None` for one that is not there. Several statements look, so the
+/// session's transaction has to be of one snapshot.
 pub(crate) async fn records(
     inner: &Inner,
     session: &mut Session,

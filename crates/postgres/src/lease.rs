@@ -103,16 +103,17 @@ impl OwnClaim {
     }
 }
 
-/// The claims that were granted to a reply that never arrived. Their fetches are over: one that is in flight is the
-/// worker's, although it did not know of it when it wrote its request.
+/// The claims that were granted to a reply that never arrived. Their fetches are over: one that is in flight
+/// is the worker's, although it did not know of it when it wrote its request.
 fn unknown(claims: &[OwnClaim], known: &[ClaimId], renewing: &Renewing<'_>) -> Vec<OwnClaim> {
     let kept = renewing.kept();
     let is_unknown = |claim: &&OwnClaim| !known.contains(&claim.number) && !kept.contains(&claim.number);
     claims.iter().filter(is_unknown).copied().collect()
 }
 
-/// Gives back claims a renewed worker does not know, and tells their numbers. What fails, and what another transaction
-/// has locked, is left to the next renewal: the worker's leases are renewed, and it has to hear of that.
+/// Gives back claims a renewed worker does not know, and tells their numbers. What fails, and what another
+/// transaction has locked, is left to the next renewal: the worker's leases are renewed, and it has to hear
+/// of that.
 async fn give_back_unknown(
     inner: &Inner,
     session: &mut Session,

@@ -1,8 +1,9 @@
-//! Our statements on a connection of the caller's: his transaction, in which they are stored if and only if it commits.
+//! Our statements on a connection of the caller's: his transaction, in which they are stored if and only if
+//! it commits.
 //!
-//! The borrow of it would go through every function that takes a session. So a session sends its statements to the
-//! [`Lender`], which holds the borrow: both are halves of one future, and no task is started. Statements go unnamed, so
-//! that nothing of ours is left prepared.
+//! The borrow of it would go through every function that takes a session. So a session sends its statements
+//! to the [`Lender`], which holds the borrow: both are halves of one future, and no task is started.
+//! Statements go unnamed, so that nothing of ours is left prepared.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! The PostgreSQL backend of Gristmill: many jobs a statement, each job's row written once.
 //!
-//! `jobs` and `attempts` are only appended to; what may be fetched lies in the narrow table `ready`, what waits in
-//! `waiting`, and a fetched batch is one row of `claims`, whose lock decides between a finish and a rescue.
+//! `jobs` and `attempts` are only appended to; what may be fetched lies in the narrow table `ready`, what
+//! waits in `waiting`, and a fetched batch is one row of `claims`, whose lock decides between a finish and a
+//! rescue.
 
 mod apart;
 mod backend;

@@ -16,8 +16,8 @@ use crate::session::Session;
 use crate::statement::sql;
 use walk::Walk;
 
-/// Jobs one call looks at, at most, once it has found one: a page may be short, never slow. An empty one is not worth
-/// its round trip, so the search for the first job goes on for as long as the caller's patience.
+/// Jobs one call looks at, at most, once it has found one: a page may be short, never slow. An empty one is
+/// not worth its round trip, so the search for the first job goes on for as long as the caller's patience.
 const SCAN_LIMIT: usize = 10_000;
 
 pub(crate) async fn list(inner: &Inner, call: Call, request: &ListRequest) -> Answer<Page<JobRecord>> {
@@ -90,8 +90,9 @@ fn cursor_behind(id: Uuid) -> Cursor {
     Cursor(row::job_id(id))
 }
 
-/// How many jobs match, looking no further than beyond `cap`, nor for longer than the caller's patience. A count may
-/// take long, so it holds no snapshot, which would keep the server from cleaning up: each chunk is of its own moment.
+/// How many jobs match, looking no further than beyond `cap`, nor for longer than the caller's patience. A
+/// count may take long, so it holds no snapshot, which would keep the server from cleaning up: each chunk is
+/// of its own moment.
 pub(crate) async fn count_matches(
     inner: &Inner,
     session: &mut Session,

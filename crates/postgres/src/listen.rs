@@ -191,8 +191,8 @@ async fn listen(backend: Weak<Inner>, shared: Arc<Shared>) {
     }
 }
 
-/// Waits until the listening is to begin anew, at another server perhaps. A server that takes no writes for a while is
-/// not left again and again.
+/// Waits until the listening is to begin anew, at another server perhaps. A server that takes no writes for a
+/// while is not left again and again.
 async fn left(servers: &Servers, reached: Reached, since: Instant) {
     servers.left(&reached).await;
     tokio::time::sleep_until(since + SETTLED).await;

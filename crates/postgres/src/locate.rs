@@ -45,8 +45,8 @@ pub(crate) struct Located {
     pub(crate) reason: Option<String>,
     /// The latest run that has ended.
     pub(crate) latest: Option<Latest>,
-    /// The claim that holds it, for a running job. A running job without one is in no place, which is a defect that the
-    /// audit repairs.
+    /// The claim that holds it, for a running job. A running job without one is in no place, which is a
+    /// defect that the audit repairs.
     pub(crate) held: Option<Held>,
     /// What [`Detail::Body`] asks for.
     pub(crate) body: Option<Body>,
@@ -93,7 +93,8 @@ impl Located {
     }
 }
 
-/// The jobs with these ids, in their order and all as they are at one moment; `None` for one that is not there.
+/// The jobs with these ids, in their order and all as they are at one moment; `None` for one that is not
+/// there.
 pub(crate) async fn locate(
     session: &mut Session,
     ids: &[Uuid],

@@ -1,8 +1,8 @@
 //! Rows that a user's open transaction has locked, among others that are free.
 //!
-//! An operation of many items meets a lock by an error, after a turn of waiting, and the server does not say which item
-//! it was. Then it goes in [`Parts`]: what meets a lock is cut in half, and what meets it alone is set aside. What was
-//! set aside is remembered for a while, so that the next call does not wait for it again.
+//! An operation of many items meets a lock by an error, after a turn of waiting, and the server does not say
+//! which item it was. Then it goes in [`Parts`]: what meets a lock is cut in half, and what meets it alone is
+//! set aside. What was set aside is remembered for a while, so that the next call does not wait for it again.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;

@@ -1,8 +1,8 @@
 //! Rescue, audit: bounded rounds that any worker may run.
 //!
-//! Locks are taken in the order of all operations: rows of `jobs`, then claims, each ascending. A rescue takes one
-//! claim a transaction, so that one it cannot read does not keep it from the others; two rescuers pass by the claim
-//! that the other one holds.
+//! Locks are taken in the order of all operations: rows of `jobs`, then claims, each ascending. A rescue
+//! takes one claim a transaction, so that one it cannot read does not keep it from the others; two rescuers
+//! pass by the claim that the other one holds.
 
 use gristmill_core::{AuditReply, Call, Cursor, JobState, RescueReply, Stay, Timestamp};
 use uuid::Uuid;
@@ -62,8 +62,8 @@ pub(crate) async fn audit(
     Ok(reply)
 }
 
-/// Those of the jobs that are in no place. A statement sees all places at one moment, and each move is one transaction,
-/// so a job that moves is not among them.
+/// Those of the jobs that are in no place. A statement sees all places at one moment, and each move is one
+/// transaction, so a job that moves is not among them.
 async fn lost(session: &mut Session, ids: &[Uuid]) -> Answer<Vec<Located>> {
     let jobs = locate(session, ids, Detail::Place).await?;
     let is_lost = |job: &Located| job.state == JobState::Running && job.held.is_none();

@@ -1,4 +1,5 @@
-//! What `gristmill bench` asks of the server beside the jobs: what it has spent, and an old snapshot to work beside.
+//! What `gristmill bench` asks of the server beside the jobs: what it has spent, and an old snapshot to work
+//! beside.
 //!
 //! Only with the feature `bench`, and no part of the public API.
 
@@ -28,13 +29,13 @@ const SETTLE: Duration = Duration::from_secs(600);
 pub struct Spent {
     /// Bytes of log (WAL) ever written.
     pub wal_bytes: u64,
-    /// The process of the server that answered, if the server runs on this machine: the way to what it has used of the
-    /// processor.
+    /// The process of the server that answered, if the server runs on this machine: the way to what it has
+    /// used of the processor.
     pub local_pid: Option<u32>,
 }
 
-/// A transaction that sees the database as it was when it began. As long as it is open, the server can remove no row
-/// that was dead later, from no table: the condition under which queues in a database grow slow.
+/// A transaction that sees the database as it was when it began. As long as it is open, the server can remove
+/// no row that was dead later, from no table: the condition under which queues in a database grow slow.
 ///
 /// It ends when this is dropped.
 pub struct HeldSnapshot {
@@ -46,8 +47,8 @@ impl Postgres {
     /// What the server has spent so far; the difference of two is the cost of what happened between.
     ///
     /// # Errors
-    /// [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server cannot be reached; an error of
-    /// the server on a standby, which writes no log.
+    /// [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server cannot be reached; an
+    /// error of the server on a standby, which writes no log.
     ///
     /// # Cancel safety
     /// Nothing is changed.
@@ -69,9 +70,9 @@ impl Postgres {
         self.run(Call::new(), Effect::None, |inner, _| async move { hold_snapshot(&inner).await }).await
     }
 
-    /// Lets the server vacuum what was stored and write out what it has changed in its memory, so that none of it falls
-    /// into a measurement that follows. May take as long as the disk needs for some gigabytes. Says whether the role
-    /// may ask for the latter; tables that are not its own are not vacuumed.
+    /// Lets the server vacuum what was stored and write out what it has changed in its memory, so that none
+    /// of it falls into a measurement that follows. May take as long as the disk needs for some gigabytes.
+    /// Says whether the role may ask for the latter; tables that are not its own are not vacuumed.
     ///
     /// # Errors
     /// [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when the server cannot be reached,
@@ -122,7 +123,8 @@ impl HeldSnapshot {
     /// Ends the transaction, and says whether it was held to this moment.
     ///
     /// # Errors
-    /// [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when its connection was lost or ended meanwhile.
+    /// [`Unavailable`](gristmill_core::BackendErrorKind::Unavailable) when its connection was lost or ended
+    /// meanwhile.
     ///
     /// # Cancel safety
     /// The transaction ends.

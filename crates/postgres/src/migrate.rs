@@ -1,7 +1,8 @@
 //! The schema: where it is, and how it gets up to date.
 //!
-//! A schema of ours says so by its table `migrations`, one row a version. All of it happens in one transaction under an
-//! advisory lock, so two that migrate at once do it once, and one that is killed has done nothing.
+//! A schema of ours says so by its table `migrations`, one row a version. All of it happens in one
+//! transaction under an advisory lock, so two that migrate at once do it once, and one that is killed has
+//! done nothing.
 
 use gristmill_core::{BackendError, BackendErrorKind, Call, MigrateMode, MigrationReport};
 use gristmill_sql::{Migration, Migrations, OUTBOX_PROTOCOLS, POSTGRES_COMPATIBLE_FROM, SchemaVersion};
@@ -57,9 +58,9 @@ const CHANNEL: &str = "gristmill_channel";
 const RIGHTS: &str = include_str!("../migrations/rights.sql");
 
 impl Postgres {
-    /// The statements that make the schema of this version in an empty database, with what marks it as ours; for those
-    /// who want to read it first, or to run it by hand as another role. In comments behind them are the rights that a
-    /// role needs which only works.
+    /// The statements that make the schema of this version in an empty database, with what marks it as ours;
+    /// for those who want to read it first, or to run it by hand as another role. In comments behind them are
+    /// the rights that a role needs which only works.
     pub fn schema_sql(schema: &str) -> String {
         let text = format!("{MIGRATIONS_TABLE}\n\n{}", statements_after(0));
         let (schema, text, rights) = (quoted(schema), written(&text, schema), in_schema(RIGHTS, schema));
@@ -156,8 +157,8 @@ fn numbers() -> String {
     )
 }
 
-/// The version to migrate from; 0 where there is no schema. One that is not ours, or too new for this program, is
-/// refused.
+/// The version to migrate from; 0 where there is no schema. One that is not ours, or too new for this
+/// program, is refused.
 async fn version(session: &mut Session) -> Answer<u32> {
     let stored = stored(session).await?;
     if stored.version > latest() {

@@ -25,7 +25,8 @@ struct Known {
 }
 
 impl Names {
-    /// The numbers of queues, in their order; a new queue is made, in the session's transaction if there is one.
+    /// The numbers of queues, in their order; a new queue is made, in the session's transaction if there is
+    /// one.
     pub(crate) async fn numbers(&self, session: &mut Session, queues: &[Name]) -> Answer<Vec<i32>> {
         if let Some(known) = self.known_numbers(queues) {
             return Ok(known);
@@ -41,8 +42,8 @@ impl Names {
         Err(undecodable("queue").into())
     }
 
-    /// The numbers of the queues that are there, as far as the process knows: for workers, which notice at their next
-    /// heartbeat that the store was exchanged.
+    /// The numbers of the queues that are there, as far as the process knows: for workers, which notice at
+    /// their next heartbeat that the store was exchanged.
     pub(crate) async fn find(&self, session: &mut Session, queues: &[Name]) -> Answer<Vec<Option<i32>>> {
         if let Some(known) = self.known_numbers(queues) {
             return Ok(known.into_iter().map(Some).collect());
@@ -65,7 +66,8 @@ impl Names {
         Ok(queues.iter().map(|queue| numbers.get(queue).copied()).collect())
     }
 
-    /// The name of a queue by its number; the stand-in where none can be read. Nothing refers to a queue by that.
+    /// The name of a queue by its number; the stand-in where none can be read. Nothing refers to a queue by
+    /// that.
     pub(crate) async fn name(&self, session: &mut Session, number: i32) -> Answer<Name> {
         if let Some(name) = self.known_name(number) {
             return Ok(name);

@@ -1,9 +1,11 @@
-//! What a NOTIFY carries: `PROCESS ITEM ITEM …`, for example `9f3c a7:0:1700000000000:0190…ef d1700000060000`.
+//! What a NOTIFY carries: `PROCESS ITEM ITEM …`, for example `9f3c a7:0:1700000000000:0190…ef
+//! d1700000060000`.
 //!
-//! An item is a letter and what it is about: `a` a queue's number with the priority, due time (ms) and id of its first
-//! new job; `k` the number of a queue in which jobs were parked; `d` an instant at which a waiting job is due (ms); `c`
-//! a running job whose cancel is asked for; `q` the name of a queue that was paused or resumed; `e` a job that ended;
-//! `w` the sender watches ends; `p` a ping to itself. What a reader does not know, it passes over.
+//! An item is a letter and what it is about: `a` a queue's number with the priority, due time (ms) and id of
+//! its first new job; `k` the number of a queue in which jobs were parked; `d` an instant at which a waiting
+//! job is due (ms); `c` a running job whose cancel is asked for; `q` the name of a queue that was paused or
+//! resumed; `e` a job that ended; `w` the sender watches ends; `p` a ping to itself. What a reader does not
+//! know, it passes over.
 
 use std::fmt::Write as _;
 
@@ -29,8 +31,8 @@ pub(crate) struct Notice {
     pub(crate) pings: bool,
 }
 
-/// The channel of a schema. The name is short, whatever the schema's is; two schemas that share one only wake each
-/// other for nothing.
+/// The channel of a schema. The name is short, whatever the schema's is; two schemas that share one only wake
+/// each other for nothing.
 pub(crate) fn channel(schema: &str) -> String {
     // FNV-1a, which stays the same from version to version.
     let hash = schema.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

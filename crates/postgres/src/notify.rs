@@ -1,19 +1,20 @@
 //! Sends hints about what was stored: to this process's listeners at once, to other processes by NOTIFY.
 //!
-//! A NOTIFY in the transaction of every enqueue would divide their rate by two to five, since such commits take a lock
-//! of the whole database one after the other. So notifications are summed up, and one statement on a connection of its
-//! own carries them:
+//! A NOTIFY in the transaction of every enqueue would divide their rate by two to five, since such commits
+//! take a lock of the whole database one after the other. So notifications are summed up, and one statement
+//! on a connection of its own carries them:
 //!
 //! ```text
-//! now and then   enqueue ─ commit ─ NOTIFY ─ return          the caller waits for it, a fraction of a millisecond
-//! a flood        enqueue ─ commit ─ return      NOTIFY every 10 ms, by a task
+//! now and then   enqueue ─ commit ─ NOTIFY ─ return     the caller waits a fraction of a millisecond for it
+//! a flood        enqueue ─ commit ─ return              NOTIFY every 10 ms, by a task
 //! ```
 //!
 //! A program that ends right after a call has therefore notified the workers. What a flood has left to the
 //! task is sent when the handle is dropped, and when the runtime ends ([`Sending`]). A lost notification only
 //! delays other processes until their next poll.
 //!
-//! The lock of [`Outbox`] is held for a few moves and never over an await. Its task ends when nothing is left to send.
+//! The lock of [`Outbox`] is held for a few moves and never over an await. Its task ends when nothing is left
+//! to send.
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,8 +40,8 @@ const FLOOD_GAP: Duration = Duration::from_millis(4);
 const LONGEST_GAP: Duration = Duration::from_millis(40);
 /// How long a caller waits for its notification.
 const CALLERS_PATIENCE: Duration = Duration::from_millis(250);
-/// Give up sending a notification after this long: a server that does not answer must not hold up the heartbeats'
-/// connections.
+/// Give up sending a notification after this long: a server that does not answer must not hold up the
+/// heartbeats' connections.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the end of a runtime waits for the last notification.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
@@ -214,7 +215,8 @@ async fn tell_unnamed(inner: Arc<Inner>, queues: Vec<i32>) {
     }
 }
 
-/// The task that sends. Dropped before its end, which only the end of its runtime does, it sends the rest by itself.
+/// The task that sends. Dropped before its end, which only the end of its runtime does, it sends the rest by
+/// itself.
 struct Sending {
     inner: Arc<Inner>,
     /// What is under way.
@@ -243,8 +245,8 @@ async fn send(mut sending: Sending) {
     sending.is_over = true;
 }
 
-/// Notifies from the thread for heartbeats. The connection is one of theirs, perhaps the only one: code of jobs that
-/// blocks the program's runtime must not keep it. Dropped, the notification is given up.
+/// Notifies from the thread for heartbeats. The connection is one of theirs, perhaps the only one: code of
+/// jobs that blocks the program's runtime must not keep it. Dropped, the notification is given up.
 async fn notify_apart(inner: &Arc<Inner>, texts: Vec<String>) -> Answer<()> {
     let mut apart = JoinSet::new();
     let own = Arc::clone(inner);
@@ -264,7 +266,8 @@ async fn notify(inner: &Inner, texts: &[String]) -> Answer<()> {
 }
 
 impl Drop for Sending {
-    /// The connections of the pools ended with the runtime, so a thread of its own sends the rest on another one.
+    /// The connections of the pools ended with the runtime, so a thread of its own sends the rest on another
+    /// one.
     fn drop(&mut self) {
         if self.is_over {
             return;

@@ -86,8 +86,8 @@ async fn count_by_place(
     Ok(amounts.into_iter().fold(0, |sum: u64, (_, amount)| sum.saturating_add(amount)))
 }
 
-/// How many jobs are in which queue and state. Beyond the first cap a number need not be exact, and beyond the second
-/// not all of them together.
+/// How many jobs are in which queue and state. Beyond the first cap a number need not be exact, and beyond
+/// the second not all of them together.
 async fn amounts(
     session: &mut Session,
     states: &[JobState],

@@ -1,8 +1,8 @@
 //! The operator's acts: cancel, retry, delete, update, release.
 //!
-//! An act is one transaction. It locks the rows of `jobs`, in the order of the ids, which keeps other operators, the
-//! pruner and the audit away; then the jobs where they are, see [`hold`]; and then it applies what core decides to all
-//! of them at once, in a number of statements that does not grow with their number.
+//! An act is one transaction. It locks the rows of `jobs`, in the order of the ids, which keeps other
+//! operators, the pruner and the audit away; then the jobs where they are, see [`hold`]; and then it applies
+//! what core decides to all of them at once, in a number of statements that does not grow with their number.
 
 mod apply;
 mod hold;
@@ -128,7 +128,8 @@ pub(crate) async fn within(
     Ok(Acted { jobs: answered.filter_map(|(id, verdict)| Some((id, verdict?))).collect(), told })
 }
 
-/// The places of ids, cut so that each round has an id once: who is named twice is looked at again after the first act.
+/// The places of ids, cut so that each round has an id once: who is named twice is looked at again after the
+/// first act.
 fn rounds(ids: &[Uuid]) -> Vec<Vec<usize>> {
     let mut seen: HashMap<Uuid, usize> = HashMap::new();
     let mut rounds: Vec<Vec<usize>> = Vec::new();

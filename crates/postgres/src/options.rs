@@ -64,15 +64,15 @@ impl PostgresBuilder {
         Postgres::schema_sql(&self.schema)
     }
 
-    /// The schema that holds the tables; default `gristmill`. Two schemas of one database are two stores. 1 to 63
-    /// bytes.
+    /// The schema that holds the tables; default `gristmill`. Two schemas of one database are two stores. 1
+    /// to 63 bytes.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
         self
     }
 
-    /// The most connections that this handle, with its clones, has open at a time, for all purposes; default 16, at
-    /// least 3. `max_connections` of the server has to hold the sum of all processes.
+    /// The most connections that this handle, with its clones, has open at a time, for all purposes; default
+    /// 16, at least 3. `max_connections` of the server has to hold the sum of all processes.
     ///
     /// | of 16 | for | with another number |
     /// |---|---|---|
@@ -82,17 +82,19 @@ impl PostgresBuilder {
     /// | 1 | lists and counts | with fewer than 8 they share those for work |
     /// | 1 | the notifications that are heard | none behind a transaction pooler |
     ///
-    /// Connections are made when they are needed, and closed when they were idle for a minute: a worker whose handlers
-    /// take no `Tx` has 8 at most. More than 4 for work gain nothing, since a worker has three fetches and one finish
-    /// under way; with fewer it is slower. Examinations (`diagnose`) and requests to cancel a statement connect for a
-    /// moment beside these.
+    /// Connections are made when they are needed, and closed when they were idle for a minute: a worker whose
+    /// handlers take no `Tx` has 8 at most. More than 4 for work gain nothing, since a worker has three
+    /// fetches and one finish under way; with fewer it is slower. Examinations (`diagnose`) and requests to
+    /// cancel a statement connect for a moment beside these.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = Some(connections);
         self
     }
 
-    /// How many of the connections handlers may hold for transactions of their own at a time; default 8 of 16, may be
-    /// 0. A handler that finds none waits for a call's deadline, then its job is put off; heartbeats and finishes do
+    /// How many of the connections handlers may hold for transactions of their own at a time; default 8 of
+    /// 16, may be
+    /// 0. A handler that finds none waits for a call's deadline, then its job is put off; heartbeats and
+    ///    finishes do
     /// not wait. As many as the slots of handlers with transactions are best. Without
     /// [`connections`](Self::connections) the others are 8.
     pub fn handler_connections(mut self, connections: usize) -> Self {

@@ -1,9 +1,9 @@
 //! Parked jobs: which queues have some, and which of them a worker has still to look at.
 //!
-//! A fetch looks at the parked jobs of a queue before the available ones, and mostly there are none: the look is left
-//! out unless something speaks for it. A process hears when a job is parked, by itself or by another process; then each
-//! of its workers looks once. Notifications may be lost, so a worker looks also when its last look is [`LOOK_EVERY`]
-//! ago.
+//! A fetch looks at the parked jobs of a queue before the available ones, and mostly there are none: the look
+//! is left out unless something speaks for it. A process hears when a job is parked, by itself or by another
+//! process; then each of its workers looks once. Notifications may be lost, so a worker looks also when its
+//! last look is [`LOOK_EVERY`] ago.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,8 @@ use crate::statement::sql;
 
 /// A look that nothing speaks for comes after this long.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A look ahead goes through this many jobs for each that a fetch has just parked, and through four times as many as
-/// the one before that found nothing else.
+/// A look ahead goes through this many jobs for each that a fetch has just parked, and through four times as
+/// many as the one before that found nothing else.
 const AHEAD: usize = 64;
 const FARTHEST: usize = 10_000;
 /// Workers that are remembered at most; beyond, all are forgotten and read again.
@@ -95,7 +95,8 @@ impl Parked {
         self.lock().workers.remove(&worker);
     }
 
-    /// The kinds of a worker. One that registered through another process is read; an unknown one has no leases to get.
+    /// The kinds of a worker. One that registered through another process is read; an unknown one has no
+    /// leases to get.
     pub(crate) async fn kinds_of(&self, session: &mut Session, worker: WorkerId) -> Answer<Arc<KindSet>> {
         if let Some(known) = self.lock().workers.get(&worker) {
             return Ok(Arc::clone(&known.kinds));

@@ -1,17 +1,18 @@
 //! Partitions of `jobs`, `attempts`, `records` and `logs`, by the time at which jobs were made.
 //!
-//! Completed jobs are by far the most, and deleting them one by one costs more than running them: a partition that the
-//! default retention has passed is dropped with all of them, and the few jobs that stay move to the DEFAULT partition.
-//! A partition covers [`WIDTH`], so there are five within a retention of a day, one ahead and DEFAULT: each statement
-//! locks all of them, and up to eight are cheap.
+//! Completed jobs are by far the most, and deleting them one by one costs more than running them: a partition
+//! that the default retention has passed is dropped with all of them, and the few jobs that stay move to the
+//! DEFAULT partition. A partition covers [`WIDTH`], so there are five within a retention of a day, one ahead
+//! and DEFAULT: each statement locks all of them, and up to eight are cheap.
 //!
-//! Jobs with long retentions keep their partitions. The more of those there are, the wider the next one is made: twice
-//! as wide for each that stays, so a retention of a month keeps seven of them and one of ten years fourteen. There are
-//! never more than [`MOST`]. The completed jobs of a wide partition are deleted one by one when it is their time.
+//! Jobs with long retentions keep their partitions. The more of those there are, the wider the next one is
+//! made: twice as wide for each that stays, so a retention of a month keeps seven of them and one of ten
+//! years fourteen. There are never more than [`MOST`]. The completed jobs of a wide partition are deleted one
+//! by one when it is their time.
 //!
-//! Where partitions cannot be made, because DEFAULT holds too much of their span or the functions are missing,
-//! everything works in DEFAULT, and [`sweep`](crate::sweep) deletes job by job. What keeps a partition from being made
-//! or dropped is tried again.
+//! Where partitions cannot be made, because DEFAULT holds too much of their span or the functions are
+//! missing, everything works in DEFAULT, and [`sweep`](crate::sweep) deletes job by job. What keeps a
+//! partition from being made or dropped is tried again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -33,8 +34,9 @@ use crate::sweep::first_id;
 const WIDTH: Duration = Duration::from_secs(6 * 3600);
 /// The tables that are partitioned alike.
 const TABLES: [&str; 4] = ["jobs", "attempts", "records", "logs"];
-/// Partitions of a table at most, DEFAULT apart. A verb that looks for ids locks seven tables and indexes a partition,
-/// and the lock table of a server with default settings has room for 140 locks of each of 100 connections.
+/// Partitions of a table at most, DEFAULT apart. A verb that looks for ids locks seven tables and indexes a
+/// partition, and the lock table of a server with default settings has room for 140 locks of each of 100
+/// connections.
 pub(crate) const MOST: usize = 16;
 /// A wider partition does not keep its completed jobs until it goes.
 const WIDEST_ROTATED: Duration = Duration::from_secs(24 * 3600);
@@ -101,8 +103,8 @@ impl Partition {
     }
 }
 
-/// The partition to make next, so that the present and the next [`WIDTH`] are covered; `None` when they are, or when
-/// there are enough partitions.
+/// The partition to make next, so that the present and the next [`WIDTH`] are covered; `None` when they are,
+/// or when there are enough partitions.
 fn next_ahead(known: &[Partition], now: Timestamp) -> Option<Partition> {
     let width = row::millis(WIDTH);
     let mut from = Timestamp::from_millis(now.as_millis() / width * width);
@@ -206,7 +208,8 @@ pub(crate) struct Dropped {
     pub(crate) longest_ms: Option<i64>,
 }
 
-/// Drops the partitions that are past. One that cannot be dropped does not keep the others; its error comes in the end.
+/// Drops the partitions that are past. One that cannot be dropped does not keep the others; its error comes
+/// in the end.
 pub(crate) async fn drop_past(inner: &Inner, session: &mut Session, now: Timestamp) -> Answer<Dropped> {
     let mut dropped = Dropped::default();
     let mut failed = None;

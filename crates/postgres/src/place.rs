@@ -1,7 +1,7 @@
 //! Where jobs go: into `ready`, `waiting` or `ended`, or nowhere, and what follows from it.
 //!
-//! Each of these is a part of a transaction that holds the lock of what the jobs left: a claim, or their rows in
-//! `ready`, `waiting` or `jobs`.
+//! Each of these is a part of a transaction that holds the lock of what the jobs left: a claim, or their rows
+//! in `ready`, `waiting` or `jobs`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
 
-/// A job that completes later than this after it was made has its deletion noted; the others are found by their ids, or
-/// go with their partition. Shorter than the default retention of completed jobs: one that moved to the DEFAULT
-/// partition when its own was dropped, a retention after it was made, is always late. Every end of a run as completed
-/// has to keep to it.
+/// A job that completes later than this after it was made has its deletion noted; the others are found by
+/// their ids, or go with their partition. Shorter than the default retention of completed jobs: one that
+/// moved to the DEFAULT partition when its own was dropped, a retention after it was made, is always late.
+/// Every end of a run as completed has to keep to it.
 pub(crate) const LATE: Duration = Duration::from_secs(12 * 3600);
 
 /// A job and where it goes.
@@ -70,8 +70,8 @@ pub(crate) fn may_erase(retention: Retention) -> bool {
     ends.iter().any(|end| retention.of(*end).is_some_and(|kept| kept.is_zero()))
 }
 
-/// Puts jobs where they go: frees their unique keys, and erases those that are not kept. Jobs that complete are counted
-/// here, too. `now` is the instant of the transaction.
+/// Puts jobs where they go: frees their unique keys, and erases those that are not kept. Jobs that complete
+/// are counted here, too. `now` is the instant of the transaction.
 pub(crate) async fn put(session: &mut Session, now: Timestamp, jobs: &[Put<'_>]) -> Answer<()> {
     let freed: Vec<Uuid> = jobs.iter().filter(|job| job.frees_key).map(|job| job.id).collect();
     if !freed.is_empty() {

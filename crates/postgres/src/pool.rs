@@ -46,9 +46,9 @@ pub(crate) struct Pools {
 const SETTINGS: &str = "-c lock_timeout=200 -c idle_in_transaction_session_timeout=30000 -c jit=off \
     -c plan_cache_mode=force_generic_plan -c default_transaction_isolation=read\\ committed \
     -c standard_conforming_strings=on -c statement_timeout=0";
-/// Statements find each row by an index, whatever the statistics say: they were taken while the table was empty, or
-/// full. Without these settings a plan once turned into a scan of all jobs. A bitmap is made of all that an index
-/// finds, even where a few are wanted.
+/// Statements find each row by an index, whatever the statistics say: they were taken while the table was
+/// empty, or full. Without these settings a plan once turned into a scan of all jobs. A bitmap is made of all
+/// that an index finds, even where a few are wanted.
 const BY_INDEX: &str =
     "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
@@ -119,7 +119,8 @@ fn pool(
         SslMode::Disable => manager_on(home, config, tokio_postgres::NoTls, recycling),
         _ => manager_on(home, config, tls::connector(builder.verifies)?, recycling),
     };
-    // All of it, what the server has to say to a new connection included: the driver's own bound ends before that.
+    // All of it, what the server has to say to a new connection included: the driver's own bound ends before
+    // that.
     let patience = Some(builder.connect_timeout);
     let mut pool = Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1);
     // The one that was used last, so that those that are not needed are not used.

@@ -1,8 +1,8 @@
 //! Makes due jobs available, and remembers up to which instant none is left.
 //!
-//! A promoted job leaves a dead entry at the head of the index of waiting jobs. While an old snapshot is open none of
-//! them can be removed, and every look from the start would step over all of them. So a round begins where the one
-//! before ended:
+//! A promoted job leaves a dead entry at the head of the index of waiting jobs. While an old snapshot is open
+//! none of them can be removed, and every look from the start would step over all of them. So a round begins
+//! where the one before ended:
 //!
 //! ```text
 //!  dead entries of promoted jobs        due now           due later
@@ -10,9 +10,9 @@
 //!            late: 5 s        until                now
 //! ```
 //!
-//! A job that a slow transaction stores with a time that has passed lies before `until`. Rounds from a few seconds
-//! before it and from the start find such jobs; each kind comes as often as takes a bounded share of the time, and
-//! where it is cheap every round is one from the start.
+//! A job that a slow transaction stores with a time that has passed lies before `until`. Rounds from a few
+//! seconds before it and from the start find such jobs; each kind comes as often as takes a bounded share of
+//! the time, and where it is cheap every round is one from the start.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -31,7 +31,8 @@ use crate::told::{Position, Told};
 
 /// How far before `until` a round looks for jobs that were stored late, in milliseconds.
 const LATE_MS: i64 = 5_000;
-/// Where this process does not promote, it leaves to others what has been due for longer than this, in milliseconds.
+/// Where this process does not promote, it leaves to others what has been due for longer than this, in
+/// milliseconds.
 const OTHERS_MS: i64 = 60_000;
 
 /// Up to where jobs were promoted.

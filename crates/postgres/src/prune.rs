@@ -7,9 +7,9 @@
 //! | other completed ones, in a partition with many | — | with the partition: [`partition`] |
 //! | other completed ones | [`sweep`], by id | row by row |
 //!
-//! Whatever finds a job, it is deleted only after a look in a statement that begins once its row in `jobs` is locked:
-//! it may have been retried or deleted meanwhile. One that another transaction has locked is left to a later round, and
-//! so is one whose claim is locked; they keep no other job.
+//! Whatever finds a job, it is deleted only after a look in a statement that begins once its row in `jobs` is
+//! locked: it may have been retried or deleted meanwhile. One that another transaction has locked is left to
+//! a later round, and so is one whose claim is locked; they keep no other job.
 
 use std::collections::HashMap;
 
@@ -29,8 +29,8 @@ use crate::{partition, sweep};
 
 /// Jobs that one transaction deletes at most.
 pub(crate) const BATCH: usize = 500;
-/// Due deletions that a call looks at for each job it may delete: those of jobs that were retried or deleted since, or
-/// that other transactions have locked, cost a look, too.
+/// Due deletions that a call looks at for each job it may delete: those of jobs that were retried or deleted
+/// since, or that other transactions have locked, cost a look, too.
 const LOOKS_A_JOB: usize = 4;
 /// The changes of the numbers are folded when there are more of them, and so many at a time.
 const TALLIES: i64 = 1_000;
@@ -255,8 +255,8 @@ struct Locked {
     retention: Option<Retention>,
 }
 
-/// Locks the rows of those jobs that are there: those that are locked now, and those that other transactions have
-/// locked.
+/// Locks the rows of those jobs that are there: those that are locked now, and those that other transactions
+/// have locked.
 async fn lock(session: &mut Session, ids: &[Uuid]) -> Answer<(HashMap<Uuid, Locked>, Vec<Uuid>)> {
     let rows = session.query(sql!("lock_jobs_to_prune"), &[&ids]).await?;
     let (mut locked, mut held) = (HashMap::with_capacity(rows.len()), Vec::new());

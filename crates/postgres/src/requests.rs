@@ -3,17 +3,18 @@
 //! ```text
 //!  requests, by number      position
 //! ─────────┬───────────────────┬──────────────────────────────▶
-//!          left: locked jobs   next rows, at most 100 a transaction; behind the last one, from the start again
+//!          left: locked jobs   next rows, at most 100 a transaction; after the last one, from the start
 //! ```
 //!
-//! Each transaction takes an advisory lock, so that one process applies at a time. It reads the next rows, locks those
-//! jobs that are free, applies the verbs by [`operate::within`] and deletes the rows. A row whose job another
-//! transaction has locked is left, and so are later rows of that job, until the next pass.
+//! Each transaction takes an advisory lock, so that one process applies at a time. It reads the next rows,
+//! locks those jobs that are free, applies the verbs by [`operate::within`] and deletes the rows. A row whose
+//! job another transaction has locked is left, and so are later rows of that job, until the next pass.
 //!
-//! A transaction ends behind the first group that may lock claims, which cancels and deletes do: with the claims of two
-//! groups, it would lock claims in no order and could deadlock with a finish.
+//! A transaction ends behind the first group that may lock claims, which cancels and deletes do: with the
+//! claims of two groups, it would lock claims in no order and could deadlock with a finish.
 //!
-//! If a transaction fails, the rows that it had read are applied one by one, and the one that fails alone is left.
+//! If a transaction fails, the rows that it had read are applied one by one, and the one that fails alone is
+//! left.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -37,7 +38,8 @@ const ROUND: Duration = Duration::from_millis(200);
 /// Of jobs that were left in a pass so many are remembered. With more, the pass ends.
 const MOST_LEFT: usize = 10_000;
 
-/// From so many requests in a pass on, rounds pause: other operations are to keep nine tenths of their throughput.
+/// From so many requests in a pass on, rounds pause: other operations are to keep nine tenths of their
+/// throughput.
 const FLOOD: u64 = 1_000;
 /// A pause is so many times as long as the round before it, and not longer than the second value.
 const PAUSE: (u32, Duration) = (14, Duration::from_millis(500));

@@ -1,10 +1,11 @@
 //! Takes back the jobs of claims whose worker is not known.
 //!
-//! The lock of a claim decides between the rescue and a finish: the runs that are still open are read in a statement
-//! that begins once the lock is held, so a finish that came first is seen, and only what is ended here is put back. A
-//! claim is a transaction, and if it fails each of its runs is one: neither a claim nor a run that cannot be ended
-//! keeps the others. Nor does a job that another transaction has locked, which may be a user's and stay open, or one
-//! that is to disappear from a locked claim, too: it is left to a later rescue.
+//! The lock of a claim decides between the rescue and a finish: the runs that are still open are read in a
+//! statement that begins once the lock is held, so a finish that came first is seen, and only what is ended
+//! here is put back. A claim is a transaction, and if it fails each of its runs is one: neither a claim nor a
+//! run that cannot be ended keeps the others. Nor does a job that another transaction has locked, which may
+//! be a user's and stay open, or one that is to disappear from a locked claim, too: it is left to a later
+//! rescue.
 
 use gristmill_core::{Call, End, RescueReply, Rescued, Timestamp};
 use uuid::Uuid;
@@ -21,7 +22,8 @@ use crate::session::Session;
 use crate::statement::sql;
 use crate::told::Told;
 
-/// How often a claim is tried anew when another transaction was in the way; then it is left to the next round.
+/// How often a claim is tried anew when another transaction was in the way; then it is left to the next
+/// round.
 const TRIES: u32 = 4;
 
 /// Which of a claim's runs to end.
@@ -83,7 +85,8 @@ async fn claim(session: &mut Session, call: Call, nonce: Uuid) -> Answer<Vec<Put
     }
 }
 
-/// The fallback for a claim that cannot be ended as a whole: each run is ended by itself, and what cannot be is left.
+/// The fallback for a claim that cannot be ended as a whole: each run is ended by itself, and what cannot be
+/// is left.
 async fn run_by_run(session: &mut Session, call: Call, nonce: Uuid, fail: Fail) -> Answer<Vec<Put<'static>>> {
     session.roll_back().await?;
     gristmill_core::log!(

@@ -1,9 +1,9 @@
-//! Which server new connections reach: after a failover another one than old connections, which nothing may have
-//! closed.
+//! Which server new connections reach: after a failover another one than old connections, which nothing may
+//! have closed.
 //!
-//! Connections of the pools are given up when their server takes no writes. The one that listens sends nothing that
-//! would show it, so it is given up when a call was refused as read-only, or when a new connection reaches another
-//! server.
+//! Connections of the pools are given up when their server takes no writes. The one that listens sends
+//! nothing that would show it, so it is given up when a call was refused as read-only, or when a new
+//! connection reaches another server.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,8 @@
 //! A connection in use: statements, and transactions that never outlive it half done.
 //!
-//! No statement waits on the server for longer than a turn for a lock, see `settings.rs`, and none outlives its call: a
-//! session that is dropped while it waits for an answer has its statement cancelled, see `cleanup.rs`.
+//! No statement waits on the server for longer than a turn for a lock, see `settings.rs`, and none outlives
+//! its call: a session that is dropped while it waits for an answer has its statement cancelled, see
+//! `cleanup.rs`.
 
 mod settings;
 
@@ -53,8 +54,8 @@ enum Link {
     Closed,
 }
 
-/// A connection taken from a pool. Dropped in the middle of a transaction it is rolled back, and in the middle of a
-/// statement that is cancelled.
+/// A connection taken from a pool. Dropped in the middle of a transaction it is rolled back, and in the
+/// middle of a statement that is cancelled.
 pub(crate) struct Session {
     link: Link,
     statements: Arc<Statements>,
@@ -144,9 +145,9 @@ impl Session {
         self.query(sql, params).await.map(drop)
     }
 
-    /// Two statements one after the other, each a transaction of its own outside of one that was begun, in one round
-    /// trip. `each` receives the rows of the first as they arrive, which may be long before that statement
-    /// commits.
+    /// Two statements one after the other, each a transaction of its own outside of one that was begun, in
+    /// one round trip. `each` receives the rows of the first as they arrive, which may be long before that
+    /// statement commits.
     pub(crate) async fn query_each_and(
         &mut self,
         first: (Sql, &Params<'_>),
@@ -163,8 +164,9 @@ impl Session {
         answer.map(|_| rows)
     }
 
-    /// Begins a transaction at READ COMMITTED. Without a commit it is rolled back when the session is dropped, and by
-    /// the server when it hears nothing for as long as a lease: a network that died must not keep a claim.
+    /// Begins a transaction at READ COMMITTED. Without a commit it is rolled back when the session is
+    /// dropped, and by the server when it hears nothing for as long as a lease: a network that died must not
+    /// keep a claim.
     pub(crate) async fn begin(&mut self) -> Answer<()> {
         self.is_open = true;
         self.awaited(&self.settings.begin()).await
@@ -182,8 +184,8 @@ impl Session {
         self.awaited(&self.settings.begin_snapshot()).await
     }
 
-    /// From here on a transaction with settings of its own has our statements, until it commits. Those wait for locks
-    /// until the call's deadline, since the transaction cannot be begun anew.
+    /// From here on a transaction with settings of its own has our statements, until it commits. Those wait
+    /// for locks until the call's deadline, since the transaction cannot be begun anew.
     pub(crate) async fn comes_to_ours(&mut self) -> Answer<()> {
         self.batch(&self.settings.of_ours_in_theirs()).await
     }

@@ -25,7 +25,8 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    /// Shares out so many connections, of which so many are for handlers; where nothing is set, as many as fit.
+    /// Shares out so many connections, of which so many are for handlers; where nothing is set, as many as
+    /// fit.
     pub(crate) fn of(
         connections: Option<usize>,
         handlers: Option<usize>,

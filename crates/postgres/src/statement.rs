@@ -1,8 +1,8 @@
 //! Statements: one a file, prepared once a connection, with the types of their parameters.
 //!
-//! Each parameter stands in its statement with its type (`$1::uuid[]`), once at least. The types are read from there,
-//! so that a statement runs unnamed behind a transaction pooler, too, where no prepared statement outlives its
-//! transaction.
+//! Each parameter stands in its statement with its type (`$1::uuid[]`), once at least. The types are read
+//! from there, so that a statement runs unnamed behind a transaction pooler, too, where no prepared statement
+//! outlives its transaction.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -61,8 +61,8 @@ impl Statements {
     }
 }
 
-/// A statement without the comment before it. What a server shows of the statements it runs is cut off, at 1,024 bytes
-/// by default: an operator is to see the statement.
+/// A statement without the comment before it. What a server shows of the statements it runs is cut off, at
+/// 1,024 bytes by default: an operator is to see the statement.
 fn without_header(text: &str) -> &str {
     let mut rest = text;
     while let Some((_, behind)) = rest.split_once('\n').filter(|(line, _)| line.starts_with("--")) {

@@ -28,8 +28,8 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// Takes the answer of a step. Where the server refused a statement, the answer is as if there had been nothing to
-    /// do; only an outage ends the round.
+    /// Takes the answer of a step. Where the server refused a statement, the answer is as if there had been
+    /// nothing to do; only an outage ends the round.
     pub(crate) async fn take<T: Default>(
         &mut self,
         logged: &Logged,

@@ -1,7 +1,7 @@
 //! TLS: what is encrypted, and whose certificate holds.
 //!
-//! As with libpq, `sslmode=prefer` and `require` encrypt without looking at the certificate; `verify-full` demands one
-//! that an authority of this machine vouches for.
+//! As with libpq, `sslmode=prefer` and `require` encrypt without looking at the certificate; `verify-full`
+//! demands one that an authority of this machine vouches for.
 
 use std::error::Error as _;
 use std::io;

@@ -11,7 +11,8 @@ pub(crate) struct Position {
     pub(crate) id: Uuid,
 }
 
-/// Hints, summed up: of each queue and priority the first job that became available, of all instants the earliest.
+/// Hints, summed up: of each queue and priority the first job that became available, of all instants the
+/// earliest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Told {
     pub(crate) available: Vec<(i32, Position)>,

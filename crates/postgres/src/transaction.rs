@@ -1,7 +1,8 @@
 //! A handler's transaction, on a connection of the pool for handlers.
 //!
-//! It is marked when it begins, by a setting that ends with it: so a handler that commits or rolls back by itself, by a
-//! statement of its own, is found out, and its run does not end in another transaction or in none.
+//! It is marked when it begins, by a setting that ends with it: so a handler that commits or rolls back by
+//! itself, by a statement of its own, is found out, and its run does not end in another transaction or in
+//! none.
 
 mod caller;
 
@@ -28,16 +29,16 @@ use crate::statement::sql;
 /// A rollback waits for the statement in flight, at most this long. Then the connection is closed.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The transaction of a handler that takes `Tx<PostgresTransaction>`, at READ COMMITTED, on a connection of the
-/// backend's.
+/// The transaction of a handler that takes `Tx<PostgresTransaction>`, at READ COMMITTED, on a connection of
+/// the backend's.
 ///
-/// It dereferences to the driver's [`Client`]: `query`, `execute`, `prepare`, `copy_in` and all others run in the
-/// transaction. Its end is the worker's: a handler that sends `COMMIT` or `ROLLBACK` by itself fails, since its job can
-/// no longer complete together with what it wrote. Savepoints are its own affair. What it sets for the session is gone
-/// with the transaction.
+/// It dereferences to the driver's [`Client`]: `query`, `execute`, `prepare`, `copy_in` and all others run in
+/// the transaction. Its end is the worker's: a handler that sends `COMMIT` or `ROLLBACK` by itself fails,
+/// since its job can no longer complete together with what it wrote. Savepoints are its own affair. What it
+/// sets for the session is gone with the transaction.
 ///
-/// A transaction that the handler leaves idle is ended by the server where `idle_in_transaction_session_timeout` is
-/// set; the attempt then fails.
+/// A transaction that the handler leaves idle is ended by the server where
+/// `idle_in_transaction_session_timeout` is set; the attempt then fails.
 ///
 /// ```no_run
 /// use gristmill_postgres::PostgresTransaction;

@@ -77,8 +77,8 @@ fn set(builder: PostgresBuilder, name: &str, value: &str) -> Result<PostgresBuil
     }
 }
 
-/// What the driver cannot read. It repeats what it read, which may be a piece of a password, so its error is not passed
-/// on.
+/// What the driver cannot read. It repeats what it read, which may be a piece of a password, so its error is
+/// not passed on.
 fn unreadable(options: &[String]) -> BackendError {
     for option in options {
         let name = option.split('=').next().unwrap_or_default();
@@ -129,8 +129,8 @@ fn decoded(value: &str) -> String {
     String::from_utf8_lossy(&plain).into_owned()
 }
 
-/// Where the server is, without user and password. A part that is not plain is left out: it may be what a parser took a
-/// piece of a password for.
+/// Where the server is, without user and password. A part that is not plain is left out: it may be what a
+/// parser took a piece of a password for.
 pub(crate) fn shown(config: &Config, schema: &str) -> String {
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(host)) if host.contains(':') => format!("[{}]", plain(host, ":.%")),

@@ -10,8 +10,8 @@ const BLOCK: usize = 64 * 1024;
 
 /// Copies args out of a driver's rows.
 ///
-/// Small ones lie together in blocks, so that a job costs no allocation for them; a long-running job keeps a block of
-/// 64 KiB in memory, no more. Those larger than 4 KiB have an allocation of their own.
+/// Small ones lie together in blocks, so that a job costs no allocation for them; a long-running job keeps a
+/// block of 64 KiB in memory, no more. Those larger than 4 KiB have an allocation of their own.
 ///
 /// ```
 /// let mut blocks = gristmill_sql::ArgsBlocks::default();
@@ -26,8 +26,8 @@ pub struct ArgsBlocks {
 }
 
 impl ArgsBlocks {
-    /// A copy of args that a row holds. `left` is how many are still to be kept, these among them: a new block has room
-    /// for so many of their size. Where the blocks outlive a batch, it is [`usize::MAX`].
+    /// A copy of args that a row holds. `left` is how many are still to be kept, these among them: a new
+    /// block has room for so many of their size. Where the blocks outlive a batch, it is [`usize::MAX`].
     #[inline]
     pub fn keep(&mut self, args: &[u8], left: usize) -> Args {
         if args.len() > SHARED {

@@ -1,7 +1,8 @@
 //! Between Rust's types and what columns hold of them.
 //!
-//! A number is 64 bits wide here, whatever its column is. For one that cannot be what a backend stored, no job is lost:
-//! it counts as the nearest that can, or as the default. Only a state and an ending have nothing of the kind.
+//! A number is 64 bits wide here, whatever its column is. For one that cannot be what a backend stored, no
+//! job is lost: it counts as the nearest that can, or as the default. Only a state and an ending have nothing
+//! of the kind.
 
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -111,8 +112,8 @@ pub fn run_error(message: Option<&str>, backtrace: Option<&str>) -> Option<RunEr
     })
 }
 
-/// Whether a job has anything of what few jobs have, and what hot paths so leave aside: a unique key, a timeout,
-/// policies of its own, tags, metadata, args that are not JSON.
+/// Whether a job has anything of what few jobs have, and what hot paths so leave aside: a unique key, a
+/// timeout, policies of its own, tags, metadata, args that are not JSON.
 #[inline]
 pub fn has_options(spec: &JobSpec) -> bool {
     spec.unique_key.is_some()

@@ -2,8 +2,8 @@
 
 use gristmill_core::Diagnosis;
 
-/// The finding on requests that cannot be read. `faulty` of them are set aside; `oldest` is the number and the fault of
-/// the first one.
+/// The finding on requests that cannot be read. `faulty` of them are set aside; `oldest` is the number and
+/// the fault of the first one.
 ///
 /// ```
 /// let found = gristmill_sql::requests_finding(2, Some((17, "the verb `stop` is not known".to_owned())));

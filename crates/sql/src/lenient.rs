@@ -1,5 +1,5 @@
-//! Reads what may hold more than this version knows, part by part: a part that does not decode does not lose the
-//! others.
+//! Reads what may hold more than this version knows, part by part: a part that does not decode does not lose
+//! the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,8 +17,8 @@ fn read<T: DeserializeOwned>(members: &BTreeMap<String, Box<RawValue>>, name: &s
     members.get(name).and_then(|json| serde_json::from_str(json.get()).ok())
 }
 
-/// A retry policy. Without a backoff that this version knows there is none; a jitter that it does not know counts as
-/// the default.
+/// A retry policy. Without a backoff that this version knows there is none; a jitter that it does not know
+/// counts as the default.
 pub fn read_retry(json: &str) -> Option<RetryPolicy> {
     let members = members(json)?;
     let mut policy = RetryPolicy::default();

@@ -1,8 +1,9 @@
-//! What the SQL backends of Gristmill share: the numbers and texts that stand for values in columns, queues by number,
-//! the order of migrations, which program may use which schema, the requests of an outbox, and where fetched args lie.
+//! What the SQL backends of Gristmill share: the numbers and texts that stand for values in columns, queues
+//! by number, the order of migrations, which program may use which schema, the requests of an outbox, and
+//! where fetched args lie.
 //!
-//! It is made for those backends alone and follows their needs. There is no layer over dialects here: each backend has
-//! its own statements, its own schema and its own errors, which are of its driver.
+//! It is made for those backends alone and follows their needs. There is no layer over dialects here: each
+//! backend has its own statements, its own schema and its own errors, which are of its driver.
 
 mod args;
 mod column;

@@ -46,8 +46,8 @@ impl Interner {
 
 /// The numbers of queues that a process has met: rows hold the number, requests the name.
 ///
-/// A queue is never forgotten by its store, so what is known stays true, unless it was read in a transaction that is
-/// rolled back: then [`forget`](Self::forget). It remembers 16 384 queues at most.
+/// A queue is never forgotten by its store, so what is known stays true, unless it was read in a transaction
+/// that is rolled back: then [`forget`](Self::forget). It remembers 16 384 queues at most.
 #[derive(Debug)]
 pub struct QueueNumbers<N> {
     numbers: HashMap<Name, N>,

@@ -16,8 +16,8 @@ use crate::lenient::{read_metadata, read_names, read_retention, read_retry};
 /// "metadata":{…},"encoding":"zstd"}`, each member only
 /// where it is set.
 ///
-/// Each member is read by itself: one that does not decode counts as not set, and the others keep their values. A newer
-/// version may have written it, and a job may not be lost, or its queue held up, for that.
+/// Each member is read by itself: one that does not decode counts as not set, and the others keep their
+/// values. A newer version may have written it, and a job may not be lost, or its queue held up, for that.
 #[derive(Debug, Default, Serialize)]
 pub struct Options {
     /// The unique key.
@@ -39,8 +39,8 @@ pub struct Options {
     /// The codec of the args; none for JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     encoding: Option<Name>,
-    /// The job may hold a unique key: the text has the member, whether it decodes or not, or is not whole. Keys are
-    /// freed by the id of their job, so this is all that freeing one needs.
+    /// The job may hold a unique key: the text has the member, whether it decodes or not, or is not whole.
+    /// Keys are freed by the id of their job, so this is all that freeing one needs.
     #[serde(skip)]
     pub may_hold_key: bool,
     /// The text has a member that this version does not know.
@@ -113,8 +113,8 @@ impl Options {
         options
     }
 
-    /// The end of a run of the job has no consequence but its row: no key to free, no retention of its own, and nothing
-    /// that a newer version may have written.
+    /// The end of a run of the job has no consequence but its row: no key to free, no retention of its own,
+    /// and nothing that a newer version may have written.
     pub fn has_plain_end(&self) -> bool {
         !self.may_hold_key && !self.has_unknown && self.retention.is_none()
     }

@@ -26,8 +26,8 @@ pub const REQUEST_PAUSE: Duration = Duration::from_secs(1);
 /// The event of a job for which a request was refused when it was applied.
 pub const REQUEST_REFUSED: &str = "request refused";
 
-/// The detail of that event, such as `update: the job is running`; `None` for a verdict that is no refusal, and for a
-/// job that does not exist and so has no events.
+/// The detail of that event, such as `update: the job is running`; `None` for a verdict that is no refusal,
+/// and for a job that does not exist and so has no events.
 pub fn refusal_detail(verb: Verb, verdict: &Verdict) -> Option<String> {
     let why = match verdict {
         Verdict::Done | Verdict::Requested | Verdict::NotFound => return None,
@@ -74,8 +74,8 @@ impl StoredRequest {
     }
 }
 
-/// The places of requests, in their order, cut into the longest runs with equal verb, patch and actor. Each run is one
-/// call of its verb.
+/// The places of requests, in their order, cut into the longest runs with equal verb, patch and actor. Each
+/// run is one call of its verb.
 ///
 /// ```
 /// use gristmill_core::JobId;
@@ -102,7 +102,8 @@ pub fn request_groups(rows: &[StoredRequest]) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// A patch as the column and the protocol of the outbox hold it; a time is one of `delay_ms`, `at_ms` and `now`.
+/// A patch as the column and the protocol of the outbox hold it; a time is one of `delay_ms`, `at_ms` and
+/// `now`.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Patch {
@@ -120,8 +121,8 @@ struct Patch {
     now: Option<bool>,
 }
 
-/// A patch as JSON: `{"priority":-3,"args":"{\"n\":1}","delay_ms":5000}`. A delay counts from when the request is
-/// applied. [`When::Suspended`] leaves the time as it is.
+/// A patch as JSON: `{"priority":-3,"args":"{\"n\":1}","delay_ms":5000}`. A delay counts from when the
+/// request is applied. [`When::Suspended`] leaves the time as it is.
 ///
 /// # Errors
 /// [`InvalidJob`] if the patch breaks a rule of jobs.

@@ -7,8 +7,8 @@ use gristmill_core::Name;
 /// The longest part of a value that is shown, in characters.
 const SHOWN: usize = 80;
 
-/// Collects what of a row this version cannot read. A newer version, a manual edit or a damaged page may have written
-/// it; the rest of the row is shown all the same.
+/// Collects what of a row this version cannot read. A newer version, a manual edit or a damaged page may have
+/// written it; the rest of the row is shown all the same.
 ///
 /// ```
 /// use gristmill_sql::Unread;

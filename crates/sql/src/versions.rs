@@ -15,14 +15,14 @@ pub const POSTGRES_SCHEMA: u32 = 4;
 /// The number of SQLite's latest migration. The backend does not compile if its migrations end elsewhere.
 pub const SQLITE_SCHEMA: u32 = 5;
 
-/// The schema version of the oldest program that may run beside PostgreSQL's latest schema. Raise it only with a
-/// migration that older programs cannot work with: they stop when it is applied.
+/// The schema version of the oldest program that may run beside PostgreSQL's latest schema. Raise it only
+/// with a migration that older programs cannot work with: they stop when it is applied.
 pub const POSTGRES_COMPATIBLE_FROM: u32 = 4;
 /// The schema version of the oldest program that may run beside SQLite's latest schema.
 pub const SQLITE_COMPATIBLE_FROM: u32 = 4;
 
-/// The outbox protocols that the latest schema accepts. Raise the end with a new form of a request or an answer, the
-/// start when a form is dropped.
+/// The outbox protocols that the latest schema accepts. Raise the end with a new form of a request or an
+/// answer, the start when a form is dropped.
 pub const OUTBOX_PROTOCOLS: RangeInclusive<u32> = 2..=2;
 
 /// What a stored schema says of itself.
@@ -35,8 +35,8 @@ pub struct SchemaVersion {
 }
 
 impl SchemaVersion {
-    /// Whether a program whose latest migration is `mine` may use this schema: `compatible_from <= mine <= version`.
-    /// `shown` names the schema in the message, such as ``the schema `gristmill` ``.
+    /// Whether a program whose latest migration is `mine` may use this schema: `compatible_from <= mine <=
+    /// version`. `shown` names the schema in the message, such as ``the schema `gristmill` ``.
     ///
     /// ```
     /// use gristmill_sql::SchemaVersion;
@@ -49,7 +49,8 @@ impl SchemaVersion {
     ///
     /// # Errors
     /// [`SchemaOld`](BackendErrorKind::SchemaOld) if the schema is not migrated yet, and
-    /// [`SchemaNew`](BackendErrorKind::SchemaNew) if the program is too old. Both name both versions and the remedy.
+    /// [`SchemaNew`](BackendErrorKind::SchemaNew) if the program is too old. Both name both versions and the
+    /// remedy.
     pub fn check(self, shown: &str, mine: u32) -> Result<(), BackendError> {
         let Self { version, compatible_from } = self;
         if mine > version {

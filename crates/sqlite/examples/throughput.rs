@@ -1,8 +1,8 @@
 //! Measures the backend alone, without an engine: `throughput [full|normal|off] [jobs] [folder]`.
 //!
-//! Bulk enqueue, then a drain by two lanes that finish a batch of a thousand and fetch the next in one call, then
-//! single enqueues by 256 callers at once. One line a figure; the folder must not lie in memory for them to mean
-//! something.
+//! Bulk enqueue, then a drain by two lanes that finish a batch of a thousand and fetch the next in one call,
+//! then single enqueues by 256 callers at once. One line a figure; the folder must not lie in memory for them
+//! to mean something.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The schema: where it is, and how it gets up to date.
 //!
 //! A file of ours says so in its header (`application_id`), with the version of its schema (`user_version`),
-//! so nothing is taken for ours by the names of its tables. A program that shares its file has the schema beside
-//! its own tables.
+//! so nothing is taken for ours by the names of its tables. A program that shares its file has the schema
+//! beside its own tables.
 
 use std::collections::HashSet;
 

@@ -10,11 +10,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use crate::caught::caught;
 use crate::{Case, Fixture, Store, all_cases};
 
-/// Runs every case against fresh stores of a backend, as a test program with the usual arguments (`--list`, a filter,
-/// `--test-threads`), and returns its exit code.
+/// Runs every case against fresh stores of a backend, as a test program with the usual arguments (`--list`, a
+/// filter, `--test-threads`), and returns its exit code.
 ///
-/// The first line of its output is `conformance backend: NAME`. A trial is called `area::case`; one whose capability
-/// the backend does not promise is shown as ignored, as `area::case [needs capability]`.
+/// The first line of its output is `conformance backend: NAME`. A trial is called `area::case`; one whose
+/// capability the backend does not promise is shown as ignored, as `area::case [needs capability]`.
 pub fn conformance<S, F>(name: &str, capabilities: Capabilities, fresh: F) -> ExitCode
 where
     S: Into<Store>,

@@ -2,8 +2,8 @@
 
 use gristmill_core::{JobId, Name, WorkerId};
 
-/// What of a stored row is made unreadable, as a newer version, a manual edit or a damaged page may do. Nothing else of
-/// the store changes.
+/// What of a stored row is made unreadable, as a newer version, a manual edit or a damaged page may do.
+/// Nothing else of the store changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
     /// A job's kind becomes `two words`.

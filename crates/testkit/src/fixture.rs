@@ -24,8 +24,8 @@ const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// One fresh store, a clock that only the case moves, and short verbs.
 ///
-/// Every call carries the case's own `now` and a deadline, and is waited for on the calling thread. The verbs panic
-/// when the backend answers with an error; where an error is the point, the case asks the
+/// Every call carries the case's own `now` and a deadline, and is waited for on the calling thread. The verbs
+/// panic when the backend answers with an error; where an error is the point, the case asks the
 /// [backend](Self::backend) itself. A fixture may be used by several threads at once.
 pub struct Fixture {
     open: Mutex<Option<Arc<dyn Backend>>>,

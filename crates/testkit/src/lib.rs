@@ -1,7 +1,7 @@
 //! The contract of a Gristmill backend as tests, for authors of backends.
 //!
-//! A backend implements [`Backend`](gristmill_core::Backend). Whether it keeps the contract is shown by two test
-//! programs, each with `harness = false` in `Cargo.toml`:
+//! A backend implements [`Backend`](gristmill_core::Backend). Whether it keeps the contract is shown by two
+//! test programs, each with `harness = false` in `Cargo.toml`:
 //!
 //! ```toml
 //! [[test]]
@@ -14,7 +14,8 @@
 //! ```
 //!
 //! # The conformance suite
-//! A table of [cases](Case): one rule of the contract each, in a fresh store. `tests/conformance.rs` is whole with:
+//! A table of [cases](Case): one rule of the contract each, in a fresh store. `tests/conformance.rs` is whole
+//! with:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -28,9 +29,10 @@
 //! }
 //! ```
 //!
-//! The program takes the usual arguments of a test program: a filter, `--list`, `--test-threads`. Cases that need a
-//! [capability](gristmill_core::Capability) the backend does not promise are shown as ignored, with the reason in their
-//! name. A backend that promises [`Durable`](gristmill_core::Capability::Durable) says how to open a store again:
+//! The program takes the usual arguments of a test program: a filter, `--list`, `--test-threads`. Cases that
+//! need a [capability](gristmill_core::Capability) the backend does not promise are shown as ignored, with
+//! the reason in their name. A backend that promises [`Durable`](gristmill_core::Capability::Durable) says
+//! how to open a store again:
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -46,13 +48,14 @@
 //! }
 //! ```
 //!
-//! Cases move the clock: every call carries [`Call::now`](gristmill_core::Call::now), so nothing waits, and nothing may
-//! depend on the machine's clock. Calls are made from plain threads without a runtime.
+//! Cases move the clock: every call carries [`Call::now`](gristmill_core::Call::now), so nothing waits, and
+//! nothing may depend on the machine's clock. Calls are made from plain threads without a runtime.
 //!
 //! # The model
-//! [`model_histories`] does random histories to the backend and to a naive model of the contract, and compares all that
-//! can be seen after each step. A history that differs is shrunk and printed, with a seed: `GRISTMILL_MODEL_SEED` set
-//! to it (hexadecimal) begins the next run with the same histories. `tests/model.rs` is whole with:
+//! [`model_histories`] does random histories to the backend and to a naive model of the contract, and
+//! compares all that can be seen after each step. A history that differs is shrunk and printed, with a seed:
+//! `GRISTMILL_MODEL_SEED` set to it (hexadecimal) begins the next run with the same histories.
+//! `tests/model.rs` is whole with:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -66,16 +69,16 @@
 //! ```
 //!
 //! # Faults
-//! [`FaultyBackend`] stands before any backend and lets chosen calls fail, hang, or succeed and say that they failed:
-//! for tests of whatever uses a backend. The suite's area `crash` runs a small client over it.
+//! [`FaultyBackend`] stands before any backend and lets chosen calls fail, hang, or succeed and say that they
+//! failed: for tests of whatever uses a backend. The suite's area `crash` runs a small client over it.
 //!
 //! # Processes side by side
-//! [`Rolling`] runs processes that come, go and are killed on one store, such as those of two releases during a deploy,
-//! and checks that each job ends once.
+//! [`Rolling`] runs processes that come, go and are killed on one store, such as those of two releases during
+//! a deploy, and checks that each job ends once.
 //!
 //! # Requests to an outbox
-//! [`REFUSED_JOBS`] and [`REFUSED_PATCHES`] are what every library refuses before it sends a request, each as JSON
-//! text, [`TAKEN_ARGS`] and [`TAKEN_OPTIONS`] what none may refuse.
+//! [`REFUSED_JOBS`] and [`REFUSED_PATCHES`] are what every library refuses before it sends a request, each as
+//! JSON text, [`TAKEN_ARGS`] and [`TAKEN_OPTIONS`] what none may refuse.
 //!
 //! Which rule is proved by which case stands in the crate's README.
 

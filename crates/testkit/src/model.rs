@@ -1,4 +1,5 @@
-//! Random histories: each operation is done to a backend and to a naive model of the contract, and both must agree.
+//! Random histories: each operation is done to a backend and to a naive model of the contract, and both must
+//! agree.
 
 mod compare;
 mod drive;

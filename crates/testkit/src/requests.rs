@@ -1,7 +1,7 @@
 //! Requests to an outbox that no library sends.
 
-/// Of a written job what is to be replaced, and by what, so that every library refuses it before it is sent. A raw
-/// request with it is refused, or costs no job its unique key. The job has the kind `work`, the queue
+/// Of a written job what is to be replaced, and by what, so that every library refuses it before it is sent.
+/// A raw request with it is refused, or costs no job its unique key. The job has the kind `work`, the queue
 /// `line`, the priority 0, 20 attempts and the args `{}`, each member written without spaces.
 pub const REFUSED_JOBS: [(&str, &str); 170] = [
     (r#""kind":"work""#, r#""kind":"two words""#),

@@ -23,8 +23,8 @@ const ROUNDS: u64 = 20;
 /// Jobs that a process enqueues in a round by its backend; one more goes through the outbox.
 const PRODUCED: usize = 3;
 
-/// Processes that enqueue, fetch, finish, cancel, end and are killed on one store, such as those of two releases side
-/// by side. They use the machine's clock.
+/// Processes that enqueue, fetch, finish, cancel, end and are killed on one store, such as those of two
+/// releases side by side. They use the machine's clock.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -78,8 +78,8 @@ pub struct RollingTotals {
 }
 
 impl Rolling {
-    /// Runs one process after the other until [`stop`](Self::stop). Each has a backend of its own from `open`; `outbox`
-    /// stores a job by a way beside the backend.
+    /// Runs one process after the other until [`stop`](Self::stop). Each has a backend of its own from
+    /// `open`; `outbox` stores a job by a way beside the backend.
     ///
     /// # Panics
     /// When a call fails with an error that is not retryable, such as the refusal of a schema.

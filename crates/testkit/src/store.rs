@@ -24,22 +24,23 @@ impl Store {
         Self { backend, reopen: None, damage: None, guard: None }
     }
 
-    /// Keeps something alive as long as the store, such as a temporary folder. It is dropped after the backend.
+    /// Keeps something alive as long as the store, such as a temporary folder. It is dropped after the
+    /// backend.
     pub fn with_guard(mut self, guard: impl Any + Send + Sync) -> Self {
         self.guard = Some(Box::new(guard));
         self
     }
 
-    /// How to open the same store again. The suite drops every handle to the old backend first, so closing must be
-    /// finished when the last one is dropped. Needed by backends that promise
+    /// How to open the same store again. The suite drops every handle to the old backend first, so closing
+    /// must be finished when the last one is dropped. Needed by backends that promise
     /// [`Durable`](gristmill_core::Capability::Durable).
     pub fn with_reopen(mut self, reopen: impl Fn() -> Arc<dyn Backend> + Send + Sync + 'static) -> Self {
         self.reopen = Some(Box::new(reopen));
         self
     }
 
-    /// How to make a stored row unreadable behind the backend's back: the cases about rows that do not decode need it.
-    /// A store that keeps values of Rust instead of rows has none, and those cases pass it by.
+    /// How to make a stored row unreadable behind the backend's back: the cases about rows that do not decode
+    /// need it. A store that keeps values of Rust instead of rows has none, and those cases pass it by.
     pub fn with_damage(mut self, damage: impl Fn(&Damage) + Send + Sync + 'static) -> Self {
         self.damage = Some(Box::new(damage));
         self

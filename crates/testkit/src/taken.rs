@@ -21,8 +21,8 @@ pub const TAKEN_ARGS: [&str; 10] = [
     r#""[{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}]""#,
 ];
 
-/// Options at the limits of what is taken, without a unique key: each member of them that is known is kept as it is
-/// given.
+/// Options at the limits of what is taken, without a unique key: each member of them that is known is kept as
+/// it is given.
 pub const TAKEN_OPTIONS: [&str; 27] = [
     "{}",
     r#"{"timeout_ms":1}"#,

@@ -18,7 +18,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Waits on the calling thread for a backend's answer. A backend must answer on any executor, so none is there.
+/// Waits on the calling thread for a backend's answer. A backend must answer on any executor, so none is
+/// there.
 ///
 /// # Panics
 /// When the answer has not come after a minute: a call that never returns is a defect, not a hanging suite.

@@ -2,8 +2,8 @@
 
 use std::{error::Error, fmt, io, path::Path, process::Command};
 
-/// A server could not be started or asked. The text names the thing that is missing or broken; [`hint`] says what to
-/// do about it, where that is known.
+/// A server could not be started or asked. The text names the thing that is missing or broken; [`hint`] says
+/// what to do about it, where that is known.
 ///
 /// [`hint`]: ServerError::hint
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! A folder for each server, which goes when its owner goes.
 //!
 //! Folders lie side by side in one base: `gristmill-testserver-UID/PID-NUMBER`, each beside a lock file
-//! `PID-NUMBER.lock`. The owner holds an advisory lock on that file for as long as it lives; the kernel lets go of it
-//! when the process ends, however it ends. So a free lock proves that the folder's owner is gone. A process
-//! number proves nothing: numbers are reused, and containers share folders but not numbers.
+//! `PID-NUMBER.lock`. The owner holds an advisory lock on that file for as long as it lives; the kernel lets
+//! go of it when the process ends, however it ends. So a free lock proves that the folder's owner is gone. A
+//! process number proves nothing: numbers are reused, and containers share folders but not numbers.
 
 use std::{
     env,
@@ -31,8 +31,8 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes an empty folder. The first call of a process also calls `end_of` for every folder whose owner is gone,
-    /// then removes it.
+    /// Makes an empty folder. The first call of a process also calls `end_of` for every folder whose owner is
+    /// gone, then removes it.
     pub(crate) fn new(end_of: fn(&Path)) -> Result<Self, ServerError> {
         static SWEEP: Once = Once::new();
         static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -47,7 +47,8 @@ impl Folder {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(ServerError::at("create", &lock_path, error)),
             };
-            // Another process may sweep between the two calls; then the file is locked or gone, and the next will do.
+            // Another process may sweep between the two calls; then the file is locked or gone, and the next
+            // will do.
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
                 || file.metadata().map_or(0, |about| about.nlink()) == 0
             {

@@ -22,13 +22,13 @@ const FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 /// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs `$1` with the settings `$2` until the pipe ends, which the kernel closes when its owner ends, however that
-/// ends.
+/// Runs `$1` with the settings `$2` until the pipe ends, which the kernel closes when its owner ends, however
+/// that ends.
 const SCRIPT: &str =
     r#"trap '' HUP INT TERM; "$1" -q "$2" & pid=$!; cat >/dev/null; kill -TERM "$pid"; wait "$pid""#;
 
-/// A PgBouncer in transaction mode before a server, on a loopback port: each transaction may get another session. Ends
-/// with its value.
+/// A PgBouncer in transaction mode before a server, on a loopback port: each transaction may get another
+/// session. Ends with its value.
 ///
 /// ```
 /// use gristmill_testserver::{PgBouncer, Postgres};

@@ -40,7 +40,8 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
         .collect()
 }
 
-/// Stops `parent`, so that it starts nothing any more, then its children, and waits until all of them stand still.
+/// Stops `parent`, so that it starts nothing any more, then its children, and waits until all of them stand
+/// still.
 pub(crate) fn stop_family(parent: u32) -> Vec<u32> {
     send(parent, Signal::STOP);
     let stands = |state| matches!(state, Some('T' | 'Z') | None);
@@ -110,7 +111,8 @@ pub(crate) fn mapped_files(parent: u32, children: &[u32], prefix: &str) -> BTree
     words.filter(|word| word.starts_with(prefix)).map(PathBuf::from).collect()
 }
 
-/// True if `pid` was started with `path` on its command line, so that it is no other process of the same number.
+/// True if `pid` was started with `path` on its command line, so that it is no other process of the same
+/// number.
 pub(crate) fn was_started_with(pid: u32, path: &Path) -> bool {
     let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let path = path.as_os_str().as_encoded_bytes();

@@ -1,9 +1,10 @@
-//! What an enqueue in the caller's own transaction costs: one connection does three sorts of transactions in turn, each
-//! with a row of the user's, and beside it nothing, a plain insert of the job's bytes, or an enqueue through the
-//! adapter of sqlx. The plain insert is what one would write by hand: one table, one index, no notification.
+//! What an enqueue in the caller's own transaction costs: one connection does three sorts of transactions in
+//! turn, each with a row of the user's, and beside it nothing, a plain insert of the job's bytes, or an
+//! enqueue through the adapter of sqlx. The plain insert is what one would write by hand: one table, one
+//! index, no notification.
 //!
-//! The connection is one of a thread that does nothing else, all statements are prepared, and the sorts take turns in
-//! every round, so that a noisy minute hits all of them.
+//! The connection is one of a thread that does nothing else, all statements are prepared, and the sorts take
+//! turns in every round, so that a noisy minute hits all of them.
 
 mod options;
 mod report;

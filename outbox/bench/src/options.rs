@@ -9,8 +9,9 @@ pub(crate) const SMALLEST_ARGS_BYTES: u32 = 40;
 #[derive(Debug, Parser)]
 #[command(name = "gristmill-outbox-bench", version, after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The PostgreSQL database, in which the schemas `gristmill_outbox_bench` and `gristmill_outbox_bench_rows` are
-    /// made anew and dropped afterwards. Over TCP, without TLS: round trips are counted on the way.
+    /// The PostgreSQL database, in which the schemas `gristmill_outbox_bench` and
+    /// `gristmill_outbox_bench_rows` are made anew and dropped afterwards. Over TCP, without TLS: round trips
+    /// are counted on the way.
     #[arg(long, value_name = "URL")]
     pub(crate) db: String,
     /// How many transactions of each sort.

@@ -12,7 +12,8 @@ use crate::options::Options;
 /// Of the jobs.
 const SCHEMA: &str = "gristmill_outbox_bench";
 
-/// The user's tables. The plain one has the columns of Gristmill's own for a job and no other index than its key.
+/// The user's tables. The plain one has the columns of Gristmill's own for a job and no other index than its
+/// key.
 const ROWS: &str = "
     CREATE SCHEMA gristmill_outbox_bench_rows;
     CREATE TABLE gristmill_outbox_bench_rows.users (number bigint PRIMARY KEY, name text NOT NULL);

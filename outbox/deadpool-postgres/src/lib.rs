@@ -104,9 +104,11 @@ impl Commit for deadpool_postgres::Transaction<'_> {
     }
 }
 
-/// Commits as the transaction's own `commit` does, and says whether the jobs may have been stored where it fails.
+/// Commits as the transaction's own `commit` does, and says whether the jobs may have been stored where it
+/// fails.
 ///
-/// A transaction in which a statement has failed is rolled back by PostgreSQL without an error, here as there.
+/// A transaction in which a statement has failed is rolled back by PostgreSQL without an error, here as
+/// there.
 ///
 /// # Errors
 /// [`certainty`](Error::certainty) is `MaybeStored` where the connection was lost before the answer.
@@ -123,7 +125,8 @@ fn refusal(error: tokio_postgres::Error, is_inside: bool) -> Refusal {
             let (code, message) = (database.code().clone(), database.message().to_owned());
             Refusal::new(Some(code.code()), message, error)
         }
-        // The driver's own errors, where nothing is to be encoded but one text, are those of a connection that is gone.
+        // The driver's own errors, where nothing is to be encoded but one text, are those of a connection
+        // that is gone.
         None => Refusal::lost(error),
     };
     if is_inside { refusal } else { refusal.outside_transaction() }

@@ -45,14 +45,15 @@ impl Driver for Connection<'_> {
     }
 }
 
-/// Runs `body` in a transaction as [`AsyncConnection::transaction`] does, and says whether the jobs may have been
-/// stored where the commit fails.
+/// Runs `body` in a transaction as [`AsyncConnection::transaction`] does, and says whether the jobs may have
+/// been stored where the commit fails.
 ///
-/// A transaction in which a statement has failed is rolled back by PostgreSQL without an error, here as there.
+/// A transaction in which a statement has failed is rolled back by PostgreSQL without an error, here as
+/// there.
 ///
 /// # Errors
-/// Those of `body`, after which the transaction is rolled back; diesel's where it cannot begin or be rolled back; those
-/// of [`commit`].
+/// Those of `body`, after which the transaction is rolled back; diesel's where it cannot begin or be rolled
+/// back; those of [`commit`].
 ///
 /// # Cancel safety
 /// That of diesel-async: dropped, the transaction stays open, and a pool throws its connection away.
@@ -76,8 +77,8 @@ where
     }
 }
 
-/// Ends what [`AnsiTransactionManager`] began, as its `commit_transaction` does, and says whether the jobs may have
-/// been stored where it fails. Inside of a nested transaction it ends that one only.
+/// Ends what [`AnsiTransactionManager`] began, as its `commit_transaction` does, and says whether the jobs
+/// may have been stored where it fails. Inside of a nested transaction it ends that one only.
 ///
 /// # Errors
 /// [`certainty`](Error::certainty) is `MaybeStored` where the connection was lost before the answer.
@@ -101,16 +102,16 @@ async fn refusal(connection: &mut AsyncPgConnection, error: DieselError) -> Refu
     let (state, message) = (sqlstate(*kind, database.message()), database.message().to_owned());
     let is_lost = match kind {
         Kind::UnableToSendCommand | Kind::ClosedConnection => true,
-        // A server that ends the connection says so first, in a language of its own. An empty statement, which even an
-        // aborted transaction takes, tells whether it has.
+        // A server that ends the connection says so first, in a language of its own. An empty statement,
+        // which even an aborted transaction takes, tells whether it has.
         Kind::Unknown if state.is_none() => connection.batch_execute("").await.is_err(),
         _ => false,
     };
     if is_lost { Refusal::lost(error) } else { Refusal::new(state, message, error) }
 }
 
-/// Diesel does not tell the SQLSTATE. Some it has a kind for; others are known by the message, where the server speaks
-/// English; else the message stays as it is.
+/// Diesel does not tell the SQLSTATE. Some it has a kind for; others are known by the message, where the
+/// server speaks English; else the message stays as it is.
 fn sqlstate(kind: Kind, message: &str) -> Option<&'static str> {
     let begins = |text: &&(&str, &str)| message.starts_with(text.0);
     match kind {

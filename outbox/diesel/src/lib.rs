@@ -46,13 +46,14 @@ impl BlockingDriver for Connection<'_> {
     }
 }
 
-/// Ends what [`AnsiTransactionManager`] began, as its `commit_transaction` does, and says whether the jobs may have
-/// been stored where it fails. The transaction is rolled back then. Inside of a nested transaction it ends that one
-/// only.
+/// Ends what [`AnsiTransactionManager`] began, as its `commit_transaction` does, and says whether the jobs
+/// may have been stored where it fails. The transaction is rolled back then. Inside of a nested transaction
+/// it ends that one only.
 ///
 /// # Errors
-/// [`certainty`](Error::certainty) is `MaybeStored` where the disk has failed: what was written before may be found
-/// when the file is opened again. Nothing is stored where others hold the file; the whole transaction can be repeated.
+/// [`certainty`](Error::certainty) is `MaybeStored` where the disk has failed: what was written before may be
+/// found when the file is opened again. Nothing is stored where others hold the file; the whole transaction
+/// can be repeated.
 pub fn commit(connection: &mut SqliteConnection) -> Result<(), Error> {
     AnsiTransactionManager::commit_transaction(connection).map_err(|error| refusal(error).at_commit())
 }
@@ -67,8 +68,8 @@ fn refusal(error: DieselError) -> Refusal {
     Refusal::new(None, message, error)
 }
 
-/// A call as a query of diesel's. `sql_query` would do, but is prepared anew each time, with all the triggers behind
-/// it.
+/// A call as a query of diesel's. `sql_query` would do, but is prepared anew each time, with all the triggers
+/// behind it.
 struct Statement<'c>(&'c Call);
 
 impl QueryFragment<Sqlite> for Statement<'_> {

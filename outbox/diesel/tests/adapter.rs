@@ -97,7 +97,8 @@ fn a_commit_outside_of_a_transaction_is_an_error() {
     assert_eq!(error.certainty(), Certainty::NotStored, "{error:?}");
 }
 
-/// What a COMMIT wrote before the disk failed may be found by the next to open the file; here it was not enough.
+/// What a COMMIT wrote before the disk failed may be found by the next to open the file; here it was not
+/// enough.
 #[cfg(unix)]
 #[test]
 fn a_commit_on_a_disk_that_fails_may_have_stored() {
@@ -106,8 +107,8 @@ fn a_commit_on_a_disk_that_fails_may_have_stored() {
         return commit_on_a_disk_that_fails(&path);
     }
     let site = Site::sqlite();
-    // In a process of its own, since the limit holds for all its files: what is written beyond it fails, as on a bad
-    // disk.
+    // In a process of its own, since the limit holds for all its files: what is written beyond it fails, as
+    // on a bad disk.
     let script = "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$1\"";
     let mut command = Command::new("sh");
     command.args(["-c", script]).arg(std::env::current_exe().expect("it is known"));

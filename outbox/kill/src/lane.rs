@@ -245,7 +245,8 @@ where
         Ok(receipts.iter().map(Receipt::is_new).collect())
     }
 
-    /// The holder of the key is the first job, and the transaction goes on. In a repeat the first job may have ended.
+    /// The holder of the key is the first job, and the transaction goes on. In a repeat the first job may
+    /// have ended.
     async fn enqueue_second(&self, tx: &mut Transaction<'_, C::Database>) -> Result<(), Trouble> {
         if self.began == Fact::BeganAgain {
             return Ok(());

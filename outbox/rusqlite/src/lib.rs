@@ -14,8 +14,8 @@ pub struct Connection<'c> {
 
 /// Adds `within` to the outbox.
 pub trait Within {
-    /// Acts in a [`Transaction`] or a [`Savepoint`], or on a [connection](rusqlite::Connection), in the transaction
-    /// that it is in. What a pool lends is passed as `&*lent`.
+    /// Acts in a [`Transaction`] or a [`Savepoint`], or on a [connection](rusqlite::Connection), in the
+    /// transaction that it is in. What a pool lends is passed as `&*lent`.
     fn within<'c>(&self, tx: &'c impl Caller) -> InBlockingTransaction<'_, Connection<'c>>;
 }
 
@@ -71,12 +71,13 @@ impl BlockingDriver for Connection<'_> {
     }
 }
 
-/// Commits as [`Transaction::commit`] does, and says whether the jobs may have been stored where it fails. The
-/// transaction is rolled back then.
+/// Commits as [`Transaction::commit`] does, and says whether the jobs may have been stored where it fails.
+/// The transaction is rolled back then.
 ///
 /// # Errors
-/// [`certainty`](Error::certainty) is `MaybeStored` where the disk has failed: what was written before may be found
-/// when the file is opened again. Nothing is stored where others hold the file; the whole transaction can be repeated.
+/// [`certainty`](Error::certainty) is `MaybeStored` where the disk has failed: what was written before may be
+/// found when the file is opened again. Nothing is stored where others hold the file; the whole transaction
+/// can be repeated.
 pub fn commit(tx: Transaction<'_>) -> Result<(), Error> {
     tx.commit().map_err(|error| refusal(error).at_commit())
 }

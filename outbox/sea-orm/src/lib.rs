@@ -89,9 +89,11 @@ impl<C: Caller> Driver for Connection<'_, C> {
     }
 }
 
-/// Commits as [`DatabaseTransaction::commit`] does, and says whether the jobs may have been stored where it fails.
+/// Commits as [`DatabaseTransaction::commit`] does, and says whether the jobs may have been stored where it
+/// fails.
 ///
-/// A transaction in which a statement has failed is rolled back by PostgreSQL without an error, here as there.
+/// A transaction in which a statement has failed is rolled back by PostgreSQL without an error, here as
+/// there.
 ///
 /// # Errors
 /// [`certainty`](Error::certainty) is `MaybeStored` where the connection was lost before the answer.

@@ -1,6 +1,7 @@
 //! A user and the job that welcomes them are stored together, or not at all.
 //!
-//! Needs a server: `cargo run --example outbox-sqlx --features postgres -- postgres://postgres@localhost/postgres`.
+//! Needs a server: `cargo run --example outbox-sqlx --features postgres --
+//! postgres://postgres@localhost/postgres`.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use anyhow::{Context as _, ensure};

@@ -1,8 +1,8 @@
 //! A web server and a worker in one process; the README shows parts of it, which a test compares.
 //!
-//! Needs a server with the schema (`gristmill migrate`) and a table `users`:
-//! `CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text NOT NULL)`. Sign up with
-//! `curl --data ada@example.org http://127.0.0.1:3000/users`.
+//! Needs a server with the schema (`gristmill migrate`) and a table `users`: `CREATE TABLE users (id bigint
+//! GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text NOT NULL)`. Sign up with `curl --data ada@example.org
+//! http://127.0.0.1:3000/users`.
 
 use anyhow::Context as _;
 use axum::{Router, extract::State, http::StatusCode, routing::post};

@@ -111,7 +111,8 @@ impl Driver for Connection<'_, sqlx::SqliteConnection> {
 
 /// Commits as [`Transaction::commit`] does, and says whether the jobs may have been stored where it fails.
 ///
-/// A transaction in which a statement has failed is rolled back by PostgreSQL without an error, here as there.
+/// A transaction in which a statement has failed is rolled back by PostgreSQL without an error, here as
+/// there.
 ///
 /// # Errors
 /// [`certainty`](Error::certainty) is `MaybeStored` where the connection was lost before the answer.

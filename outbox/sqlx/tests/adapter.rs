@@ -67,8 +67,8 @@ mod sqlite {
 
     gristmill_outbox_testkit::sqlite_checks!(super::Sqlx<sqlx::SqliteConnection>);
 
-    /// After the rollback of a transaction that SQLite had ended, `begin` works, `begin_with` and an act outside do
-    /// not.
+    /// After the rollback of a transaction that SQLite had ended, `begin` works, `begin_with` and an act
+    /// outside do not.
     #[test]
     fn sqlx_goes_on_counting_what_sqlite_has_ended() {
         let site = Site::sqlite();

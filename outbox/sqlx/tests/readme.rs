@@ -1,4 +1,5 @@
-//! The service in the repository's README is part of the example `service`, which is compiled with these tests.
+//! The service in the repository's README is part of the example `service`, which is compiled with these
+//! tests.
 
 #[test]
 fn the_service_of_the_readme_is_the_example() {

@@ -28,8 +28,8 @@ pub trait Adapter: Session + Sized {
     /// Connects to a server's URL, or to an SQLite file by its path.
     fn connect(url: &str) -> Self;
 
-    /// Begins a transaction by the driver's own means, runs `body` in it, and ends it: commits by the adapter's
-    /// `commit`, or rolls back. An error of a rollback is nothing.
+    /// Begins a transaction by the driver's own means, runs `body` in it, and ends it: commits by the
+    /// adapter's `commit`, or rolls back. An error of a rollback is nothing.
     ///
     /// # Errors
     /// Those of the adapter's `commit`.

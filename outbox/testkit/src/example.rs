@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-/// Runs an example of the crate whose tests call this, with the URL of a database, and fails unless it ends with
-/// success. `folder` is the crate's, `env!("CARGO_MANIFEST_DIR")`.
+/// Runs an example of the crate whose tests call this, with the URL of a database, and fails unless it ends
+/// with success. `folder` is the crate's, `env!("CARGO_MANIFEST_DIR")`.
 ///
 /// A full `cargo test` has built the example beside the tests. If it was called for one test alone, or if a
 /// source of the example changed since, cargo builds the example here, with these features.
@@ -23,8 +23,8 @@ pub fn run_example(folder: &str, name: &str, features: &str, url: &str) {
     assert!(output.status.success(), "{name} ended with {}\n{said}\n{wrong}", output.status);
 }
 
-/// The example in the folder `examples` beside that of the tests, unless it is older than its sources, which cargo
-/// lists in the file beside it (`NAME.d`: the example's path, a colon, the paths of its sources).
+/// The example in the folder `examples` beside that of the tests, unless it is older than its sources, which
+/// cargo lists in the file beside it (`NAME.d`: the example's path, a colon, the paths of its sources).
 fn built(name: &str) -> Option<PathBuf> {
     let tests = std::env::current_exe().ok()?;
     let example = tests.parent()?.with_file_name("examples").join(name);

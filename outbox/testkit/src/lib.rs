@@ -1,14 +1,16 @@
 //! What every adapter of the outbox has to do, as checks that its tests run.
 //!
-//! The tests of an adapter implement [`Adapter`] and [`Session`] on its driver, some forty lines, and name it:
+//! The tests of an adapter implement [`Adapter`] and [`Session`] on its driver, some forty lines, and name
+//! it:
 //!
 //! ```ignore
 //! gristmill_outbox_testkit::postgres_checks!(Adapter);
 //! gristmill_outbox_testkit::sqlite_checks!(Adapter);
 //! ```
 //!
-//! Each check becomes a test with its name. Checks on PostgreSQL share a private server, each with a schema of its own;
-//! those on SQLite have a file each. A driver that is asynchronous blocks here, on a runtime with more than one thread.
+//! Each check becomes a test with its name. Checks on PostgreSQL share a private server, each with a schema
+//! of its own; those on SQLite have a file each. A driver that is asynchronous blocks here, on a runtime with
+//! more than one thread.
 
 mod adapter;
 pub mod apart;

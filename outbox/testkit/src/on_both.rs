@@ -232,8 +232,8 @@ pub fn an_outbox_of_another_database_is_refused_before_anything_is_sent<A: Adapt
     assert_eq!(site.jobs(), 1);
 }
 
-/// What must stay goes through the client, which has a connection of its own; what goes through the adapter does not
-/// stay.
+/// What must stay goes through the client, which has a connection of its own; what goes through the adapter
+/// does not stay.
 pub fn a_detached_job_stays_where_the_transaction_is_rolled_back<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     let (detached, attached) = rolled_back(&mut adapter, |tx| {
@@ -245,8 +245,8 @@ pub fn a_detached_job_stays_where_the_transaction_is_rolled_back<A: Adapter>(sit
     assert_eq!(site.job(attached), None);
 }
 
-/// A transaction sees its own jobs. What it requests for jobs, its own and others', is applied after its commit, in the
-/// order of the requests.
+/// A transaction sees its own jobs. What it requests for jobs, its own and others', is applied after its
+/// commit, in the order of the requests.
 pub fn requests_of_a_transaction_are_applied_after_its_commit<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     let [first, second, third, unknown] =

@@ -51,8 +51,8 @@ pub fn at_read_committed_a_key_taken_meanwhile_is_an_answer<A: Adapter>(site: &S
     assert_eq!((site.rows(), site.jobs()), (1, 1));
 }
 
-/// At the stricter levels jobs are enqueued as at READ COMMITTED, except for a key that another one has taken since the
-/// snapshot: that asks for a repeat of the whole transaction, which finds the other job.
+/// At the stricter levels jobs are enqueued as at READ COMMITTED, except for a key that another one has taken
+/// since the snapshot: that asks for a repeat of the whole transaction, which finds the other job.
 pub fn at_stricter_levels_a_key_taken_meanwhile_asks_for_a_repeat<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     // A queue that another transaction makes meanwhile is in the way just so; this one is there.
@@ -83,8 +83,8 @@ pub fn at_stricter_levels_a_key_taken_meanwhile_asks_for_a_repeat<A: Adapter>(si
     }
 }
 
-/// A queue that another transaction has been the first to use since the snapshot asks for the repeat at the commit,
-/// where the transaction makes its own queues known.
+/// A queue that another transaction has been the first to use since the snapshot asks for the repeat at the
+/// commit, where the transaction makes its own queues known.
 pub fn at_stricter_levels_a_queue_first_used_meanwhile_asks_for_a_repeat<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     for (row, level) in (1..).zip(STRICTER) {
@@ -121,8 +121,8 @@ pub fn a_commit_where_a_statement_has_failed_is_no_error_and_stores_nothing<A: A
     assert_eq!((site.rows(), site.jobs()), (0, 0));
 }
 
-/// On a connection of its own, a client need not wait for the transaction, but for a queue that this is the first to
-/// use.
+/// On a connection of its own, a client need not wait for the transaction, but for a queue that this is the
+/// first to use.
 pub fn a_detached_job_is_stored_while_the_transaction_writes<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     store(site, Letter::new(0));
@@ -137,8 +137,8 @@ pub fn a_detached_job_is_stored_while_the_transaction_writes<A: Adapter>(site: &
     assert_eq!((site.rows(), site.jobs()), (0, 2));
 }
 
-/// The server has committed, the client cannot know it: the error says so, and a repeat with the same ids stores
-/// nothing twice.
+/// The server has committed, the client cannot know it: the error says so, and a repeat with the same ids
+/// stores nothing twice.
 pub fn a_lost_answer_to_commit_may_have_stored_and_a_repeat_is_safe<A: Adapter>(site: &Site) {
     let proxy = FaultProxy::start(Server::shared().address());
     let prepared: Vec<_> = [Letter::new(1).into(), Letter::new(2).unique_key("key")]

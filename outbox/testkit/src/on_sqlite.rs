@@ -50,8 +50,8 @@ pub fn a_snapshot_that_is_past_is_an_error_that_asks_for_a_repeat<A: Adapter>(si
     assert_eq!((site.rows(), site.jobs()), (1, 0));
 }
 
-/// SQLite ends a transaction by itself where a statement says so, or its disk is full. What the driver still takes for
-/// one stores nothing: its row is gone, and a job would be stored alone.
+/// SQLite ends a transaction by itself where a statement says so, or its disk is full. What the driver still
+/// takes for one stores nothing: its row is gone, and a job would be stored alone.
 pub fn a_transaction_that_sqlite_has_ended_takes_nothing<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     let other = runtime().block_on(site.client.enqueue(Letter::new(0))).expect("it is stored").id;
@@ -89,7 +89,8 @@ pub fn a_transaction_that_sqlite_has_ended_takes_nothing<A: Adapter>(site: &Site
     assert_eq!((site.rows(), site.jobs()), (2, 3));
 }
 
-/// A constraint that is checked at COMMIT: certainly nothing is stored, and the connection is free for the repeat.
+/// A constraint that is checked at COMMIT: certainly nothing is stored, and the connection is free for the
+/// repeat.
 pub fn a_commit_that_is_refused_has_stored_nothing<A: Adapter>(site: &Site) {
     site.execute("CREATE TABLE pets (owner REFERENCES users DEFERRABLE INITIALLY DEFERRED)");
     let mut adapter = A::connect(&site.url);
@@ -107,8 +108,8 @@ pub fn a_commit_that_is_refused_has_stored_nothing<A: Adapter>(site: &Site) {
     assert_eq!(site.jobs(), 1);
 }
 
-/// Only in the journal modes with a rollback journal can a reader hold up a commit; Gristmill's files use the other
-/// one, unless the program changes that.
+/// Only in the journal modes with a rollback journal can a reader hold up a commit; Gristmill's files use the
+/// other one, unless the program changes that.
 pub fn a_commit_that_is_held_up_asks_for_a_repeat<A: Adapter>(site: &Site) {
     let (url, _) = site.without_outbox();
     let mut adapter = A::connect(&url);
@@ -126,8 +127,8 @@ pub fn a_commit_that_is_held_up_asks_for_a_repeat<A: Adapter>(site: &Site) {
     committed(&mut adapter, row);
 }
 
-/// What is enqueued by a client, on a connection of its own, waits for the transaction, which waits for it: until the
-/// client's patience ends, and neither is hurt.
+/// What is enqueued by a client, on a connection of its own, waits for the transaction, which waits for it:
+/// until the client's patience ends, and neither is hurt.
 pub fn a_clients_call_behind_the_first_write_waits_in_vain_and_the_transaction_commits<A: Adapter>(
     site: &Site,
 ) {

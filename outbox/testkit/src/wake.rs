@@ -16,9 +16,10 @@ const POLL: Duration = Duration::from_secs(60);
 
 /// A worker that has nothing to do, and polls once a minute, runs the job at once.
 ///
-/// Handlers hold their jobs, and there are more slots than jobs: where one runs, the fetch that brought it has found
-/// nothing else, none is under way, and none will be because a job ends. A worker looks around when it starts and again
-/// when it begins to listen, which may bring the first two jobs; the others can only be brought by their commits.
+/// Handlers hold their jobs, and there are more slots than jobs: where one runs, the fetch that brought it
+/// has found nothing else, none is under way, and none will be because a job ends. A worker looks around when
+/// it starts and again when it begins to listen, which may bring the first two jobs; the others can only be
+/// brought by their commits.
 pub fn a_commit_wakes_a_worker_that_sleeps<A: Adapter>(site: &Site) {
     let mut adapter = A::connect(&site.url);
     let (heard, letters) = mpsc::channel();

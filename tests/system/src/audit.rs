@@ -25,9 +25,9 @@ impl Account {
     }
 }
 
-/// Reads every job and run of a store, and checks what must hold of each that has ended: one terminal transition, the
-/// last, or a cancel between runs; runs numbered one by one, so that none was lost or ended twice; no two runs inside
-/// one valid lease.
+/// Reads every job and run of a store, and checks what must hold of each that has ended: one terminal
+/// transition, the last, or a cancel between runs; runs numbered one by one, so that none was lost or ended
+/// twice; no two runs inside one valid lease.
 ///
 /// # Panics
 /// When the store cannot be read or a rule is broken.

@@ -1,5 +1,5 @@
-//! What tests of the whole product share: the program, a store in a folder of its own, and what the store says in the
-//! end.
+//! What tests of the whole product share: the program, a store in a folder of its own, and what the store
+//! says in the end.
 
 mod audit;
 mod files;

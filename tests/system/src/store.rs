@@ -17,8 +17,8 @@ pub enum Store {
 }
 
 impl Store {
-    /// The store's URL. A short busy timeout of a file allows short leases, a relaxed sync makes the tests quicker;
-    /// neither matters to a process that is killed.
+    /// The store's URL. A short busy timeout of a file allows short leases, a relaxed sync makes the tests
+    /// quicker; neither matters to a process that is killed.
     pub fn url(&self) -> String {
         match self {
             Self::File(path) => format!("sqlite:{}?synchronous=normal&busy_timeout=1s", path.display()),

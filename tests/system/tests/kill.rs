@@ -53,7 +53,8 @@ fn twenty_thousand_jobs_survive_kills_of_workers_and_of_their_server() {
     survive(&Product::on_server(server.url()), Some(&server));
 }
 
-/// Kills workers, and the server if there is one, until all jobs have ended; then every job must be accounted for.
+/// Kills workers, and the server if there is one, until all jobs have ended; then every job must be accounted
+/// for.
 fn survive(product: &Product, server: Option<&Postgres>) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     std::fs::write(product.folder().join("checksum.sh"), CHECKSUM).expect("the program is written");
@@ -149,7 +150,8 @@ fn say_more_than(workers: &mut [Worker], what: &str, before: &[usize]) {
     });
 }
 
-/// The journal is written by the programs themselves: a run that was accepted as completed must stand in it to its end.
+/// The journal is written by the programs themselves: a run that was accepted as completed must stand in it
+/// to its end.
 fn every_accepted_end_was_a_real_one(product: &Product, account: &Account) {
     let journal = std::fs::read_to_string(product.folder().join("journal")).expect("the programs wrote");
     let mut ends: HashMap<&str, Vec<u32>> = HashMap::new();
@@ -175,8 +177,8 @@ fn every_accepted_end_was_a_real_one(product: &Product, account: &Account) {
     }
 }
 
-/// One source design left a job for ever `claimed` when its worker died on the last attempt: reclaim asked for
-/// attempts below the bound, which the claim had already reached.
+/// One source design left a job for ever `claimed` when its worker died on the last attempt: reclaim asked
+/// for attempts below the bound, which the claim had already reached.
 fn a_job_that_kills_its_worker_is_discarded(product: &Product) {
     // A program's parent is its guard, the parent of that is the worker: the fourth field of `stat`.
     let program = "#!/bin/sh\nread -r _ _ _ worker _ < /proc/$PPID/stat\nkill -9 $worker\nsleep 5\n";

@@ -1,5 +1,5 @@
-//! The outbox in other languages: their examples run as a role that may only produce, and a worker runs what they
-//! stored.
+//! The outbox in other languages: their examples run as a role that may only produce, and a worker runs what
+//! they stored.
 //!
 //! Their packages are in `languages` in the target folder, where `cargo xtask servers` puts them.
 

@@ -34,8 +34,9 @@ fn side_by_side() -> Duration {
     Duration::from_secs(seconds.unwrap_or(60))
 }
 
-/// The store is made by the previous release; this program migrates it while the previous one works. If both may use
-/// the schema, they do so side by side, and then the previous one alone; else the previous one is refused by name.
+/// The store is made by the previous release; this program migrates it while the previous one works. If both
+/// may use the schema, they do so side by side, and then the previous one alone; else the previous one is
+/// refused by name.
 fn upgrade(product: &Product) {
     let (old, new) = (previous(), Product::program());
     product.run_of(&old, ["migrate"]);
@@ -110,7 +111,8 @@ impl<'p> Fleet<'p> {
         }
     }
 
-    /// Both programs enqueue, run and cancel; of one after the other a worker is killed and another one started.
+    /// Both programs enqueue, run and cancel; of one after the other a worker is killed and another one
+    /// started.
     fn work(&mut self, programs: [&Path; 2], time: Duration) {
         let began = Instant::now();
         let mut turn = 0;

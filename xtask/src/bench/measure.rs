@@ -70,7 +70,8 @@ impl Bench {
         self.latest = None;
     }
 
-    /// Runs one side once, on a fresh database; or reads another figure of the round's latest run, if that is the same.
+    /// Runs one side once, on a fresh database; or reads another figure of the round's latest run, if that is
+    /// the same.
     pub(crate) fn measure(&mut self, side: Side, jobs: u32) -> Result<Measurement, NoMeasurement> {
         if let Some(latest) = &self.latest
             && latest.side.is_same_run(side)

@@ -1,14 +1,15 @@
 //! What is compared with what, and what each comparison must reach.
 //!
-//! The command lines stand below this module and nowhere else. In them `{db}` is a fresh database file, `{dir}` the
-//! fresh folder it lies in, `{url}` a fresh database of the private PostgreSQL server, `{jobs}` the number of jobs of
-//! the comparison, and `{backlog}`, `{history}` and `{seconds}` are the sizes of the run.
+//! The command lines stand below this module and nowhere else. In them `{db}` is a fresh database file,
+//! `{dir}` the fresh folder it lies in, `{url}` a fresh database of the private PostgreSQL server, `{jobs}`
+//! the number of jobs of the comparison, and `{backlog}`, `{history}` and `{seconds}` are the sizes of the
+//! run.
 
 mod embedded;
 mod postgres;
 
-/// One row of the table: a subject, what it is held against, and the bound. Sides with the same command line are
-/// figures of the same runs.
+/// One row of the table: a subject, what it is held against, and the bound. Sides with the same command line
+/// are figures of the same runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Comparison {
     pub(crate) when: When,

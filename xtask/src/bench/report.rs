@@ -77,15 +77,15 @@ impl<'a> Row<'a> {
         self.references.iter().filter_map(Runs::figure).reduce(|one, other| bound.harder(one, other))
     }
 
-    /// The subject's median by the best reference's, or the subject's alone where there is no reference. None if one
-    /// of them was not measured.
+    /// The subject's median by the best reference's, or the subject's alone where there is no reference. None
+    /// if one of them was not measured.
     pub(crate) fn value(&self) -> Option<f64> {
         let subject = self.subject.figure()?;
         if self.references.is_empty() { Some(subject) } else { Some(subject / self.reference()?) }
     }
 
-    /// True if the bound does not hold, a run failed, or a job is not accounted for. A row that cannot be measured on
-    /// this machine is not missed; it says so.
+    /// True if the bound does not hold, a run failed, or a job is not accounted for. A row that cannot be
+    /// measured on this machine is not missed; it says so.
     pub(crate) fn missed(&self) -> bool {
         let failed = self.sides().any(Runs::failed);
         let broken = self.value().is_some_and(|value| !self.bound.holds(value));
@@ -114,8 +114,8 @@ impl<'a> Row<'a> {
         self.sides().filter(|runs| !runs.side.program.is_peer())
     }
 
-    /// The lines of the printed table, in the order of `HEADINGS`: the row, and below it each reference where there are
-    /// several.
+    /// The lines of the printed table, in the order of `HEADINGS`: the row, and below it each reference where
+    /// there are several.
     pub(crate) fn lines(&self) -> Vec<[String; 7]> {
         let unit = self.comparison.subject.figure.unit();
         let bound = match self.bound {

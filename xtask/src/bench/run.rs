@@ -57,7 +57,8 @@ fn measure<'a>(bench: &mut Bench, comparison: &'a Comparison, options: &Options)
     row
 }
 
-/// A side that could not be measured is not tried again, and does not keep the other rows from being measured.
+/// A side that could not be measured is not tried again, and does not keep the other rows from being
+/// measured.
 fn measure_once(bench: &mut Bench, runs: &mut Runs, jobs: u32) {
     if runs.not_measured.is_some() {
         return;

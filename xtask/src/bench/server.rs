@@ -9,7 +9,8 @@ use gristmill_testserver::Postgres;
 pub(crate) struct Server(Option<Result<Postgres, String>>);
 
 impl Server {
-    /// The URL of a fresh database, with everything older written out, so that no checkpoint of it falls into the run.
+    /// The URL of a fresh database, with everything older written out, so that no checkpoint of it falls into
+    /// the run.
     pub(crate) fn fresh_database(&mut self) -> Result<String, String> {
         let server = self.0.get_or_insert_with(start).as_ref().map_err(Clone::clone)?;
         let url = server.fresh_database();

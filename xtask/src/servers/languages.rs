@@ -1,7 +1,7 @@
 //! Packages of other languages, for the outbox's examples in them.
 //!
-//! Each language has a folder in `languages` in the target folder, so `cargo clean` removes them. A language whose
-//! toolchain is not on the machine is passed over, which its test says again.
+//! Each language has a folder in `languages` in the target folder, so `cargo clean` removes them. A language
+//! whose toolchain is not on the machine is passed over, which its test says again.
 
 use std::{
     fs,
@@ -28,8 +28,8 @@ struct Language {
     toolchain: &'static [&'static str],
     /// The files of that folder which say what to install.
     files: &'static [&'static str],
-    /// What installs it, run one after the other in the language's folder below the target folder, which `{folder}`
-    /// names.
+    /// What installs it, run one after the other in the language's folder below the target folder, which
+    /// `{folder}` names.
     commands: &'static [&'static str],
 }
 

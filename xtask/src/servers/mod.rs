@@ -1,5 +1,5 @@
-//! `cargo xtask servers`: the servers that tests start must be installed, and the packages of examples in other
-//! languages.
+//! `cargo xtask servers`: the servers that tests start must be installed, and the packages of examples in
+//! other languages.
 
 mod install;
 mod languages;

@@ -85,7 +85,8 @@ pub(super) fn plan(situation: Situation) -> Plan {
 fn installation(prefix: &[&str], packages: &[&str]) -> Installation {
     let command = |words: &[&str]| prefix.iter().chain(words).map(|word| (*word).to_owned()).collect();
     let file = format!("{SETTINGS_FOLDER}/{SETTINGS_FILE}");
-    // Tests start servers of their own; the package would otherwise create one more and start it at each boot.
+    // Tests start servers of their own; the package would otherwise create one more and start it at each
+    // boot.
     let write = format!("echo create_main_cluster = false > {file}");
     // At this run level no service is started by being installed, invoke-rc.d(8).
     let install = "env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends";

@@ -1,4 +1,5 @@
-//! Circles of files inside a crate: files of which each needs the others. They are listed, and no finding yet.
+//! Circles of files inside a crate: files of which each needs the others. They are listed, and no finding
+//! yet.
 
 use std::collections::BTreeMap;
 

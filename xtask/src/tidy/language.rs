@@ -1,7 +1,7 @@
 //! Machines do not speak: words of speech and persons in comments and documents.
 //!
-//! Code, literals, fenced blocks and quoted words are left alone, so a document may name a word that it advises
-//! against.
+//! Code, literals, fenced blocks and quoted words are left alone, so a document may name a word that it
+//! advises against.
 
 use super::{
     config::Language,
@@ -34,7 +34,8 @@ pub(crate) fn check(file: &File, language: &Language) -> Vec<Finding> {
     findings
 }
 
-/// The lines of prose of a file with their numbers: comments of Rust and SQL, and Markdown, without fenced blocks.
+/// The lines of prose of a file with their numbers: comments of Rust and SQL, and Markdown, without fenced
+/// blocks.
 fn prose(file: &File) -> Vec<(usize, String)> {
     let lines: Vec<(usize, &str)> = if file.is_markdown() {
         file.text.lines().enumerate().map(|(index, line)| (index + 1, line)).collect()

@@ -52,7 +52,8 @@ impl Crate {
         self.modules.iter().map(of).collect()
     }
 
-    /// The module in which the item of a path is defined, as seen from the module `from`; `None` for another crate.
+    /// The module in which the item of a path is defined, as seen from the module `from`; `None` for another
+    /// crate.
     fn resolve(&self, from: &ModulePath, path: &[String], depth: usize) -> Option<ModulePath> {
         let (first, mut rest) = path.split_first()?;
         let mut at = match first.as_str() {

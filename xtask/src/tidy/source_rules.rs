@@ -17,7 +17,7 @@ const UNFINISHED: &[&str] = &["dbg", "todo", "unimplemented"];
 const MARKS: &[&str] = &["TODO", "FIXME", "XXX"];
 
 /// The most characters of a line of comment, which rustfmt leaves alone.
-const COMMENT_WIDTH: usize = 120;
+const COMMENT_WIDTH: usize = 110;
 
 /// Checks one Rust file.
 pub(crate) fn check(file: &File) -> Vec<Finding> {

@@ -1,7 +1,7 @@
 //! One word, one meaning: identifiers of Rust and SQL use the words of GLOSSARY.md.
 //!
-//! Identifiers are cut into words at `_` and at capitals, so `RequeueReason` and `requeue_reason` are the same
-//! to this check. Comments and strings may say what they like.
+//! Identifiers are cut into words at `_` and at capitals, so `RequeueReason` and `requeue_reason` are the
+//! same to this check. Comments and strings may say what they like.
 
 use std::collections::BTreeSet;
 

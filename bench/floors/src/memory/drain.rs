@@ -1,9 +1,10 @@
 //! Drain: as many consumers as cores; each fetches a batch, spawns a Tokio task for each job, awaits them in
 //! order and finishes the batch. A second consumer keeps the cores busy while the first awaits its last jobs.
 //!
-//! Tried with 1 M jobs of 100 B on two shared cores, as a share of what is here: one consumer 0.65; a `JoinSet`
-//! 0.7–1.0; results through a channel 0.55–0.75; a shared counter whose last task reports the batch 0.8–0.9; a
-//! hash map for history 0.55–0.8. Without a task a job, which gives up that jobs run side by side, 1.6–2.0.
+//! Tried with 1 M jobs of 100 B on two shared cores, as a share of what is here: one consumer 0.65; a
+//! `JoinSet` 0.7–1.0; results through a channel 0.55–0.75; a shared counter whose last task reports the batch
+//! 0.8–0.9; a hash map for history 0.55–0.8. Without a task a job, which gives up that jobs run side by side,
+//! 1.6–2.0.
 
 use std::sync::Arc;
 

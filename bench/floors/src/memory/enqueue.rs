@@ -1,5 +1,5 @@
-//! Enqueue: in bulk from one thread, then one job at a time from concurrent callers. A caller takes the lock for
-//! one insert; there is nothing to wait for, so nothing else was tried.
+//! Enqueue: in bulk from one thread, then one job at a time from concurrent callers. A caller takes the lock
+//! for one insert; there is nothing to wait for, so nothing else was tried.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -39,7 +39,8 @@ pub(crate) struct Queue {
 /// A fetched job, shared by its handler and its claim.
 pub(crate) type Lease = Arc<Job>;
 
-/// A fetched batch. Its jobs stay in the queue's `claims` until it is finished, so that they could be run again.
+/// A fetched batch. Its jobs stay in the queue's `claims` until it is finished, so that they could be run
+/// again.
 #[derive(Debug)]
 pub(crate) struct Claim {
     /// Shown at the finish.

@@ -25,8 +25,8 @@ impl Cost {
     }
 }
 
-/// Processor time of the server that `backend_pid` belongs to, if it runs on this machine: its first process, that
-/// one's children, and those of them that have ended.
+/// Processor time of the server that `backend_pid` belongs to, if it runs on this machine: its first process,
+/// that one's children, and those of them that have ended.
 pub(super) fn server_cpu(backend_pid: i32) -> Option<Duration> {
     /// As proc(5) has it: the clock of `stat` ticks a hundred times a second wherever Linux runs Rust.
     const TICK: Duration = Duration::from_millis(10);

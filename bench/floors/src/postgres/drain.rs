@@ -1,8 +1,8 @@
-//! Drain: two connections, each of which fetches a batch, runs it and finishes it. A finish and the next fetch leave
-//! together and share a round trip; they are two transactions.
+//! Drain: two connections, each of which fetches a batch, runs it and finishes it. A finish and the next
+//! fetch leave together and share a round trip; they are two transactions.
 //!
-//! The cursor is the last place that any fetch reached. What lies before it is fetched or about to be: nothing here
-//! is enqueued late or given back.
+//! The cursor is the last place that any fetch reached. What lies before it is fetched or about to be:
+//! nothing here is enqueued late or given back.
 
 use std::cell::Cell;
 

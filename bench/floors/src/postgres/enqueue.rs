@@ -1,5 +1,5 @@
-//! Enqueue: in bulk over one connection, then one job at a time from concurrent callers, each with a connection of its
-//! own and a commit a job; the server lets commits that meet share a write of the log.
+//! Enqueue: in bulk over one connection, then one job at a time from concurrent callers, each with a
+//! connection of its own and a commit a job; the server lets commits that meet share a write of the log.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

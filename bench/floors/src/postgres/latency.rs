@@ -1,5 +1,5 @@
-//! Latency: one job each 5 ms on an idle queue, from the enqueue call to the first line of the handler: a commit by the
-//! producer, a notification to the consumer's connection, a commit of the claim.
+//! Latency: one job each 5 ms on an idle queue, from the enqueue call to the first line of the handler: a
+//! commit by the producer, a notification to the consumer's connection, a commit of the claim.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ const COMMITS: i32 = 400;
 /// A handler that has run: the number of its job and when it began.
 type Start = (u32, Instant);
 
-/// Measures a lone commit first, then the whole run; its processor time contains the waking of an idle process.
+/// Measures a lone commit first, then the whole run; its processor time contains the waking of an idle
+/// process.
 pub(super) async fn run(options: &Options) -> Result<Outcome> {
     let server = Server::prepare(options).await?;
     let commit_ms = Spread::of(commits(&server).await?);

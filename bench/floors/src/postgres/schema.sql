@@ -1,4 +1,5 @@
--- Purpose: the tables of the PostgreSQL floor, of which the design `delete` leaves `attempts` empty. Where a job is
+-- Purpose: the tables of the PostgreSQL floor, of which the design `delete` leaves `attempts` empty. Where a
+--   job is
 -- tells its state: `ready`, a claim, or `attempts`. Times are Unix milliseconds.
 
 -- Insert-only. `id` is a UUID v7, so that new rows land on the last page of the key.

@@ -62,7 +62,8 @@ impl Server {
         Ok(Cost { wal_bytes: row.try_get(0)?, cpu: server_cpu(row.try_get(1)?) })
     }
 
-    /// Writes out what is old, so that no checkpoint of it falls into the measurement. Left out where the user may not.
+    /// Writes out what is old, so that no checkpoint of it falls into the measurement. Left out where the
+    /// user may not.
     pub(super) async fn checkpoint(&self) -> Result<()> {
         match self.control.batch_execute("CHECKPOINT").await {
             Err(error) if error.code() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Err(error.into()),

@@ -103,7 +103,8 @@ impl Session {
         Ok(())
     }
 
-    /// Leases the first jobs behind `cursor`; they may run when this returns, since the claim is committed by then.
+    /// Leases the first jobs behind `cursor`; they may run when this returns, since the claim is committed by
+    /// then.
     pub(super) async fn fetch(&self, cursor: Cursor, limit: u32) -> Result<Claim> {
         let now_ms = now_ms()?;
         let (run_at, id) = cursor;

@@ -1,5 +1,5 @@
-//! Drain: one thread. Each transaction finishes the batch before and leases the next; the handlers run between
-//! two transactions.
+//! Drain: one thread. Each transaction finishes the batch before and leases the next; the handlers run
+//! between two transactions.
 
 use anyhow::{Result, ensure};
 use rusqlite::Connection;

@@ -1,6 +1,6 @@
 //! Enqueue: in bulk from one thread, then one job at a time from concurrent callers, each of which awaits its
-//! commit. One writer thread takes everything that waits into one transaction. With the callers on a runtime of
-//! one thread, 1.0–1.1 of this at NORMAL and 0.8–1.6 at FULL, without a winner.
+//! commit. One writer thread takes everything that waits into one transaction. With the callers on a runtime
+//! of one thread, 1.0–1.1 of this at NORMAL and 0.8–1.6 at FULL, without a winner.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

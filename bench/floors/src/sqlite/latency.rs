@@ -1,5 +1,5 @@
-//! Latency: one job each 5 ms on an idle queue, from the enqueue call to the first line of the handler: a commit
-//! by the producer's thread, a wake of the consumer's thread, a commit of the claim.
+//! Latency: one job each 5 ms on an idle queue, from the enqueue call to the first line of the handler: a
+//! commit by the producer's thread, a wake of the consumer's thread, a commit of the claim.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -23,7 +23,8 @@ const COMMITS: u32 = 400;
 /// A handler that has run: the number of its job and when it began.
 type Start = (u32, Instant);
 
-/// Measures a lone commit first, then the whole run; its processor time contains the waking of an idle process.
+/// Measures a lone commit first, then the whole run; its processor time contains the waking of an idle
+/// process.
 pub(super) fn run(options: &Options) -> Result<Outcome> {
     let file = File::create(options)?;
     let mut producer = file.connect()?;

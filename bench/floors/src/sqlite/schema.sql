@@ -1,4 +1,5 @@
--- Purpose: the tables of the SQLite floor. A job's row is written once; where it is tells its state: `ready`, a
+-- Purpose: the tables of the SQLite floor. A job's row is written once; where it is tells its state: `ready`,
+--   a
 -- claim, or `runs`. Times are Unix milliseconds.
 
 -- Insert-only. `seq` orders jobs and is the key of every other table; `id` is the public id of a job.

@@ -90,8 +90,8 @@ impl Claim {
     }
 }
 
-/// One transaction: records the jobs of `finished` as completed and leases the next ones. They may run when this
-/// returns, since the claim is committed by then.
+/// One transaction: records the jobs of `finished` as completed and leases the next ones. They may run when
+/// this returns, since the claim is committed by then.
 pub(super) fn finish_and_fetch(connection: &mut Connection, finished: &Claim, limit: u32) -> Result<Claim> {
     let now_ms = now_ms()?;
     let tx = begin(connection)?;

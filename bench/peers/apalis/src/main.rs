@@ -1,8 +1,9 @@
-//! apalis-postgres with what its documentation offers against its own limits: large fetches (`Config::batch_size`, 10
-//! by default), the state `Running` not written (`lock_tasks`), each job polled on the runtime's threads
-//! (`parallelize`) and 4 workers, since each does one thing at a time: fetch, or store ends. Without a poll strategy
-//! the ends of the last jobs would wait for the next heartbeat. The jobs do nothing but decode their args. What is
-//! printed is a line of JSON with the members of `gristmill bench --json`.
+//! apalis-postgres with what its documentation offers against its own limits: large fetches
+//! (`Config::batch_size`, 10 by default), the state `Running` not written (`lock_tasks`), each job polled on
+//! the runtime's threads (`parallelize`) and 4 workers, since each does one thing at a time: fetch, or store
+//! ends. Without a poll strategy the ends of the last jobs would wait for the next heartbeat. The jobs do
+//! nothing but decode their args. What is printed is a line of JSON with the members of `gristmill bench
+//! --json`.
 //!
 //! It keeps finished jobs in the table that it fetches from.
 

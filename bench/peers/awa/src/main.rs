@@ -1,8 +1,9 @@
-//! awa at the best settings that were found: 2 partitions of 512 workers each, 128 jobs in one claim, completions
-//! collected for 5 ms by 2 flushers, plans that are made once per statement (`plan_cache_mode`), since planning over
-//! its many partitions cost a quarter of the server's time. No deadline: the peer's short path for short jobs is for
-//! those without one (documentation of `QueueStorageConfig::lease_claim_receipts`). The jobs do nothing but decode
-//! their args. What is printed is a line of JSON with the members of `gristmill bench --json`.
+//! awa at the best settings that were found: 2 partitions of 512 workers each, 128 jobs in one claim,
+//! completions collected for 5 ms by 2 flushers, plans that are made once per statement (`plan_cache_mode`),
+//! since planning over its many partitions cost a quarter of the server's time. No deadline: the peer's short
+//! path for short jobs is for those without one (documentation of
+//! `QueueStorageConfig::lease_claim_receipts`). The jobs do nothing but decode their args. What is printed is
+//! a line of JSON with the members of `gristmill bench --json`.
 //!
 //! It keeps finished jobs for a day, in batches.
 
@@ -164,7 +165,8 @@ async fn enqueue_all(
     Ok(())
 }
 
-/// Waits until every job has run, and then until each is stored as finished: a run counts once its end is stored.
+/// Waits until every job has run, and then until each is stored as finished: a run counts once its end is
+/// stored.
 async fn until_stored(
     store: &QueueStorage,
     pool: &PgPool,

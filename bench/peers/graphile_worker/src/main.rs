@@ -1,6 +1,6 @@
 //! `graphile_worker` at the settings of its own `perf_test` benchmark: local queue of 5000, 500 jobs at once,
-//! completions collected for 5 ms, a poll each 5 ms. The jobs do nothing but decode their args. What is printed is a
-//! line of JSON with the members of `gristmill bench --json`.
+//! completions collected for 5 ms, a poll each 5 ms. The jobs do nothing but decode their args. What is
+//! printed is a line of JSON with the members of `gristmill bench --json`.
 //!
 //! It deletes jobs as they complete and keeps no history.
 
@@ -155,7 +155,8 @@ async fn enqueue_all(worker: &Worker, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Waits until every job has run, and then until none is left in the table: a run counts once its end is stored.
+/// Waits until every job has run, and then until none is left in the table: a run counts once its end is
+/// stored.
 async fn until_stored(pool: &PgPool, account: &Account) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(600);
     let waiting_since = Instant::now();

@@ -1,5 +1,5 @@
-//! Transactions of one connection, each with a row of the user's and one call of the SQL function `add_job`, by turns
-//! with transactions that have the row alone.
+//! Transactions of one connection, each with a row of the user's and one call of the SQL function `add_job`,
+//! by turns with transactions that have the row alone.
 
 use std::time::{Duration, Instant};
 

@@ -7,8 +7,8 @@ const CHUNK_BITS: u32 = 16;
 const CHUNK: usize = 1 << CHUNK_BITS;
 const CHUNKS: usize = 1 << (u32::BITS - CHUNK_BITS);
 
-/// A place for every number, made in chunks when it is first asked for: a run need not know its length, and nothing
-/// moves while handlers write.
+/// A place for every number, made in chunks when it is first asked for: a run need not know its length, and
+/// nothing moves while handlers write.
 #[derive(Debug)]
 pub(super) struct Places<T>(Box<[OnceLock<Box<[T]>>]>);
 

@@ -14,7 +14,8 @@ use super::worker::Workers;
 use crate::failure::Result;
 use crate::progress::Progress;
 
-/// Only the drain is timed, from the start of the workers to the last finish; what is to be drained is there before.
+/// Only the drain is timed, from the start of the workers to the last finish; what is to be drained is there
+/// before.
 pub(super) async fn run(
     client: &Client,
     server: &Server,

@@ -22,7 +22,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Nothing ended for so long: the run is given up, and what has not ended counts as lost.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Handlers run more than once by design, when they are killed; what may not happen is that a job ends twice, or never.
+/// Handlers run more than once by design, when they are killed; what may not happen is that a job ends twice,
+/// or never.
 pub(super) async fn run(
     client: &Client,
     server: &Server,

@@ -68,7 +68,8 @@ pub(crate) struct Options {
     /// Leave so many more jobs behind in the queue than `drain` runs
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=50_000_000))]
     pub(crate) backlog: u32,
-    /// Put so many jobs that no worker has a handler for, of a better priority, before those that `drain` runs
+    /// Put so many jobs that no worker has a handler for, of a better priority, before those that `drain`
+    /// runs
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=50_000_000))]
     pub(crate) unknown: u32,
     /// So many finished jobs lie in the store before the measurement begins

@@ -6,8 +6,8 @@ use std::time::Duration;
 /// The clock of `stat` ticks a hundred times a second wherever Linux runs Rust.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Processor time of the PostgreSQL server that a process of it belongs to: its first process, that one's children, and
-/// those of them that have ended. `None` where they cannot be seen.
+/// Processor time of the PostgreSQL server that a process of it belongs to: its first process, that one's
+/// children, and those of them that have ended. `None` where they cannot be seen.
 pub(super) fn server_cpu(pid: u32) -> Option<Duration> {
     let server = Process::read(&pid.to_string()).filter(|process| process.name == "postgres")?.parent;
     let first = Process::read(&server)?;

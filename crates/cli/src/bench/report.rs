@@ -73,7 +73,8 @@ pub(super) struct Figures {
     pub(super) wait_last_to_first: Option<f64>,
     /// One row inserted and committed; only the floors measure it.
     pub(super) commit_ms: Option<Spread>,
-    /// User and system time of this process over the phase that gives the mode its name, the embedded store included.
+    /// User and system time of this process over the phase that gives the mode its name, the embedded store
+    /// included.
     pub(super) client_cpu_us_per_job: Option<f64>,
     /// The same of a server on this machine, all its processes together; an embedded store has none.
     pub(super) server_cpu_us_per_job: Option<f64>,

@@ -20,8 +20,8 @@ impl Server {
         Self { postgres, holds_snapshot }
     }
 
-    /// Lets the server vacuum and write out what is old, so that none of it falls into the measurement. Left out where
-    /// the role may not.
+    /// Lets the server vacuum and write out what is old, so that none of it falls into the measurement. Left
+    /// out where the role may not.
     pub(super) async fn settle(&self) -> Result<()> {
         if let Some(postgres) = &self.postgres {
             postgres.settle_server().await?;

@@ -36,7 +36,8 @@ impl Workers {
         self.handles.iter().map(|handle| handle.stats().completed).sum()
     }
 
-    /// Waits until so many are completed. A handler costs nothing for that; the answer is a millisecond old at most.
+    /// Waits until so many are completed. A handler costs nothing for that; the answer is a millisecond old
+    /// at most.
     pub(super) async fn wait(&mut self, jobs: u64, mut progress: impl FnMut(u64)) -> Result<()> {
         let mut looks = tokio::time::interval(LOOK);
         loop {

@@ -9,9 +9,9 @@ use crate::setup::Setup;
 
 /// Measure the store: rates, latency, cost
 ///
-/// Runs in the queue `bench` of the store that --db names on the command line, or else of a temporary SQLite file.
-/// Every job is accounted for by its number: a run that loses or doubles one ends with exit code 1. Without --json a
-/// few lines for people are printed.
+/// Runs in the queue `bench` of the store that --db names on the command line, or else of a temporary SQLite
+/// file. Every job is accounted for by its number: a run that loses or doubles one ends with exit code 1.
+/// Without --json a few lines for people are printed.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {

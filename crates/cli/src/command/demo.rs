@@ -9,9 +9,9 @@ use crate::failure::Result;
 
 /// Checksum every file below a folder, with failures on purpose, and account for every job
 ///
-/// Makes a store of its own in a temporary folder (TMPDIR), one `checksum` job a file, and a few jobs that fail, panic,
-/// snooze, are cancelled, delayed or duplicates; runs them all. Links are not followed, other file systems not entered.
-/// Exit code 0 only if every job is accounted for.
+/// Makes a store of its own in a temporary folder (TMPDIR), one `checksum` job a file, and a few jobs that
+/// fail, panic, snooze, are cancelled, delayed or duplicates; runs them all. Links are not followed, other
+/// file systems not entered. Exit code 0 only if every job is accounted for.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  gristmill demo\n  gristmill demo /usr/include --keep")]
 pub(crate) struct Demo {

@@ -20,9 +20,10 @@ use options::Options;
 
 /// Enqueue one job, or a stream of them
 ///
-/// Prints ids. A stream is NDJSON, one job a line. Of its members only `kind` is needed, and not even that where KIND
-/// is given; flags are the defaults of the lines. Unless --skip-invalid is given nothing is enqueued when a line is
-/// invalid: the stream is checked first, and kept in a temporary file (TMPDIR) meanwhile if it is a pipe.
+/// Prints ids. A stream is NDJSON, one job a line. Of its members only `kind` is needed, and not even that
+/// where KIND is given; flags are the defaults of the lines. Unless --skip-invalid is given nothing is
+/// enqueued when a line is invalid: the stream is checked first, and kept in a temporary file (TMPDIR)
+/// meanwhile if it is a pipe.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Enqueue {

@@ -20,25 +20,27 @@ use crate::stop::Stop;
 
 /// Run jobs with programs as handlers
 ///
-/// A program gets the args as JSON on its standard input, and GRISTMILL_JOB_ID, _KIND, _QUEUE, _ATTEMPT, _MAX_ATTEMPTS,
-/// _TOKEN, _IDEMPOTENCY_KEY, _DEADLINE and _TRACEPARENT in its environment. The last line of its standard output is the
-/// job's output if it is JSON; the lines of its standard error are the job's log.
+/// A program gets the args as JSON on its standard input, and GRISTMILL_JOB_ID, _KIND, _QUEUE, _ATTEMPT,
+/// _MAX_ATTEMPTS, _TOKEN, _IDEMPOTENCY_KEY, _DEADLINE and _TRACEPARENT in its environment. The last line of
+/// its standard output is the job's output if it is JSON; the lines of its standard error are the job's log.
 ///
-/// Exit code 0 completes the job, 75 asks for a retry, 65 discards it, 77 cancels it, 69 runs it again 30 s later
-/// without spending an attempt; any other one fails the attempt. On a cancel or a timeout the process group gets
-/// SIGTERM, and SIGKILL after the grace.
+/// Exit code 0 completes the job, 75 asks for a retry, 65 discards it, 77 cancels it, 69 runs it again 30 s
+/// later without spending an attempt; any other one fails the attempt. On a cancel or a timeout the process
+/// group gets SIGTERM, and SIGKILL after the grace.
 ///
-/// A program that the system cannot start gives the job back without an attempt spent: the job runs again some seconds
-/// later. So do the exit codes 126 and 127, with which shells report a program that cannot be started, within the first
-/// second and if nothing was written to the standard output; else they fail the attempt.
+/// A program that the system cannot start gives the job back without an attempt spent: the job runs again
+/// some seconds later. So do the exit codes 126 and 127, with which shells report a program that cannot be
+/// started, within the first second and if nothing was written to the standard output; else they fail the
+/// attempt.
 ///
-/// Programs inherit the environment of the worker, GRISTMILL_DB with its password included, so that they can enqueue;
-/// --without-env keeps a variable from them.
+/// Programs inherit the environment of the worker, GRISTMILL_DB with its password included, so that they can
+/// enqueue; --without-env keeps a variable from them.
 ///
-/// Whatever a program has started ends with it, and everything ends with the worker, by whatever signal that dies.
+/// Whatever a program has started ends with it, and everything ends with the worker, by whatever signal that
+/// dies.
 ///
-/// SIGTERM, SIGINT and SIGHUP stop gently: nothing new is fetched, what runs has the grace to end. A second one stops
-/// at once.
+/// SIGTERM, SIGINT and SIGHUP stop gently: nothing new is fetched, what runs has the grace to end. A second
+/// one stops at once.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Work {
@@ -51,20 +53,22 @@ pub(crate) struct Work {
     /// Run so many jobs at once at most over all queues
     #[arg(long, value_name = "N")]
     slots: Option<usize>,
-    /// How long a lease holds without a heartbeat: after a crash jobs come back this much later [default: 30s]
+    /// How long a lease holds without a heartbeat: after a crash jobs come back this much later [default:
+    /// 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     lease: Option<Duration>,
     /// How long running programs may go on after a stop, and from SIGTERM to SIGKILL [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     grace: Option<Duration>,
-    /// How often an idle worker looks for jobs that no notification announced [default: 5s, or 1s where none arrive]
+    /// How often an idle worker looks for jobs that no notification announced [default: 5s, or 1s where none
+    /// arrive]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     poll_interval: Option<Duration>,
     /// Keep this variable of the environment from the programs
     #[arg(long, value_name = "NAME")]
     without_env: Vec<String>,
-    /// End with code 0 when nothing is left that this worker can run; jobs that are due later, run elsewhere or wait in
-    /// a paused queue are waited for, those of kinds without a command here are named and left
+    /// End with code 0 when nothing is left that this worker can run; jobs that are due later, run elsewhere
+    /// or wait in a paused queue are waited for, those of kinds without a command here are named and left
     #[arg(long)]
     drain: bool,
     /// End with code 5 if the store cannot be reached at the start, instead of waiting for it

@@ -20,7 +20,8 @@ impl Server {
     }
 
     fn builder(&self) -> Result<PostgresBuilder> {
-        // Programs as handlers have no transactions of ours: eight connections at most, unless the URL says otherwise.
+        // Programs as handlers have no transactions of ours: eight connections at most, unless the URL says
+        // otherwise.
         Ok(Postgres::builder(&self.0).map_err(|error| unusable(&error))?.handler_connections(0))
     }
 
@@ -49,8 +50,8 @@ impl Server {
             Absent::Migrate => {}
             Absent::Refuse | Absent::Read => {
                 match store.migrate(Call::new(), MigrateMode::Status).await {
-                    // A role that only produces may not read which version there is; what it does next says what it
-                    // may.
+                    // A role that only produces may not read which version there is; what it does next says
+                    // what it may.
                     Err(error) if absent == Absent::Read && error.kind() == BackendErrorKind::ReadOnly => {}
                     found => drop(found.map_err(about)?),
                 }

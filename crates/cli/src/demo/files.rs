@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 /// What stands for a folder whatever it is called: device and inode.
 type Identity = (u64, u64);
 
-/// Walks a tree, one folder in memory at a time. It follows no links, stays on one file system (below `/` lie `/proc`
-/// and worse), and does not look into the folder of the demo's own store: opening and closing a database's file beside
-/// SQLite would drop SQLite's locks on it.
+/// Walks a tree, one folder in memory at a time. It follows no links, stays on one file system (below `/` lie
+/// `/proc` and worse), and does not look into the folder of the demo's own store: opening and closing a
+/// database's file beside SQLite would drop SQLite's locks on it.
 pub(super) struct Files {
     folders: Vec<PathBuf>,
     entries: Option<fs::ReadDir>,

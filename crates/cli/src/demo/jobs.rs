@@ -21,7 +21,8 @@ pub(super) type Bytes = Arc<AtomicU64>;
 /// One file's checksum.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Checksum {
-    /// A path is not always text; one that is not is shown with `\u{fffd}` and not found again, which its job says.
+    /// A path is not always text; one that is not is shown with `\u{fffd}` and not found again, which its job
+    /// says.
     pub(super) path: PathBuf,
 }
 

@@ -1,5 +1,5 @@
-//! The worker's side of a guard: a process of ours that starts programs one after the other and outlives the worker for
-//! as long as it takes to kill what they have started.
+//! The worker's side of a guard: a process of ours that starts programs one after the other and outlives the
+//! worker for as long as it takes to kill what they have started.
 //!
 //! ```text
 //!  worker ──socket──► guard ──► program ──► whatever it starts
@@ -58,7 +58,8 @@ pub(super) enum Unstarted {
 }
 
 impl Guard {
-    /// Starts a guard. Must be called within a runtime, and under the lock of the registry that waits for children.
+    /// Starts a guard. Must be called within a runtime, and under the lock of the registry that waits for
+    /// children.
     pub(super) fn spawn() -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let channel = Channel::new(ours)?;

@@ -13,8 +13,8 @@ use super::guard::{Closer, Guard, USABLE_FOR};
 use super::kin;
 use crate::failure::{Failure, Result};
 
-/// How long the guards are waited for when this process leaves. They need milliseconds, unless something cannot be
-/// killed.
+/// How long the guards are waited for when this process leaves. They need milliseconds, unless something
+/// cannot be killed.
 const LEAVING: Duration = Duration::from_secs(3);
 
 /// The guards of a worker process.
@@ -30,7 +30,8 @@ struct Inside {
     /// Every guard that has not been waited for.
     live: BTreeMap<i32, Closer>,
     idle: Vec<(Guard, Instant)>,
-    /// Children that this process had before it was a worker: a shell may have started them and become this program.
+    /// Children that this process had before it was a worker: a shell may have started them and become this
+    /// program.
     strangers: BTreeSet<i32>,
     /// Orphans that have nothing to do with jobs may become children of this process.
     adopts_others: bool,
@@ -136,9 +137,9 @@ fn own_pid() -> i32 {
     rustix::process::getpid().as_raw_pid()
 }
 
-/// Whether an adopted child is of an attempt. The first process of a container adopts every orphan, and a worker that
-/// had children before it was one adopts what those leave behind: some have nothing to do with jobs, and are waited
-/// for, but not killed. All that another worker adopts is of an attempt.
+/// Whether an adopted child is of an attempt. The first process of a container adopts every orphan, and a
+/// worker that had children before it was one adopts what those leave behind: some have nothing to do with
+/// jobs, and are waited for, but not killed. All that another worker adopts is of an attempt.
 fn is_of_an_attempt(pid: i32) -> bool {
     std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
         environ.split(|byte| *byte == 0).any(|word| word.starts_with(b"GRISTMILL_TOKEN="))

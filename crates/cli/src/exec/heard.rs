@@ -1,4 +1,5 @@
-//! What a program says, in bounded memory: the last line of its standard output, the end of its standard error.
+//! What a program says, in bounded memory: the last line of its standard output, the end of its standard
+//! error.
 
 use std::collections::VecDeque;
 

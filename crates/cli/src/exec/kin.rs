@@ -62,7 +62,8 @@ pub(super) fn reap() -> Reaped {
     }
 }
 
-/// Kills every process below this one. Says how many there were: a killed one may have started another before.
+/// Kills every process below this one. Says how many there were: a killed one may have started another
+/// before.
 pub(super) fn kill_descendants() -> usize {
     let own = getpid().as_raw_pid();
     let mut found = 0;
@@ -86,8 +87,8 @@ fn kill(pid: i32, own: i32) {
     use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
     let Some(process) = Pid::from_raw(pid) else { return };
-    // The number of a process that its parent has waited for may be another one's by now: the descriptor holds on to
-    // one process, and only then its place in the tree is looked at again.
+    // The number of a process that its parent has waited for may be another one's by now: the descriptor
+    // holds on to one process, and only then its place in the tree is looked at again.
     match pidfd_open(process, PidfdFlags::empty()) {
         Ok(descriptor) if is_below(pid, own) => drop(pidfd_send_signal(&descriptor, Signal::KILL)),
         Ok(_) | Err(rustix::io::Errno::SRCH) => {}

@@ -6,7 +6,8 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use rustix::process::{Resource, getrlimit};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
-/// Files that are left for the store and for what else this process opens. Programs that would need them wait.
+/// Files that are left for the store and for what else this process opens. Programs that would need them
+/// wait.
 const SPARE: u64 = 8;
 
 /// This process's ends.

@@ -1,8 +1,9 @@
 //! Programs that cannot be started: a fault of the machine or of the deployment, never of the job.
 //!
-//! A job whose program cannot be started is given back without an attempt spent, and runs again some seconds later, up
-//! to a minute while the trouble lasts. Its slot stays taken for a moment, so that a worker that starts nothing fetches
-//! less. The log has one line when the trouble of a kind begins or changes, and one when it is over.
+//! A job whose program cannot be started is given back without an attempt spent, and runs again some seconds
+//! later, up to a minute while the trouble lasts. Its slot stays taken for a moment, so that a worker that
+//! starts nothing fetches less. The log has one line when the trouble of a kind begins or changes, and one
+//! when it is over.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,7 +21,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long a slot stays taken, at first and at most.
 const FIRST_HOLD: Duration = Duration::from_millis(20);
 const LONGEST_HOLD: Duration = Duration::from_secs(1);
-/// A scarcity is over when every start has worked for this long: before, starts that work and fail take turns.
+/// A scarcity is over when every start has worked for this long: before, starts that work and fail take
+/// turns.
 const CALM: Duration = Duration::from_secs(5);
 
 /// Where a start fails.

@@ -1,8 +1,8 @@
 //! What an exit code means for the job. The codes are those of `sysexits.h` where it has one.
 //!
-//! 0 completed · 75 (EX_TEMPFAIL) retry · 65 (EX_DATAERR) discard · 77 (EX_NOPERM) cancelled · 69 (EX_UNAVAILABLE)
-//! snooze · anything else, and a signal, failed. 126 and 127 of a program that ends soon and without output are no
-//! outcome: with them shells and `env` report that they could not start a program.
+//! 0 completed · 75 (EX_TEMPFAIL) retry · 65 (EX_DATAERR) discard · 77 (EX_NOPERM) cancelled · 69
+//! (EX_UNAVAILABLE) snooze · anything else, and a signal, failed. 126 and 127 of a program that ends soon and
+//! without output are no outcome: with them shells and `env` report that they could not start a program.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -32,12 +32,13 @@ pub(super) fn of(status: ExitStatus, mut heard: Heard) -> Outcome {
     }
 }
 
-/// A shell that could not start its program ends this soon. One that ran for longer has done something before.
+/// A shell that could not start its program ends this soon. One that ran for longer has done something
+/// before.
 const SOON: Duration = Duration::from_secs(1);
 
-/// The code with which a shell reports that it could not start a program: it may not be executed, or is not there. From
-/// a program that ran for a while, or has written to its standard output, the same code is a failure: a job that is
-/// given back without an attempt spent would repeat its effects for ever.
+/// The code with which a shell reports that it could not start a program: it may not be executed, or is not
+/// there. From a program that ran for a while, or has written to its standard output, the same code is a
+/// failure: a job that is given back without an attempt spent would repeat its effects for ever.
 pub(super) fn not_started(status: ExitStatus, ran_for: Duration, heard: &Heard) -> Option<i32> {
     status.code().filter(|code| matches!(code, 126 | 127) && ran_for <= SOON && !heard.has_output())
 }

@@ -1,7 +1,7 @@
 //! Lines into the store: a thousand or 8 MiB a call, two calls in flight, answers in the order of the lines.
 //!
-//! A thread reads and checks; this task sends. Between them wait at most two batches, so memory is bounded whatever the
-//! length of the stream.
+//! A thread reads and checks; this task sends. Between them wait at most two batches, so memory is bounded
+//! whatever the length of the stream.
 
 use std::time::Duration;
 
@@ -53,8 +53,8 @@ struct Batch {
 
 /// Sends a stream; invalid lines are left out. Every answer goes to `answered`.
 ///
-/// After the first call that fails, and after a stop, nothing more is sent; the calls in flight are waited for, so that
-/// as little as possible stays unknown.
+/// After the first call that fails, and after a stop, nothing more is sent; the calls in flight are waited
+/// for, so that as little as possible stays unknown.
 pub(crate) async fn send(
     input: Stream,
     client: &Client,
@@ -65,7 +65,8 @@ pub(crate) async fn send(
     let mut sent = Sent::default();
     let (batches, mut read_batches) = mpsc::channel(IN_FLIGHT);
     let minting = client.clone();
-    // Ends with the stream, or when the receiver is gone; a read of a pipe that gives nothing ends with the process.
+    // Ends with the stream, or when the receiver is gone; a read of a pipe that gives nothing ends with the
+    // process.
     let reader =
         tokio::task::spawn_blocking(move || read_all(Lines::new(input), &minting, &defaults, &batches));
     let mut calls = FuturesOrdered::new();

@@ -15,7 +15,8 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// JSON text that means the same, with such characters written as `\uXXXX`. They can stand only within strings.
+/// JSON text that means the same, with such characters written as `\uXXXX`. They can stand only within
+/// strings.
 pub(crate) fn escape_json(json: &str) -> Cow<'_, str> {
     if !json.chars().any(steers) {
         return Cow::Borrowed(json);

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-/// Text without what stands behind the scheme of a URL that holds an `@`, and without the value of each `password=`. A
-/// password that is not encoded may hold any character, and an option may be one, so everything goes up to the quote
-/// behind it.
+/// Text without what stands behind the scheme of a URL that holds an `@`, and without the value of each
+/// `password=`. A password that is not encoded may hold any character, and an option may be one, so
+/// everything goes up to the quote behind it.
 pub(crate) fn without_secrets(text: &str) -> Cow<'_, str> {
     if !text.contains("://") && !text.contains("password=") {
         return Cow::Borrowed(text);
@@ -38,8 +38,8 @@ pub(super) fn hint_without_secrets(hint: &str) -> Cow<'_, str> {
     without_secrets(hint)
 }
 
-/// Text about a command line without the quoted arguments that hold an `@`: a shell may have cut a URL at a character
-/// of its password, so that an argument holds the rest of one.
+/// Text about a command line without the quoted arguments that hold an `@`: a shell may have cut a URL at a
+/// character of its password, so that an argument holds the rest of one.
 pub(crate) fn without_arguments(text: &str) -> String {
     let shown = without_secrets(text);
     let lines = shown.split_inclusive('\n').map(|line| {

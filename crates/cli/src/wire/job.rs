@@ -10,9 +10,10 @@ use serde_json::value::RawValue;
 /// A line of `jobs list --json`, and `jobs show --json`:
 ///
 /// ```json
-/// {"id":"…","kind":"checksum","queue":"default","state":"completed","priority":0,"attempt":1,"max_attempts":20,
-///  "run_at":"…","created_at":"…","attempted_at":"…","finished_at":"…","worker":"…","tags":[],"metadata":{},
-///  "args":{},"output":null,"errors":[{"attempt":1,"at":"…","outcome":"failed","message":"…"}]}
+/// {"id":"…","kind":"checksum","queue":"default","state":"completed","priority":0,"attempt":1,
+///  "max_attempts":20,"run_at":"…",
+///  "created_at":"…","attempted_at":"…","finished_at":"…","worker":"…","tags":[],
+///  "metadata":{},"args":{},"output":null,"errors":[{"attempt":1,"at":"…","outcome":"failed","message":"…"}]}
 /// ```
 #[derive(Debug, Serialize)]
 pub(crate) struct JobShape<'a> {

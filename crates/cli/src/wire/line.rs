@@ -17,7 +17,8 @@ use serde_json::value::RawValue;
 ///  "max_attempts":20,"timeout":"30s","unique_key":"…","tags":["…"],"metadata":{}}
 /// ```
 ///
-/// Only `kind` is needed, and not even that where the command line has a KIND. `delay` and `run_at` exclude each other.
+/// Only `kind` is needed, and not even that where the command line has a KIND. `delay` and `run_at` exclude
+/// each other.
 const MEMBERS: [&str; 11] = [
     "kind",
     "args",

@@ -8,8 +8,8 @@ use super::millis;
 /// `stats --json`:
 ///
 /// ```json
-/// {"queues":[{"queue":"default","paused":false,"suspended":0,"scheduled":0,"available":0,"running":0,"retryable":0,
-///             "completed":0,"cancelled":0,"discarded":0,"oldest_available_ms":null}],
+/// {"queues":[{"queue":"default","paused":false,"suspended":0,"scheduled":0,"available":0,"running":0,
+///             "retryable":0,"completed":0,"cancelled":0,"discarded":0,"oldest_available_ms":null}],
 ///  "totals":{"suspended":0,…},"stale_finishes":0,"capped":["queues.default.completed","totals.completed"]}
 /// ```
 #[derive(Debug, Serialize)]

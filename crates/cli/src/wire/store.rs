@@ -37,8 +37,8 @@ impl<'a> From<&'a Diagnosis> for DiagnosisShape<'a> {
     }
 }
 
-/// A line of `jobs retry|cancel|delete --json`: `{"id":"…","result":"done"}`; also `requested`, `already_terminal`,
-/// `conflict`, `refused`, `not_found`, and `would` with `--dry-run`.
+/// A line of `jobs retry|cancel|delete --json`: `{"id":"…","result":"done"}`; also `requested`,
+/// `already_terminal`, `conflict`, `refused`, `not_found`, and `would` with `--dry-run`.
 #[derive(Debug, Serialize)]
 pub(crate) struct VerdictShape {
     pub(crate) id: gristmill::JobId,

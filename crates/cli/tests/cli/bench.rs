@@ -99,7 +99,8 @@ fn a_producer_apart_is_another_process_to_the_worker() {
     }
 }
 
-/// A variable that stands in the environment for other commands once led the benchmark into the store of every day.
+/// A variable that stands in the environment for other commands once led the benchmark into the store of
+/// every day.
 #[test]
 fn only_a_store_that_is_named_on_the_command_line_is_measured() {
     let home = Home::new();

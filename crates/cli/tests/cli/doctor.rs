@@ -52,8 +52,8 @@ fn a_server_in_order_has_no_finding_that_needs_care() {
     assert!(people.contains("ok       horizon: nothing holds it back"), "{people}");
 }
 
-/// A slot without a reader, a prepared transaction that holds back 100,000 others, an index that is gone and one that
-/// was never completed, `fsync=off`, `autovacuum=off`.
+/// A slot without a reader, a prepared transaction that holds back 100,000 others, an index that is gone and
+/// one that was never completed, `fsync=off`, `autovacuum=off`.
 #[test]
 fn what_is_wrong_with_a_server_is_named_with_its_remedy() {
     let settings =

@@ -165,8 +165,8 @@ fn a_second_sigterm_stops_at_once_and_leaves_no_program_behind() {
     wait_until(|| !runs(&program));
 }
 
-/// `timeout` and many supervisors signal the process and then its whole group: the worker hears the same signal twice,
-/// and once took that for a person who is impatient.
+/// `timeout` and many supervisors signal the process and then its whole group: the worker hears the same
+/// signal twice, and once took that for a person who is impatient.
 #[test]
 fn two_signals_at_once_are_one() {
     let home = Home::new();

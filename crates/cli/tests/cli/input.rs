@@ -1,4 +1,5 @@
-//! What a user names is examined before use: the message names the part that is wrong and what to write instead.
+//! What a user names is examined before use: the message names the part that is wrong and what to write
+//! instead.
 
 use crate::program::Home;
 

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use crate::program::{Home, ends, runs, wait_until};
 
-/// Leaves processes behind in every way there is, each with its number in `pids`: in the background, in a session of
-/// its own, after a double fork, without the environment, deaf to SIGTERM, stopped, and with the output kept open.
+/// Leaves processes behind in every way there is, each with its number in `pids`: in the background, in a
+/// session of its own, after a double fork, without the environment, deaf to SIGTERM, stopped, and with the
+/// output kept open.
 const LEAVES: &str = "\
     sleep 600 & echo $! >> pids
     setsid sh -c 'echo $$ >> pids; exec sleep 600' &
@@ -155,8 +156,8 @@ fn what_a_process_of_no_job_leaves_behind_is_left_alone() {
     worker.kill().and_then(|()| worker.wait()).expect("it is ours");
 }
 
-/// As the first process of a container a worker is the parent of every orphan there, also of those that are not of a
-/// job.
+/// As the first process of a container a worker is the parent of every orphan there, also of those that are
+/// not of a job.
 #[test]
 fn the_first_process_of_a_container_leaves_no_zombie() {
     let home = Home::new();

@@ -91,7 +91,8 @@ fn a_stream_that_is_stopped_says_what_is_stored() {
     assert!(said.contains("hint: 2000 jobs are stored, 0 may be, those that follow"), "{said}");
 }
 
-/// The worker's success comes after its lease has passed on: the job runs again, so the command has not succeeded.
+/// The worker's success comes after its lease has passed on: the job runs again, so the command has not
+/// succeeded.
 #[test]
 fn a_worker_whose_end_of_a_run_came_too_late_does_not_succeed() {
     let home = Home::new();

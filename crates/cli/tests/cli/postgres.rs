@@ -144,7 +144,8 @@ fn a_schema_of_another_program_or_version_is_refused() {
     }
 }
 
-/// Nothing but its notification can start a job within a minute here. Each `enqueue` is a process that ends at once.
+/// Nothing but its notification can start a job within a minute here. Each `enqueue` is a process that ends
+/// at once.
 #[test]
 fn a_job_of_a_program_that_ends_at_once_is_started_at_once() {
     let home = Home::on_server();

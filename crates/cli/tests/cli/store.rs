@@ -19,7 +19,8 @@ fn a_file_of_another_sort_is_refused_and_not_changed() {
     assert_eq!(std::fs::read(home.path("jobs.db")).expect("it is there"), text);
 }
 
-/// Where the header of an SQLite file keeps two of its numbers: <https://www.sqlite.org/fileformat.html#the_database_header>.
+/// Where the header of an SQLite file keeps two of its numbers:
+/// <https://www.sqlite.org/fileformat.html#the_database_header>.
 const USER_VERSION: usize = 60;
 const APPLICATION_ID: usize = 68;
 

@@ -55,7 +55,8 @@ pub enum Certainty {
     MaybeStored,
 }
 
-/// Why a backend's call failed. Control flow is not among it: a duplicate or a lost lease is a value of the reply.
+/// Why a backend's call failed. Control flow is not among it: a duplicate or a lost lease is a value of the
+/// reply.
 pub struct BackendError(Box<Fault<BackendErrorKind>>);
 
 impl BackendError {
@@ -92,8 +93,8 @@ impl BackendError {
         self
     }
 
-    /// The same error, of a cause that only a change of the configuration or of the store ends, such as a wrong
-    /// password.
+    /// The same error, of a cause that only a change of the configuration or of the store ends, such as a
+    /// wrong password.
     pub fn lasting(mut self) -> Self {
         self.0.lasting = true;
         self

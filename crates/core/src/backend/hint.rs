@@ -10,7 +10,8 @@ use crate::{JobId, Name, Timestamp};
 pub enum Hint {
     /// A job of the queue became available.
     Available(Name),
-    /// A job was put to wait until this instant of the store's clock: no promotion is due earlier because of it.
+    /// A job was put to wait until this instant of the store's clock: no promotion is due earlier because of
+    /// it.
     Due(Timestamp),
     /// A cancel was asked for while the job runs.
     CancelRequested(JobId),

@@ -51,9 +51,10 @@ macro_rules! operations {
 
         /// A backend that stands in front of another. Whatever implements this is a [`Backend`].
         ///
-        /// Each operation goes through [`around`](Self::around) to the inner backend, unless it is written anew; so a
-        /// new operation needs nothing here. What is not an operation (`name`, `capabilities` and the like) is the
-        /// inner backend's, too. Every method means what the one of the same name in [`Backend`] means.
+        /// Each operation goes through [`around`](Self::around) to the inner backend, unless it is written
+        /// anew; so a new operation needs nothing here. What is not an operation (`name`, `capabilities` and
+        /// the like) is the inner backend's, too. Every method means what the one of the same name in
+        /// [`Backend`] means.
         ///
         /// ```
         /// use std::sync::Arc;

@@ -150,7 +150,8 @@ pub struct FetchReply {
     pub jobs: Vec<FetchedJob>,
     /// One answer a queue, in the order of the request.
     pub queues: Vec<FetchedQueue>,
-    /// How long the leases hold, counted from the sending of the request, so that the network cannot stretch it.
+    /// How long the leases hold, counted from the sending of the request, so that the network cannot stretch
+    /// it.
     pub lease_expires_in: Duration,
 }
 
@@ -193,14 +194,14 @@ pub enum Finished {
         /// Why.
         why: LostWhy,
     },
-    /// Another transaction has locked what this end needs: nothing was changed. Repeat this item; the others of the
-    /// call have their own answers.
+    /// Another transaction has locked what this end needs: nothing was changed. Repeat this item; the others
+    /// of the call have their own answers.
     Busy,
 }
 
 impl Finished {
-    /// Whether the finish came too late: it is counted, and leaves [an event](crate::JobEvent::stale_finish) with its
-    /// job.
+    /// Whether the finish came too late: it is counted, and leaves [an event](crate::JobEvent::stale_finish)
+    /// with its job.
     pub const fn is_stale(&self) -> bool {
         match self {
             Self::LeaseLost { .. } => true,

@@ -76,14 +76,14 @@ pub struct Maintained {
     pub more: bool,
     /// When there will be something to do, where that is known.
     pub next_due: Option<Timestamp>,
-    /// Something is due that this round could not change, since another transaction holds it: call again after a pause.
-    /// `next_due` tells of what comes after it.
+    /// Something is due that this round could not change, since another transaction holds it: call again
+    /// after a pause. `next_due` tells of what comes after it.
     pub blocked: bool,
 }
 
 impl Maintained {
-    /// A round that changed `done` jobs and now finds the next thing due at `next_due`; `more` where that is not later
-    /// than `now`.
+    /// A round that changed `done` jobs and now finds the next thing due at `next_due`; `more` where that is
+    /// not later than `now`.
     pub fn round(done: usize, next_due: Option<Timestamp>, now: Timestamp) -> Self {
         let more = next_due.is_some_and(|due| due <= now);
         Self { done: done as u64, more, next_due, blocked: false }
@@ -165,8 +165,8 @@ pub struct QueueStats {
     pub counts: [Count; 8],
     /// For how long its oldest available job has been due.
     pub oldest_available: Option<Duration>,
-    /// Its parked jobs, kind by kind in the order of the names: no worker that met them has a handler for them. They
-    /// are counted as scheduled, too.
+    /// Its parked jobs, kind by kind in the order of the names: no worker that met them has a handler for
+    /// them. They are counted as scheduled, too.
     pub parked: Vec<ParkedKind>,
 }
 

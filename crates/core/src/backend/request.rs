@@ -1,6 +1,7 @@
 //! What a backend is asked: one struct an operation.
 //!
-//! The structs may gain members; each has a constructor with what it cannot do without, the other members are public.
+//! The structs may gain members; each has a constructor with what it cannot do without, the other members are
+//! public.
 
 use std::time::Duration;
 
@@ -130,9 +131,9 @@ impl FinishItem {
         Self { error: Some(error), ..Self::new(lease, Decision::RetryAfter(delay), Ending::Failed) }
     }
 
-    /// The end of a run whose stored job this version cannot read: the job is discarded, so that it is set aside and
-    /// kept, with a reason that says what of it is the trouble. A backend ends a job so in the fetch that meets it, and
-    /// grants the others.
+    /// The end of a run whose stored job this version cannot read: the job is discarded, so that it is set
+    /// aside and kept, with a reason that says what of it is the trouble. A backend ends a job so in the
+    /// fetch that meets it, and grants the others.
     pub fn undecodable(lease: Lease, what: &str) -> Self {
         let reason = Some(format!("undecodable: {what}"));
         Self { reason, ..Self::new(lease, Decision::Discard, Ending::Undecodable) }
@@ -172,8 +173,8 @@ pub struct RecordRequest {
     pub checkpoint: Option<Bytes>,
     /// Lines to add to its log; the newest [`RecordRequest::MAX_LOG_LINES`] of a run are kept.
     pub log: Vec<LogLine>,
-    /// The number of the first of these lines among all of the run, from 1; the others follow. A line whose number is
-    /// stored is not stored again, so a repeated request doubles none.
+    /// The number of the first of these lines among all of the run, from 1; the others follow. A line whose
+    /// number is stored is not stored again, so a repeated request doubles none.
     pub first_line: u32,
 }
 
@@ -214,8 +215,8 @@ pub struct RegisterWorker {
     pub slots: u32,
     /// From which queues it fetches.
     pub queues: Vec<Name>,
-    /// The kinds it has handlers for. Its fetches lease no job of another kind, and park those they meet. Empty: it
-    /// takes jobs of every kind.
+    /// The kinds it has handlers for. Its fetches lease no job of another kind, and park those they meet.
+    /// Empty: it takes jobs of every kind.
     pub kinds: Vec<Name>,
 }
 
@@ -226,8 +227,8 @@ impl RegisterWorker {
     }
 }
 
-/// Which jobs an operator means. Exhaustive on purpose: a backend that does not know one would act on no job in
-/// silence.
+/// Which jobs an operator means. Exhaustive on purpose: a backend that does not know one would act on no job
+/// in silence.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Select {
     /// These.

@@ -4,8 +4,8 @@ use super::{End, Stay, Why};
 use crate::{JobState, Standing, Timestamp, Verb};
 
 impl End {
-    /// The end of a job that is cancelled while it is not running. It keeps its attempts and crashes, and has no
-    /// reason.
+    /// The end of a job that is cancelled while it is not running. It keeps its attempts and crashes, and has
+    /// no reason.
     pub(crate) fn of_cancel(standing: Standing<'_>, now: Timestamp) -> Self {
         let state = JobState::Cancelled;
         let stay = Stay::after(state, standing.retention, now);
@@ -39,8 +39,8 @@ impl End {
         }
     }
 
-    /// The removal of a job whose retention passes at [`until`](Standing::expires_at); `None` for one that has not
-    /// ended, or stays for longer.
+    /// The removal of a job whose retention passes at [`until`](Standing::expires_at); `None` for one that
+    /// has not ended, or stays for longer.
     pub fn of_expiry(standing: Standing<'_>, until: Timestamp, now: Timestamp) -> Option<Self> {
         (standing.state.is_terminal() && until <= now).then(|| Self::of_removal(standing))
     }

@@ -69,15 +69,16 @@ impl End {
         Self::decided(decision, RunEnd { ending, by: EndedBy::Worker }, facts, now)
     }
 
-    /// The end of a run that its worker did not begin or does not know of: a renewal or a retirement gives it back.
+    /// The end of a run that its worker did not begin or does not know of: a renewal or a retirement gives it
+    /// back.
     pub fn of_give_back(facts: RunFacts<'_>, now: Timestamp) -> Self {
         let run = RunEnd { ending: Ending::Released, by: EndedBy::GiveBack };
         Self::decided(Decision::GiveBackAfter(Duration::ZERO), run, facts, now)
     }
 
-    /// The end of a run whose lease expired: a crash counts as an attempt. The first one makes the job available at
-    /// once, at its place in the line. From the second on it backs off with full jitter, so that bystanders part from
-    /// the culprit. `random` lies in `[0, 1)`.
+    /// The end of a run whose lease expired: a crash counts as an attempt. The first one makes the job
+    /// available at once, at its place in the line. From the second on it backs off with full jitter, so that
+    /// bystanders part from the culprit. `random` lies in `[0, 1)`.
     pub fn of_crash(policy: &RetryPolicy, facts: RunFacts<'_>, random: f64, now: Timestamp) -> Self {
         let run = RunEnd { ending: Ending::Crashed, by: EndedBy::Rescue };
         if facts.cancel_requested {
@@ -132,7 +133,8 @@ impl End {
         Self::behind(run, next, (facts.attempt, 0), reason, facts, now)
     }
 
-    /// What follows behind a run. A job that would come back although no further run has a number is discarded.
+    /// What follows behind a run. A job that would come back although no further run has a number is
+    /// discarded.
     fn behind(
         run: RunEnd,
         next: Next,

@@ -110,7 +110,8 @@ impl Args {
         Ok(Self::from_stored(json))
     }
 
-    /// Takes bytes that a codec has written; at most [`MAX_ARGS_BYTES`]. JSON is checked as by [`Self::from_json`].
+    /// Takes bytes that a codec has written; at most [`MAX_ARGS_BYTES`]. JSON is checked as by
+    /// [`Self::from_json`].
     ///
     /// # Errors
     /// [`InvalidArgs`] says which rule is broken, and where.
@@ -123,7 +124,8 @@ impl Args {
         Ok(args)
     }
 
-    /// The rules of args, for bytes from outside: those of JSON, or the size alone where a codec has written them.
+    /// The rules of args, for bytes from outside: those of JSON, or the size alone where a codec has written
+    /// them.
     pub(crate) fn check(&self, limit: usize) -> Result<(), InvalidArgs> {
         match self.bytes.len() {
             _ if self.encoding.is_json() => check_json(&self.bytes, limit),
@@ -162,7 +164,8 @@ impl Args {
     /// Decodes straight into the caller's type.
     ///
     /// # Errors
-    /// serde's own error, with its line and column; for args of another encoding than JSON an error that names it.
+    /// serde's own error, with its line and column; for args of another encoding than JSON an error that
+    /// names it.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         match self.encoding.codec() {
             None => serde_json::from_slice(&self.bytes),

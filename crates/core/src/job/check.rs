@@ -27,8 +27,8 @@ impl InvalidJob {
 }
 
 impl JobSpec {
-    /// Checks what [`JobOptions::prepare`](crate::JobOptions::prepare) checks and the types alone do not hold: for
-    /// specs that were made otherwise.
+    /// Checks what [`JobOptions::prepare`](crate::JobOptions::prepare) checks and the types alone do not
+    /// hold: for specs that were made otherwise.
     ///
     /// ```
     /// use gristmill_core::{Args, JobSpec, Name};
@@ -50,8 +50,8 @@ impl JobSpec {
 }
 
 impl JobPatch {
-    /// Checks what the types alone do not hold: that new args are JSON that each store can keep. The outbox checks a
-    /// patch before it is sent.
+    /// Checks what the types alone do not hold: that new args are JSON that each store can keep. The outbox
+    /// checks a patch before it is sent.
     ///
     /// # Errors
     /// [`InvalidJob`] lists every fault.

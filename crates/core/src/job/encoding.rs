@@ -4,8 +4,9 @@ use std::fmt;
 
 use crate::Name;
 
-/// How the bytes of a job's args are written: as JSON, which is the default and the only encoding this version reads,
-/// or as the named codec of a program writes them. Stores keep it beside the bytes and do not look at either.
+/// How the bytes of a job's args are written: as JSON, which is the default and the only encoding this
+/// version reads, or as the named codec of a program writes them. Stores keep it beside the bytes and do not
+/// look at either.
 ///
 /// ```
 /// use gristmill_core::{Args, Encoding, Name};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::{JobId, JobSpec, JobState, Timestamp};
 
-/// When a job may run. Durations are added to the store's own clock. Exhaustive on purpose: a backend that does not
-/// know one would hold the job for ever.
+/// When a job may run. Durations are added to the store's own clock. Exhaustive on purpose: a backend that
+/// does not know one would hold the job for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum When {
     /// At once.

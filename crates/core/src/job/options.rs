@@ -37,8 +37,8 @@ use crate::{
     note = "a handler's first argument is the job itself; extractors such as `State<T>` or `JobContext` come after it"
 )]
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The stable name that selects the handler. Stored with every job, so it must not change when the type is
-    /// renamed or moved.
+    /// The stable name that selects the handler. Stored with every job, so it must not change when the type
+    /// is renamed or moved.
     const KIND: &'static str;
     /// What a completed job returns.
     type Output: Serialize + DeserializeOwned + Send + 'static;
@@ -198,8 +198,8 @@ impl JobOptions {
     }
 }
 
-/// A job and the options of this one enqueue. Anything `Into<Enqueue<J>>` can be enqueued: a job by itself, or
-/// with overrides from [`JobExt`].
+/// A job and the options of this one enqueue. Anything `Into<Enqueue<J>>` can be enqueued: a job by itself,
+/// or with overrides from [`JobExt`].
 #[derive(Debug, Clone)]
 pub struct Enqueue<J> {
     job: J,

@@ -8,8 +8,8 @@ use super::args::check_json;
 /// The most bytes of output that are kept.
 pub const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
 
-/// A completed job's output: JSON under the rules of [`Args`](crate::Args), except that an output that breaks them
-/// is replaced by a note instead of failing the finish.
+/// A completed job's output: JSON under the rules of [`Args`](crate::Args), except that an output that breaks
+/// them is replaced by a note instead of failing the finish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output(Bytes);
 

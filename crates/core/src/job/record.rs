@@ -31,7 +31,8 @@ pub struct JobRecord {
     pub worker: Option<WorkerId>,
     /// A cancel was asked for while it ran.
     pub cancel_requested: bool,
-    /// Why it is where it is, where that needs saying: `no handler`, `poison`, an operator's or handler's words.
+    /// Why it is where it is, where that needs saying: `no handler`, `poison`, an operator's or handler's
+    /// words.
     pub reason: Option<String>,
     /// What it returned.
     pub output: Option<Output>,
@@ -39,8 +40,9 @@ pub struct JobRecord {
     pub progress: Option<u8>,
     /// What went wrong so far, oldest first; the last 20.
     pub errors: Vec<RunFailure>,
-    /// What of the stored row this version cannot read, such as ``kind `two words` ``; `None` for a row that is in
-    /// order. The members that it names hold a stand-in: [`Name::UNREADABLE`] for a name, the default for all else.
+    /// What of the stored row this version cannot read, such as ``kind `two words` ``; `None` for a row that
+    /// is in order. The members that it names hold a stand-in: [`Name::UNREADABLE`] for a name, the default
+    /// for all else.
     pub undecodable: Option<String>,
 }
 
@@ -169,7 +171,8 @@ impl LogLine {
     /// The most bytes of one line's text.
     pub const MAX_BYTES: usize = 8 * 1024;
 
-    /// A line without its line end: at most [`Self::MAX_BYTES`], cut with `…`, control characters but tabs escaped.
+    /// A line without its line end: at most [`Self::MAX_BYTES`], cut with `…`, control characters but tabs
+    /// escaped.
     ///
     /// ```
     /// use gristmill_core::{LogLine, Timestamp};
@@ -181,8 +184,9 @@ impl LogLine {
         Self { at, text: escape(text, Self::MAX_BYTES, &['\t']) }
     }
 
-    /// Takes lines, newest first, until they use up `room` bytes, and returns them oldest first. `room` starts at
-    /// [`MAX_BATCH_BYTES`](crate::MAX_BATCH_BYTES) for the newest run of a job and is handed on to the ones before it.
+    /// Takes lines, newest first, until they use up `room` bytes, and returns them oldest first. `room`
+    /// starts at [`MAX_BATCH_BYTES`](crate::MAX_BATCH_BYTES) for the newest run of a job and is handed on to
+    /// the ones before it.
     ///
     /// # Errors
     /// That of the first line which cannot be read.
@@ -202,7 +206,8 @@ impl LogLine {
     }
 }
 
-/// Something that happened to a job outside a lease: an operator's act, a stale finish. The last 100 are kept.
+/// Something that happened to a job outside a lease: an operator's act, a stale finish. The last 100 are
+/// kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobEvent {

@@ -17,8 +17,8 @@ impl RunRecord {
         run <= Self::FIRST_KEPT || run > latest.saturating_sub(Self::NEWEST_KEPT)
     }
 
-    /// The runs whose records go when a run with this number ends, except those that a claim still lists: a job that
-    /// keeps coming back leaves bounded traces.
+    /// The runs whose records go when a run with this number ends, except those that a claim still lists: a
+    /// job that keeps coming back leaves bounded traces.
     ///
     /// ```
     /// use gristmill_core::RunRecord;

@@ -1,7 +1,7 @@
 //! Control flow a handler's error carries.
 //!
-//! The marker hangs in the error's `source()` chain, so it survives anyhow, thiserror enums, `Box<dyn Error>` and
-//! whatever else wraps an error and keeps its source.
+//! The marker hangs in the error's `source()` chain, so it survives anyhow, thiserror enums, `Box<dyn Error>`
+//! and whatever else wraps an error and keeps its source.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -123,8 +123,8 @@ impl<T, E: fmt::Display> ResultExt<T> for Result<T, E> {
     }
 }
 
-/// The outcome an error stands for: what a [`JobError`] anywhere in its chain says, else a plain failure. The message
-/// is the whole chain, each part once.
+/// The outcome an error stands for: what a [`JobError`] anywhere in its chain says, else a plain failure. The
+/// message is the whole chain, each part once.
 pub fn classify(error: &(dyn StdError + 'static)) -> Outcome {
     let mut message = error.to_string();
     let mut next = Some(error);

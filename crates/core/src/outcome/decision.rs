@@ -61,14 +61,14 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// The shortest delay after which a handler's job comes back: one that asks for none would take a slot for itself,
-    /// and leave thousands of runs a minute.
+    /// The shortest delay after which a handler's job comes back: one that asks for none would take a slot
+    /// for itself, and leave thousands of runs a minute.
     pub const SHORTEST_DELAY: Duration = Duration::from_millis(100);
 }
 
 impl Outcome {
-    /// The ending its run is recorded with. Timeouts, panics and undecodable args are failures or discards whose
-    /// finer ending the executor knows.
+    /// The ending its run is recorded with. Timeouts, panics and undecodable args are failures or discards
+    /// whose finer ending the executor knows.
     pub const fn ending(&self) -> Ending {
         match self {
             Self::Completed { .. } => Ending::Completed,
@@ -80,8 +80,8 @@ impl Outcome {
         }
     }
 
-    /// The decision. After a failure that names no delay the job waits for `delay`, which the retry policy of its kind
-    /// or of the job gives. No job comes back sooner than after [`Decision::SHORTEST_DELAY`].
+    /// The decision. After a failure that names no delay the job waits for `delay`, which the retry policy of
+    /// its kind or of the job gives. No job comes back sooner than after [`Decision::SHORTEST_DELAY`].
     pub fn decide(&self, delay: impl FnOnce() -> Duration) -> Decision {
         match self {
             Self::Completed { .. } => Decision::Complete,

@@ -9,8 +9,8 @@ const MAX_BACKTRACE_BYTES: usize = 64 * 1024;
 /// Control characters an error may span lines with.
 const KEPT: &[char] = &['\n', '\t'];
 
-/// An error as a run's record keeps it: at most 16 KiB of message and 64 KiB of backtrace, cut with `…`, NUL and
-/// other control characters (but newline and tab) escaped.
+/// An error as a run's record keeps it: at most 16 KiB of message and 64 KiB of backtrace, cut with `…`, NUL
+/// and other control characters (but newline and tab) escaped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunError {

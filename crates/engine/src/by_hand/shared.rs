@@ -100,8 +100,8 @@ impl Shared {
     /// One heartbeat.
     pub(super) async fn renew(&self) -> Result<(), BackendError> {
         let sent = Instant::now();
-        // Heartbeats may overlap, of the task and of a user's renewal: one at a time, so that fetches know which list
-        // counts.
+        // Heartbeats may overlap, of the task and of a user's renewal: one at a time, so that fetches know
+        // which list counts.
         let _one = self.renewing.lock().await;
         let renewing = Renewing::begin(&self.claims);
         // Given up early enough for another one before the lease ends.
@@ -141,8 +141,8 @@ impl Shared {
         stop(&lost, StopWhy::LeaseLost);
     }
 
-    /// Gives back what was dropped. What fails is tried again with the next heartbeat; the lease's end gives it back in
-    /// any case.
+    /// Gives back what was dropped. What fails is tried again with the next heartbeat; the lease's end gives
+    /// it back in any case.
     pub(super) async fn give_back_dropped(&self, trouble: &mut Trouble) {
         loop {
             let leases = {

@@ -17,8 +17,8 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(10);
 /// How much one round of maintenance does.
 const MAINTAIN_LIMIT: usize = 1_000;
 
-/// Renews until `end`, or until the store does not know the worker any more. On a thread of its own: neither code of a
-/// job nor another call of the client holds it up.
+/// Renews until `end`, or until the store does not know the worker any more. On a thread of its own: neither
+/// code of a job nor another call of the client holds it up.
 pub(super) async fn beat(shared: Arc<Shared>, end: CancellationToken) {
     let mut beaten = Instant::now();
     let mut trouble = Trouble::new("renew").on(shared.runtime());

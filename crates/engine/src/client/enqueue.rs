@@ -35,7 +35,8 @@ impl Client {
     /// impl Job for Welcome { const KIND: &'static str = "email.welcome"; type Output = (); }
     ///
     /// let client = Client::new(gristmill_memory::Memory::new());
-    /// let receipt = client.enqueue(Welcome { user_id: 7 }.delay(Duration::from_secs(3600)).priority(-5)).await?;
+    /// let hour = Duration::from_secs(3600);
+    /// let receipt = client.enqueue(Welcome { user_id: 7 }.delay(hour).priority(-5)).await?;
     /// assert!(receipt.is_new());
     /// # Ok(())
     /// # }

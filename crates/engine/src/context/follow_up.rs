@@ -17,13 +17,14 @@ pub(super) struct Effects {
 impl JobContext {
     /// The most jobs one attempt may enqueue with its end.
     pub const MAX_FOLLOW_UPS: usize = 1_000;
-    /// The most bytes of such jobs: they are stored in one act, which holds up other ends for as long as it takes.
+    /// The most bytes of such jobs: they are stored in one act, which holds up other ends for as long as it
+    /// takes.
     pub const MAX_FOLLOW_UP_BYTES: usize = 32 * 1024 * 1024;
 
     /// Enqueues a job in the act that finishes this attempt: both are stored, or neither.
     ///
-    /// An attempt that fails, is stopped or loses its lease leaves nothing behind: its next run would enqueue the same
-    /// jobs again. A job whose unique key is held is left out and does not spoil the finish.
+    /// An attempt that fails, is stopped or loses its lease leaves nothing behind: its next run would enqueue
+    /// the same jobs again. A job whose unique key is held is left out and does not spoil the finish.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] lists what is wrong with the job; [`ErrorKind::Refused`] beyond

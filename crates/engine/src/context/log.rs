@@ -1,5 +1,5 @@
-//! The lines of an attempt on their way into the store: bounded, the newest kept, each with its number, so that one
-//! that is sent twice is stored once.
+//! The lines of an attempt on their way into the store: bounded, the newest kept, each with its number, so
+//! that one that is sent twice is stored once.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ impl Log {
         self.lines.is_empty()
     }
 
-    /// The first lines that wait, as far as their numbers are in a row, and the number of the first; a loss of earlier
-    /// ones is said.
+    /// The first lines that wait, as far as their numbers are in a row, and the number of the first; a loss
+    /// of earlier ones is said.
     pub(super) fn take(&mut self) -> (u32, Vec<LogLine>) {
         let first = self.lines.first_key_value().map_or(1, |(number, _)| *number);
         let mut lines = Vec::new();

@@ -12,7 +12,8 @@ pub trait HandlerArgs<S>: Sized + Send {
     /// The first argument.
     type Job: Job;
 
-    /// Makes the arguments from a decoded job. Extractors run in their order; the first error ends the attempt.
+    /// Makes the arguments from a decoded job. Extractors run in their order; the first error ends the
+    /// attempt.
     fn extract(
         job: Self::Job,
         context: &JobContext,
@@ -25,7 +26,8 @@ pub trait HandlerArgs<S>: Sized + Send {
     }
 }
 
-/// The arguments of a raw handler: one to nine extractors, among which [`Args`](gristmill_core::Args) is the JSON.
+/// The arguments of a raw handler: one to nine extractors, among which [`Args`](gristmill_core::Args) is the
+/// JSON.
 pub trait RawHandlerArgs<S>: Sized + Send {
     /// Makes the arguments. Extractors run in their order; the first error ends the attempt.
     fn extract(context: &JobContext, state: &S) -> impl Future<Output = Result<Self, BoxError>> + Send;

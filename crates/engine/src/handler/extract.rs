@@ -35,8 +35,8 @@ pub trait FromJob<S>: Sized {
     /// Makes it for one attempt.
     fn from_job(context: &JobContext, state: &S) -> impl Future<Output = Result<Self, BoxError>> + Send;
 
-    /// What the backend must promise for it. A worker that takes it over a backend without that is refused when it is
-    /// built.
+    /// What the backend must promise for it. A worker that takes it over a backend without that is refused
+    /// when it is built.
     fn needs() -> Option<Capability> {
         None
     }
@@ -79,7 +79,8 @@ pub struct State<T>(pub T);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub u16);
 
-/// The job's metadata, decoded. Metadata that does not decode discards the job: no later attempt would have another.
+/// The job's metadata, decoded. Metadata that does not decode discards the job: no later attempt would have
+/// another.
 #[derive(Debug, Clone, Copy)]
 pub struct Meta<T>(pub T);
 

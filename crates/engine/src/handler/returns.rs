@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::BoxError;
 use super::route::Attempted;
 
-/// What a handler of a job with the output `Out` may return: nothing, a `Result` with any error, an [`Outcome`], or an
-/// [`Attempted`] that also says how the run is recorded.
+/// What a handler of a job with the output `Out` may return: nothing, a `Result` with any error, an
+/// [`Outcome`], or an [`Attempted`] that also says how the run is recorded.
 ///
-/// An error that is, or wraps, a [`JobError`](gristmill_core::JobError) says what becomes of the job; any other one is
-/// a failure, tried again while attempts are left.
+/// An error that is, or wraps, a [`JobError`](gristmill_core::JobError) says what becomes of the job; any
+/// other one is a failure, tried again while attempts are left.
 #[diagnostic::on_unimplemented(
     message = "a job handler cannot return `{Self}` for a job whose output is `{Out}`",
     label = "unsupported return type",

@@ -9,8 +9,8 @@ use gristmill_core::{Backend, BoxFuture, Capability, Ending, Name, Outcome, RunE
 
 use crate::JobContext;
 
-/// What an attempt came to: the outcome, and the ending it is recorded with where that is finer (`undecodable`,
-/// `panic`, …).
+/// What an attempt came to: the outcome, and the ending it is recorded with where that is finer
+/// (`undecodable`, `panic`, …).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempted {
     /// What becomes of the job.
@@ -39,8 +39,8 @@ pub(crate) trait Start: Send + Sync + 'static {
     /// The attempt. Decodes the args first; undecodable ones never reach the user's code.
     fn start(&self, context: JobContext) -> BoxFuture<'static, Attempted>;
 
-    /// The same handler with a count of owners of its own: each attempt holds one, and threads that change the same
-    /// count slow each other down.
+    /// The same handler with a count of owners of its own: each attempt holds one, and threads that change
+    /// the same count slow each other down.
     fn fork(&self) -> Box<dyn Start>;
 }
 

@@ -14,30 +14,33 @@ use crate::JobContext;
 /// The store's transaction in which the handler writes and its job completes: both are stored, or neither. An
 /// extractor; `D` is the backend's own type of it, such as `PostgresTransaction`, to which it dereferences.
 ///
-/// It begins when the handler starts and is committed by the worker, together with the end of the run, its output and
-/// its follow-up jobs, when the handler has succeeded and its code has ended. So each effect written in it happens
-/// exactly once for each job that completes, however often the job is tried:
+/// It begins when the handler starts and is committed by the worker, together with the end of the run, its
+/// output and its follow-up jobs, when the handler has succeeded and its code has ended. So each effect
+/// written in it happens exactly once for each job that completes, however often the job is tried:
 ///
 /// * A handler that fails, snoozes, cancels, panics, is stopped or times out leaves nothing of it behind.
 /// * A lease that has passed on meanwhile leaves nothing behind either. The attempt counts as a lost lease.
 /// * When the commit fails, the attempt has failed, with the error of the store, and is tried again.
-/// * When the answer to the commit is lost, the worker ends the run as failed in its place; the store says whether the
-///   commit was there first. A job is never completed without its writes, and never tried again after them.
-/// * A transaction that cannot begin, since the store is away or has no connection to spare, costs no attempt: the job
-///   is snoozed for about a second.
+/// * When the answer to the commit is lost, the worker ends the run as failed in its place; the store says
+///   whether the commit was there first. A job is never completed without its writes, and never tried again
+///   after them.
+/// * A transaction that cannot begin, since the store is away or has no connection to spare, costs no
+///   attempt: the job is snoozed for about a second.
 ///
-/// Nothing of the job is locked before the commit. A handler that runs for long only holds what its own statements
-/// lock, and one of the backend's connections. It takes one `Tx` and must be done with it when it returns: what it
-/// gives to a task that lives longer cannot be committed, so the attempt fails. The outcome that counts is the one that
-/// middleware leaves.
+/// Nothing of the job is locked before the commit. A handler that runs for long only holds what its own
+/// statements lock, and one of the backend's connections. It takes one `Tx` and must be done with it when it
+/// returns: what it gives to a task that lives longer cannot be committed, so the attempt fails. The outcome
+/// that counts is the one that middleware leaves.
 ///
-/// A worker with such a handler over a backend without [`Capability::Transactions`] is refused when it is built.
+/// A worker with such a handler over a backend without [`Capability::Transactions`] is refused when it is
+/// built.
 ///
 /// ```
 /// use gristmill_core::Job;
 /// use gristmill_engine::Tx;
 /// # struct PostgresTransaction;
-/// # impl PostgresTransaction { async fn execute(&self, _: &str, _: &[i64]) -> Result<u64, std::fmt::Error> { Ok(1) } }
+/// # type Executed = Result<u64, std::fmt::Error>;
+/// # impl PostgresTransaction { async fn execute(&self, _: &str, _: &[i64]) -> Executed { Ok(1) } }
 /// # #[derive(serde::Serialize, serde::Deserialize)]
 /// # struct Book { amount: i64 }
 /// # impl Job for Book { const KIND: &'static str = "book"; type Output = (); }

@@ -33,8 +33,8 @@ impl TestQueue {
 }
 
 impl Client {
-    /// `None` if the store has a job of this kind with these args, in any state; otherwise a message with the jobs of
-    /// the kind that it has. For [`assert_enqueued!`](crate::assert_enqueued) and
+    /// `None` if the store has a job of this kind with these args, in any state; otherwise a message with the
+    /// jobs of the kind that it has. For [`assert_enqueued!`](crate::assert_enqueued) and
     /// [`refute_enqueued!`](crate::refute_enqueued).
     ///
     /// # Cancel safety
@@ -76,8 +76,8 @@ fn value(args: &Args) -> Value {
 }
 
 /// Asserts that a job with these args was enqueued, whatever its state is now. Takes a
-/// [`TestQueue`](crate::testing::TestQueue) or a [`Client`](crate::Client) of any store, and awaits, so it is for async
-/// tests. Also panics if the store cannot be read.
+/// [`TestQueue`](crate::testing::TestQueue) or a [`Client`](crate::Client) of any store, and awaits, so it is
+/// for async tests. Also panics if the store cannot be read.
 ///
 /// A job that an outbox has enqueued is found as soon as its transaction has committed.
 ///
@@ -110,8 +110,8 @@ macro_rules! assert_enqueued {
     };
 }
 
-/// Asserts that no job with these args was enqueued. The counterpart of [`assert_enqueued!`](crate::assert_enqueued),
-/// which has the example.
+/// Asserts that no job with these args was enqueued. The counterpart of
+/// [`assert_enqueued!`](crate::assert_enqueued), which has the example.
 #[macro_export]
 macro_rules! refute_enqueued {
     ($queue:expr, $job:expr $(,)?) => {

@@ -10,8 +10,8 @@ pub struct Performed {
     pub id: JobId,
     /// Its kind.
     pub kind: Name,
-    /// How the attempt ended: what the handler and its middleware returned, or a failure if its transaction could not
-    /// be committed.
+    /// How the attempt ended: what the handler and its middleware returned, or a failure if its transaction
+    /// could not be committed.
     pub outcome: Outcome,
     /// How the run is recorded.
     pub ending: Ending,
@@ -42,7 +42,8 @@ impl Performed {
     ///
     /// # Errors
     /// [`Refused`](ErrorKind::Refused) if the attempt did not complete the job; the message has the reason.
-    /// [`Invalid`](ErrorKind::Invalid) if the job is of another kind than `J`, or if the output does not decode.
+    /// [`Invalid`](ErrorKind::Invalid) if the job is of another kind than `J`, or if the output does not
+    /// decode.
     pub fn output<J: Job>(&self) -> Result<J::Output, Error> {
         if self.kind.as_str() != J::KIND {
             let message = format!("job {} is of kind `{}`, not `{}`", self.id, self.kind, J::KIND);

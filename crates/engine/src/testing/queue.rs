@@ -17,9 +17,9 @@ const DRAIN_LIMIT: usize = 10_000;
 
 /// A store and handlers that run when the test says so, on the task of the test.
 ///
-/// Jobs pass through everything they pass through in a worker (serialisation, the store, decoding, extraction,
-/// middleware, the handler's transaction, the decision about what follows) except its loops: there are no timeouts, no
-/// heartbeats and no events.
+/// Jobs pass through everything they pass through in a worker (serialisation, the store, decoding,
+/// extraction, middleware, the handler's transaction, the decision about what follows) except its loops:
+/// there are no timeouts, no heartbeats and no events.
 ///
 /// The store belongs to the test alone: [`drain`](Self::drain) runs every due job in it.
 ///
@@ -39,8 +39,8 @@ pub struct TestQueue {
 impl TestQueue {
     /// A queue over any store, which keeps the time itself. The store is migrated and has no other jobs.
     ///
-    /// On PostgreSQL, this tests handlers that take a [`Tx`](crate::Tx), and code that enqueues through an outbox.
-    /// [`Self::advance`] and [`Self::clock`] panic.
+    /// On PostgreSQL, this tests handlers that take a [`Tx`](crate::Tx), and code that enqueues through an
+    /// outbox. [`Self::advance`] and [`Self::clock`] panic.
     pub fn on<M>(backend: impl IntoBackend<M>) -> Self {
         Self { client: Client::new(backend), clock: None, routes: Routes::default() }
     }
@@ -51,10 +51,11 @@ impl TestQueue {
         Self { client, clock: Some(clock), routes: Routes::default() }
     }
 
-    /// Adds the handlers, middleware and state of a worker: `queue.with_handlers(|worker| worker.handle(welcome))`.
+    /// Adds the handlers, middleware and state of a worker: `queue.with_handlers(|worker|
+    /// worker.handle(welcome))`.
     ///
-    /// A handler that needs what the backend does not promise, such as a [`Tx`](crate::Tx) on memory, is accepted. Only
-    /// running it is an error.
+    /// A handler that needs what the backend does not promise, such as a [`Tx`](crate::Tx) on memory, is
+    /// accepted. Only running it is an error.
     ///
     /// # Panics
     /// If the worker is not valid.
@@ -93,13 +94,13 @@ impl TestQueue {
         self.clock().advance(by);
     }
 
-    /// Enqueues a job, runs one attempt of it now, whatever its delay, and returns the outcome. Other jobs stay where
-    /// they are.
+    /// Enqueues a job, runs one attempt of it now, whatever its delay, and returns the outcome. Other jobs
+    /// stay where they are.
     ///
     /// # Errors
-    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) if the job is not valid, its unique key is held, its queue is
-    /// paused, there is no handler for it, or its handler needs what the backend does not promise. Otherwise the
-    /// store's error.
+    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) if the job is not valid, its unique key is held, its
+    /// queue is paused, there is no handler for it, or its handler needs what the backend does not promise.
+    /// Otherwise the store's error.
     ///
     /// # Cancel safety
     /// If the future is dropped, the attempt is stopped and the job stays leased.
@@ -127,8 +128,8 @@ impl TestQueue {
     /// ```
     ///
     /// # Errors
-    /// [`Refused`](gristmill_core::ErrorKind::Refused) if the attempt did not complete the job; the message has the
-    /// reason. Otherwise as [`Self::perform`].
+    /// [`Refused`](gristmill_core::ErrorKind::Refused) if the attempt did not complete the job; the message
+    /// has the reason. Otherwise as [`Self::perform`].
     ///
     /// # Cancel safety
     /// As [`Self::perform`].
@@ -153,13 +154,14 @@ impl TestQueue {
         session.end(performed).await
     }
 
-    /// Runs every due job, queue by queue in their order, and the jobs that these enqueue, until none is due. Jobs
-    /// without a handler are parked, as in a fleet without one: they are scheduled, with the reason `no handler`.
+    /// Runs every due job, queue by queue in their order, and the jobs that these enqueue, until none is due.
+    /// Jobs without a handler are parked, as in a fleet without one: they are scheduled, with the reason `no
+    /// handler`.
     ///
     /// # Errors
-    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) after 10,000 runs, since some job enqueues itself for ever, and
-    /// at a job whose handler needs what the backend does not promise; that job stays available. Otherwise the store's
-    /// error.
+    /// [`Invalid`](gristmill_core::ErrorKind::Invalid) after 10,000 runs, since some job enqueues itself for
+    /// ever, and at a job whose handler needs what the backend does not promise; that job stays available.
+    /// Otherwise the store's error.
     ///
     /// # Cancel safety
     /// If the future is dropped, the running attempt is stopped and its job stays leased.

@@ -44,8 +44,8 @@ impl<'a> Session<'a> {
         Ok(Self { client, routes, worker, claims: AtomicU64::new(1) })
     }
 
-    /// Retires the worker, which releases every job it still holds, and passes the result on. An error of the result
-    /// precedes one of the retirement.
+    /// Retires the worker, which releases every job it still holds, and passes the result on. An error of the
+    /// result precedes one of the retirement.
     pub(super) async fn end<T>(self, result: Result<T, Error>) -> Result<T, Error> {
         let retired = self.client.backend().retire_worker(Call::new(), self.worker).await;
         let value = result?;
@@ -131,8 +131,8 @@ impl<'a> Session<'a> {
         Ok(Performed { id, kind, outcome, ending: Ending::UnknownKind, state })
     }
 
-    /// Ends the run in the handler's transaction. A commit that stores nothing is a failure of the attempt, as in a
-    /// worker.
+    /// Ends the run in the handler's transaction. A commit that stores nothing is a failure of the attempt,
+    /// as in a worker.
     async fn commit(
         &self,
         route: &Route,

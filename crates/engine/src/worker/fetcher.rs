@@ -5,8 +5,8 @@
 //! slot when they arrive ([forecast](super::forecast)); whatever is in flight together is bounded by that.
 //! They are held in the [reserve](super::reserve). Slow jobs are never leased ahead of a slot.
 //!
-//! While there is work and room the next fetch leaves at once. Under load it waits a moment for several slots.
-//! With nothing to do it sleeps until a hint, a freed slot or the poll interval.
+//! While there is work and room the next fetch leaves at once. Under load it waits a moment for several
+//! slots. With nothing to do it sleeps until a hint, a freed slot or the poll interval.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -54,7 +54,8 @@ async fn a_finish_the_store_finds_fault_with_spares_its_neighbours() {
     for _ in 0..8 {
         ids.push(t.enqueue("k").await);
     }
-    // The batch three times, then its first half, that one's first half and so on down to one job: refused for good.
+    // The batch three times, then its first half, that one's first half and so on down to one job: refused
+    // for good.
     t.backend.script(Operation::Finish, [Fault::Fail(BackendErrorKind::Refused); 7]);
     let worker = run(t.worker().handle_raw("k", async |_: JobContext| Ok::<_, JobError>(())));
     for id in &ids[1..] {

@@ -170,8 +170,9 @@ pub(crate) async fn eventually(mut holds: impl FnMut() -> bool) {
 
 /// Gives this thread a log until the guard is dropped.
 pub(crate) fn log_to(log: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
-    // As long as a process has one subscriber, `tracing` lets the thread that meets a call site first decide for good
-    // whether it is wanted: a test without a log would switch it off for this one. With two it asks both.
+    // As long as a process has one subscriber, `tracing` lets the thread that meets a call site first decide
+    // for good whether it is wanted: a test without a log would switch it off for this one. With two it asks
+    // both.
     static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
     SECOND.get_or_init(|| tracing::Dispatch::new(NoSubscriber::new()));
     set_default(log)

@@ -173,8 +173,8 @@ async fn after_an_outage_nobody_is_rescued_for_one_lease() {
     worker.stop().await;
 }
 
-/// A renewal that hangs is not an error yet: handlers ran on until it was given up, beyond the lease's end. The fence
-/// has a timer of its own.
+/// A renewal that hangs is not an error yet: handlers ran on until it was given up, beyond the lease's end.
+/// The fence has a timer of its own.
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_hangs_does_not_keep_handlers_beyond_the_lease() {
     let t = Fixture::new();
@@ -207,8 +207,8 @@ async fn a_worker_that_regains_its_lease_fetches_at_once() {
     assert_eq!(worker.stop().await.stats.incarnations_lost, 0);
 }
 
-/// A worker that starts while the store comes back saw the others' leases end with its own eyes closed: they could not
-/// renew either.
+/// A worker that starts while the store comes back saw the others' leases end with its own eyes closed: they
+/// could not renew either.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_could_not_register_rescues_nobody_for_one_lease() {
     let t = Fixture::new();

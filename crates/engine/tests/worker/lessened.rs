@@ -80,8 +80,8 @@ async fn an_end_that_a_store_refuses_whatever_it_holds_is_an_error_by_hand() {
     assert!(took < SECOND, "it is given back: {took:?}");
 }
 
-/// A commit cannot be repeated with less, since its refusal ends the transaction: the attempt fails, and that end is
-/// stored like any other.
+/// A commit cannot be repeated with less, since its refusal ends the transaction: the attempt fails, and that
+/// end is stored like any other.
 #[tokio::test(start_paused = true)]
 async fn the_failure_of_a_commit_that_a_store_refuses_is_stored_with_less() {
     for kind in KINDS {

@@ -81,7 +81,8 @@ const ALL: [Operation; 6] = [
     Operation::Ping,
 ];
 
-/// What ends a trouble: the store answers, or nothing is sent any more, as by a worker whose leases have passed on.
+/// What ends a trouble: the store answers, or nothing is sent any more, as by a worker whose leases have
+/// passed on.
 const ENDS: [&str; 2] = ["backend_recovered", "backend_left"];
 
 /// An outage for every loop of the worker, within a lease and beyond it.

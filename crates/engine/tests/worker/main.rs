@@ -1,6 +1,7 @@
 //! The worker over the memory backend: what becomes of jobs, handlers and leases.
 //!
-//! Most tests run under tokio's paused time, which the store's clock follows: every wait is exact and takes no time.
+//! Most tests run under tokio's paused time, which the store's clock follows: every wait is exact and takes
+//! no time.
 
 mod ahead;
 mod apart;

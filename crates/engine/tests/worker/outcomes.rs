@@ -149,8 +149,8 @@ async fn a_scheduled_job_starts_in_time_on_an_idle_worker() {
     worker.stop().await;
 }
 
-/// One source design took any error that spoke of cancellation for its own shutdown and ran the job again at once,
-/// for ever.
+/// One source design took any error that spoke of cancellation for its own shutdown and ran the job again at
+/// once, for ever.
 #[tokio::test(start_paused = true)]
 async fn a_foreign_cancellation_is_a_plain_failure() {
     let t = Fixture::new();
@@ -216,7 +216,8 @@ async fn a_paused_queue_is_not_fetched_until_it_is_resumed() {
     worker.stop().await;
 }
 
-/// A deadline beyond the end of the clock was a panic in the task of the whole batch, whose jobs were then stranded.
+/// A deadline beyond the end of the clock was a panic in the task of the whole batch, whose jobs were then
+/// stranded.
 #[tokio::test(start_paused = true)]
 async fn durations_without_end_are_taken_as_such() {
     let t = Fixture::new();
@@ -232,7 +233,8 @@ async fn durations_without_end_are_taken_as_such() {
     assert!(worker.stop().await.is_clean());
 }
 
-/// The last log lines hung at the store, the attempt's timeout passed meanwhile, and what had succeeded ran again.
+/// The last log lines hung at the store, the attempt's timeout passed meanwhile, and what had succeeded ran
+/// again.
 #[tokio::test(start_paused = true)]
 async fn what_succeeded_is_completed_although_its_log_cannot_be_stored() {
     let t = Fixture::new();

@@ -1,5 +1,5 @@
-//! Situations that are rare: a claim that is lost alone, jobs that arrive while fenced, a success cut off from its
-//! transaction, queues that share few slots, a store that falls behind.
+//! Situations that are rare: a claim that is lost alone, jobs that arrive while fenced, a success cut off
+//! from its transaction, queues that share few slots, a store that falls behind.
 
 use std::future;
 use std::sync::Arc;
@@ -70,7 +70,8 @@ async fn jobs_that_arrive_while_fenced_are_not_started() {
         .handle_raw("k", async |_: JobContext| Ok::<_, JobError>(()));
     let worker = run(builder);
     eventually(|| t.backend.calls(Operation::Fetch) > 0).await;
-    // The renewals fail from the first one on; the fetch is answered after the fence and before the lease's end.
+    // The renewals fail from the first one on; the fetch is answered after the fence and before the lease's
+    // end.
     t.backend.script(Operation::Renew, [Fault::Fail(BackendErrorKind::Unavailable); 1_000]);
     tokio::time::sleep(3 * SECOND).await;
     t.backend.script(Operation::Fetch, [Fault::HoldReply; 4]);

@@ -1,5 +1,5 @@
-//! Code of the program that panics anywhere between a fetch and the stored end: log, hooks, middleware, destructors,
-//! clock.
+//! Code of the program that panics anywhere between a fetch and the stored end: log, hooks, middleware,
+//! destructors, clock.
 
 use std::fmt;
 use std::panic::panic_any;

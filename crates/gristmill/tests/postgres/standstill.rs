@@ -10,7 +10,8 @@ use gristmill_testserver::Postgres as Server;
 use crate::floor::{Floor, Gate, How, PATIENCE, enqueue, open, until};
 
 const LEASE: Duration = Duration::from_secs(5);
-/// Beyond the timeout of a connection without acknowledgement, and of a listener that does not hear itself: 15 s each.
+/// Beyond the timeout of a connection without acknowledgement, and of a listener that does not hear itself:
+/// 15 s each.
 const STOP: Duration = Duration::from_secs(20);
 const JOBS: usize = 6;
 

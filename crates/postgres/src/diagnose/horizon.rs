@@ -1,4 +1,5 @@
-//! What pins the horizon: as long as it stands, no dead row younger than it can be removed, and queues grow slow.
+//! What pins the horizon: as long as it stands, no dead row younger than it can be removed, and queues grow
+//! slow.
 
 use gristmill_core::Diagnosis;
 

@@ -10,8 +10,8 @@ use crate::migrate;
 use crate::session::{Naming, Session};
 use crate::statement::sql;
 
-/// A statement is given so long by a setting of the server, the database or the role (ms); less ends some of ours too
-/// early.
+/// A statement is given so long by a setting of the server, the database or the role (ms); less ends some of
+/// ours too early.
 const SHORTEST_MS: i64 = 10_000;
 
 /// The rights of a role.

@@ -26,8 +26,8 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Whether a job that was leased under the claim is still listed: one that was erased is not, nor is one that was
-    /// stored again with its id.
+    /// Whether a job that was leased under the claim is still listed: one that was erased is not, nor is one
+    /// that was stored again with its id.
     pub(crate) fn lists(&self, job: Uuid) -> bool {
         self.listed.as_ref().is_none_or(|listed| listed.contains(&job))
     }
@@ -57,8 +57,8 @@ pub(crate) async fn lock_claims(
     }
 }
 
-/// As [`lock_claims`], together with the claims that list jobs which may disappear: all that a transaction changes are
-/// locked in one order, and those are struck later.
+/// As [`lock_claims`], together with the claims that list jobs which may disappear: all that a transaction
+/// changes are locked in one order, and those are struck later.
 pub(crate) async fn lock_claims_and_listing(
     session: &mut Session,
     given_now: Option<Timestamp>,
@@ -148,8 +148,9 @@ impl OpenMember {
     }
 }
 
-/// Locks the claims that list jobs which are about to disappear and have run before, besides the claims that the
-/// transaction has locked: it strikes them out. Where another transaction has locked one, the job is left, too.
+/// Locks the claims that list jobs which are about to disappear and have run before, besides the claims that
+/// the transaction has locked: it strikes them out. Where another transaction has locked one, the job is
+/// left, too.
 pub(crate) async fn leave_listed(
     session: &mut Session,
     ended: &mut Vec<EndedRun<'_>>,
@@ -188,16 +189,17 @@ pub(crate) async fn shrink_claims(
     session.execute(sql!("shrink_claims"), &[&nonces, &counts, &have_erased, &jobs, &erased]).await
 }
 
-/// Strikes members, each with its claim's nonce, out of locked claims: their jobs go elsewhere and leave no row of a
-/// run. The last open member of a claim takes it along. The caller knows that each is [listed](Held::lists) and its run
-/// is open.
+/// Strikes members, each with its claim's nonce, out of locked claims: their jobs go elsewhere and leave no
+/// row of a run. The last open member of a claim takes it along. The caller knows that each is
+/// [listed](Held::lists) and its run is open.
 #[expect(dead_code, reason = "for jobs that are put aside without a run")]
 pub(crate) async fn strike_members(session: &mut Session, members: &[(Uuid, Uuid)]) -> Answer<()> {
     let (nonces, ids): (Vec<Uuid>, Vec<Uuid>) = members.iter().copied().unzip();
     session.execute(sql!("strike_members"), &[&nonces, &ids]).await
 }
 
-/// Removes locked claims whose runs have all ended, but for those of the jobs that were left; what is removed.
+/// Removes locked claims whose runs have all ended, but for those of the jobs that were left; what is
+/// removed.
 pub(crate) async fn drop_claims(
     session: &mut Session,
     members: &[OpenMember],
@@ -217,7 +219,8 @@ pub(crate) async fn drop_claims(
     Ok(dropped)
 }
 
-/// Locks those jobs of claims that may disappear when their runs end, before the claims; the jobs that were left.
+/// Locks those jobs of claims that may disappear when their runs end, before the claims; the jobs that were
+/// left.
 pub(crate) async fn lock_jobs_of_claims(
     session: &mut Session,
     nonces: &[Uuid],

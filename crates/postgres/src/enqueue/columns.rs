@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::{Check, Item};
 use crate::row::{self, Options};
 
-/// One array a column. Those of things that no job has are empty, which costs nothing: the statement pads them with
-/// NULL.
+/// One array a column. Those of things that no job has are empty, which costs nothing: the statement pads
+/// them with NULL.
 pub(super) struct Columns<'j> {
     ids: Vec<Uuid>,
     queues: Vec<i32>,

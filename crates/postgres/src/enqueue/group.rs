@@ -1,13 +1,14 @@
 //! Group commit: single enqueues that meet share a statement, and with it a write of the server's log.
 //!
-//! While a statement is under way, calls wait in line; the next statement takes all of them. A call that finds the
-//! place free goes at once and alone, unless the last statement was a group: its callers are about to come back, and
-//! each of them gets on sooner in one statement than one after the other. A group runs in a task of its own, since it
-//! must not end with the patience of one of its callers, only with that of all. Its transaction is whole, so when the
-//! server refuses it, nothing was stored, and each of its calls goes alone: a bad one takes only itself down.
+//! While a statement is under way, calls wait in line; the next statement takes all of them. A call that
+//! finds the place free goes at once and alone, unless the last statement was a group: its callers are about
+//! to come back, and each of them gets on sooner in one statement than one after the other. A group runs in a
+//! task of its own, since it must not end with the patience of one of its callers, only with that of all. Its
+//! transaction is whole, so when the server refuses it, nothing was stored, and each of its calls goes alone:
+//! a bad one takes only itself down.
 //!
-//! The lock is held for a few moves and never over an await. A place in flight is a [`Place`]; given up, on whatever
-//! way, it starts the next group.
+//! The lock is held for a few moves and never over an await. A place in flight is a [`Place`]; given up, on
+//! whatever way, it starts the next group.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -24,10 +25,11 @@ use crate::told::Told;
 
 /// Statements for single enqueues under way at a time.
 const MOST_IN_FLIGHT: usize = 2;
-/// So many jobs in line are worth a statement beside the one under way: with fewer the server's log would only be
-/// written more often, for less each time.
+/// So many jobs in line are worth a statement beside the one under way: with fewer the server's log would
+/// only be written more often, for less each time.
 const MANY: usize = 100;
-/// A group waits for the callers of the one before, which are about to come back, this part of what a statement takes.
+/// A group waits for the callers of the one before, which are about to come back, this part of what a
+/// statement takes.
 const GATHERING: u32 = 16;
 /// And no longer than this.
 const LONGEST_GATHERING: Duration = Duration::from_micros(500);
@@ -155,7 +157,8 @@ impl Groups {
         place.and_then(|place| state.waiting.remove(place)).is_some()
     }
 
-    /// The next calls that go together: those at the head of the line with the same clock whose callers still wait.
+    /// The next calls that go together: those at the head of the line with the same clock whose callers still
+    /// wait.
     fn take(&self) -> Vec<Waiting> {
         let mut state = self.lock();
         let mut group: Vec<Waiting> = Vec::new();
@@ -243,8 +246,8 @@ async fn alone(inner: &Inner, call: Call, items: &[Item<'_>], place: Option<Plac
     Ok(EnqueueReply::new(stored.jobs, stored.durability))
 }
 
-/// Stores the jobs of the calls in line. What comes meanwhile is the next group's, which the place starts when it is
-/// given up.
+/// Stores the jobs of the calls in line. What comes meanwhile is the next group's, which the place starts
+/// when it is given up.
 async fn together(inner: Arc<Inner>, place: Place) {
     // The connection first: calls that arrive while it is awaited join the group.
     let session = tokio::time::timeout(DEFAULT_DEADLINE, inner.work()).await;
@@ -263,7 +266,8 @@ async fn together(inner: Arc<Inner>, place: Place) {
     let stored = tokio::select! {
         biased;
         stored = tokio::time::timeout(DEFAULT_DEADLINE, store(&mut session, now, &items)) => stored.ok(),
-        // On a connection that is dead without a word the place would be held for long, and all who come would wait.
+        // On a connection that is dead without a word the place would be held for long, and all who come
+        // would wait.
         () = all_have_gone(&mut callers) => None,
     };
     drop(session);

@@ -1,8 +1,8 @@
 //! Unique keys: who holds which, decided by the index of `uniques`.
 //!
-//! Keys are taken in ascending order, in the caller's transaction. Who finds one taken looks up the holder in a new
-//! statement, since the snapshot of the first may be older than the holder; a key whose holder has gone meanwhile is
-//! tried again.
+//! Keys are taken in ascending order, in the caller's transaction. Who finds one taken looks up the holder in
+//! a new statement, since the snapshot of the first may be older than the holder; a key whose holder has gone
+//! meanwhile is tried again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,8 +21,8 @@ const TRIES: usize = 16;
 /// A key of a queue.
 type Key = (i32, Vec<u8>);
 
-/// Takes the keys of jobs and says of each whether it is to be stored, one answer a job, in their order. Without keys
-/// nothing is asked: all are to be stored whose ids turn out to be new.
+/// Takes the keys of jobs and says of each whether it is to be stored, one answer a job, in their order.
+/// Without keys nothing is asked: all are to be stored whose ids turn out to be new.
 pub(super) async fn resolve(session: &mut Session, items: &[Item<'_>]) -> Answer<Vec<Enqueued>> {
     if items.iter().all(|(job, _)| job.spec.unique_key.is_none()) {
         return Ok(vec![Enqueued::Created; items.len()]);
@@ -70,7 +70,8 @@ struct Keys {
 }
 
 impl Keys {
-    /// What becomes of each job as far as is known, as if one came after the other, and the keys that are to be taken.
+    /// What becomes of each job as far as is known, as if one came after the other, and the keys that are to
+    /// be taken.
     fn answers(&self, items: &[Item<'_>]) -> (Vec<Enqueued>, HashMap<Key, JobId>) {
         let mut seen: HashSet<JobId> = self.present.clone();
         let mut wanted: HashMap<Key, JobId> = HashMap::new();

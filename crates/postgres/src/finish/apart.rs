@@ -1,7 +1,8 @@
 //! Batches of ends in which one may need a row or a key that a user's open transaction holds.
 //!
-//! Claims and jobs that are locked are found by one look that waits for nothing. What another transaction is making is
-//! found by trying, with hardly any patience: a new queue by its name, a unique key by halves of the ends.
+//! Claims and jobs that are locked are found by one look that waits for nothing. What another transaction is
+//! making is found by trying, with hardly any patience: a new queue by its name, a unique key by halves of
+//! the ends.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -91,8 +92,8 @@ async fn learn_and_finish(
     }
 }
 
-/// The queues of follow-up jobs that are new and that another transaction is making. Each is tried by itself, with
-/// hardly any patience; when that has taken too long the rest counts as being made.
+/// The queues of follow-up jobs that are new and that another transaction is making. Each is tried by itself,
+/// with hardly any patience; when that has taken too long the rest counts as being made.
 async fn queues_being_made(
     inner: &Inner,
     session: &mut Session,

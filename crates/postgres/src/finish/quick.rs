@@ -1,8 +1,8 @@
 //! The quick way: one statement for runs that completed and leave nothing else to do.
 //!
-//! Whether a claim's runs end is decided by one change of its row. Where the row is not as expected, because a cancel
-//! was asked for, a run ends twice, or the claim is gone, none of its runs end here. The key of `attempts` is the
-//! second line: a run that has ended before rolls back the whole statement.
+//! Whether a claim's runs end is decided by one change of its row. Where the row is not as expected, because
+//! a cancel was asked for, a run ends twice, or the claim is gone, none of its runs end here. The key of
+//! `attempts` is the second line: a run that has ended before rolls back the whole statement.
 
 use std::time::Duration;
 
@@ -24,8 +24,9 @@ use crate::statement::sql;
 /// The start of a run that does not say when it started.
 const NO_START: i64 = -1;
 
-/// Whether the end of a run may leave nothing to do but its row: no consequence of the job's options, no job to put
-/// back, no job to store, no old runs to delete. A cancel that was asked for is the statement's to find.
+/// Whether the end of a run may leave nothing to do but its row: no consequence of the job's options, no job
+/// to put back, no job to store, no old runs to delete. A cancel that was asked for is the statement's to
+/// find.
 pub(super) fn is_simple(item: &FinishItem) -> bool {
     let member = Member::of_place(item.lease.place);
     if !member.has_plain_end
@@ -88,8 +89,8 @@ fn now_about(inner: &Inner, call: Call) -> Timestamp {
     call.now.unwrap_or_else(|| inner.server_now())
 }
 
-/// An empty list for one of ones: most runs are the first of their job, and a server takes longer to read a number than
-/// to find that there is none.
+/// An empty list for one of ones: most runs are the first of their job, and a server takes longer to read a
+/// number than to find that there is none.
 fn unless_all_are_one(values: &Vec<i32>) -> &Vec<i32> {
     static ALL_ONES: Vec<i32> = Vec::new();
     if values.iter().all(|value| *value == 1) { &ALL_ONES } else { values }

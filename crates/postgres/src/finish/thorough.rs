@@ -80,8 +80,8 @@ pub(super) async fn within(
     Ok((answers, told))
 }
 
-/// Locks the jobs with a retention of their own. Those that may disappear although claims of earlier runs may list them
-/// still.
+/// Locks the jobs with a retention of their own. Those that may disappear although claims of earlier runs may
+/// list them still.
 async fn lock_fleeting(session: &mut Session, said: &[Said<'_>]) -> Answer<Vec<Uuid>> {
     let own: Vec<Uuid> = said.iter().filter(|said| said.member.has_retention).map(Said::job).collect();
     if own.is_empty() {
@@ -214,7 +214,8 @@ impl<'i> Said<'i> {
     }
 }
 
-/// What the handlers of accepted runs enqueued. A duplicate of it is not stored and does not spoil the finish.
+/// What the handlers of accepted runs enqueued. A duplicate of it is not stored and does not spoil the
+/// finish.
 fn effects<'i>(said: &[Said<'i>], answers: &[Finished]) -> Vec<&'i NewJob> {
     let accepted = said.iter().zip(answers).filter(|(_, answer)| matches!(answer, Finished::Accepted { .. }));
     accepted.flat_map(|(said, _)| &said.item.effects).collect()

@@ -19,7 +19,8 @@ macro_rules! behind {
     };
 }
 
-/// Looks at what the rows of jobs tell, by their ids; the list lets a partitioned table find the one partition of each.
+/// Looks at what the rows of jobs tell, by their ids; the list lets a partitioned table find the one
+/// partition of each.
 pub(super) const JOBS_BY_ID: Sql = Sql(concat!(
     "WITH wanted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id)\n",
     include_str!("../../sql/walk_jobs.sql"),
@@ -84,8 +85,8 @@ impl Place {
 }
 
 impl Seen {
-    /// What is certain of a place's next rows. Where there are as many as could be, the last id may have more of them,
-    /// and is left to the next look; unless there is no other, or the walk would never go on.
+    /// What is certain of a place's next rows. Where there are as many as could be, the last id may have more
+    /// of them, and is left to the next look; unless there is no other, or the walk would never go on.
     pub(super) fn of(mut ids: Vec<Uuid>, limit: usize) -> Self {
         let Some(last) = ids.last().copied().filter(|_| ids.len() >= limit) else {
             return Self { ids, end: None };

@@ -1,7 +1,7 @@
 //! Goes through the jobs that may match a filter, by id, chunk by chunk.
 //!
-//! Where states are named, their places are walked instead of all jobs, several side by side. What never leaves a job's
-//! row is looked at there; its state and worker where it is.
+//! Where states are named, their places are walked instead of all jobs, several side by side. What never
+//! leaves a job's row is looked at there; its state and worker where it is.
 
 use gristmill_core::{Cursor, JobFilter, Name, Order, Timestamp};
 use tokio_postgres::Row;

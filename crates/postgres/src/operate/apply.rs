@@ -35,8 +35,8 @@ struct Writes<'j> {
     erased: Vec<Uuid>,
 }
 
-/// Applies an act to jobs whose rows in `jobs` are locked. Each id stands here once; a job that the filter no longer
-/// means has no verdict.
+/// Applies an act to jobs whose rows in `jobs` are locked. Each id stands here once; a job that the filter no
+/// longer means has no verdict.
 pub(super) async fn apply(
     session: &mut Session,
     acting: &Acting<'_>,
@@ -105,7 +105,8 @@ impl<'j> Writes<'j> {
     fn add(&mut self, acting: &Acting<'_>, job: &'j Located, act: &Act) -> Option<Verb> {
         match *act {
             Act::Nothing(_) => {}
-            // A job that no claim lists is in no place; the audit makes it available, and then it can be cancelled.
+            // A job that no claim lists is in no place; the audit makes it available, and then it can be
+            // cancelled.
             Act::RequestCancel => self.cancels.extend(job.held.map(|claim| (claim.nonce, job.id))),
             Act::End(end) => {
                 if job.state == JobState::Completed {

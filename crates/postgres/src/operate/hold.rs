@@ -1,8 +1,8 @@
 //! Jobs, locked where they are.
 //!
-//! A job may be fetched, finished or promoted between the statement that locks it and the one that tells where it is.
-//! Then both do not fit together, and it is looked for again. A job that was locked in a place, or in its claim, and is
-//! found there by a later statement stays there until the transaction ends.
+//! A job may be fetched, finished or promoted between the statement that locks it and the one that tells
+//! where it is. Then both do not fit together, and it is looked for again. A job that was locked in a place,
+//! or in its claim, and is found there by a later statement stays there until the transaction ends.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -20,13 +20,14 @@ const ROUNDS: usize = 10;
 /// Whether claims are locked, too: needed only to change them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claims {
-    /// Those of running jobs, and together with them those that list a job which disappears when it is cancelled.
+    /// Those of running jobs, and together with them those that list a job which disappears when it is
+    /// cancelled.
     OfCancel,
     Leave,
 }
 
-/// Locks the jobs that are there and tells where they are. The caller has locked their rows in `jobs`, which is enough
-/// for completed ones.
+/// Locks the jobs that are there and tells where they are. The caller has locked their rows in `jobs`, which
+/// is enough for completed ones.
 pub(super) async fn hold(
     session: &mut Session,
     ids: &[Uuid],

@@ -16,8 +16,8 @@ const ROUNDS: usize = 10;
 /// A queue's number and a key.
 type Key = (i32, Vec<u8>);
 
-/// Takes the unique keys of these jobs, and tells who holds those that another job has; of several jobs here that want
-/// one key, the first gets it.
+/// Takes the unique keys of these jobs, and tells who holds those that another job has; of several jobs here
+/// that want one key, the first gets it.
 pub(super) async fn take_uniques(session: &mut Session, jobs: &[&Located]) -> Answer<HashMap<Uuid, Uuid>> {
     let wanted: Vec<(Key, Uuid)> = jobs
         .iter()

@@ -6,17 +6,17 @@ use crate::call::time_left;
 
 /// What our own connections are started with, see `pool.rs`; no lease counts for longer.
 pub(crate) const LONGEST_IDLE: Duration = Duration::from_secs(30);
-/// How long a statement waits for a lock. It may be a user's transaction that holds it, for hours: then the statement
-/// ends with an error, its connection goes to the next call, and its own call is begun anew a moment later, until its
-/// deadline. So nothing of ours waits on the server for longer, not even when this process is killed. Behind a pooler,
-/// where no statement is cancelled, it ends with its call by a timeout.
+/// How long a statement waits for a lock. It may be a user's transaction that holds it, for hours: then the
+/// statement ends with an error, its connection goes to the next call, and its own call is begun anew a
+/// moment later, until its deadline. So nothing of ours waits on the server for longer, not even when this
+/// process is killed. Behind a pooler, where no statement is cancelled, it ends with its call by a timeout.
 pub(crate) const TURN: Duration = Duration::from_millis(200);
 /// How long a statement waits that looks which of many rows are locked.
 const HASTE: Duration = Duration::from_millis(20);
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-/// How statements are planned where nothing was set for the session: they find each row by an index, as on our own
-/// connections.
+/// How statements are planned where nothing was set for the session: they find each row by an index, as on
+/// our own connections.
 const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 /// What a handler's transaction may have set otherwise.
@@ -42,7 +42,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Of a session of ours, behind a transaction pooler or not, in which nothing may be held for longer than a lease.
+    /// Of a session of ours, behind a transaction pooler or not, in which nothing may be held for longer than
+    /// a lease.
     pub(super) fn ours(is_pooled: bool, lease: Duration) -> Self {
         let whose = if is_pooled { Whose::Poolers } else { Whose::Ours };
         Self { whose, idle: lease.min(LONGEST_IDLE) }

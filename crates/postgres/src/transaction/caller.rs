@@ -17,28 +17,29 @@ use crate::told::Told;
 
 /// Jobs of one statement at most.
 const CHUNK: usize = 1_000;
-/// Marks the notices of a transaction of the caller's: this process must hear of them, too, as it cannot know when the
-/// caller commits.
+/// Marks the notices of a transaction of the caller's: this process must hear of them, too, as it cannot know
+/// when the caller commits.
 const ANYBODY: u64 = 0;
 
 impl Postgres {
-    /// Stores a job in the caller's own transaction, at READ COMMITTED: the job is there if and only if that commits
-    /// (the outbox pattern). The transaction is one of the database that holds the jobs.
+    /// Stores a job in the caller's own transaction, at READ COMMITTED: the job is there if and only if that
+    /// commits (the outbox pattern). The transaction is one of the database that holds the jobs.
     ///
-    /// A job whose unique key is held by another one is not stored, as with `Client::enqueue`, and does not abort the
-    /// transaction. While another transaction that took the same key is open, the call waits for its end. A queue that
-    /// is new is made at once, on a connection of the backend's. Nothing is left prepared on the connection. Workers
-    /// hear of the job when the transaction commits.
+    /// A job whose unique key is held by another one is not stored, as with `Client::enqueue`, and does not
+    /// abort the transaction. While another transaction that took the same key is open, the call waits for
+    /// its end. A queue that is new is made at once, on a connection of the backend's. Nothing is left
+    /// prepared on the connection. Workers hear of the job when the transaction commits.
     ///
-    /// At most every 30 seconds the call checks the schema's version on another connection, of the backend's; if there
-    /// is none within a second, it goes on without the check.
+    /// At most every 30 seconds the call checks the schema's version on another connection, of the backend's;
+    /// if there is none within a second, it goes on without the check.
     ///
-    /// A transaction of `deadpool_postgres` is passed as it is, by dereferencing. The middleware of a client is not
-    /// asked; for that see [`Self::enqueue_prepared_in`].
+    /// A transaction of `deadpool_postgres` is passed as it is, by dereferencing. The middleware of a client
+    /// is not asked; for that see [`Self::enqueue_prepared_in`].
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] lists everything that is wrong with the job; nothing was sent, and the transaction is as
-    /// before. Else the store's error, after which the transaction is aborted, or the connection lost.
+    /// [`ErrorKind::Invalid`] lists everything that is wrong with the job; nothing was sent, and the
+    /// transaction is as before. Else the store's error, after which the transaction is aborted, or the
+    /// connection lost.
     ///
     /// # Cancel safety
     /// Dropped, the job is in the transaction or not.
@@ -87,7 +88,8 @@ impl Postgres {
         self.enqueue_prepared_in(tx, prepared?).await
     }
 
-    /// As [`Self::enqueue_in`], for jobs that were checked before, such as by `Client::prepare`, of any kinds.
+    /// As [`Self::enqueue_in`], for jobs that were checked before, such as by `Client::prepare`, of any
+    /// kinds.
     ///
     /// # Errors
     /// As [`Self::enqueue_in`].
@@ -102,13 +104,14 @@ impl Postgres {
         self.inner.enqueue_on(tx.client(), &jobs).await
     }
 
-    /// Requests to cancel a job, in the caller's own transaction. If that commits, a worker applies the request right
-    /// after it: a job that has not started ends `cancelled`, and the handler of a running one receives the request.
+    /// Requests to cancel a job, in the caller's own transaction. If that commits, a worker applies the
+    /// request right after it: a job that has not started ends `cancelled`, and the handler of a running one
+    /// receives the request.
     ///
     /// The call locks no job. If the job has ended by then, it gets the event `request refused`.
     ///
-    /// At most every 30 seconds the call checks the schema's version on another connection, of the backend's; if there
-    /// is none within a second, it goes on without the check.
+    /// At most every 30 seconds the call checks the schema's version on another connection, of the backend's;
+    /// if there is none within a second, it goes on without the check.
     ///
     /// # Errors
     /// The store's, after which the transaction is aborted, or the connection lost.
@@ -132,9 +135,9 @@ impl Postgres {
 }
 
 impl PostgresTransaction {
-    /// Stores a job in the handler's transaction: it is there if and only if the handler's own job completes. The
-    /// transaction sees it at once, and learns whether its unique key is held; follow-up jobs of the context cost no
-    /// round trip.
+    /// Stores a job in the handler's transaction: it is there if and only if the handler's own job completes.
+    /// The transaction sees it at once, and learns whether its unique key is held; follow-up jobs of the
+    /// context cost no round trip.
     ///
     /// # Errors
     /// As [`Postgres::enqueue_in`].

@@ -1,5 +1,5 @@
-//! Looks at a URL before the driver does: names the part that is wrong, and repeats no text that may belong to a
-//! password.
+//! Looks at a URL before the driver does: names the part that is wrong, and repeats no text that may belong
+//! to a password.
 
 use gristmill_core::{BackendError, did_you_mean};
 
@@ -20,8 +20,8 @@ pub(super) struct Parts<'u> {
     pub(super) options: &'u str,
 }
 
-/// Takes a URL apart. A password with an `@`, `/` or `?` that is not encoded moves the borders of all parts, so nothing
-/// is quoted from a URL that may hold one.
+/// Takes a URL apart. A password with an `@`, `/` or `?` that is not encoded moves the borders of all parts,
+/// so nothing is quoted from a URL that may hold one.
 pub(super) fn examine(url: &str) -> Result<Parts<'_>, BackendError> {
     let Some((_, rest)) = ["postgres", "postgresql"].iter().find_map(|scheme| {
         url.strip_prefix(scheme)?.split_once("://").filter(|(before, _)| before.is_empty())

@@ -34,7 +34,8 @@ impl Place {
         open(&self.schema)
     }
 
-    /// Jobs that have been available for up to half a day, a tenth of a second apart; more than a story fetches.
+    /// Jobs that have been available for up to half a day, a tenth of a second apart; more than a story
+    /// fetches.
     fn plenty(&self, count: usize) {
         Server::shared().psql(&self.in_schema(&format!(
             "INSERT INTO S.queues (name) VALUES ('{queue}') ON CONFLICT DO NOTHING;
@@ -222,8 +223,8 @@ fn a_promoted_job_is_fetched_next() {
     assert_eq!(first(&place), due);
 }
 
-/// A report holds a snapshot while the queue is drained: no dead entry can be removed, and each scan from the start
-/// would step over all of them.
+/// A report holds a snapshot while the queue is drained: no dead entry can be removed, and each scan from the
+/// start would step over all of them.
 #[test]
 fn an_open_snapshot_does_not_make_fetches_dearer() {
     const JOBS: usize = 200_000;

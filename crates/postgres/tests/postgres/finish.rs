@@ -11,7 +11,8 @@ use gristmill_testkit::block_on;
 use crate::fixture::{Schema, complete, count, fetch, register};
 
 const JOBS: usize = 1_000;
-/// The most bytes of WAL that the end of a completed run may write: its row and the row's entry in the key take 240.
+/// The most bytes of WAL that the end of a completed run may write: its row and the row's entry in the key
+/// take 240.
 const WAL_BYTES: usize = 300;
 /// The settings of the connections that finish.
 const SETTINGS: &str = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
@@ -39,7 +40,8 @@ fn wal_bytes(plan: &str) -> usize {
     plan.lines().filter(|line| line.contains("WAL:")).filter_map(bytes).max().unwrap_or(usize::MAX)
 }
 
-/// Reading a row a job cost a peer half of its throughput; what a finish needs of its jobs is in their leases.
+/// Reading a row a job cost a peer half of its throughput; what a finish needs of its jobs is in their
+/// leases.
 #[test]
 fn a_finish_of_completed_runs_reads_no_row_of_a_job() {
     let schema = Schema::new();

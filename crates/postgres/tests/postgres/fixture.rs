@@ -91,8 +91,8 @@ impl Schema {
     }
 }
 
-/// No transaction was the victim of a deadlock in a database of the test's own. All handles on it were dropped: a
-/// session may tell what it counted at its end.
+/// No transaction was the victim of a deadlock in a database of the test's own. All handles on it were
+/// dropped: a session may tell what it counted at its end.
 #[track_caller]
 pub(crate) fn assert_no_deadlocks(url: &str) {
     let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \

@@ -94,7 +94,8 @@ fn two_rescuers_at_once_put_each_job_back_once() {
     assert_eq!(schema.psql("SELECT count(*) FROM {schema}.attempts"), JOBS.to_string());
 }
 
-/// The finish holds the claim when the rescue looks: the rescue passes by, and finds nothing more to rescue later.
+/// The finish holds the claim when the rescue looks: the rescue passes by, and finds nothing more to rescue
+/// later.
 #[test]
 fn a_finish_that_comes_first_wins_against_the_rescue() {
     let schema = Schema::new();
@@ -151,8 +152,8 @@ fn a_finish_that_comes_while_a_rescue_ends_its_run_is_too_late() {
     assert_eq!(count(&backend, JobFilter::new().state(JobState::Available)), rescued as u64);
 }
 
-/// A claim that cannot be ended as a whole must not keep its jobs, nor the claims behind it.
-/// A rescue finds that the lease has ended, or a renewal that it holds, while the opposite is not committed yet.
+/// A claim that cannot be ended as a whole must not keep its jobs, nor the claims behind it. A rescue finds
+/// that the lease has ended, or a renewal that it holds, while the opposite is not committed yet.
 #[test]
 fn a_worker_is_dead_or_has_renewed_its_lease_never_both() {
     for (change, lives) in [

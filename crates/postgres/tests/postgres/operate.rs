@@ -198,8 +198,9 @@ fn a_finish_of_a_deleted_job_leaves_the_rest_of_its_claim_alone() {
     assert_eq!(schema.psql("SELECT count(*) FROM {schema}.claims"), "0");
 }
 
-/// An operator deleted all completed jobs while another one ran one of them again: chosen while it was completed, it
-/// would have been deleted though it was available. The choice is looked at again once the job is locked.
+/// An operator deleted all completed jobs while another one ran one of them again: chosen while it was
+/// completed, it would have been deleted though it was available. The choice is looked at again once the job
+/// is locked.
 #[test]
 fn a_delete_of_completed_jobs_spares_one_that_was_retried_meanwhile() {
     let schema = Schema::new();

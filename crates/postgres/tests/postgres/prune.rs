@@ -37,7 +37,8 @@ fn past_partition(schema: &Schema) -> i64 {
     begin
 }
 
-/// Jobs made a millisecond apart from `begin` on that completed a second after `begin`: ids `0` to before `count`.
+/// Jobs made a millisecond apart from `begin` on that completed a second after `begin`: ids `0` to before
+/// `count`.
 fn completed(schema: &Schema, begin: i64, count: u64) {
     schema.psql(&format!(
         "INSERT INTO {{schema}}.jobs SELECT {id}, {begin}, 1, 20, 0, 'work', NULL, '{{}}' \

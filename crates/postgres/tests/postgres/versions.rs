@@ -21,8 +21,8 @@ use crate::outbox::{Caller, storing};
 /// The version of the later release.
 const LATER: u32 = POSTGRES_SCHEMA + 1;
 
-/// What a later release may do without a word to older programs: it adds columns, tables, indexes and functions, and
-/// replaces functions that keep their parameters. 777 marks a function of that release.
+/// What a later release may do without a word to older programs: it adds columns, tables, indexes and
+/// functions, and replaces functions that keep their parameters. 777 marks a function of that release.
 const ADDITIVE: &str = "
     ALTER TABLE {schema}.jobs ADD COLUMN later text;
     ALTER TABLE {schema}.ready ADD COLUMN later integer NOT NULL DEFAULT 1;
@@ -172,8 +172,8 @@ fn each_migration_replaces_the_functions_and_keeps_who_may_call_them() {
     schema.psql(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }
 
-/// Works a schema from several processes that restart and are killed. A later release extends it meanwhile, whose
-/// services enqueue by a later protocol. Only after that the schema excludes the others.
+/// Works a schema from several processes that restart and are killed. A later release extends it meanwhile,
+/// whose services enqueue by a later protocol. Only after that the schema excludes the others.
 fn roll(length: Duration) -> RollingTotals {
     let schema = Schema::new();
     let rolling = Rolling::default();

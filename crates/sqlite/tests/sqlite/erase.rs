@@ -1,8 +1,8 @@
 //! Jobs that are deleted while a claim still lists one of their runs.
 //!
-//! A random history found it: a job that is deleted at its end was snoozed, fetched again and completed. Its rows were
-//! gone then, the one of its first run among them, and a repeat of the first finish was accepted, since only the claim
-//! of the second run knew of the deletion.
+//! A random history found it: a job that is deleted at its end was snoozed, fetched again and completed. Its
+//! rows were gone then, the one of its first run among them, and a repeat of the first finish was accepted,
+//! since only the claim of the second run knew of the deletion.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What is true of SQLite alone: files, processes, crashes, plans. What every backend means is in `conformance.rs`.
+//! What is true of SQLite alone: files, processes, crashes, plans. What every backend means is in
+//! `conformance.rs`.
 
 mod again;
 mod crash;

@@ -1,4 +1,5 @@
-//! The statements of the hot paths use the index their header names: a scan would show only with a million jobs.
+//! The statements of the hot paths use the index their header names: a scan would show only with a million
+//! jobs.
 
 use rusqlite::Connection;
 

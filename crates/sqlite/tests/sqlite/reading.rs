@@ -1,4 +1,5 @@
-//! A file that is opened for reading only: beside a program that holds the lock, and by a user who may not write it.
+//! A file that is opened for reading only: beside a program that holds the lock, and by a user who may not
+//! write it.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;

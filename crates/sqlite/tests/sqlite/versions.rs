@@ -25,8 +25,8 @@ const LATER: u32 = SQLITE_SCHEMA + 1;
 /// Undoes what migrations have added to the tables of version 2.
 const WITHOUT_LATER: &str = "ALTER TABLE jobs DROP COLUMN encoding; DROP TABLE requests;";
 
-/// What a later release may do without a word to older programs: it adds columns, tables and indexes, and makes views
-/// and triggers that take the same requests. The comment marks a view of that release.
+/// What a later release may do without a word to older programs: it adds columns, tables and indexes, and
+/// makes views and triggers that take the same requests. The comment marks a view of that release.
 const ADDITIVE: &str = "
     ALTER TABLE jobs ADD COLUMN later TEXT;
     ALTER TABLE ready ADD COLUMN later INTEGER NOT NULL DEFAULT 1;
@@ -215,8 +215,8 @@ fn a_file_that_is_not_migrated_yet_is_refused_by_both_versions_until_it_is() {
     assert_eq!((count(&backend, JobFilter::new()), count(&reading, JobFilter::new())), (1, 1));
 }
 
-/// Works a file from several processes that restart and are killed. A later release extends it meanwhile, whose
-/// services enqueue by a later protocol. Only after that the file excludes the others.
+/// Works a file from several processes that restart and are killed. A later release extends it meanwhile,
+/// whose services enqueue by a later protocol. Only after that the file excludes the others.
 fn roll(length: Duration) -> RollingTotals {
     let file = File::new();
     drop(file.open());

@@ -1,7 +1,8 @@
-//! Ids that are used again: a job was erased, and a job with its id was stored while an older claim is still there.
+//! Ids that are used again: a job was erased, and a job with its id was stored while an older claim is still
+//! there.
 //!
-//! Each case goes through every way in which a job is erased. Nothing that comes from the older claim touches the new
-//! job.
+//! Each case goes through every way in which a job is erased. Nothing that comes from the older claim touches
+//! the new job.
 
 use std::time::Duration;
 

@@ -12,7 +12,8 @@ cases! { "batch":
     batch_counts_the_attempt_and_the_run_of_each,
 }
 
-/// A backend may read the rows of neighbouring jobs together; most of the neighbours here are not to be fetched.
+/// A backend may read the rows of neighbouring jobs together; most of the neighbours here are not to be
+/// fetched.
 fn batch_gives_each_job_its_own_spec_among_jobs_of_other_queues(t: &Fixture) {
     let worker = t.worker();
     for round in 0..3 {

@@ -1,4 +1,5 @@
-//! Clocks that jump: nothing is lost, nothing comes early by the store's clock, and tokens decide all the same.
+//! Clocks that jump: nothing is lost, nothing comes early by the store's clock, and tokens decide all the
+//! same.
 
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 const COMPLETED: Finished = Finished::Accepted { state: JobState::Completed };
 
-/// A job that was due once stays due: a clock that is set back must not hide what the store has promised to run.
+/// A job that was due once stays due: a clock that is set back must not hide what the store has promised to
+/// run.
 fn clock_that_goes_back_loses_no_available_job(t: &Fixture) {
     let enqueued = t.put(t.job());
     let promoted = t.put(t.job().due_in(MINUTE));
@@ -99,8 +101,8 @@ fn clock_that_goes_back_still_finishes_what_runs(t: &Fixture) {
     assert_eq!(t.fetch(worker, 5).len(), 1, "what was given back may run again");
 }
 
-/// Half of a dead worker's claims were taken when the clock went back to where its lease still held. Were it alive
-/// again, it would go on beside the others who have its jobs.
+/// Half of a dead worker's claims were taken when the clock went back to where its lease still held. Were it
+/// alive again, it would go on beside the others who have its jobs.
 fn clock_that_goes_back_does_not_revive_a_worker_declared_dead(t: &Fixture) {
     let worker = t.worker();
     t.put_many(2);

@@ -159,8 +159,8 @@ fn contention_of_repeated_fetches_gives_one_set_of_leases(t: &Fixture) {
     }
 }
 
-/// A call that takes jobs beside another one of its number gives those of the other, too: its reply may be the only one
-/// that comes through.
+/// A call that takes jobs beside another one of its number gives those of the other, too: its reply may be
+/// the only one that comes through.
 fn contention_of_repeated_fetches_of_two_queues_keeps_no_lease_back(t: &Fixture) {
     let worker = t.worker();
     t.put(t.job().queue("late"));

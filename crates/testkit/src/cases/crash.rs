@@ -37,8 +37,8 @@ cases! { "crash":
 const LOST: Fault = Fault::LoseReply(BackendErrorKind::Unavailable);
 const COMPLETED: Finished = Finished::Accepted { state: JobState::Completed };
 
-/// A client of the fixture's store whose link fails on demand. It repeats a call until it is answered, as the engine
-/// does, with the same ids, claim numbers and tokens.
+/// A client of the fixture's store whose link fails on demand. It repeats a call until it is answered, as the
+/// engine does, with the same ids, claim numbers and tokens.
 struct Client<'a> {
     t: &'a Fixture,
     link: FaultyBackend,

@@ -163,7 +163,8 @@ fn fetch_of_another_queue_gives_nothing(t: &Fixture) {
     assert!(t.fetch_from(t.worker(), "other", 1).is_empty());
 }
 
-/// A key-value layout that joins a queue's name and a kind with a colon mixes `a` + `b:c` up with `a:b` + `c`.
+/// A key-value layout that joins a queue's name and a kind with a colon mixes `a` + `b:c` up with `a:b` +
+/// `c`.
 fn fetch_keeps_queues_apart_whose_names_run_together(t: &Fixture) {
     let worker = t.worker();
     for queue in ["a", "a:b", "a:b:c", "A", "a/b", "a.b", "a_b", "a-b"] {

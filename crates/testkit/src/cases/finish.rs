@@ -86,8 +86,8 @@ fn finish_leaves_a_run_in_the_timeline(t: &Fixture) {
     assert_eq!((run.fetched_at, run.finished_at), (fetched_at, t.now()));
 }
 
-/// A finish whose reply was lost is repeated; were the repeat a lost lease, the worker would report work as lost that
-/// is safely stored.
+/// A finish whose reply was lost is repeated; were the repeat a lost lease, the worker would report work as
+/// lost that is safely stored.
 fn finish_repeated_is_already_accepted(t: &Fixture) {
     let worker = t.worker();
     t.put(t.job());

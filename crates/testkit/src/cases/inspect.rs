@@ -175,8 +175,8 @@ fn list_pages_miss_nothing_that_stays(t: &Fixture) {
     assert_eq!(shown, ids[..8]);
 }
 
-/// A page without a job is no answer as long as there is time to look on: here behind more jobs than a call looks at
-/// else.
+/// A page without a job is no answer as long as there is time to look on: here behind more jobs than a call
+/// looks at else.
 fn list_finds_few_jobs_behind_many_others(t: &Fixture) {
     let mut rare = t.job();
     rare.spec.kind = name("rare");

@@ -1,5 +1,5 @@
-//! Jobs of kinds that the worker which meets them has no handler for: they are parked, and the worker that has one gets
-//! them at once.
+//! Jobs of kinds that the worker which meets them has no handler for: they are parked, and the worker that
+//! has one gets them at once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -68,7 +68,8 @@ fn lease_of_a_worker_that_renews_outlives_its_length(t: &Fixture) {
     assert_eq!((t.state(id), t.complete(&lease)), (JobState::Running, COMPLETED));
 }
 
-/// One source design let a late heartbeat bring an expired lease back to life while another worker was taking the job.
+/// One source design let a late heartbeat bring an expired lease back to life while another worker was taking
+/// the job.
 fn lease_that_expired_is_never_revived(t: &Fixture) {
     let worker = t.worker();
     let id = t.put(t.job());
@@ -144,7 +145,8 @@ fn lease_of_the_next_run_holds_after_a_stale_finish(t: &Fixture) {
     assert_eq!(t.complete(&fresh), COMPLETED);
 }
 
-/// A key on the attempt instead of the run would collide at the first snooze or retry by hand and strand the job.
+/// A key on the attempt instead of the run would collide at the first snooze or retry by hand and strand the
+/// job.
 fn lease_run_numbers_are_never_reset(t: &Fixture) {
     let worker = t.worker();
     let id = t.put(t.job());
@@ -212,7 +214,8 @@ fn lease_of_a_deleted_job_is_unknown(t: &Fixture) {
     t.complete(&lease);
     t.delete(id);
 
-    // Whether the store still remembers the run that it accepted is its own affair; it must not accept it again.
+    // Whether the store still remembers the run that it accepted is its own affair; it must not accept it
+    // again.
     let repeated = t.complete(&lease);
 
     assert!(matches!(repeated, Finished::AlreadyAccepted | UNKNOWN), "{repeated:?}");

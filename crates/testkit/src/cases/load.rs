@@ -60,7 +60,8 @@ fn on_every_thread(part: impl Fn(usize) + Sync) {
     });
 }
 
-/// Every job ended in `state`, each of its runs under a token and number of its own, and the last one ended it.
+/// Every job ended in `state`, each of its runs under a token and number of its own, and the last one ended
+/// it.
 fn assert_accounted(t: &Fixture, state: JobState) {
     let ids = t.list(&JobFilter::new(), Order::OldestFirst, 100);
     assert_eq!((ids.len(), t.count(JobFilter::new().state(state))), (JOBS, JOBS as u64));

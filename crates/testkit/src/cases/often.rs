@@ -1,5 +1,5 @@
-//! A job that keeps coming back: it leaves bounded traces, and nothing takes a run whose record is gone for an open
-//! one.
+//! A job that keeps coming back: it leaves bounded traces, and nothing takes a run whose record is gone for
+//! an open one.
 
 use std::time::Duration;
 

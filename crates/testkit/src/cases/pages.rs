@@ -111,8 +111,8 @@ fn counts_and_verbs_take_large_jobs(t: &Fixture) {
     t.assert_states(&ids, JobState::Cancelled);
 }
 
-/// Two logs of 8,000,000 bytes each are more than a batch: the newest run shows all of its lines, the one before it the
-/// last of them.
+/// Two logs of 8,000,000 bytes each are more than a batch: the newest run shows all of its lines, the one
+/// before it the last of them.
 fn logs_of_runs_show_the_newest_lines_of_all(t: &Fixture) {
     let id = t.put(t.job());
     let worker = t.worker();

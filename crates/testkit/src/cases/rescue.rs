@@ -157,7 +157,8 @@ fn bring_back(t: &Fixture) {
     t.promote();
 }
 
-/// Jobs that ran beside the one that kills its process crash with it: from the second time on they part by chance.
+/// Jobs that ran beside the one that kills its process crash with it: from the second time on they part by
+/// chance.
 fn rescue_backs_off_from_the_second_crash_on(t: &Fixture) {
     let delay = Duration::from_secs(100);
     let id = t.put(t.job().retried(RetryPolicy::fixed(delay)));

@@ -59,7 +59,8 @@ fn retry_after_a_failure_spends_the_attempt(t: &Fixture) {
     assert_eq!((t.look(id).attempt, t.look(id).run), (1, 1));
 }
 
-/// Three source designs disagreed by one: what they called "max retries" ran a job once more than its bound said.
+/// Three source designs disagreed by one: what they called "max retries" ran a job once more than its bound
+/// said.
 fn retry_runs_a_job_at_most_max_attempts_times(t: &Fixture) {
     let worker = t.worker();
     let id = t.put(t.job().attempts(3));
@@ -114,7 +115,8 @@ fn retry_keeps_the_latest_errors_only(t: &Fixture) {
     assert_eq!((errors[0].message.as_str(), errors[19].message.as_str()), ("number 4", "number 23"));
 }
 
-/// A database refused NUL in an error's text, so the finish failed, the lease ran out, and the job failed for ever.
+/// A database refused NUL in an error's text, so the finish failed, the lease ran out, and the job failed for
+/// ever.
 fn retry_keeps_a_hostile_error(t: &Fixture) {
     let id = t.put(t.job());
     let error =
@@ -220,8 +222,8 @@ fn retry_by_hand_starts_attempts_again_and_keeps_the_history(t: &Fixture) {
     assert_eq!(t.take(t.worker()).attempt, 1);
 }
 
-/// A job that was buried as poison and revived by an operator who has mended its handler deserves a fresh start: one
-/// more deploy in its way must not bury it again.
+/// A job that was buried as poison and revived by an operator who has mended its handler deserves a fresh
+/// start: one more deploy in its way must not bury it again.
 fn retry_by_hand_forgets_crashes_in_a_row(t: &Fixture) {
     let id = t.put(t.job());
     while t.state(id) != JobState::Discarded {

@@ -1,5 +1,5 @@
-//! A transaction in which a handler writes and its run ends. What drivers write in it is tested with each backend; here
-//! it is the end of the run, its effects and what is held meanwhile.
+//! A transaction in which a handler writes and its run ends. What drivers write in it is tested with each
+//! backend; here it is the end of the run, its effects and what is held meanwhile.
 
 use gristmill_core::{
     BackendErrorKind, BackendTx, Capability, Certainty, ClaimId, Decision, Ending, FetchedJob, FinishItem,
@@ -41,7 +41,8 @@ fn lost(why: LostWhy) -> Finished {
 
 const COMPLETED: Finished = Finished::Accepted { state: JobState::Completed };
 
-/// A leased job, and what completes it with an effect: whether the effect is there says whether the commit happened.
+/// A leased job, and what completes it with an effect: whether the effect is there says whether the commit
+/// happened.
 fn leased(t: &Fixture) -> (FetchedJob, FinishItem) {
     t.put(t.job());
     let job = t.take(t.worker());

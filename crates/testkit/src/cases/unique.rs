@@ -185,7 +185,8 @@ fn unique_key_in_other_hands_forbids_a_retry_by_hand(t: &Fixture) {
     assert_eq!((t.state(first), t.state(holder)), (JobState::Cancelled, JobState::Available));
 }
 
-/// A job that enqueues its own successor under the same key ends in the act that stores it: its key is free by then.
+/// A job that enqueues its own successor under the same key ends in the act that stores it: its key is free
+/// by then.
 fn unique_key_passes_to_an_effect_of_the_run_that_frees_it(t: &Fixture) {
     let worker = t.worker();
     t.put(t.job().key("k"));
@@ -214,7 +215,8 @@ fn unique_key_still_held_forbids_an_effect_but_not_the_finish(t: &Fixture) {
     assert_eq!((t.state(job), t.find(id)), (JobState::Completed, None));
 }
 
-/// PostgreSQL once ended all runs of a request before it stored the first follow-up job: the random histories found it.
+/// PostgreSQL once ended all runs of a request before it stored the first follow-up job: the random histories
+/// found it.
 fn unique_key_of_a_run_that_ends_later_in_the_request_forbids_an_effect(t: &Fixture) {
     let worker = t.worker();
     t.put(t.job());
@@ -253,8 +255,8 @@ fn unique_key_of_two_effects_stores_the_first(t: &Fixture) {
     assert_eq!(second(t, "k"), existing(ids[0]));
 }
 
-/// One source design's archive inherited the unique index of the hot table: the second job with a key could not be
-/// archived, and nothing after it either.
+/// One source design's archive inherited the unique index of the hot table: the second job with a key could
+/// not be archived, and nothing after it either.
 fn unique_key_may_stand_on_many_ended_jobs(t: &Fixture) {
     let worker = t.worker();
     let mut ended = Vec::new();

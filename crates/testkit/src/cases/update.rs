@@ -54,7 +54,8 @@ fn update_changes_what_it_names(t: &Fixture) {
     assert_eq!(spec.max_attempts.get(), 7);
 }
 
-/// Args and the codec that has written them are one thing: whichever is left behind makes the other unreadable.
+/// Args and the codec that has written them are one thing: whichever is left behind makes the other
+/// unreadable.
 fn update_of_args_takes_their_encoding(t: &Fixture) {
     let ids = [t.put(t.job().args("[1]")), t.put(t.job().args("[1]").tag("red").key("k"))];
     let before: Vec<_> = ids.iter().map(|id| t.look(*id).spec).collect();

@@ -70,7 +70,8 @@ fn worker_that_registers_again_keeps_its_jobs(t: &Fixture) {
     assert!(t.renew(worker, &[lease.claim]).lost.is_empty());
 }
 
-/// An incarnation whose lease ran out may be losing its jobs at this very moment; it starts again with a new one.
+/// An incarnation whose lease ran out may be losing its jobs at this very moment; it starts again with a new
+/// one.
 fn worker_that_expired_does_not_come_back(t: &Fixture) {
     let worker = t.worker();
     let id = t.put(t.job());

@@ -12,10 +12,11 @@ use gristmill_core::{
 use super::gate::Gate;
 use super::plan::{Fault, Plan};
 
-/// A backend that does what another does, except that chosen calls fail, hang, or succeed and say that they failed.
+/// A backend that does what another does, except that chosen calls fail, hang, or succeed and say that they
+/// failed.
 ///
-/// A fault is taken when a call is made, so the order of calls is the order of faults. Hints are passed on untouched
-/// unless it is [`deaf`](Self::deaf).
+/// A fault is taken when a call is made, so the order of calls is the order of faults. Hints are passed on
+/// untouched unless it is [`deaf`](Self::deaf).
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -123,14 +124,14 @@ impl FaultyBackend {
         self.faults.plan.script(operation, std::iter::repeat_n(None, calls));
     }
 
-    /// Every call that is not scripted meets one of these faults with a chance of `per_mille` in a thousand. The same
-    /// seed gives the same faults to the same calls.
+    /// Every call that is not scripted meets one of these faults with a chance of `per_mille` in a thousand.
+    /// The same seed gives the same faults to the same calls.
     pub fn randomly(&self, seed: u64, per_mille: u32, faults: Vec<Fault>) {
         self.faults.plan.randomly(seed, per_mille, faults);
     }
 
-    /// From now on ends of this job's runs answer [`Busy`](Finished::Busy), as if an open transaction had locked its
-    /// rows.
+    /// From now on ends of this job's runs answer [`Busy`](Finished::Busy), as if an open transaction had
+    /// locked its rows.
     pub fn lock(&self, job: JobId) {
         self.faults.locked().insert(job);
     }

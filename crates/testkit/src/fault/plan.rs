@@ -11,10 +11,11 @@ use gristmill_core::{BackendErrorKind, Operation};
 pub enum Fault {
     /// Nothing is done, and the answer says so: an error of this kind that is certain to have stored nothing.
     Fail(BackendErrorKind),
-    /// Everything is done, but the answer is an error of this kind that may have stored something: the reply was lost
-    /// after the commit. The one that finds bugs.
+    /// Everything is done, but the answer is an error of this kind that may have stored something: the reply
+    /// was lost after the commit. The one that finds bugs.
     LoseReply(BackendErrorKind),
-    /// Nothing is done until [`release`](crate::FaultyBackend::release); then the call goes on as if nothing had been.
+    /// Nothing is done until [`release`](crate::FaultyBackend::release); then the call goes on as if nothing
+    /// had been.
     HoldRequest,
     /// Everything is done, but the answer does not come until [`release`](crate::FaultyBackend::release).
     HoldReply,

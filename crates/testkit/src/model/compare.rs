@@ -9,7 +9,8 @@ use super::shape::QUEUES;
 use super::state::{Due, Job, Model, Why};
 use crate::Fixture;
 
-/// Compares every job that was ever named, and the numbers of the store. Adopts what the backend chose by chance.
+/// Compares every job that was ever named, and the numbers of the store. Adopts what the backend chose by
+/// chance.
 pub(super) fn compare(t: &Fixture, model: &mut Model, ids: &[JobId], stale_finishes: u64) {
     for (id, record) in ids.iter().zip(t.find_all(ids)) {
         match (model.jobs.get_mut(id), record) {

@@ -103,8 +103,8 @@ impl<'a> Drive<'a> {
         assert_eq!(self.t.count(all), 0, "a job is left that no verb reaches");
     }
 
-    /// A job of this shape, with a new id or one that is there and stays: a running job may be deleted by the finish
-    /// that stores this one, and an old id that is stored anew has no place in the order of ids.
+    /// A job of this shape, with a new id or one that is there and stays: a running job may be deleted by the
+    /// finish that stores this one, and an old id that is stored anew has no place in the order of ids.
     fn new_job(&mut self, shape: &JobShape) -> NewJob {
         let stays = |job: &&Job| job.state != JobState::Running;
         let there: Vec<JobId> = self.model.jobs.values().filter(stays).map(|job| job.id).collect();

@@ -14,8 +14,8 @@ pub(super) struct Met {
 }
 
 impl Model {
-    /// The jobs that a fetch of this want meets, in order: the parked ones and the available ones that it may lease,
-    /// and the available ones that it may not.
+    /// The jobs that a fetch of this want meets, in order: the parked ones and the available ones that it may
+    /// lease, and the available ones that it may not.
     pub(super) fn met(&self, want: &QueueWant, kinds: &KindSet) -> Met {
         if self.paused.contains(&want.queue) {
             return Met::default();

@@ -17,15 +17,16 @@ use crate::{Fixture, Store};
 /// The environment variable with the seed of a run that is to be seen again.
 const SEED: &str = "GRISTMILL_MODEL_SEED";
 
-/// So many histories share a store before it is replaced: opening one costs a database more than a history does. Each
-/// history leaves the store without jobs, workers and pauses, and checks that it does.
+/// So many histories share a store before it is replaced: opening one costs a database more than a history
+/// does. Each history leaves the store without jobs, workers and pauses, and checks that it does.
 const HISTORIES_A_STORE: u32 = 100;
 
-/// Runs random histories of at most `max_steps` operations against stores of a backend and against the model, and
-/// compares after each operation. The exit code of a test program without a harness.
+/// Runs random histories of at most `max_steps` operations against stores of a backend and against the model,
+/// and compares after each operation. The exit code of a test program without a harness.
 ///
-/// On success it prints one line: `model histories: NAME: N histories, M steps compared`. A history that fails is
-/// shrunk, on fresh stores, and printed step by step with the seed; `GRISTMILL_MODEL_SEED` repeats it.
+/// On success it prints one line: `model histories: NAME: N histories, M steps compared`. A history that
+/// fails is shrunk, on fresh stores, and printed step by step with the seed; `GRISTMILL_MODEL_SEED` repeats
+/// it.
 pub fn model_histories<S, F>(name: &str, count: u32, max_steps: usize, fresh: F) -> ExitCode
 where
     S: Into<Store>,

@@ -1,5 +1,5 @@
-//! What becomes of a job whose run ends, stated a second time. Backends apply what core decides, so a mistake in core
-//! shows only beside rules that do not come from there.
+//! What becomes of a job whose run ends, stated a second time. Backends apply what core decides, so a mistake
+//! in core shows only beside rules that do not come from there.
 
 use std::time::Duration;
 

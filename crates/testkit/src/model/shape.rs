@@ -147,8 +147,8 @@ impl fmt::Debug for JobShape {
     }
 }
 
-/// When a random job may run. Times are whole tens of milliseconds, leases and retentions are not, so that no history
-/// depends on what happens at the very instant a lease or retention ends.
+/// When a random job may run. Times are whole tens of milliseconds, leases and retentions are not, so that no
+/// history depends on what happens at the very instant a lease or retention ends.
 pub(super) fn when() -> impl Strategy<Value = When> + Clone {
     prop_oneof![
         6 => Just(When::Now),

@@ -1,4 +1,5 @@
-//! The model: the contract as plainly as it can be said. Lists are searched, nothing is indexed, nothing is clever.
+//! The model: the contract as plainly as it can be said. Lists are searched, nothing is indexed, nothing is
+//! clever.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

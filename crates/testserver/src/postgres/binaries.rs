@@ -104,7 +104,8 @@ pub(crate) fn any_psql() -> Command {
     command
 }
 
-/// `PGHOST`, `PGOPTIONS`, `PGDATA` and their like would change what a test means, and so would another language.
+/// `PGHOST`, `PGOPTIONS`, `PGDATA` and their like would change what a test means, and so would another
+/// language.
 fn clear_environment(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"PG") {

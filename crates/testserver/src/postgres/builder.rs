@@ -30,27 +30,29 @@ impl PostgresBuilder {
         Self { settings, elsewhere: None, binaries: None, is_encrypted: false }
     }
 
-    /// Sets `fsync=on`: a commit waits for the disk, as in production. For tests of durability and for measuring.
+    /// Sets `fsync=on`: a commit waits for the disk, as in production. For tests of durability and for
+    /// measuring.
     pub fn durable(self) -> Self {
         self.setting("fsync", "on")
     }
 
-    /// Sets a parameter of the server's configuration. The last value of a name counts; an unknown name or a wrong
-    /// value keeps the server from starting.
+    /// Sets a parameter of the server's configuration. The last value of a name counts; an unknown name or a
+    /// wrong value keeps the server from starting.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
         self
     }
 
-    /// Lets clients connect with TLS, and without, too. The certificate is one for `localhost`, by the authority in
-    /// [`authority_file`](Postgres::authority_file).
+    /// Lets clients connect with TLS, and without, too. The certificate is one for `localhost`, by the
+    /// authority in [`authority_file`](Postgres::authority_file).
     pub fn encrypted(mut self) -> Self {
         self.is_encrypted = true;
         self
     }
 
-    /// Puts the data below `folder`, on another file system say; a full one, or one of memory. It needs about 40 MB,
-    /// and the server's account must be able to reach it. What is put there is removed with the server.
+    /// Puts the data below `folder`, on another file system say; a full one, or one of memory. It needs about
+    /// 40 MB, and the server's account must be able to reach it. What is put there is removed with the
+    /// server.
     pub fn data_dir_in(mut self, folder: impl AsRef<Path>) -> Self {
         self.elsewhere = Some(folder.as_ref().to_owned());
         self

@@ -1,7 +1,8 @@
-//! The certificate of servers with TLS, the same for all: for the name `localhost` and no other, valid until 2120.
+//! The certificate of servers with TLS, the same for all: for the name `localhost` and no other, valid until
+//! 2120.
 //!
-//! Made by `certificates/make.sh`, so that no test needs `openssl`. The key is no secret: no machine trusts the
-//! authority.
+//! Made by `certificates/make.sh`, so that no test needs `openssl`. The key is no secret: no machine trusts
+//! the authority.
 
 use std::{
     fs::{self, OpenOptions},

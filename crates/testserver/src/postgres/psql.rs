@@ -7,8 +7,8 @@ use std::{
 
 use crate::error::ServerError;
 
-/// Runs `sql` at `url` and gives the rows as plain text: a line a row, `|` between columns, no headings. Each statement
-/// is a transaction of its own; the first that fails ends it.
+/// Runs `sql` at `url` and gives the rows as plain text: a line a row, `|` between columns, no headings. Each
+/// statement is a transaction of its own; the first that fails ends it.
 pub(super) fn run(mut psql: Command, url: &str, sql: &str) -> Result<String, ServerError> {
     psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password"]);
     psql.args(["--set", "ON_ERROR_STOP=1", "--dbname", url]);

@@ -15,13 +15,14 @@ use crate::{error::ServerError, processes, waiting::until};
 
 /// How long a start may take, recovery after a crash included, or an orderly end.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long an immediate shutdown may take: after five seconds the server kills its children itself, postmaster.c.
+/// How long an immediate shutdown may take: after five seconds the server kills its children itself,
+/// postmaster.c.
 const QUIT_PATIENCE: Duration = Duration::from_secs(10);
 /// The line of `postmaster.pid` that tells how far the server is, pidfile.h.
 const STATUS_LINE: usize = 7;
 
-/// Dynamic shared memory begins with this name, dsm_impl.c. A killed server leaves more than a megabyte of it, and a
-/// container often has 64.
+/// Dynamic shared memory begins with this name, dsm_impl.c. A killed server leaves more than a megabyte of
+/// it, and a container often has 64.
 const SHARED_MEMORY: &str = "/dev/shm/PostgreSQL.";
 
 /// Everything a start needs, the same each time.
@@ -142,8 +143,8 @@ pub(super) fn end_orphan(data: &Path) {
     }
 }
 
-/// A killed server leaves a segment of System V shared memory, 56 bytes, of which a machine has 4,096 (SHMMNI). The
-/// next start with the same data takes it away; where there will be none, we do.
+/// A killed server leaves a segment of System V shared memory, 56 bytes, of which a machine has 4,096
+/// (SHMMNI). The next start with the same data takes it away; where there will be none, we do.
 pub(super) fn release_shared_memory(data: &Path) {
     // `KEY ID` in line 7, pidfile.h.
     let id = pid_file(data).and_then(|lines| lines.get(6)?.split_whitespace().nth(1).map(str::to_owned));

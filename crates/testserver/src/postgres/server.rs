@@ -27,8 +27,8 @@ use crate::{
 
 /// A PostgreSQL server of our own, on a loopback port and a unix socket, with an empty database.
 ///
-/// It ends with its value, and with the process when that is killed; nothing of it stays. Every method can be called
-/// from any thread; those that start and end the server take turns.
+/// It ends with its value, and with the process when that is killed; nothing of it stays. Every method can be
+/// called from any thread; those that start and end the server take turns.
 ///
 /// ```
 /// use gristmill_testserver::Postgres;
@@ -96,8 +96,9 @@ impl Postgres {
         Ok(server)
     }
 
-    /// The URL of its database over TCP: `postgres://gristmill@127.0.0.1:PORT/gristmill`. The account is a superuser
-    /// and needs no password; there is no database `postgres`. The URL stays the same over restarts.
+    /// The URL of its database over TCP: `postgres://gristmill@127.0.0.1:PORT/gristmill`. The account is a
+    /// superuser and needs no password; there is no database `postgres`. The URL stays the same over
+    /// restarts.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -138,7 +139,8 @@ impl Postgres {
         (Ipv4Addr::LOCALHOST, self.port()).into()
     }
 
-    /// The number of its first process, which all others descend from; none while it is stopped or was killed.
+    /// The number of its first process, which all others descend from; none while it is stopped or was
+    /// killed.
     pub fn pid(&self) -> Option<u32> {
         self.running().as_ref().map(Running::pid)
     }
@@ -158,8 +160,8 @@ impl Postgres {
         fs::read_to_string(&self.recipe.log).unwrap_or_default()
     }
 
-    /// Runs `sql` in its database and gives the rows as plain text: a line a row, `|` between columns, no headings.
-    /// Each statement is a transaction of its own.
+    /// Runs `sql` in its database and gives the rows as plain text: a line a row, `|` between columns, no
+    /// headings. Each statement is a transaction of its own.
     ///
     /// # Panics
     /// When a statement fails or the server does not answer.
@@ -187,9 +189,9 @@ impl Postgres {
         url::with_database(self.url(), &name)
     }
 
-    /// SIGKILL to the server and all its processes, as if the machine had lost its power but not what was written to
-    /// files. Returns when all are gone, so that [`start_again`](Self::start_again) can follow. Nothing happens if it
-    /// does not run.
+    /// SIGKILL to the server and all its processes, as if the machine had lost its power but not what was
+    /// written to files. Returns when all are gone, so that [`start_again`](Self::start_again) can follow.
+    /// Nothing happens if it does not run.
     pub fn kill(&self) {
         let mut running = self.running();
         if let Some(running) = running.take() {
@@ -209,8 +211,8 @@ impl Postgres {
         }
     }
 
-    /// Starts the server after [`kill`](Self::kill) or [`stop`](Self::stop), on the same port and with the same data,
-    /// and waits until it takes connections. Nothing happens if it runs.
+    /// Starts the server after [`kill`](Self::kill) or [`stop`](Self::stop), on the same port and with the
+    /// same data, and waits until it takes connections. Nothing happens if it runs.
     ///
     /// # Panics
     /// When it does not come up; the text holds the end of its log.

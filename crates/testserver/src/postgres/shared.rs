@@ -16,8 +16,8 @@ use crate::url;
 /// Names an existing server to use instead of a private one.
 const URL_VARIABLE: &str = "GRISTMILL_TEST_POSTGRES_URL";
 
-/// The server that the tests of a process share, from [`Postgres::shared`]. It cannot be stopped or killed: others
-/// work on it at the same time. Each test takes a database or a schema of its own.
+/// The server that the tests of a process share, from [`Postgres::shared`]. It cannot be stopped or killed:
+/// others work on it at the same time. Each test takes a database or a schema of its own.
 #[derive(Debug)]
 pub struct SharedPostgres {
     url: String,
@@ -26,15 +26,17 @@ pub struct SharedPostgres {
 }
 
 impl Postgres {
-    /// The server that all tests of this process share, started at the first call; the watchdog ends it after the
-    /// process. `GRISTMILL_TEST_POSTGRES_URL` names an existing one instead, whose account must be allowed to create
-    /// databases; what tests create there stays, under names that begin with `gristmill_test_`.
+    /// The server that all tests of this process share, started at the first call; the watchdog ends it after
+    /// the process. `GRISTMILL_TEST_POSTGRES_URL` names an existing one instead, whose account must be
+    /// allowed to create databases; what tests create there stays, under names that begin with
+    /// `gristmill_test_`.
     ///
     /// ```
     /// use gristmill_testserver::Postgres;
     ///
     /// let url = Postgres::shared().fresh_database();
-    /// assert_eq!(Postgres::shared().psql_at(&url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "0");
+    /// let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    /// assert_eq!(Postgres::shared().psql_at(&url, tables), "0");
     /// ```
     ///
     /// # Panics

@@ -1,8 +1,10 @@
-//! A data directory that is made once and copied for each server: `initdb` takes a second or two, a copy milliseconds.
+//! A data directory that is made once and copied for each server: `initdb` takes a second or two, a copy
+//! milliseconds.
 //!
-//! Templates lie in `testserver` in cargo's target folder, one for each version of the server and of what is put into
-//! it, so `cargo clean` removes them. Processes that need the same one at the same time wait for a lock; a template is
-//! renamed to its name when it is complete and is never changed afterwards, so copying needs no lock.
+//! Templates lie in `testserver` in cargo's target folder, one for each version of the server and of what is
+//! put into it, so `cargo clean` removes them. Processes that need the same one at the same time wait for a
+//! lock; a template is renamed to its name when it is complete and is never changed afterwards, so copying
+//! needs no lock.
 
 use std::{
     env, fs,
@@ -27,7 +29,8 @@ const INITDB: &[&str] =
 /// Renamed, not created: a quarter of the files less to copy for each server.
 const DATABASE: &str = "ALTER DATABASE postgres RENAME TO gristmill;\n";
 
-/// Fills `data`, which must not exist, with a fresh data directory. `scratch` is a folder that `account` can reach.
+/// Fills `data`, which must not exist, with a fresh data directory. `scratch` is a folder that `account` can
+/// reach.
 pub(super) fn instantiate(
     binaries: &PostgresBinaries,
     account: Account,

@@ -1,13 +1,13 @@
 //! What ends a server whose owner was killed and could end nothing any more.
 //!
-//! A small shell waits for the end of a pipe that only the owner holds open. The kernel closes it when the owner ends,
-//! whatever ended it, so the shell then ends the server and removes its files. The other way, a death signal for the
-//! child (`prctl(PR_SET_PDEATHSIG)`), fires when the *thread* that started the child ends, exists on Linux only, and
-//! would leave the files behind.
+//! A small shell waits for the end of a pipe that only the owner holds open. The kernel closes it when the
+//! owner ends, whatever ended it, so the shell then ends the server and removes its files. The other way, a
+//! death signal for the child (`prctl(PR_SET_PDEATHSIG)`), fires when the *thread* that started the child
+//! ends, exists on Linux only, and would leave the files behind.
 //!
-//! The server is ended by SIGQUIT, PostgreSQL's immediate shutdown: it takes its children with it and gives its shared
-//! memory back. Should it stand still, it and its children are woken first. The number in `postmaster.pid` is believed
-//! only if that process was started with our folder.
+//! The server is ended by SIGQUIT, PostgreSQL's immediate shutdown: it takes its children with it and gives
+//! its shared memory back. Should it stand still, it and its children are woken first. The number in
+//! `postmaster.pid` is believed only if that process was started with our folder.
 
 use std::{
     io::Write,
@@ -42,8 +42,8 @@ impl Watchdog {
     pub(super) fn start(data: &Path, folder: &Path, lock: &Path) -> Result<Self, ServerError> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SCRIPT, "watchdog"]).arg(data).arg(folder).arg(lock).current_dir("/");
-        // In a group of its own, Ctrl-C at the terminal does not end it together with the tests. Holding their output
-        // open would keep a reader of that output waiting.
+        // In a group of its own, Ctrl-C at the terminal does not end it together with the tests. Holding
+        // their output open would keep a reader of that output waiting.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(|source| ServerError::starting(&command, source))?;
         Ok(Self(child))

@@ -59,8 +59,9 @@ impl Link {
     pub(super) fn cut(&self) {
         self.cut.store(true, Ordering::Release);
         for socket in [&self.client, &self.server] {
-            // Without lingering, closing sends RST instead of FIN (socket(7), SO_LINGER). Ending the reading side
-            // wakes the thread that waits there and sends nothing. Both fail only where the peer has gone first.
+            // Without lingering, closing sends RST instead of FIN (socket(7), SO_LINGER). Ending the reading
+            // side wakes the thread that waits there and sends nothing. Both fail only where the peer has
+            // gone first.
             let _ = set_socket_linger(socket, Some(Duration::ZERO));
             let _ = socket.shutdown(Shutdown::Read);
         }

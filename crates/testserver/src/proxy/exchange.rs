@@ -1,8 +1,8 @@
 //! Which reply belongs to which request, in both directions of one connection.
 //!
-//! A request is everything a client sends up to a simple query, a function call or a Sync; the server answers it with
-//! frames of which ReadyForQuery is the last. Clients need not wait for it before they send the next request, so
-//! requests without a reply stand in a queue.
+//! A request is everything a client sends up to a simple query, a function call or a Sync; the server answers
+//! it with frames of which ReadyForQuery is the last. Clients need not wait for it before they send the next
+//! request, so requests without a reply stand in a queue.
 
 use std::collections::VecDeque;
 

@@ -18,8 +18,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A TCP proxy in front of a server that loses, delays and cuts what passes, as the test says.
 ///
-/// It stands for the network: a connection to it always succeeds; if the server behind does not accept, it ends at
-/// once. One mode holds at a time, for all connections; [`pass`](Self::pass) is the first. Except for
+/// It stands for the network: a connection to it always succeeds; if the server behind does not accept, it
+/// ends at once. One mode holds at a time, for all connections; [`pass`](Self::pass) is the first. Except for
 /// [`lose_next_reply_to`](Self::lose_next_reply_to) it knows nothing of what passes.
 ///
 /// ```
@@ -93,9 +93,9 @@ impl FaultProxy {
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = server;
     }
 
-    /// Everything passes at once, as without a proxy, and no reply is waited for to be lost any more. A connection
-    /// that has lost bytes to [`blackhole`](Self::blackhole) stays broken: follow with [`cut_all`](Self::cut_all) to
-    /// play a network that tells its clients.
+    /// Everything passes at once, as without a proxy, and no reply is waited for to be lost any more. A
+    /// connection that has lost bytes to [`blackhole`](Self::blackhole) stays broken: follow with
+    /// [`cut_all`](Self::cut_all) to play a network that tells its clients.
     pub fn pass(&self) {
         self.control.set_lose(None);
         self.control.set_mode(Mode::Pass);
@@ -106,14 +106,14 @@ impl FaultProxy {
         self.control.set_mode(Mode::Refuse);
     }
 
-    /// All bytes vanish, in both directions; connections stay open, new ones too, and neither side learns when the
-    /// other ends.
+    /// All bytes vanish, in both directions; connections stay open, new ones too, and neither side learns
+    /// when the other ends.
     pub fn blackhole(&self) {
         self.control.set_mode(Mode::Blackhole);
     }
 
-    /// Bytes arrive later by this time in each direction, a round trip later by twice as much. What is sent within one
-    /// delay arrives together.
+    /// Bytes arrive later by this time in each direction, a round trip later by twice as much. What is sent
+    /// within one delay arrives together.
     pub fn delay(&self, by: Duration) {
         self.control.set_mode(Mode::Delay(by));
     }
@@ -127,14 +127,14 @@ impl FaultProxy {
         assert!(self.control.cut_all(), "connections are still there");
     }
 
-    /// Lets the server do what it is asked, and the client never learn it: the next request that `matches` is passed
-    /// on, its reply is awaited and held back to its end, then the connection is cut. Once; other requests and
-    /// connections are not touched.
+    /// Lets the server do what it is asked, and the client never learn it: the next request that `matches` is
+    /// passed on, its reply is awaited and held back to its end, then the connection is cut. Once; other
+    /// requests and connections are not touched.
     ///
-    /// `matches` gets a whole request of PostgreSQL's protocol (its first megabyte), which is everything a client sends
-    /// up to and including a simple query or a Sync. A statement's text is in it when it is prepared or sent as a
-    /// simple query, not when a prepared one is executed again. Not for the request that begins a `COPY … FROM STDIN`,
-    /// nor for encrypted connections.
+    /// `matches` gets a whole request of PostgreSQL's protocol (its first megabyte), which is everything a
+    /// client sends up to and including a simple query or a Sync. A statement's text is in it when it is
+    /// prepared or sent as a simple query, not when a prepared one is executed again. Not for the request
+    /// that begins a `COPY … FROM STDIN`, nor for encrypted connections.
     pub fn lose_next_reply_to(&self, matches: impl Fn(&[u8]) -> bool + Send + 'static) {
         self.control.set_lose(Some(Box::new(matches)));
     }

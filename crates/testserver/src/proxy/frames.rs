@@ -1,5 +1,5 @@
-//! Cutting a stream of PostgreSQL's protocol 3 into frames: a type byte, a length of four bytes that counts itself, and
-//! a body (manual, "Message Formats"). Only types and lengths are looked at; bodies are skipped.
+//! Cutting a stream of PostgreSQL's protocol 3 into frames: a type byte, a length of four bytes that counts
+//! itself, and a body (manual, "Message Formats"). Only types and lengths are looked at; bodies are skipped.
 
 /// The first four bytes of what a client says before the first frame: its length, and then one of these.
 const SSL_REQUEST: u32 = 80_877_103;

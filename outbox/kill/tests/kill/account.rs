@@ -6,7 +6,8 @@ use std::path::Path;
 
 use gristmill_outbox_kill::{Fact, Plan, lines};
 
-/// Of everything that a run has to meet, so many at least. Of 1,000 transactions cut off, dozens are in each place.
+/// Of everything that a run has to meet, so many at least. Of 1,000 transactions cut off, dozens are in each
+/// place.
 const REACH: usize = 5;
 
 /// All journals together.
@@ -89,8 +90,8 @@ impl Account {
     /// Compares rows and jobs by the numbers of their orders, and both with what the clients know.
     ///
     /// # Panics
-    /// When an order's row is there without its jobs or the other way round, or against what a client knows; when the
-    /// run has missed a moment to kill in.
+    /// When an order's row is there without its jobs or the other way round, or against what a client knows;
+    /// when the run has missed a moment to kill in.
     pub(crate) fn check(&self, rows: &BTreeMap<i64, usize>, jobs: &BTreeMap<i64, Vec<u32>>) {
         assert!(self.faults.is_empty(), "{:#?}", self.faults);
         self.check_reach(rows.len());

@@ -12,7 +12,8 @@ const OLDEST: (u32, u32) = (22, 18);
 /// The interpreter, or why there is none.
 pub(super) type Installed = Result<PathBuf, String>;
 
-/// Installs the packages of the lock file below `folder`, one of which is an interpreter where there is one to install.
+/// Installs the packages of the lock file below `folder`, one of which is an interpreter where there is one
+/// to install.
 pub(super) fn install(folder: &Path) -> Installed {
     let mut npm = Command::new("npm");
     // Whose own output is the table, or JSON.

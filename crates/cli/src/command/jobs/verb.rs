@@ -50,7 +50,8 @@ impl Act {
     pub(super) async fn run(self, client: &Client, verb: Verb) -> Result<()> {
         let mut report = Report { output: Output::stdout(), json: self.json, tally: Tally::default() };
         if self.ids.is_empty() {
-            // Jobs that come to match while this runs are not meant: else a retry of what fails at once never ends.
+            // Jobs that come to match while this runs are not meant: else a retry of what fails at once never
+            // ends.
             let asked = self.filter.into_filter();
             let mut filter = asked.clone();
             if filter.created_before.is_none() {

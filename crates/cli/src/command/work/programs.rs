@@ -61,8 +61,8 @@ impl Work {
     }
 }
 
-/// A path in the file means the same wherever the command is started: in a folder of another user it must not mean that
-/// user's program. A name without a slash is looked up in PATH.
+/// A path in the file means the same wherever the command is started: in a folder of another user it must not
+/// mean that user's program. A name without a slash is looked up in PATH.
 fn relative_to(folder: &Path, program: &str) -> Result<String> {
     if !program.contains('/') || program.starts_with('/') {
         return Ok(program.to_owned());

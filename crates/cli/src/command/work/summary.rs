@@ -5,8 +5,8 @@ use gristmill::WorkerReport;
 use crate::failure::{Failure, Result};
 use crate::output::say;
 
-/// Reports what the worker did. A run whose end is not stored is a failure of the command: its job runs again.
-/// So is a drain that was stopped.
+/// Reports what the worker did. A run whose end is not stored is a failure of the command: its job runs
+/// again. So is a drain that was stopped.
 pub(super) fn conclude(report: &WorkerReport, drain_stopped: bool) -> Result<()> {
     say(done(report));
     let lost = lost(report);

@@ -1,8 +1,8 @@
 //! A guard's own process: `gristmill __guard`, on a socket as its standard input.
 //!
-//! It adopts every orphan below it, so whatever a program has started stays a descendant, also what has forked twice or
-//! made a session of its own. A program has ended when nothing below the guard is left. Its worker's death closes the
-//! socket, by whatever signal that died; then the guard kills all of it and leaves.
+//! It adopts every orphan below it, so whatever a program has started stays a descendant, also what has
+//! forked twice or made a session of its own. A program has ended when nothing below the guard is left. Its
+//! worker's death closes the socket, by whatever signal that died; then the guard kills all of it and leaves.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest pause between two looks at what is left.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Signals that are meant for the worker: sent to all processes of a service, they must not end a guard before it. A
-/// handler, unlike an ignored signal, is not inherited by programs.
+/// Signals that are meant for the worker: sent to all processes of a service, they must not end a guard
+/// before it. A handler, unlike an ignored signal, is not inherited by programs.
 const NOT_MINE: [fn() -> SignalKind; 7] = [
     SignalKind::hangup,
     SignalKind::interrupt,

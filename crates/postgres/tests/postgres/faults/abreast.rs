@@ -7,8 +7,8 @@ use gristmill_testserver::Postgres as Server;
 use super::site::Site;
 use crate::fixture::{fetch, register};
 
-/// Of the locks of a row that several transactions have at once the server keeps a list, and the numbers of the lists
-/// wear out.
+/// Of the locks of a row that several transactions have at once the server keeps a list, and the numbers of
+/// the lists wear out.
 #[test]
 fn fetches_of_one_worker_side_by_side_share_no_lock_of_a_row() {
     // A commit takes its time, so that the next fetches begin before it.

@@ -26,8 +26,8 @@ fn a_notification_under_way_when_the_runtime_is_blocked_keeps_no_renewal_from_th
     renews_while_blocked(&site, 30 * LEASE, Some(&proxy));
 }
 
-/// Renews the leases of a worker whose program's runtime is blocked, while a notification is on its way through the
-/// proxy.
+/// Renews the leases of a worker whose program's runtime is blocked, while a notification is on its way
+/// through the proxy.
 fn renews_while_blocked(site: &Site, lease: Duration, proxy: Option<&FaultProxy>) {
     let url = proxy.map_or_else(|| site.url.clone(), |proxy| proxy.url_through(&site.url));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

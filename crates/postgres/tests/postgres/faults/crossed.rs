@@ -1,5 +1,5 @@
-//! Jobs that disappear are struck out of the claims that still list them, next to claims that change for other
-//! reasons. All of a transaction's claims are locked in one order.
+//! Jobs that disappear are struck out of the claims that still list them, next to claims that change for
+//! other reasons. All of a transaction's claims are locked in one order.
 
 use std::sync::Barrier;
 use std::thread;
@@ -62,8 +62,8 @@ fn at_once<T: Send>(acts: [impl FnOnce() -> T + Send; 2]) -> [T; 2] {
     })
 }
 
-/// Of each claim one cancels the running job, which locks the claim, and the other one the job that is struck out of
-/// it.
+/// Of each claim one cancels the running job, which locks the claim, and the other one the job that is struck
+/// out of it.
 #[test]
 fn cancels_of_jobs_whose_claims_cross_never_deadlock() {
     let site = Site::at(&Server::shared().fresh_database());

@@ -96,8 +96,8 @@ fn a_renewal_that_gives_back_claims_waits_for_no_users_transaction() {
     assert_eq!((available(), raw.rows("claims")), (2, 0));
 }
 
-/// A job that disappears with its second run because a cancel is requested, and another job of that run's claim. A
-/// third job runs in the claim of the first run.
+/// A job that disappears with its second run because a cancel is requested, and another job of that run's
+/// claim. A third job runs in the claim of the first run.
 fn cancelled_again(site: &Site, backend: &Postgres, worker: WorkerId) -> [JobId; 3] {
     let mut jobs = site.jobs(2);
     jobs[0].spec.retention = Some(Box::new(Retention::all(Duration::ZERO)));
@@ -201,8 +201,8 @@ fn calls_that_wait_for_a_users_transaction_leave_connections_to_those_that_do_no
     });
 }
 
-/// All that waits for a lock shares a part of the connections, by turns. A heartbeat that met a lock itself, and so
-/// waits for its own, has no turn in that line.
+/// All that waits for a lock shares a part of the connections, by turns. A heartbeat that met a lock itself,
+/// and so waits for its own, has no turn in that line.
 #[test]
 fn calls_of_a_workers_life_that_met_a_lock_stand_in_no_line_behind_enqueues() {
     let site = Site::shared();

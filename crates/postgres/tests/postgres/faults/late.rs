@@ -141,7 +141,8 @@ fn a_fetch_that_was_given_up_costs_no_attempt_when_its_worker_retires() {
     assert_eq!(stands(&backend, id), (JobState::Available, 0));
 }
 
-/// A renewal that was written before the fetch, and comes when the fetch has committed and has not been answered.
+/// A renewal that was written before the fetch, and comes when the fetch has committed and has not been
+/// answered.
 #[test]
 fn a_renewal_does_not_give_back_what_a_fetch_is_granting() {
     let site = Site::shared();
@@ -167,7 +168,8 @@ fn a_renewal_does_not_give_back_what_a_fetch_is_granting() {
     assert_eq!(renewed.expect("the worker lives").given_back, [ClaimId(2)]);
 }
 
-/// A fetch is repeated while the first call parks what its worker has no handler for: the repeat gives that out, too.
+/// A fetch is repeated while the first call parks what its worker has no handler for: the repeat gives that
+/// out, too.
 #[test]
 fn a_job_that_was_parked_after_a_repeat_gave_it_out_ends_under_its_next_lease_alone() {
     let site = Site::shared();
@@ -202,7 +204,8 @@ fn a_job_that_was_parked_after_a_repeat_gave_it_out_ends_under_its_next_lease_al
     assert_eq!(answer, Finished::Accepted { state: JobState::Completed });
 }
 
-/// By its own clock a process takes a job for young; by the server's it does not go with its partition any more.
+/// By its own clock a process takes a job for young; by the server's it does not go with its partition any
+/// more.
 #[test]
 fn the_server_s_clock_decides_whether_a_completed_job_goes_with_its_partition() {
     for output in [None, Some("1")] {

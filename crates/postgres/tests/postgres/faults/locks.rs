@@ -194,8 +194,8 @@ fn a_call_that_stands_crosswise_to_another_transaction_makes_way_and_is_begun_an
     });
 }
 
-/// Two calls that lock the same rows in one order do not stand crosswise: each has locked the first before it waits for
-/// the second.
+/// Two calls that lock the same rows in one order do not stand crosswise: each has locked the first before it
+/// waits for the second.
 #[test]
 fn jobs_and_claims_are_locked_in_ascending_order() {
     let site = Site::shared();

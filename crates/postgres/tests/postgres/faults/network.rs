@@ -31,7 +31,8 @@ impl Network {
         Self { proxy, site, backend }
     }
 
-    /// The answer to a call that is repeated after its reply was lost: to the first request that holds these bytes.
+    /// The answer to a call that is repeated after its reply was lost: to the first request that holds these
+    /// bytes.
     #[track_caller]
     fn repeated<'a, T: std::fmt::Debug>(&self, bytes: &[u8], ask: impl Fn() -> Reply<'a, T>) -> T {
         let (bytes, lost) = (bytes.to_vec(), self.proxy.lost_replies());

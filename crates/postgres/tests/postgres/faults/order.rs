@@ -1,5 +1,5 @@
-//! Claims are locked in the order of their nonces and jobs in the order of their ids, so that no two who want the same
-//! ones wait for each other crosswise.
+//! Claims are locked in the order of their nonces and jobs in the order of their ids, so that no two who want
+//! the same ones wait for each other crosswise.
 
 use std::thread;
 
@@ -49,8 +49,8 @@ fn complete(
     block_on(backend.finish(Call::new(), request)).expect("a finish is answered").items
 }
 
-/// The claims that go were locked before those that stay. With a cancel of jobs of two claims in between, each waited
-/// for the other, until the server ended one of them after a second.
+/// The claims that go were locked before those that stay. With a cancel of jobs of two claims in between,
+/// each waited for the other, until the server ended one of them after a second.
 #[test]
 fn a_finish_that_waits_for_a_claim_holds_no_later_one() {
     let site = Site::shared();

@@ -14,7 +14,8 @@ use whole::{first_columns, read_as_a_whole};
 const SETTINGS: &str = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
     SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
-/// Jobs of the store: a tenth of them available, a tenth waiting, a tenth ended otherwise, the others completed.
+/// Jobs of the store: a tenth of them available, a tenth waiting, a tenth ended otherwise, the others
+/// completed.
 const JOBS: usize = 1_000_000;
 
 /// The tables that grow with the number of jobs; `claims` does with its dead rows, beside an old snapshot.
@@ -103,7 +104,8 @@ fn has_plan(text: &str) -> bool {
     text.lines().find(|line| !line.starts_with("--")).is_some_and(|line| !line.starts_with("LOCK TABLE "))
 }
 
-/// The types of a statement's parameters, each from its first `$n::type`; where there is none the backend sends a text.
+/// The types of a statement's parameters, each from its first `$n::type`; where there is none the backend
+/// sends a text.
 fn parameters(text: &str) -> Vec<&str> {
     let mut types: Vec<Option<&str>> = Vec::new();
     let body = text.lines().filter(|line| !line.starts_with("--"));

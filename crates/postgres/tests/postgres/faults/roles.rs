@@ -110,7 +110,8 @@ fn a_role_without_rights_to_define_anything_does_all_a_worker_does() {
     assert_eq!(reply.jobs, [existing]);
 }
 
-/// Prunes when the next partition is missing and one is past its retention: the role makes the one and drops the other.
+/// Prunes when the next partition is missing and one is past its retention: the role makes the one and drops
+/// the other.
 fn rotate(site: &Site, backend: &Postgres) {
     let (raw, width) = (site.raw(), 6 * 3_600_000_i64);
     let now: i64 = raw.value("SELECT {schema}.now_ms(NULL)").parse().expect("it is a number");

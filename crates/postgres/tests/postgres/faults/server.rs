@@ -46,7 +46,8 @@ fn sessions_that_are_terminated_at_random_lose_and_double_nothing() {
     let (mut terminated, mut answered) = (0, 0);
     load.run(&site, &url, || {
         until("all jobs have ended", || {
-            // One for each step ahead at most: a slow machine does not open sessions as fast as others end them.
+            // One for each step ahead at most: a slow machine does not open sessions as fast as others end
+            // them.
             if load.answered() > answered {
                 answered = load.answered();
                 terminated += killer.value(&victim).parse::<usize>().expect("it is a number");
@@ -61,8 +62,8 @@ fn lease_of(worker: WorkerId, claim: u64, max: usize) -> FetchRequest {
     FetchRequest::new(worker, ClaimId(claim), vec![QueueWant::new(name("line"), max)])
 }
 
-/// Every call ends by its deadline while the server stands still, for longer than any connection is trusted; one of
-/// each kind of write is on its way.
+/// Every call ends by its deadline while the server stands still, for longer than any connection is trusted;
+/// one of each kind of write is on its way.
 fn stand_still(server: &Server, backend: &Postgres, writes: &Writes) {
     const STOP: Duration = Duration::from_secs(20);
     let stopped = Instant::now();

@@ -52,7 +52,8 @@ impl Site {
         self.open_at(&self.url)
     }
 
-    /// Another process whose calls wait for a lock without a break, so that the one that came first has it first.
+    /// Another process whose calls wait for a lock without a break, so that the one that came first has it
+    /// first.
     pub(super) fn open_patient(&self) -> Postgres {
         self.open_at(&format!("{}?options=-c%20lock_timeout%3D30s", self.url))
     }
@@ -124,8 +125,8 @@ impl Raw {
         self.value(&format!("SELECT count(*) FROM {{schema}}.{table}")).parse().expect("it is a number")
     }
 
-    /// Until so many statements on the schema wait for a lock. In a transaction the server would show its first look
-    /// again.
+    /// Until so many statements on the schema wait for a lock. In a transaction the server would show its
+    /// first look again.
     pub(super) fn wait_for_waiters(&self, count: usize) {
         let waiters = format!(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%{}%'",

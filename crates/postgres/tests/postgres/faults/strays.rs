@@ -1,4 +1,5 @@
-//! Rows that Gristmill never writes: places of jobs that do not exist, priorities and states outside their range.
+//! Rows that Gristmill never writes: places of jobs that do not exist, priorities and states outside their
+//! range.
 
 use std::time::Duration;
 

@@ -255,7 +255,8 @@ fn ids_of_one_session_grow_and_are_of_version_7() {
     }
 }
 
-/// A job with options costs about what one without does: it was ten times as much when one job took the way of many.
+/// A job with options costs about what one without does: it was ten times as much when one job took the way
+/// of many.
 #[test]
 fn a_unique_key_and_other_options_cost_little_beside_the_call() {
     let schema = Schema::new();

@@ -1,4 +1,5 @@
-//! Options as the outbox takes them and workers read them, and the unique keys of jobs whose options are damaged.
+//! Options as the outbox takes them and workers read them, and the unique keys of jobs whose options are
+//! damaged.
 
 use gristmill_core::{Backend, Call, EnqueueRequest, Enqueued, NewJob, UniqueKey, VerbRequest, Verdict};
 use gristmill_testkit::{TAKEN_OPTIONS, assert_kept, block_on};

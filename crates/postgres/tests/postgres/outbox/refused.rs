@@ -73,8 +73,8 @@ fn lying(job: &NewJob, (right, wrong): (&str, &str), key: &str) -> String {
     }
 }
 
-/// What is wrong deep inside of args and options is not looked for. Then it is read member by member, and the job keeps
-/// its unique key until it ends.
+/// What is wrong deep inside of args and options is not looked for. Then it is read member by member, and the
+/// job keeps its unique key until it ends.
 #[test]
 fn what_every_library_refuses_is_refused_or_costs_no_job_its_unique_key() {
     let schema = Schema::new();

@@ -112,8 +112,8 @@ fn whatever_runs_with_the_owners_rights_sets_its_search_path() {
     assert_eq!(without.trim(), "outbox_enqueue");
 }
 
-/// Everything an attacker can put in front of the server's own: functions, operators, types and tables of the same
-/// names, that note who runs them.
+/// Everything an attacker can put in front of the server's own: functions, operators, types and tables of the
+/// same names, that note who runs them.
 fn traps(caller: &Caller) -> String {
     let functions = "SELECT string_agg(format('CREATE FUNCTION trap.%I(%s) RETURNS %s LANGUAGE plpgsql AS %L;', proname, \
         (SELECT string_agg(CASE WHEN provariadic <> 0 AND place = pronargs THEN 'VARIADIC ' ELSE '' END || type::regtype, ', ' \

@@ -104,7 +104,8 @@ fn a_duplicate_of_a_job_that_is_being_committed_waits_and_is_an_answer() {
     }
 }
 
-/// A queue that an open transaction uses first is nothing to wait for: neither for other transactions nor for programs.
+/// A queue that an open transaction uses first is nothing to wait for: neither for other transactions nor for
+/// programs.
 #[test]
 fn a_new_queue_of_an_open_transaction_keeps_no_other_one_waiting() {
     let schema = Schema::new();
@@ -189,8 +190,8 @@ fn transactions_with_the_same_keys_and_queues_in_another_order_do_not_block_each
     assert_eq!(stored(&schema), 250);
 }
 
-/// What is promised there: a duplicate that the transaction's snapshot shows is an answer; one that it cannot see ends
-/// it by an error that says to repeat it.
+/// What is promised there: a duplicate that the transaction's snapshot shows is an answer; one that it cannot
+/// see ends it by an error that says to repeat it.
 #[test]
 fn at_repeatable_read_and_serializable_a_duplicate_is_an_answer_or_a_reason_to_repeat() {
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {

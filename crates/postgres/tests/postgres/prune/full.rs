@@ -1,4 +1,5 @@
-//! A span of which DEFAULT holds more than may be moved under a lock: without a partition, and pruned all the same.
+//! A span of which DEFAULT holds more than may be moved under a lock: without a partition, and pruned all the
+//! same.
 
 use gristmill_core::{Backend, Call, JobFilter, Timestamp};
 use gristmill_testkit::block_on;

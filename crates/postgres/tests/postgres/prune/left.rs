@@ -42,7 +42,8 @@ fn put(backend: &Postgres, job: NewJob) {
     block_on(backend.enqueue(Call::new(), EnqueueRequest::new(vec![job]))).expect("it is stored");
 }
 
-/// A job with a row in each table: retried by hand, with a key, records, lines and events, and completed once more.
+/// A job with a row in each table: retried by hand, with a key, records, lines and events, and completed once
+/// more.
 fn job_with_all(schema: &Schema, backend: &Postgres, retention: Duration) -> JobId {
     let mut job = schema.job();
     job.spec.unique_key = Some(UniqueKey::new("key").expect("a key"));

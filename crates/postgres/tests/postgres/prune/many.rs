@@ -1,5 +1,5 @@
-//! Retentions that keep partitions for long: their number, the locks of a statement and the time of a drop have a
-//! bound.
+//! Retentions that keep partitions for long: their number, the locks of a statement and the time of a drop
+//! have a bound.
 
 #![expect(clippy::print_stdout, reason = "the figures are what a run is for")]
 

@@ -49,8 +49,8 @@ impl Watched {
         Self { schema, begin, retried, deleted, added, leased }
     }
 
-    /// Drops the partition by `drop`, which looks at it while a retry, a delete and an enqueue are under way, and has
-    /// to wait until they are stored.
+    /// Drops the partition by `drop`, which looks at it while a retry, a delete and an enqueue are under way,
+    /// and has to wait until they are stored.
     fn change_while<T: Send>(&self, drop: impl FnOnce() -> T + Send) -> T {
         let schema = &self.schema;
         // Acts come to the events at their end.

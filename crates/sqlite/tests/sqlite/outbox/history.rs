@@ -1,4 +1,5 @@
-//! Random histories in which the outbox and the backend take turns, against the same history of the backend alone.
+//! Random histories in which the outbox and the backend take turns, against the same history of the backend
+//! alone.
 
 use std::io::Write as _;
 use std::num::NonZeroU16;

@@ -75,8 +75,8 @@ impl Twins {
         self.act(Verb::Update, ids, actor, Some(patch))
     }
 
-    /// Stores requests in one and applies them, and calls the verb of the other at the same instant. Returns the
-    /// verdicts.
+    /// Stores requests in one and applies them, and calls the verb of the other at the same instant. Returns
+    /// the verdicts.
     fn act(
         &mut self,
         verb: Verb,

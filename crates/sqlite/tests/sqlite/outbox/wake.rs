@@ -42,8 +42,8 @@ pub(super) fn await_hint(hints: &Receiver<Hint>, wanted: impl Fn(&Hint) -> bool)
     false
 }
 
-/// Another connection commits until the backend has looked for the first time: what was before its first look is no
-/// news.
+/// Another connection commits until the backend has looked for the first time: what was before its first look
+/// is no news.
 fn settle(side: &Side, hints: &[&Receiver<Hint>]) {
     side.raw
         .execute_batch("CREATE TABLE users (id INTEGER); INSERT INTO queues (name) VALUES ('line')")

@@ -99,8 +99,8 @@ impl Drive<'_> {
         parked.map(|(id, _)| *id).collect()
     }
 
-    /// Checks what a fetch gave of one queue. How many jobs it parks beyond those it had to is left open, and where it
-    /// parked some, or gave parked ones, it may give fewer than there are.
+    /// Checks what a fetch gave of one queue. How many jobs it parks beyond those it had to is left open, and
+    /// where it parked some, or gave parked ones, it may give fewer than there are.
     fn given(&self, want: &QueueWant, state: &FetchedQueue, met: &Met, parks: &[JobId], ids: &[JobId]) {
         let expected: Vec<JobId> = met.parked.iter().chain(&met.available).copied().collect();
         let is_left = ids.len() < expected.len();

@@ -1,5 +1,5 @@
-//! Rounds of maintenance. Where the contract leaves open which jobs a bounded round takes, the model adopts those the
-//! store took, after a look at whether it might.
+//! Rounds of maintenance. Where the contract leaves open which jobs a bounded round takes, the model adopts
+//! those the store took, after a look at whether it might.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,6 @@
 //! What a call reads does not grow with what is stored, however its statements reach the server: prepared on
-//! connections of the backend's, unnamed behind a pooler, or in a transaction of the caller's with the settings it has.
+//! connections of the backend's, unnamed behind a pooler, or in a transaction of the caller's with the
+//! settings it has.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

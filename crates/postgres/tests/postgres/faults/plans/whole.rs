@@ -27,8 +27,8 @@ pub(super) fn first_columns(raw: &Raw) -> HashMap<String, String> {
         .collect()
 }
 
-/// The large tables of which a plan reads everything: by a scan, or by an index without a condition on its first column
-/// and without an end that comes as soon as there are enough rows.
+/// The large tables of which a plan reads everything: by a scan, or by an index without a condition on its
+/// first column and without an end that comes as soon as there are enough rows.
 pub(super) fn read_as_a_whole<'p>(plan: &'p str, first_columns: &HashMap<String, String>) -> Vec<&'p str> {
     let lines: Vec<&str> = plan.lines().collect();
     let mut whole = Vec::new();
