@@ -154,7 +154,8 @@ impl TestQueue {
         session.end(performed).await
     }
 
-    /// Runs every due job, queue by queue in their order, and the jobs that these enqueue, until none is due.
+    /// Applies the requests of committed outbox transactions (cancel, update, delete), then runs every due job,
+    /// queue by queue in their order, and the jobs that these enqueue, until none is due.
     /// Jobs without a handler are parked, as in a fleet without one: they are scheduled, with the reason `no
     /// handler`.
     ///
