@@ -15,7 +15,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use gristmill_core::{Args, Error, JobId, JobPatch, JobState, Name, NewJob, Timestamp, Verb, When};
+use gristmill_core::{
+    Args, Error, JobId, JobPatch, JobState, MAX_ARGS_BYTES, Name, NewJob, Timestamp, Verb, When,
+};
 use gristmill_sql::{Options, write_patch};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -104,7 +106,14 @@ pub(crate) fn delete(id: JobId, actor: Option<&str>) -> String {
 /// # Errors
 /// [`Invalid`](gristmill_core::ErrorKind::Invalid) for a patch that breaks a rule of jobs.
 pub(crate) fn update(id: JobId, actor: Option<&str>, patch: JobPatch) -> Result<String, Error> {
-    patch.args.as_ref().map(text).transpose()?;
+    if let Some(args) = &patch.args {
+        let bytes = text(args)?.len();
+        if bytes > MAX_ARGS_BYTES {
+            return Err(Error::invalid(format!(
+                "args: {bytes} bytes are more than the {MAX_ARGS_BYTES} allowed"
+            )));
+        }
+    }
     let patch = write_patch(patch).map_err(|error| Error::invalid(format!("the patch of {error}")))?;
     Ok(act(Verb::Update, id, actor, RawValue::from_string(patch).ok()))
 }

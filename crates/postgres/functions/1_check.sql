@@ -77,6 +77,7 @@ SELECT CASE
         || exists(@.metadata.** ? (@.type() == "number" && @.abs() >= 1.797693134862315807e308))
         || exists(@.retry.** ? (@.type() == "number" && @.abs() >= 1.797693134862315807e308)))' THEN
         'one of its options is of another type'
+    WHEN octet_length((job -> 'options')::text) > 262144 THEN 'its options have more than 262144 bytes'
     WHEN encode(convert_to(job -> 'options' ->> 'unique_key', 'UTF8'), 'hex') IS DISTINCT FROM lower(job ->> 'key')
         OR length(job ->> 'key') NOT BETWEEN 2 AND 510 THEN
         'key is not the hexadecimal form of the options'' unique_key of 1 to 255 bytes'

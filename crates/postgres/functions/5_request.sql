@@ -20,8 +20,10 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'the verb is none of cancel, update, delete';
     ELSIF (jsonb_typeof(asked -> 'patch') = 'object') IS DISTINCT FROM (CASE WHEN wanted_verb = 'update' THEN true END) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'an update, and nothing else, has a patch, which is an object';
-    ELSIF jsonb_typeof(asked -> 'actor') NOT IN ('string', 'null') THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'the actor is no text';
+    ELSIF octet_length(changes) > 3145728 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'the patch has more than 3145728 bytes';
+    ELSIF jsonb_typeof(asked -> 'actor') NOT IN ('string', 'null') OR octet_length(asked ->> 'actor') > 1024 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'the actor is no text of at most 1024 bytes';
     ELSIF jsonb_typeof(asked -> 'ids') IS DISTINCT FROM 'array' OR EXISTS (
             SELECT FROM jsonb_array_elements(asked -> 'ids') AS element (id)
             WHERE gristmill.outbox_is_id(element.id) IS NOT TRUE) THEN

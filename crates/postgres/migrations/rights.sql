@@ -1,8 +1,10 @@
 -- A role that only works needs no right to create anything. Its rights, to be given by the role that
--- migrates, again after each migration; write its name in place of `app`: GRANT USAGE ON SCHEMA gristmill TO
--- app; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gristmill TO app; GRANT EXECUTE ON ALL
--- FUNCTIONS IN SCHEMA gristmill TO app; A role that only produces needs no right on any table. It can cancel,
--- change, delete and see jobs, unless the functions for that are left out; write its name in place of
--- `producer`: GRANT USAGE ON SCHEMA gristmill TO producer; GRANT EXECUTE ON FUNCTION gristmill.enqueue,
--- gristmill.outbox_enqueue TO producer; GRANT EXECUTE ON FUNCTION gristmill.outbox_request,
--- gristmill.outbox_get, gristmill.outbox_list TO producer;
+-- migrates, again after each migration; write its name in place of `app`:
+-- GRANT USAGE ON SCHEMA gristmill TO app;
+-- GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gristmill TO app;
+-- GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gristmill TO app;
+-- A role that only produces needs no right on any table. It can cancel, change, delete and see jobs, unless
+-- the functions for that are left out; write its name in place of `producer`:
+-- GRANT USAGE ON SCHEMA gristmill TO producer;
+-- GRANT EXECUTE ON FUNCTION gristmill.enqueue, gristmill.outbox_enqueue TO producer;
+-- GRANT EXECUTE ON FUNCTION gristmill.outbox_request, gristmill.outbox_get, gristmill.outbox_list TO producer;

@@ -130,7 +130,9 @@ pub(crate) async fn migrate(inner: &Inner, _call: Call, mode: &MigrateMode) -> A
 /// The text of migrations for one schema. Its channel is known to us alone.
 fn written(text: &str, schema: &str) -> String {
     let text = text.replace(CHANNEL, &notice::channel(schema));
-    in_schema(&text.replace("IN SCHEMA gristmill ", &format!("IN SCHEMA {} ", quoted(schema))), schema)
+    // Apart, so that a name such as `gristmill.` is not replaced in what was put in its place.
+    let parts: Vec<String> = text.split("IN SCHEMA gristmill ").map(|part| in_schema(part, schema)).collect();
+    parts.join(&format!("IN SCHEMA {} ", quoted(schema)))
 }
 
 /// What brings a schema of this version, older than the latest, up to date.

@@ -33,10 +33,17 @@ use crate::session::Session;
 use crate::statement::sql;
 use crate::told::Told;
 
-/// A call goes on with further rows for this long at most; the next call goes on behind them.
+/// A call, and each transaction, goes on with further rows for this long at most; the next call goes on after
+/// them.
 const ROUND: Duration = Duration::from_millis(200);
+/// Each call begins at the first row, since one with a lower number may have been committed meanwhile, and comes
+/// before later ones of its job. Where rows were left, calls go on after them for this long at most.
+const PASS: Duration = Duration::from_secs(1);
 /// Of jobs that were left in a pass so many are remembered. With more, the pass ends.
 const MOST_LEFT: usize = 10_000;
+
+/// A transaction reads no further row once the patches of those before it have so many bytes.
+const ROUND_BYTES: i64 = 8 << 20;
 
 /// From so many requests in a pass on, rounds pause: other operations are to keep nine tenths of their
 /// throughput.
@@ -50,6 +57,8 @@ pub(crate) struct Requests(Mutex<Pass>);
 
 #[derive(Debug, Default)]
 struct Pass {
+    /// When it began.
+    began: Option<Instant>,
     /// The number of the last row that was looked at.
     position: i64,
     /// Up to this number rows are applied one by one.
@@ -57,9 +66,20 @@ struct Pass {
     /// Jobs of which a row was left: their later rows are left, too.
     left: HashSet<Uuid>,
     has_left: bool,
-    /// Requests that were done in this pass, and how long the latest round took.
+    /// Requests that were done since some pass has found none behind them, and how long the latest round took.
     done: u64,
     took: Duration,
+}
+
+impl Pass {
+    /// Begins at the first row again, unless rows were left there a short time ago.
+    fn begin_again_in_time(&mut self) {
+        let is_clear = !self.has_left && self.singly_until <= self.position;
+        if is_clear || self.began.is_some_and(|began| began.elapsed() > PASS) {
+            *self = Self { done: self.done, took: self.took, ..Self::default() };
+        }
+        self.began.get_or_insert_with(Instant::now);
+    }
 }
 
 /// What a round came to.
@@ -93,6 +113,7 @@ impl Requests {
 pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> Answer<Applied> {
     let (mut applied, mut told) = (Applied::default(), Told::default());
     let mut pass = inner.requests.take();
+    pass.begin_again_in_time();
     if pass.done >= FLOOD && call.now.is_none() {
         tokio::time::sleep((pass.took * PAUSE.0).min(PAUSE.1)).await;
     }
@@ -106,6 +127,8 @@ pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> A
             Ok(Step::On) => {}
             Ok(Step::Busy) => {
                 applied.left = true;
+                // The other process goes on from rows of its own choice.
+                pass = Pass::default();
                 break Ok(());
             }
             Ok(Step::End) => {
@@ -155,7 +178,7 @@ async fn step(
             pass.left.extend(outcome.left);
             pass.position =
                 rows.get(outcome.looked_at.wrapping_sub(1)).map_or(pass.position, |row| row.request);
-            let is_end = outcome.looked_at == rows.len() && rows.len() < outcome.limit;
+            let is_end = outcome.looked_at == rows.len() && outcome.is_last;
             Ok(if is_end || pass.left.len() > MOST_LEFT { Step::End } else { Step::On })
         }
         Err(fail) if matches!(fail, Fail::Refused(_)) || fail.is_of_server() && !fail.leaves_open() => {
@@ -182,7 +205,8 @@ enum Attempt {
 
 #[derive(Default)]
 struct Outcome {
-    limit: usize,
+    /// No row comes after those that were read.
+    is_last: bool,
     /// So many of the rows, from the first one on.
     looked_at: usize,
     done: u64,
@@ -204,8 +228,9 @@ async fn attempt(
         return Ok(Attempt::Busy);
     }
     let limit = if pass.position < pass.singly_until { 1 } else { REQUESTS_PER_ROUND };
-    read(session, pass.position, limit, rows).await?;
-    let mut outcome = Outcome { limit, ..Outcome::default() };
+    let began = Instant::now();
+    let is_last = read(session, pass.position, limit, rows).await?;
+    let mut outcome = Outcome { is_last, ..Outcome::default() };
     let jobs: BTreeSet<Uuid> =
         rows.iter().map(|row| row::uuid(row.id)).filter(|id| !pass.left.contains(id)).collect();
     let locked = lock(session, jobs).await?;
@@ -227,7 +252,7 @@ async fn attempt(
             Ok((verb, patch)) => {
                 act(inner, session, call, (verb, patch.as_ref(), now), group, &mut outcome.told).await?;
                 spent.extend(group.iter().map(|row| row.request));
-                if matches!(verb, Verb::Cancel | Verb::Delete) {
+                if matches!(verb, Verb::Cancel | Verb::Delete) || began.elapsed() > ROUND {
                     break;
                 }
             }
@@ -244,8 +269,16 @@ async fn attempt(
     Ok(Attempt::Done(outcome))
 }
 
-async fn read(session: &mut Session, behind: i64, limit: usize, rows: &mut Vec<StoredRequest>) -> Answer<()> {
-    for row in session.query(sql!("requests"), &[&behind, &row::size(limit)]).await? {
+/// Reads the next rows, at most `limit` and not many more bytes than [`ROUND_BYTES`]; whether none comes after them.
+async fn read(
+    session: &mut Session,
+    behind: i64,
+    limit: usize,
+    rows: &mut Vec<StoredRequest>,
+) -> Answer<bool> {
+    let mut found = 0;
+    for row in session.query(sql!("requests"), &[&behind, &row::size(limit), &ROUND_BYTES]).await? {
+        found = row.try_get::<_, i64>(5)?;
         rows.push(StoredRequest {
             request: row.try_get(0)?,
             id: row::job_id(row.try_get(1)?),
@@ -254,7 +287,8 @@ async fn read(session: &mut Session, behind: i64, limit: usize, rows: &mut Vec<S
             actor: row.try_get(4)?,
         });
     }
-    Ok(())
+    let read = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    Ok(found < row::size(limit) && read == found)
 }
 
 /// Jobs of requests.

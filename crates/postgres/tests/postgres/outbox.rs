@@ -10,6 +10,7 @@ mod readme;
 mod refused;
 mod requests;
 mod rights;
+mod rounds;
 mod transaction;
 mod wake;
 

@@ -55,7 +55,7 @@ fn whats(backend: &Postgres, id: JobId) -> Vec<String> {
     events(backend, id).into_iter().map(|event| event.what).collect()
 }
 
-fn left(schema: &Schema) -> String {
+pub(super) fn left(schema: &Schema) -> String {
     schema.psql("SELECT count(*) FROM {schema}.requests")
 }
 
