@@ -1,6 +1,7 @@
 -- Purpose: the next requests to apply. Read after `lock_requests.sql`, in a statement of its own: an earlier
 --   snapshot may show rows that another process has applied.
--- Parameters: $1 after this number; $2 at most this many; $3 no row after those whose patches have so many bytes.
+-- Parameters: $1 after this number; $2 at most this many; $3 no row after those whose patches have so many
+--   bytes.
 -- Rows: request, id, verb, patch, actor, how many rows there are without $3; in the order of the numbers.
 -- Index: `requests_open`, whose condition is repeated literally.
 SELECT request, id, verb, patch, actor, found FROM (

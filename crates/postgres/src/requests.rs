@@ -36,8 +36,8 @@ use crate::told::Told;
 /// A call, and each transaction, goes on with further rows for this long at most; the next call goes on after
 /// them.
 const ROUND: Duration = Duration::from_millis(200);
-/// Each call begins at the first row, since one with a lower number may have been committed meanwhile, and comes
-/// before later ones of its job. Where rows were left, calls go on after them for this long at most.
+/// Each call begins at the first row, since one with a lower number may have been committed meanwhile, and
+/// comes before later ones of its job. Where rows were left, calls go on after them for this long at most.
 const PASS: Duration = Duration::from_secs(1);
 /// Of jobs that were left in a pass so many are remembered. With more, the pass ends.
 const MOST_LEFT: usize = 10_000;
@@ -66,7 +66,8 @@ struct Pass {
     /// Jobs of which a row was left: their later rows are left, too.
     left: HashSet<Uuid>,
     has_left: bool,
-    /// Requests that were done since some pass has found none behind them, and how long the latest round took.
+    /// Requests that were done since some pass has found none behind them, and how long the latest round
+    /// took.
     done: u64,
     took: Duration,
 }
@@ -269,7 +270,8 @@ async fn attempt(
     Ok(Attempt::Done(outcome))
 }
 
-/// Reads the next rows, at most `limit` and not many more bytes than [`ROUND_BYTES`]; whether none comes after them.
+/// Reads the next rows, at most `limit` and not many more bytes than [`ROUND_BYTES`]; whether none comes
+/// after them.
 async fn read(
     session: &mut Session,
     behind: i64,

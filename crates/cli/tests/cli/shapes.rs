@@ -162,8 +162,7 @@ fn queues_workers_and_findings_are_one_object_a_line() {
     for finding in doctor.stdout.lines() {
         assert_eq!(members(finding), ["check", "ok", "finding", "remedy"]);
     }
-    assert_eq!(
-        home.ok(&["migrate", "status", "--json"]).json(),
-        json!({"current": 3, "latest": 3, "missing": []})
-    );
+    let status = home.ok(&["migrate", "status", "--json"]).json();
+    let latest = &status["latest"];
+    assert_eq!(status, json!({"current": latest, "latest": latest, "missing": []}));
 }

@@ -36,7 +36,7 @@ fn a_database_of_another_program_or_version_is_refused() {
     // A later version that only added something serves this program, until its row of `meta` says otherwise.
     home.ok(&["stats", "--db", "sqlite:newer.db"]);
     let mut bytes = std::fs::read(home.path("newer.db")).expect("it is there");
-    let row = b"compatible_from\x03";
+    let row = b"compatible_from\x04";
     let found = bytes.windows(row.len()).position(|window| window == row).expect("it has the row");
     bytes[found + row.len() - 1] = 98;
     home.write("newer.db", bytes);

@@ -110,8 +110,8 @@ macro_rules! assert_enqueued {
     };
 }
 
-/// Asserts that no job with these args is stored, in whatever state: one that has ended counts, too. The counterpart of
-/// [`assert_enqueued!`](crate::assert_enqueued), which has the example.
+/// Asserts that no job with these args is stored, in whatever state: one that has ended counts, too. The
+/// counterpart of [`assert_enqueued!`](crate::assert_enqueued), which has the example.
 #[macro_export]
 macro_rules! refute_enqueued {
     ($queue:expr, $job:expr $(,)?) => {

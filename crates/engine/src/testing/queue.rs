@@ -154,10 +154,9 @@ impl TestQueue {
         session.end(performed).await
     }
 
-    /// Applies the requests of committed outbox transactions (cancel, update, delete), then runs every due job,
-    /// queue by queue in their order, and the jobs that these enqueue, until none is due.
-    /// Jobs without a handler are parked, as in a fleet without one: they are scheduled, with the reason `no
-    /// handler`.
+    /// Applies the requests of committed outbox transactions (cancel, update, delete), then runs every due
+    /// job, queue by queue in their order, and the jobs that these enqueue, until none is due. Jobs without a
+    /// handler are parked, as in a fleet without one: they are scheduled, with the reason `no handler`.
     ///
     /// # Errors
     /// [`Invalid`](gristmill_core::ErrorKind::Invalid) after 10,000 runs, since some job enqueues itself for
