@@ -178,7 +178,7 @@ BEGIN
     IF kind IS NULL OR args IS NULL THEN
         PERFORM gristmill.outbox_refuse(format('`%s` is NULL', CASE WHEN kind IS NULL THEN 'kind' ELSE 'args' END),
             'Give the name of a kind, and args such as ''{}''.');
-    ELSIF kind !~ '^[-A-Za-z0-9._:/]{1,64}$' THEN
+    ELSIF kind !~ '^[-A-Za-z0-9._:/]+$' OR length(kind) > 64 THEN
         PERFORM gristmill.outbox_refuse(format('`kind` cannot be "%s"', left(kind, 80)),
             'Give `kind` a name: 1 to 64 of the characters A-Z a-z 0-9 . _ : / -.');
     ELSIF given <> '{}' THEN
