@@ -143,7 +143,7 @@ fn within_runtime(command: impl Future<Output = Result<()>>) -> Result<()> {
         .map_err(|error| Failure::io("the runtime cannot be started", &error))?;
     let result = runtime.block_on(Box::pin(command));
     // The runtime's tasks end, and send the notifications that are left. A blocking handler that does not end
-    // must not keep a process alive that was asked to stop.
+    // must not keep a stopping process alive.
     runtime.shutdown_timeout(LAST_TASKS);
     result
 }

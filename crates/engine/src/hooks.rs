@@ -55,11 +55,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hook_is_told_its_kind_only_and_a_panic_spares_the_others() {
-        let told = Arc::new(Mutex::new(Vec::new()));
+    fn a_hook_gets_its_kind_only_and_a_panic_spares_the_others() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
         let mut hooks = Hooks::default();
         hooks.add(None, |_| panic!("a broken hook"));
-        let (all, some) = (told.clone(), told.clone());
+        let (all, some) = (seen.clone(), seen.clone());
         hooks.add(None, move |event| all.lock().unwrap().push(("all", event.kind)));
         hooks.add(Some(EventKind::Completed), move |event| some.lock().unwrap().push(("some", event.kind)));
         let job = IdSource::new().next(Timestamp::EPOCH);
@@ -68,6 +68,6 @@ mod tests {
         }
         let expected =
             [("all", EventKind::Started), ("all", EventKind::Completed), ("some", EventKind::Completed)];
-        assert_eq!(*told.lock().unwrap(), expected);
+        assert_eq!(*seen.lock().unwrap(), expected);
     }
 }

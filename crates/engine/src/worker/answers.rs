@@ -31,9 +31,10 @@ impl Answers {
             let what = match answer {
                 Some(Finished::Accepted { state }) => What::of(ended, Some(*state)),
                 Some(Finished::LeaseLost { .. }) => What::Lost,
-                None => What::Refused,
-                // Stored before, or an answer of a newer backend: what was asked for was done.
-                Some(_) => What::of(ended, None),
+                // A repeat after a lost reply.
+                Some(Finished::AlreadyAccepted) => What::of(ended, None),
+                // `Finishes` has taken the busy ones out, to repeat them.
+                Some(Finished::Busy) | None => What::Refused,
             };
             tally.add(what);
             if what != What::Completed {

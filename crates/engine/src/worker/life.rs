@@ -153,8 +153,8 @@ impl Loops {
     }
 }
 
-/// How soon a worker whose lease has ended starts again: a store that ends each lease at once is asked ever
-/// less often.
+/// How soon a worker whose lease has ended starts again. The pause grows, so that a store that ends each
+/// lease at once gets fewer registrations.
 struct Rebirth {
     born: Instant,
     pause: Duration,

@@ -19,8 +19,8 @@ use crate::lessen::finish_alone;
 use crate::run_result::RunResult;
 use crate::{Attempted, JobContext};
 
-/// An answer that is no outage is asked for this often; then the completer has the end, which knows how to
-/// part with it.
+/// A call that fails without an outage is repeated this often. Then the completer gets the result: it can
+/// store less of it.
 const TRIES: u32 = 5;
 /// How many runs of a job are looked at to find one.
 const LATEST_RUNS: usize = 100;
@@ -85,7 +85,7 @@ impl Closing<'_> {
         gristmill_core::log!(
             warn,
             name: "commit_in_doubt", target: "gristmill::job", job = %committed.item.lease.job, error = %format_args!("{error:#}"),
-            "the answer to the commit of a handler's transaction was lost; the store is asked"
+            "the answer to the commit of a handler's transaction was lost: looking for the run in the store"
         );
         let message = format!("it is unknown whether the transaction committed: {}", error.chain());
         let instead = self.ended(failed(message));

@@ -136,11 +136,12 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         self
     }
 
-    /// Asks `delay` when an attempt of this kind has failed: of the attempt's number, from 1, and its error
-    /// it makes the time until the next one. It stands before the job's retry policy and behind a delay of
-    /// the error's own ([`JobError::retry_after`](gristmill_core::JobError::retry_after)). `max_attempts`
-    /// holds as ever; a run that ends with its worker's death follows the policy, which is stored with the
-    /// job. It is asked in the worker's own tasks and must not block; where it panics, the policy decides.
+    /// Calls `delay` after a failed attempt of this kind, with the attempt's number, from 1, and its error.
+    /// It returns the time until the next attempt, at least 100 ms. A delay of the error's own
+    /// ([`JobError::retry_after`](gristmill_core::JobError::retry_after)) comes first, the job's retry policy
+    /// last. `max_attempts` holds in either case. A run that ends because its worker died follows the policy,
+    /// which is stored with the job. `delay` runs in the worker's tasks and must not block; if it panics, the
+    /// policy decides.
     ///
     /// ```
     /// use gristmill_core::JobError;
