@@ -71,7 +71,7 @@ impl Memory {
                 let result = operation(&mut store, now);
                 (result, store.take_hints())
             };
-            self.0.listeners.tell(&hints);
+            self.0.listeners.send(&hints);
             result
         })
     }

@@ -15,12 +15,12 @@ use uuid::Uuid;
 
 use crate::error::{Answer, undecodable};
 use crate::events::add_events;
+use crate::hint_sum::{HintSum, Position};
 use crate::member::{Member, short_token};
 use crate::place::{self, Put};
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::{Position, Told};
 
 pub(crate) use self::claims::{
     Held, IfLocked, OpenMember, drop_claims, leave_listed, lock_claims, lock_claims_and_listing,
@@ -216,19 +216,19 @@ async fn append(
 }
 
 /// Adds hints for the listeners about the jobs that moved. They become true with the commit.
-pub(crate) fn tell(told: &mut Told, puts: &[Put<'_>], wants_ends: bool) {
+pub(crate) fn add_hints(hints: &mut HintSum, puts: &[Put<'_>], wants_ends: bool) {
     for put in puts {
         if put.hints_end && wants_ends {
-            told.ended(row::job_id(put.id));
+            hints.ended(row::job_id(put.id));
         }
         if put.is_erased() {
             continue;
         }
         if put.stay == Stay::Parked {
-            told.parked(put.queue);
+            hints.parked(put.queue);
             continue;
         }
         let position = Position { priority: put.priority, run_at_ms: put.run_at.as_millis(), id: put.id };
-        told.moved(put.state, put.queue, position);
+        hints.moved(put.state, put.queue, position);
     }
 }

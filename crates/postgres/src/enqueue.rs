@@ -19,10 +19,10 @@ use uuid::Uuid;
 
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
+use crate::hint_sum::{HintSum, Position};
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::{Position, Told};
 
 use self::columns::Columns;
 pub(crate) use self::group::Groups;
@@ -137,7 +137,7 @@ pub(crate) async fn store_jobs(
     now: Timestamp,
     jobs: &[&NewJob],
     if_unknown: IfUnknown,
-    told: &mut Told,
+    hints: &mut HintSum,
 ) -> Answer<Vec<Enqueued>> {
     let mut numbers = match if_unknown {
         IfUnknown::Read => queues(inner, jobs).await?,
@@ -161,7 +161,7 @@ pub(crate) async fn store_jobs(
     }
     let items = items(jobs, &numbers);
     let stored = within(session, now, &items).await?.jobs;
-    tell_stored(told, now, &items, &stored);
+    tell_stored(hints, now, &items, &stored);
     Ok(stored)
 }
 
@@ -186,12 +186,12 @@ fn different_queues(items: &[Item<'_>]) -> Vec<i32> {
 }
 
 /// Adds the hints of stored jobs.
-fn tell_stored(told: &mut Told, now: Timestamp, items: &[Item<'_>], replies: &[Enqueued]) {
+fn tell_stored(hints: &mut HintSum, now: Timestamp, items: &[Item<'_>], replies: &[Enqueued]) {
     let created = items.iter().zip(replies).filter(|(_, reply)| **reply == Enqueued::Created);
     for ((job, queue), _) in created {
         match job.when.resolve(now) {
-            (JobState::Available, due) => told.available(*queue, position(job, due)),
-            (JobState::Scheduled, due) => told.due(due),
+            (JobState::Available, due) => hints.available(*queue, position(job, due)),
+            (JobState::Scheduled, due) => hints.due(due),
             (
                 JobState::Suspended
                 | JobState::Running
@@ -220,9 +220,9 @@ async fn with_keys(inner: &Inner, call: Call, items: &[Item<'_>]) -> Answer<Enqu
     session.commit().await?;
     drop(session);
     learn_clock(inner, call, stored.now);
-    let mut told = Told::default();
-    tell_stored(&mut told, stored.now, items, &stored.jobs);
-    inner.tell(told);
+    let mut hints = HintSum::default();
+    tell_stored(&mut hints, stored.now, items, &stored.jobs);
+    inner.send_hints(hints);
     Ok(EnqueueReply::new(stored.jobs, stored.durability))
 }
 

@@ -207,7 +207,7 @@ fn meaning(code: &SqlState) -> (BackendErrorKind, &'static str, Option<&'static 
         other if other.starts_with("57P") || other.starts_with("08") => (
             Kind::Unavailable,
             "the server ended the connection",
-            Some("it is shutting down, starting or was told to; calls are repeated"),
+            Some("it is shutting down, starting or was hints to; calls are repeated"),
         ),
         _ => (Kind::Internal, "the server refused a statement of this library", None),
     }

@@ -18,10 +18,10 @@ use uuid::Uuid;
 use crate::enqueue::{self, IfUnknown};
 use crate::error::{Answer, Fail, undecodable};
 use crate::handle::Inner;
+use crate::hint_sum::HintSum;
 use crate::locked;
 use crate::member::{self, Member};
 use crate::session::Session;
-use crate::told::Told;
 
 /// How often a part is repeated after a collision with another transaction. The whole call is never repeated:
 /// its items that are already finished would then be reported as repeats.
@@ -38,10 +38,10 @@ pub(crate) async fn finish_in(
     session: &mut Session,
     call: Call,
     item: &FinishItem,
-) -> Answer<(Finished, Told)> {
-    let (answers, told) = thorough::within(inner, session, call, &[item], IfUnknown::Read).await?;
+) -> Answer<(Finished, HintSum)> {
+    let (answers, hints) = thorough::within(inner, session, call, &[item], IfUnknown::Read).await?;
     let answer = answers.into_iter().next().ok_or_else(|| undecodable("answer"))?;
-    Ok((answer, told))
+    Ok((answer, hints))
 }
 
 /// Notes a finish that came too late, where the transaction that found it out was rolled back.
@@ -57,7 +57,7 @@ pub(crate) async fn finish_items(inner: &Inner, call: Call, items: &[FinishItem]
         return Ok(Vec::new());
     }
     let mut answers: Vec<Option<Finished>> = vec![None; items.len()];
-    let mut told = Told::default();
+    let mut hints = HintSum::default();
     let mut session = inner.work().await?;
     let mut slow = inner.locked.lately(items.iter().map(apart::rows));
     let mut simple = simple_items(items);
@@ -65,7 +65,7 @@ pub(crate) async fn finish_items(inner: &Inner, call: Call, items: &[FinishItem]
     for place in quick_items(inner, &mut session, call, items, &simple, &mut slow).await? {
         answers[place] = Some(Finished::Accepted { state: JobState::Completed });
         if inner.wants_ends() {
-            told.ended(items[place].lease.job);
+            hints.ended(items[place].lease.job);
         }
     }
     let has_stored = answers.iter().any(Option::is_some);
@@ -74,9 +74,9 @@ pub(crate) async fn finish_items(inner: &Inner, call: Call, items: &[FinishItem]
         (0..items.len()).filter(is_left).collect()
     };
     let (plain, slow) = (left(false), left(true));
-    let ended = others(inner, &mut session, call, items, [&plain, &slow], &mut told).await;
+    let ended = others(inner, &mut session, call, items, [&plain, &slow], &mut hints).await;
     // Whatever became of them, those that are stored are.
-    inner.tell(told);
+    inner.send_hints(hints);
     let ended = ended.map_err(|fail| if has_stored { stored_before(fail) } else { fail })?;
     for (place, answer) in plain.into_iter().chain(slow).zip(ended) {
         answers[place] = Some(answer);
@@ -120,7 +120,7 @@ async fn others(
     call: Call,
     items: &[FinishItem],
     [plain, slow]: [&[usize]; 2],
-    told: &mut Told,
+    hints: &mut HintSum,
 ) -> Answer<Vec<Finished>> {
     let items = |places: &[usize]| places.iter().map(|place| &items[*place]).collect::<Vec<_>>();
     let (plain, slow) = (items(plain), items(slow));
@@ -129,17 +129,17 @@ async fn others(
         let ended = match end_part(inner, session, call, part).await {
             Err(fail) if fail.is_end_of_turn() => {
                 session.roll_back().await?;
-                apart::finish(inner, session, call, part, told).await
+                apart::finish(inner, session, call, part, hints).await
             }
             Err(fail) => Err(fail),
-            Ok((answered, tells)) => {
-                told.merge(tells);
+            Ok((answered, added)) => {
+                hints.merge(added);
                 Ok(answered)
             }
         };
         answers.extend(if answers.is_empty() { ended? } else { ended.map_err(stored_before)? });
     }
-    let ended = apart::finish(inner, session, call, &slow, told).await;
+    let ended = apart::finish(inner, session, call, &slow, hints).await;
     answers.extend(if answers.is_empty() { ended? } else { ended.map_err(stored_before)? });
     Ok(answers)
 }
@@ -181,7 +181,7 @@ async fn end_part(
     session: &mut Session,
     call: Call,
     items: &[&FinishItem],
-) -> Answer<(Vec<Finished>, Told)> {
+) -> Answer<(Vec<Finished>, HintSum)> {
     let mut tries = 1;
     loop {
         match learn_and_finish(inner, session, call, items).await {
@@ -199,7 +199,7 @@ async fn learn_and_finish(
     session: &mut Session,
     call: Call,
     items: &[&FinishItem],
-) -> Answer<(Vec<Finished>, Told)> {
+) -> Answer<(Vec<Finished>, HintSum)> {
     learn_queues(inner, session, items).await?;
     thorough::finish(inner, session, call, items).await
 }

@@ -15,13 +15,13 @@ use uuid::Uuid;
 use crate::end::{self, EndedRun, IfLocked, OpenMember};
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
+use crate::hint_sum::HintSum;
 use crate::inflight::Renewing;
 use crate::migrate;
 use crate::place::Put;
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::Told;
 
 pub(crate) async fn register_worker(inner: &Inner, call: Call, request: &RegisterWorker) -> Answer<()> {
     let given = call.now.map(Timestamp::as_millis);
@@ -128,7 +128,7 @@ async fn give_back_unknown(
     match give_back(session, call, &nonces, IfLocked::Leave).await {
         Ok(GivenBack { claims, puts }) => {
             session.commit().await?;
-            tell(inner, &puts);
+            send_hints(inner, &puts);
             // A fetch of several queues made a claim of each.
             let is_left = |claim: &OwnClaim| !claims.contains(&claim.nonce);
             let left: BTreeSet<u64> =
@@ -156,7 +156,7 @@ pub(crate) async fn retire_worker(inner: &Inner, call: Call, request: &WorkerId)
         session.begin().await?;
         let given_back = give_back(&mut session, call, &sorted(&claims), IfLocked::Leave).await?;
         session.commit().await?;
-        tell(inner, &given_back.puts);
+        send_hints(inner, &given_back.puts);
     }
     session.begin().await?;
     session.execute(sql!("forget_worker"), &[&worker]).await?;
@@ -165,7 +165,7 @@ pub(crate) async fn retire_worker(inner: &Inner, call: Call, request: &WorkerId)
     session.commit().await?;
     inner.renewals.forget(*request);
     inner.parked.retires(*request);
-    tell(inner, &given_back.puts);
+    send_hints(inner, &given_back.puts);
     Ok(())
 }
 
@@ -215,10 +215,10 @@ fn released(member: &OpenMember, now: Timestamp) -> EndedRun<'static> {
     member.ended(End::of_give_back(member.facts(), now))
 }
 
-fn tell(inner: &Inner, puts: &[Put<'_>]) {
-    let mut told = Told::default();
-    end::tell(&mut told, puts, inner.wants_ends());
-    inner.tell(told);
+fn send_hints(inner: &Inner, puts: &[Put<'_>]) {
+    let mut hints = HintSum::default();
+    end::add_hints(&mut hints, puts, inner.wants_ends());
+    inner.send_hints(hints);
 }
 
 fn learn_clock(inner: &Inner, call: Call, now: Timestamp) {

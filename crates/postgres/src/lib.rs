@@ -20,6 +20,7 @@ mod events;
 mod fetch;
 mod finish;
 mod handle;
+mod hint_sum;
 mod inflight;
 mod inspect;
 mod lease;
@@ -58,7 +59,6 @@ mod statement;
 mod steps;
 mod sweep;
 mod tls;
-mod told;
 mod transaction;
 mod url;
 

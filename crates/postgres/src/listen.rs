@@ -117,8 +117,8 @@ impl Inner {
         if notice.watches {
             self.outbox.others_watch();
         }
-        self.note(&notice.told);
-        self.tell_here(&notice.told);
+        self.note(&notice.hints);
+        self.send_here(&notice.hints);
         false
     }
 
@@ -134,7 +134,7 @@ impl Inner {
         }
         let mut hints: Vec<Hint> = queues.into_iter().map(|(_, name)| Hint::Available(name)).collect();
         hints.push(Hint::Due(self.server_now()));
-        self.listeners.tell(&hints);
+        self.listeners.send(&hints);
     }
 }
 

@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::hint_sum::{HintSum, Position};
 use crate::locate::{Detail, Located, locate};
 use crate::place::{Put, put};
 use crate::rescue;
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::{Position, Told};
 
 pub(crate) async fn rescue(inner: &Inner, call: Call, request: &usize) -> Answer<RescueReply> {
     let given = call.now.map(Timestamp::as_millis);
@@ -86,14 +86,14 @@ async fn repair(
     let puts: Vec<Put<'_>> = lost.iter().map(|job| available(job, now)).collect();
     put(session, now, &puts).await?;
     session.commit().await?;
-    let mut told = Told::default();
+    let mut hints = HintSum::default();
     for job in &puts {
         gristmill_core::log!(error, job = %row::job_id(job.id), "a job was in no place and is available again: a defect");
         reply.repaired.push(row::job_id(job.id));
         let position = Position { priority: job.priority, run_at_ms: job.run_at.as_millis(), id: job.id };
-        told.available(job.queue, position);
+        hints.available(job.queue, position);
     }
-    inner.tell(told);
+    inner.send_hints(hints);
     Ok(())
 }
 

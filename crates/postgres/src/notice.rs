@@ -12,8 +12,8 @@ use std::fmt::Write as _;
 use gristmill_core::{JobId, Name, Timestamp};
 use uuid::Uuid;
 
+use crate::hint_sum::{HintSum, Position};
 use crate::row;
-use crate::told::{Position, Told};
 
 /// A text is shorter than 8000 bytes.
 const MOST_BYTES: usize = 7_900;
@@ -26,7 +26,7 @@ pub(crate) const PING: &str = "p";
 #[derive(Debug, PartialEq, Eq, Default)]
 pub(crate) struct Notice {
     pub(crate) process: u64,
-    pub(crate) told: Told,
+    pub(crate) hints: HintSum,
     pub(crate) watches: bool,
     pub(crate) pings: bool,
 }
@@ -42,24 +42,24 @@ pub(crate) fn channel(schema: &str) -> String {
 }
 
 /// The texts that carry this.
-pub(crate) fn write(process: u64, told: &Told) -> Vec<String> {
+pub(crate) fn write(process: u64, hints: &HintSum) -> Vec<String> {
     let mut texts = Texts { process, done: Vec::new() };
-    for (queue, Position { priority, run_at_ms, id }) in &told.available {
+    for (queue, Position { priority, run_at_ms, id }) in &hints.available {
         texts.add(&format!("a{queue}:{priority}:{run_at_ms}:{}", id.simple()));
     }
-    for queue in &told.parked {
+    for queue in &hints.parked {
         texts.add(&format!("k{queue}"));
     }
-    if let Some(due) = told.due {
+    if let Some(due) = hints.due {
         texts.add(&format!("d{}", due.as_millis()));
     }
-    for id in &told.cancels {
+    for id in &hints.cancels {
         texts.add(&format!("c{}", row::uuid(*id).simple()));
     }
-    for queue in &told.changed {
+    for queue in &hints.changed {
         texts.add(&format!("q{queue}"));
     }
-    for id in &told.ended {
+    for id in &hints.ended {
         texts.add(&format!("e{}", row::uuid(*id).simple()));
     }
     texts.done
@@ -99,13 +99,13 @@ pub(crate) fn read(text: &str) -> Option<Notice> {
         match word {
             WATCHES => notice.watches = true,
             PING => notice.pings = true,
-            _ => read_item(word, &mut notice.told).unwrap_or_default(),
+            _ => read_item(word, &mut notice.hints).unwrap_or_default(),
         }
     }
     Some(notice)
 }
 
-fn read_item(word: &str, told: &mut Told) -> Option<()> {
+fn read_item(word: &str, hints: &mut HintSum) -> Option<()> {
     let (letter, rest) = word.split_at_checked(1)?;
     match letter {
         "a" => {
@@ -113,13 +113,13 @@ fn read_item(word: &str, told: &mut Told) -> Option<()> {
             let queue = parts.next()?.parse().ok()?;
             let priority = parts.next()?.parse().ok()?;
             let run_at_ms = parts.next()?.parse().ok()?;
-            told.available(queue, Position { priority, run_at_ms, id: parts.next()?.parse().ok()? });
+            hints.available(queue, Position { priority, run_at_ms, id: parts.next()?.parse().ok()? });
         }
-        "k" => told.parked(rest.parse().ok()?),
-        "d" => told.due(Timestamp::from_millis(rest.parse().ok()?)),
-        "c" => told.cancel_requested(id(rest)?),
-        "q" => told.queue_changed(Name::new(rest).ok()?),
-        "e" => told.ended(id(rest)?),
+        "k" => hints.parked(rest.parse().ok()?),
+        "d" => hints.due(Timestamp::from_millis(rest.parse().ok()?)),
+        "c" => hints.cancel_requested(id(rest)?),
+        "q" => hints.queue_changed(Name::new(rest).ok()?),
+        "e" => hints.ended(id(rest)?),
         _ => {}
     }
     Some(())
@@ -135,27 +135,27 @@ mod tests {
 
     #[test]
     fn a_notice_is_read_as_it_was_written_and_in_pieces_that_fit() {
-        let mut told = Told::default();
+        let mut hints = HintSum::default();
         for queue in 0..300_i32 {
             let id = Uuid::from_u128(u128::from(queue.unsigned_abs()) << 64);
-            told.available(queue, Position { priority: -10, run_at_ms: 253_402_207_200_000, id });
-            told.ended(row::job_id(id));
-            told.parked(queue);
+            hints.available(queue, Position { priority: -10, run_at_ms: 253_402_207_200_000, id });
+            hints.ended(row::job_id(id));
+            hints.parked(queue);
         }
-        told.due(Timestamp::from_millis(7));
-        told.cancel_requested(JobId::from_bytes([9; 16]));
-        told.queue_changed(Name::new("mail:eu/1").expect("it is a name"));
+        hints.due(Timestamp::from_millis(7));
+        hints.cancel_requested(JobId::from_bytes([9; 16]));
+        hints.queue_changed(Name::new("mail:eu/1").expect("it is a name"));
 
-        let texts = write(0xab, &told);
+        let texts = write(0xab, &hints);
 
         assert!(texts.len() > 2 && texts.iter().all(|text| text.len() < 8_000));
-        let mut all = Told::default();
+        let mut all = HintSum::default();
         for text in &texts {
             let notice = read(text).expect("it is a notice");
             assert_eq!((notice.process, notice.pings), (0xab, false));
-            all.merge(notice.told);
+            all.merge(notice.hints);
         }
-        assert_eq!(all, told);
+        assert_eq!(all, hints);
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
             assert_eq!(read(text), None, "{text:?}");
         }
         let notice = read("1 a a1 a1:2 aé:1:2:3 é z9 d d-1x p w").expect("it names a process");
-        assert_eq!(notice, Notice { process: 1, told: Told::default(), watches: true, pings: true });
+        assert_eq!(notice, Notice { process: 1, hints: HintSum::default(), watches: true, pings: true });
     }
 
     #[test]

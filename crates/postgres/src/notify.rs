@@ -28,9 +28,9 @@ use tokio::time::timeout;
 
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
+use crate::hint_sum::{HintSum, Position};
 use crate::notice;
 use crate::statement::sql;
-use crate::told::{Position, Told};
 
 /// The time between the notifications of a flood.
 const FLOOD_PAUSE: Duration = Duration::from_millis(10);
@@ -62,7 +62,7 @@ pub(crate) struct Outbox {
 
 #[derive(Debug)]
 struct Waiting {
-    told: Told,
+    hints: HintSum,
     is_sending: bool,
     /// The number of the last notification that was begun.
     begun: u64,
@@ -75,7 +75,7 @@ struct Waiting {
 impl Default for Outbox {
     fn default() -> Self {
         let waiting = Waiting {
-            told: Told::default(),
+            hints: HintSum::default(),
             is_sending: false,
             begun: 0,
             added: Instant::now(),
@@ -88,26 +88,26 @@ impl Default for Outbox {
 
 impl Outbox {
     /// Adds hints to send. True if no task is sending: the caller must start one.
-    fn add(&self, told: Told) -> bool {
+    fn add(&self, hints: HintSum) -> bool {
         let mut waiting = self.lock();
         let now = Instant::now();
         let gap = now.duration_since(waiting.added).min(LONGEST_GAP);
         waiting.gap = (waiting.gap + gap) / 2;
         waiting.added = now;
-        waiting.told.merge(told);
-        waiting.told.ended.truncate(MOST_ENDED);
+        waiting.hints.merge(hints);
+        waiting.hints.ended.truncate(MOST_ENDED);
         !std::mem::replace(&mut waiting.is_sending, true)
     }
 
     /// Takes the hints to send, with the number of their notification. `None` ends the sending.
-    fn take(&self) -> Option<(u64, Told)> {
+    fn take(&self) -> Option<(u64, HintSum)> {
         let mut waiting = self.lock();
-        waiting.is_sending = !waiting.told.is_empty();
+        waiting.is_sending = !waiting.hints.is_empty();
         if !waiting.is_sending {
             return None;
         }
         waiting.begun += 1;
-        Some((waiting.begun, std::mem::take(&mut waiting.told)))
+        Some((waiting.begun, std::mem::take(&mut waiting.hints)))
     }
 
     /// The number of the notification that carries the last of the hints added so far. `None` in a flood, and
@@ -115,7 +115,7 @@ impl Outbox {
     fn awaited(&self) -> Option<u64> {
         let waiting = self.lock();
         let is_wanted = waiting.is_sending && waiting.gap >= FLOOD_GAP;
-        is_wanted.then(|| waiting.begun + u64::from(!waiting.told.is_empty()))
+        is_wanted.then(|| waiting.begun + u64::from(!waiting.hints.is_empty()))
     }
 
     /// How long to wait before the next notification, so that it carries more.
@@ -141,13 +141,13 @@ impl Inner {
     }
 
     /// Sends the hints to all listeners, here and in other processes. Call it after the commit.
-    pub(crate) fn tell(&self, told: Told) {
-        if told.is_empty() {
+    pub(crate) fn send_hints(&self, hints: HintSum) {
+        if hints.is_empty() {
             return;
         }
-        self.note(&told);
-        self.tell_here(&told);
-        if self.outbox.add(told)
+        self.note(&hints);
+        self.send_here(&hints);
+        if self.outbox.add(hints)
             && let Some(inner) = self.me.upgrade()
         {
             self.runtime.spawn(send(Sending { inner, unsent: None, is_over: false }));
@@ -167,19 +167,19 @@ impl Inner {
     }
 
     /// Makes fetches of this process begin before the jobs that became available, and look at parked ones.
-    pub(crate) fn note(&self, told: &Told) {
-        told.parked.iter().for_each(|queue| self.parked.add(*queue));
-        for (queue, Position { priority, run_at_ms, id }) in &told.available {
+    pub(crate) fn note(&self, hints: &HintSum) {
+        hints.parked.iter().for_each(|queue| self.parked.add(*queue));
+        for (queue, Position { priority, run_at_ms, id }) in &hints.available {
             self.cursors.lower(*queue, *priority, *run_at_ms, *id);
         }
     }
 
     /// Sends the hints to this process's listeners.
-    pub(crate) fn tell_here(&self, told: &Told) {
+    pub(crate) fn send_here(&self, sum: &HintSum) {
         let mut unnamed = Vec::new();
-        let mut hints = Vec::with_capacity(told.available.len() + 1);
-        let mut queues: Vec<i32> = told.available.iter().map(|(queue, _)| *queue).collect();
-        queues.extend(&told.parked);
+        let mut hints = Vec::with_capacity(sum.available.len() + 1);
+        let mut queues: Vec<i32> = sum.available.iter().map(|(queue, _)| *queue).collect();
+        queues.extend(&sum.parked);
         for (place, queue) in queues.iter().enumerate() {
             if queues[..place].contains(queue) {
                 continue;
@@ -189,24 +189,24 @@ impl Inner {
                 None => unnamed.push(*queue),
             }
         }
-        hints.extend(told.due.map(Hint::Due));
-        hints.extend(told.cancels.iter().copied().map(Hint::CancelRequested));
-        hints.extend(told.changed.iter().cloned().map(Hint::QueueChanged));
-        hints.extend(told.ended.iter().copied().map(Hint::Ended));
-        self.listeners.tell(&hints);
+        hints.extend(sum.due.map(Hint::Due));
+        hints.extend(sum.cancels.iter().copied().map(Hint::CancelRequested));
+        hints.extend(sum.changed.iter().cloned().map(Hint::QueueChanged));
+        hints.extend(sum.ended.iter().copied().map(Hint::Ended));
+        self.listeners.send(&hints);
         if !unnamed.is_empty() && !self.listeners.is_empty() {
-            self.me.upgrade().map(|inner| self.runtime.spawn(tell_unnamed(inner, unnamed)));
+            self.me.upgrade().map(|inner| self.runtime.spawn(send_unnamed(inner, unnamed)));
         }
     }
 }
 
 /// Sends the hints of queues whose names this process must first look up.
-async fn tell_unnamed(inner: Arc<Inner>, queues: Vec<i32>) {
+async fn send_unnamed(inner: Arc<Inner>, queues: Vec<i32>) {
     let look_up = async {
         let mut session = inner.reads().await?;
         for queue in queues {
             let name = inner.names.name(&mut session, queue).await?;
-            inner.listeners.tell(&[Hint::Available(name)]);
+            inner.listeners.send(&[Hint::Available(name)]);
         }
         Answer::Ok(())
     };
@@ -220,16 +220,16 @@ async fn tell_unnamed(inner: Arc<Inner>, queues: Vec<i32>) {
 struct Sending {
     inner: Arc<Inner>,
     /// What is under way.
-    unsent: Option<Told>,
+    unsent: Option<HintSum>,
     is_over: bool,
 }
 
 /// Sends hints until none is left.
 async fn send(mut sending: Sending) {
     let inner = Arc::clone(&sending.inner);
-    while let Some((number, told)) = inner.outbox.take() {
-        let texts = notice::write(inner.outbox.process, &told);
-        sending.unsent = Some(told);
+    while let Some((number, hints)) = inner.outbox.take() {
+        let texts = notice::write(inner.outbox.process, &hints);
+        sending.unsent = Some(hints);
         if let Err(fail) = notify_apart(&inner, texts).await {
             // A lost notification costs latency only, and a server that is away says so elsewhere.
             gristmill_core::log!(debug, ?fail, "a notification is lost");
@@ -272,14 +272,14 @@ impl Drop for Sending {
         if self.is_over {
             return;
         }
-        let mut told = self.unsent.take().unwrap_or_default();
+        let mut hints = self.unsent.take().unwrap_or_default();
         if let Some((_, rest)) = self.inner.outbox.take() {
-            told.merge(rest);
+            hints.merge(rest);
         }
-        if told.is_empty() {
+        if hints.is_empty() {
             return;
         }
-        let texts = notice::write(self.inner.outbox.process, &told);
+        let texts = notice::write(self.inner.outbox.process, &hints);
         let (dial, statements) = (self.inner.dial.clone(), Arc::clone(&self.inner.statements));
         let (ended, end) = channel();
         let sender = thread::Builder::new().name("gristmill-last-notice".to_owned()).spawn(move || {

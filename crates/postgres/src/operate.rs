@@ -19,11 +19,11 @@ use uuid::Uuid;
 
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::hint_sum::HintSum;
 use crate::list::scan;
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::Told;
 
 pub(crate) async fn cancel(inner: &Arc<Inner>, call: Call, request: &VerbRequest) -> Answer<VerbReply> {
     operate(inner, call, Verb::Cancel, request, None).await
@@ -80,7 +80,7 @@ async fn operate(
     let acted = within(inner, &mut session, call, verb, request, patch, &ids).await?;
     session.commit().await?;
     drop(session);
-    inner.tell(acted.told);
+    inner.send_hints(acted.hints);
     inner.until_told().await;
     reply.jobs = acted.jobs;
     Ok(reply)
@@ -89,7 +89,7 @@ async fn operate(
 /// The result of a verb. Its hints become true when its transaction commits.
 pub(crate) struct Acted {
     pub(crate) jobs: Vec<(JobId, Verdict)>,
-    pub(crate) told: Told,
+    pub(crate) hints: HintSum,
 }
 
 /// Applies a verb in a transaction that has begun and that is the caller's to commit.
@@ -114,18 +114,18 @@ pub(crate) async fn within(
         now: row::timestamp(&now, 0)?,
         wants_ends: inner.wants_ends(),
     };
-    let mut told = Told::default();
+    let mut hints = HintSum::default();
     let mut verdicts = vec![None; ids.len()];
     session.execute(sql!("lock_jobs"), &[&ids]).await?;
     for places in rounds(ids) {
         let jobs: Vec<Uuid> = places.iter().map(|place| ids[*place]).collect();
-        let round = apply::apply(session, &acting, &jobs, &mut told).await?;
+        let round = apply::apply(session, &acting, &jobs, &mut hints).await?;
         for (place, verdict) in places.into_iter().zip(round) {
             verdicts[place] = verdict;
         }
     }
     let answered = ids.iter().copied().map(row::job_id).zip(verdicts);
-    Ok(Acted { jobs: answered.filter_map(|(id, verdict)| Some((id, verdict?))).collect(), told })
+    Ok(Acted { jobs: answered.filter_map(|(id, verdict)| Some((id, verdict?))).collect(), hints })
 }
 
 /// The places of ids, cut so that each round has an id once: who is named twice is looked at again after the

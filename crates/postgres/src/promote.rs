@@ -23,11 +23,11 @@ use uuid::Uuid;
 
 use crate::error::{Answer, undecodable};
 use crate::handle::Inner;
+use crate::hint_sum::{HintSum, Position};
 use crate::pace::Pace;
 use crate::requests;
 use crate::row;
 use crate::statement::sql;
-use crate::told::{Position, Told};
 
 /// How far before `until` a round looks for jobs that were stored late, in milliseconds.
 const LATE_MS: i64 = 5_000;
@@ -105,7 +105,7 @@ pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answe
     let (reach, from_ms) =
         if given.is_none() { inner.promotions.begin(began) } else { (Reach::Start, i64::MIN) };
     let rows = session.query(sql!("promote"), &[&given, &row::size(limit), &from_ms]).await?;
-    let (mut told, mut done, mut last_ms, mut head) = (Told::default(), 0, None, None);
+    let (mut hints, mut done, mut last_ms, mut head) = (HintSum::default(), 0, None, None);
     for row in &rows {
         let Some(queue) = row.try_get::<_, Option<i32>>(0)? else {
             head = Some(row);
@@ -113,11 +113,11 @@ pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answe
         };
         let (priority, run_at_ms, id): (i16, i64, Uuid) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         inner.cursors.lower(queue, priority, run_at_ms, id);
-        told.available(queue, Position { priority, run_at_ms, id });
+        hints.available(queue, Position { priority, run_at_ms, id });
         done += row.try_get::<_, i64>(4)?;
         last_ms = last_ms.max(row.try_get::<_, Option<i64>>(5)?);
     }
-    inner.tell(told);
+    inner.send_hints(hints);
     let head = head.ok_or_else(|| undecodable("answer"))?;
     let (now, due, next) =
         (row::timestamp(head, 2)?, head.try_get::<_, i64>(4)?, row::optional_timestamp(head, 5)?);

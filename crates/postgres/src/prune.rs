@@ -19,12 +19,12 @@ use uuid::Uuid;
 use crate::end;
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::hint_sum::{HintSum, Position};
 use crate::locked::Parts;
 use crate::row::{self, Options};
 use crate::session::Session;
 use crate::statement::{Sql, sql};
 use crate::steps::{DROP, Steps};
-use crate::told::{Position, Told};
 use crate::{partition, sweep};
 
 /// Jobs that one transaction deletes at most.
@@ -82,15 +82,15 @@ pub(crate) async fn prune(inner: &Inner, call: Call, request: &usize) -> Answer<
 /// Makes available jobs fetchable whose priority cannot be.
 async fn mend_priorities(inner: &Inner, session: &mut Session) -> Answer<()> {
     let (first, last) = (i16::from(Priority::FIRST.get()), i16::from(Priority::LAST.get()));
-    let mut told = Told::default();
+    let mut hints = HintSum::default();
     for row in session.query(sql!("mend_priorities"), &[&first, &last, &row::size(BATCH)]).await? {
         let (queue, priority): (i32, i16) = (row.try_get(0)?, row.try_get(1)?);
         let (run_at_ms, id): (i64, Uuid) = (row.try_get(2)?, row.try_get(3)?);
         gristmill_core::log!(warn, job = %row::job_id(id), priority, "the priority of a job cannot be; it counts as the nearest");
         inner.cursors.lower(queue, priority, run_at_ms, id);
-        told.available(queue, Position { priority, run_at_ms, id });
+        hints.available(queue, Position { priority, run_at_ms, id });
     }
-    inner.tell(told);
+    inner.send_hints(hints);
     Ok(())
 }
 

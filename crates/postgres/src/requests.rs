@@ -27,11 +27,11 @@ use uuid::Uuid;
 use crate::error::{Answer, Fail};
 use crate::events::{Event, add_events};
 use crate::handle::Inner;
+use crate::hint_sum::HintSum;
 use crate::operate;
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::Told;
 
 /// A call, and each transaction, goes on with further rows for this long at most; the next call goes on after
 /// them.
@@ -112,7 +112,7 @@ impl Requests {
 
 /// Applies requests until about a hundred are done, the pass has ended or the time is over.
 pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> Answer<Applied> {
-    let (mut applied, mut told) = (Applied::default(), Told::default());
+    let (mut applied, mut hints) = (Applied::default(), HintSum::default());
     let mut pass = inner.requests.take();
     pass.begin_again_in_time();
     if pass.done >= FLOOD && call.now.is_none() {
@@ -120,7 +120,7 @@ pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> A
     }
     let began = Instant::now();
     let ended = loop {
-        match step(inner, session, call, &mut pass, &mut applied, &mut told).await {
+        match step(inner, session, call, &mut pass, &mut applied, &mut hints).await {
             Ok(Step::On) if applied.done >= REQUESTS_PER_ROUND as u64 || began.elapsed() > ROUND => {
                 applied.more = true;
                 break Ok(());
@@ -144,7 +144,7 @@ pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> A
     pass.took = began.elapsed();
     inner.requests.put(pass);
     // Of what was committed before a failure, too.
-    inner.tell(told);
+    inner.send_hints(hints);
     ended.map(|()| applied)
 }
 
@@ -163,7 +163,7 @@ async fn step(
     call: Call,
     pass: &mut Pass,
     applied: &mut Applied,
-    told: &mut Told,
+    hints: &mut HintSum,
 ) -> Answer<Step> {
     let mut rows = Vec::new();
     match attempt(inner, session, call, pass, &mut rows).await {
@@ -174,7 +174,7 @@ async fn step(
         Ok(Attempt::Done(outcome)) => {
             session.commit().await?;
             applied.done += outcome.done;
-            told.merge(outcome.told);
+            hints.merge(outcome.hints);
             pass.has_left |= !outcome.left.is_empty();
             pass.left.extend(outcome.left);
             pass.position =
@@ -212,7 +212,7 @@ struct Outcome {
     looked_at: usize,
     done: u64,
     left: Vec<Uuid>,
-    told: Told,
+    hints: HintSum,
 }
 
 /// Begins a transaction, reads the next rows and applies a part of them. The caller ends the transaction.
@@ -251,7 +251,7 @@ async fn attempt(
         match group[0].decode() {
             Err(fault) => faults.extend(group.iter().map(|row| (row.request, fault.clone()))),
             Ok((verb, patch)) => {
-                act(inner, session, call, (verb, patch.as_ref(), now), group, &mut outcome.told).await?;
+                act(inner, session, call, (verb, patch.as_ref(), now), group, &mut outcome.hints).await?;
                 spent.extend(group.iter().map(|row| row.request));
                 if matches!(verb, Verb::Cancel | Verb::Delete) || began.elapsed() > ROUND {
                     break;
@@ -324,13 +324,13 @@ async fn act(
     call: Call,
     (verb, patch, now): (Verb, Option<&JobPatch>, Timestamp),
     group: &[StoredRequest],
-    told: &mut Told,
+    hints: &mut HintSum,
 ) -> Answer<()> {
     let ids: Vec<Uuid> = group.iter().map(|row| row::uuid(row.id)).collect();
     let mut request = VerbRequest::ids(group.iter().map(|row| row.id).collect());
     request.actor.clone_from(&group[0].actor);
     let acted = operate::within(inner, session, call, verb, &request, patch, &ids).await?;
-    told.merge(acted.told);
+    hints.merge(acted.hints);
     let actor = request.actor.as_deref();
     let mut details = Vec::new();
     for (id, verdict) in &acted.jobs {

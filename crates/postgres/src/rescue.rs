@@ -16,11 +16,11 @@ use crate::end::{
 };
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
+use crate::hint_sum::HintSum;
 use crate::place::Put;
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::Told;
 
 /// How often a claim is tried anew when another transaction was in the way; then it is left to the next
 /// round.
@@ -58,7 +58,7 @@ pub(crate) async fn orphans(
             Err(fail) if is_of_the_row(&fail) => run_by_run(session, call, nonce, fail).await?,
             Err(fail) => return Err(fail),
         };
-        tell(inner, &puts);
+        send_hints(inner, &puts);
         for put in puts {
             let queue = inner.names.name(session, put.queue).await?;
             reply.jobs.push(Rescued::new(row::job_id(put.id), queue, put.state));
@@ -155,8 +155,8 @@ fn crashed(member: &OpenMember, now: Timestamp) -> EndedRun<'static> {
     member.ended(End::of_crash(&member.retry, member.facts(), fastrand::f64(), now))
 }
 
-fn tell(inner: &Inner, puts: &[Put<'_>]) {
-    let mut told = Told::default();
-    end::tell(&mut told, puts, inner.wants_ends());
-    inner.tell(told);
+fn send_hints(inner: &Inner, puts: &[Put<'_>]) {
+    let mut hints = HintSum::default();
+    end::add_hints(&mut hints, puts, inner.wants_ends());
+    inner.send_hints(hints);
 }

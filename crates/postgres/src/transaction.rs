@@ -140,12 +140,12 @@ impl PostgresTransaction {
                 .with_hint("leave COMMIT and ROLLBACK to the worker: it commits when the handler succeeds")
                 .into());
         }
-        let (finished, told) = finish::finish_in(&inner, &mut session, call, item).await?;
+        let (finished, hints) = finish::finish_in(&inner, &mut session, call, item).await?;
         match finished {
             Finished::Accepted { .. } => {
                 committing.store(true, Ordering::Release);
                 session.commit().await?;
-                inner.tell(told);
+                inner.send_hints(hints);
             }
             Finished::LeaseLost { .. } => {
                 session.roll_back().await?;

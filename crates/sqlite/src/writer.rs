@@ -184,7 +184,7 @@ impl Writer {
         let remarks = std::mem::take(&mut group.sums.remarks);
         drop(group);
         (self.commit)(&self.connection).map_err(Spoiled::AtCommit)?;
-        self.listeners.tell(&hints);
+        self.listeners.send(&hints);
         Ok(remarks)
     }
 
@@ -251,7 +251,7 @@ impl Writer {
             self.memory.queues.forget();
             if !self.listeners.is_empty() {
                 let now = self.clock.now();
-                self.listeners.tell(&notify::hints_of_others(&self.connection, &mut self.memory, now));
+                self.listeners.send(&notify::hints_of_others(&self.connection, &mut self.memory, now));
             }
         }
     }

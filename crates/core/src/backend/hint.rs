@@ -88,7 +88,7 @@ impl Listeners {
     }
 
     /// Passes every hint to every listener; [`Hint::Ended`] only to those that watch ends.
-    pub fn tell(&self, hints: &[Hint]) {
+    pub fn send(&self, hints: &[Hint]) {
         if hints.is_empty() {
             return;
         }

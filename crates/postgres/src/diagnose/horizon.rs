@@ -46,7 +46,7 @@ pub(super) async fn findings(session: &mut Session, bounds: Bounds) -> Answer<Ve
     let (hidden, seen): (Vec<Holder>, Vec<Holder>) =
         holders.into_iter().partition(|holder| holder.what == "hidden");
     let mut findings: Vec<Diagnosis> =
-        seen.iter().filter(|holder| holder.is_trouble(bounds)).map(Holder::told).collect();
+        seen.iter().filter(|holder| holder.is_trouble(bounds)).map(Holder::hints).collect();
     if !sees_all {
         findings.push(unseen(&role, &hidden));
     } else if findings.is_empty() {
@@ -90,7 +90,7 @@ impl Holder {
         self.transactions.map_or_else(String::new, |count| format!(", {count} transactions back"))
     }
 
-    fn told(&self) -> Diagnosis {
+    fn hints(&self) -> Diagnosis {
         let Self { what, name, who, state, .. } = self;
         let age = self.seconds.map_or_else(String::new, |seconds| format!(", for {seconds} s"));
         let behind = self.behind();

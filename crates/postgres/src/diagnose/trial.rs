@@ -81,7 +81,7 @@ pub(super) async fn trials(inner: &Inner, session: &mut Session, role: &Role) ->
         session.roll_back().await?;
         match outcome {
             Ok(()) => worked.push(trial.name()),
-            Err(why) => findings.push(told(trial, why, role)),
+            Err(why) => findings.push(hints(trial, why, role)),
         }
     }
     if !worked.is_empty() {
@@ -90,7 +90,7 @@ pub(super) async fn trials(inner: &Inner, session: &mut Session, role: &Role) ->
     Ok(findings)
 }
 
-fn told(trial: Trial, why: Why, role: &Role) -> Diagnosis {
+fn hints(trial: Trial, why: Why, role: &Role) -> Diagnosis {
     let name = trial.name();
     match why {
         Why::Left(reason) => Diagnosis::fine("trial", format!("{name}: not tried: {reason}")),

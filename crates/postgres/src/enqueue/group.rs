@@ -21,7 +21,7 @@ use super::{Item, Stored, items, learn_clock, store, tell_stored};
 use crate::call::DEFAULT_DEADLINE;
 use crate::error::{Answer, timed_out, unavailable};
 use crate::handle::Inner;
-use crate::told::Told;
+use crate::hint_sum::HintSum;
 
 /// Statements for single enqueues under way at a time.
 const MOST_IN_FLIGHT: usize = 2;
@@ -240,9 +240,9 @@ async fn alone(inner: &Inner, call: Call, items: &[Item<'_>], place: Option<Plac
     let stored = store(&mut session, call.now, items).await?;
     drop((session, place));
     learn_clock(inner, call, stored.now);
-    let mut told = Told::default();
-    tell_stored(&mut told, stored.now, items, &stored.jobs);
-    inner.tell(told);
+    let mut hints = HintSum::default();
+    tell_stored(&mut hints, stored.now, items, &stored.jobs);
+    inner.send_hints(hints);
     Ok(EnqueueReply::new(stored.jobs, stored.durability))
 }
 
@@ -274,9 +274,9 @@ async fn together(inner: Arc<Inner>, place: Place) {
     inner.groups.lock().last_took = since.elapsed();
     match stored {
         Some(Ok(stored)) => {
-            let mut told = Told::default();
-            tell_stored(&mut told, stored.now, &items, &stored.jobs);
-            inner.tell(told);
+            let mut hints = HintSum::default();
+            tell_stored(&mut hints, stored.now, &items, &stored.jobs);
+            inner.send_hints(hints);
             answer_each(&calls, callers, stored);
         }
         Some(Err(fail)) if !fail.leaves_open() => {

@@ -10,11 +10,11 @@ use uuid::Uuid;
 use crate::end::{self, IfLocked};
 use crate::error::Answer;
 use crate::handle::Inner;
+use crate::hint_sum::HintSum;
 use crate::parked::{self, DueLook, Line};
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::Told;
 
 use super::jobs::{Batch, Key};
 use super::{Ask, Head, Wish, add_rows};
@@ -131,15 +131,15 @@ pub(super) async fn park(inner: &Inner, call: Call, kinds: &KindSet, batch: &mut
     let nonces: Vec<Uuid> = locked.into_keys().collect();
     let rows = session.query(sql!("park"), &[&nonces, &ids, &Reason::NoHandler.as_str()]).await?;
     session.commit().await?;
-    let mut told = Told::default();
+    let mut hints = HintSum::default();
     let mut parked = HashSet::with_capacity(rows.len());
     for row in &rows {
         parked.insert(row.try_get(0)?);
-        told.parked(row.try_get(1)?);
+        hints.parked(row.try_get(1)?);
     }
     let last = unknown.iter().map(|job| job.key).filter(|key| parked.contains(&key.id)).max();
     batch.leave_out(&parked);
-    inner.tell(told);
+    inner.send_hints(hints);
     // Where most were parked, there are more of them.
     if let Some(last) = last.filter(|_| parked.len() > batch.len()) {
         // What has been leased is granted, whatever becomes of the jobs behind it.
@@ -175,9 +175,9 @@ async fn park_ahead(
     let all: i64 = row.try_get(0)?;
     inner.parked.looked_ahead(last.queue, jobs, all == limit);
     if all > 0 {
-        let mut told = Told::default();
-        told.parked(last.queue);
-        inner.tell(told);
+        let mut hints = HintSum::default();
+        hints.parked(last.queue);
+        inner.send_hints(hints);
     }
     Ok(())
 }

@@ -15,11 +15,11 @@ use super::{TRIES, in_turn, learn_queues, stored_before, thorough};
 use crate::enqueue;
 use crate::error::{Answer, Fail};
 use crate::handle::Inner;
+use crate::hint_sum::HintSum;
 use crate::locked::{self, PATIENCE, Parts};
 use crate::member::{self, Member};
 use crate::row;
 use crate::session::Session;
-use crate::told::Told;
 
 /// The rows by which an end is known to have met a lock: its claim and its job.
 pub(super) fn rows(item: &FinishItem) -> [Uuid; 2] {
@@ -32,7 +32,7 @@ pub(super) async fn finish(
     session: &mut Session,
     call: Call,
     items: &[&FinishItem],
-    told: &mut Told,
+    hints: &mut HintSum,
 ) -> Answer<Vec<Finished>> {
     if items.is_empty() {
         return Ok(Vec::new());
@@ -53,9 +53,9 @@ pub(super) async fn finish(
     let mut has_stored = false;
     while let Some(part) = parts.next() {
         match learn_and_finish(inner, session, call, &chosen[part.clone()]).await {
-            Ok((answered, tells)) => {
+            Ok((answered, added)) => {
                 has_stored = true;
-                told.merge(tells);
+                hints.merge(added);
                 for (place, answer) in part.zip(answered) {
                     answers[free[place]] = answer;
                 }
@@ -80,7 +80,7 @@ async fn learn_and_finish(
     session: &mut Session,
     call: Call,
     items: &[&FinishItem],
-) -> Answer<(Vec<Finished>, Told)> {
+) -> Answer<(Vec<Finished>, HintSum)> {
     let mut tries = 1;
     loop {
         learn_queues(inner, session, items).await?;

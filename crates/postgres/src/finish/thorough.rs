@@ -15,12 +15,12 @@ use crate::enqueue::{self, IfUnknown};
 use crate::error::Answer;
 use crate::events::{Event, add_events};
 use crate::handle::Inner;
+use crate::hint_sum::HintSum;
 use crate::member::{self, Member};
 use crate::place;
 use crate::row::{self, Options};
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::Told;
 
 /// Ends runs, each whose token holds, and answers each item.
 pub(super) async fn finish(
@@ -28,7 +28,7 @@ pub(super) async fn finish(
     session: &mut Session,
     call: Call,
     items: &[&FinishItem],
-) -> Answer<(Vec<Finished>, Told)> {
+) -> Answer<(Vec<Finished>, HintSum)> {
     session.begin().await?;
     let finished = within(inner, session, call, items, IfUnknown::BeginAnew).await?;
     session.commit().await?;
@@ -41,7 +41,7 @@ pub(super) async fn finish_hastily(
     session: &mut Session,
     call: Call,
     items: &[&FinishItem],
-) -> Answer<(Vec<Finished>, Told)> {
+) -> Answer<(Vec<Finished>, HintSum)> {
     session.begin_hasty().await?;
     let finished = within(inner, session, call, items, IfUnknown::BeginAnew).await?;
     session.commit().await?;
@@ -56,7 +56,7 @@ pub(super) async fn within(
     call: Call,
     items: &[&FinishItem],
     if_unknown: IfUnknown,
-) -> Answer<(Vec<Finished>, Told)> {
+) -> Answer<(Vec<Finished>, HintSum)> {
     let said: Vec<Said<'_>> = items.iter().map(|item| Said::of(item)).collect();
     let fleeting = lock_fleeting(session, &said).await?;
     let mut nonces: Vec<Uuid> = said.iter().map(|said| said.nonce).collect();
@@ -70,14 +70,14 @@ pub(super) async fn within(
     if !ended.is_empty() {
         end::shrink_claims(session, &ended, &puts).await?;
     }
-    let mut told = Told::default();
+    let mut hints = HintSum::default();
     let effects = effects(&said, &answers);
     if !effects.is_empty() {
-        enqueue::store_jobs(inner, session, now, &effects, if_unknown, &mut told).await?;
+        enqueue::store_jobs(inner, session, now, &effects, if_unknown, &mut hints).await?;
     }
     note_stale(session, now, &said, &answers).await?;
-    end::tell(&mut told, &puts, inner.wants_ends());
-    Ok((answers, told))
+    end::add_hints(&mut hints, &puts, inner.wants_ends());
+    Ok((answers, hints))
 }
 
 /// Locks the jobs with a retention of their own. Those that may disappear although claims of earlier runs may

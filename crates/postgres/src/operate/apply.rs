@@ -11,12 +11,12 @@ use super::unique::take_uniques;
 use crate::end::{self, Parts};
 use crate::error::Answer;
 use crate::events::add_events;
+use crate::hint_sum::HintSum;
 use crate::locate::Located;
 use crate::place::{self, Put};
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::Told;
 
 /// What is to be written, each kind of it for all jobs.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ pub(super) async fn apply(
     session: &mut Session,
     acting: &Acting<'_>,
     ids: &[Uuid],
-    told: &mut Told,
+    hints: &mut HintSum,
 ) -> Answer<Vec<Option<Verdict>>> {
     let claims = match acting.verb {
         Verb::Cancel => Claims::OfCancel,
@@ -78,7 +78,7 @@ pub(super) async fn apply(
             None => acting.filter.is_none().then_some(Verdict::NotFound),
         });
     }
-    writes.tell(acting, told);
+    writes.add_hints(acting, hints);
     writes.write(session, acting).await?;
     add_events(session, acting.now, &events).await?;
     Ok(verdicts)
@@ -151,11 +151,11 @@ impl<'j> Writes<'j> {
         self.puts.push(put);
     }
 
-    fn tell(&self, acting: &Acting<'_>, told: &mut Told) {
+    fn add_hints(&self, acting: &Acting<'_>, hints: &mut HintSum) {
         for (_, id) in &self.cancels {
-            told.cancel_requested(row::job_id(*id));
+            hints.cancel_requested(row::job_id(*id));
         }
-        end::tell(told, &self.puts, acting.wants_ends);
+        end::add_hints(hints, &self.puts, acting.wants_ends);
     }
 
     /// Each kind of it in a statement or two.

@@ -9,11 +9,11 @@ use super::PostgresTransaction;
 use crate::enqueue::{self, IfUnknown};
 use crate::error::Answer;
 use crate::handle::{Inner, Postgres};
+use crate::hint_sum::HintSum;
 use crate::notice;
 use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
-use crate::told::Told;
 
 /// Jobs of one statement at most.
 const CHUNK: usize = 1_000;
@@ -125,9 +125,9 @@ impl Postgres {
         let request = async {
             let row = session.query_one(sql!("add_cancel"), &[&row::uuid(id)]).await?;
             let number: i64 = row.try_get(0)?;
-            let mut told = Told::default();
-            told.due(inner.server_now());
-            notify(&mut session, &told).await?;
+            let mut hints = HintSum::default();
+            hints.due(inner.server_now());
+            notify(&mut session, &hints).await?;
             Ok(RequestReceipt::new(number.unsigned_abs()))
         };
         Ok(lender.serve(tx.client(), request).await.map_err(BackendError::from)?)
@@ -184,15 +184,15 @@ async fn store(inner: &Inner, session: &mut Session, jobs: &[NewJob]) -> Answer<
     enqueue::check_ids(inner, Call::new(), &jobs)?;
     let now = session.query_one(sql!("now"), &[&None::<i64>]).await?;
     let now = row::timestamp(&now, 0)?;
-    let mut told = Told::default();
-    let stored = enqueue::store_jobs(inner, session, now, &jobs, IfUnknown::Read, &mut told).await?;
-    notify(session, &told).await?;
+    let mut hints = HintSum::default();
+    let stored = enqueue::store_jobs(inner, session, now, &jobs, IfUnknown::Read, &mut hints).await?;
+    notify(session, &hints).await?;
     Ok(stored)
 }
 
 /// Tells all processes, this one too, once the caller's transaction commits.
-async fn notify(session: &mut Session, told: &Told) -> Answer<()> {
-    let notices = notice::write(ANYBODY, told);
+async fn notify(session: &mut Session, hints: &HintSum) -> Answer<()> {
+    let notices = notice::write(ANYBODY, hints);
     if notices.is_empty() {
         return Ok(());
     }

@@ -28,8 +28,8 @@ fn holder(what: &str, state: &str, seconds: Option<i64>, transactions: Option<i6
 fn a_long_transaction_is_named_with_pid_application_and_age() {
     let idle = holder("session", "idle in transaction", Some(61), Some(5));
     assert!(idle.is_trouble(BOUNDS));
-    let told = idle.told();
-    assert!(told.finding.contains("pid 7 (psql as me)") && told.finding.contains("61 s"), "{told:?}");
+    let hints = idle.hints();
+    assert!(hints.finding.contains("pid 7 (psql as me)") && hints.finding.contains("61 s"), "{hints:?}");
     assert!(!holder("session", "active", Some(2), Some(5)).is_trouble(BOUNDS));
 }
 
@@ -52,7 +52,7 @@ fn open(url: &str) -> Postgres {
     Postgres::builder(url).expect("the URL parses").open().expect("the settings hold")
 }
 
-async fn told(store: &Postgres, bounds: Bounds) -> Vec<Diagnosis> {
+async fn hints(store: &Postgres, bounds: Bounds) -> Vec<Diagnosis> {
     let mut session = store.inner.unchecked().await.expect("it connects");
     findings(&mut session, bounds).await.expect("it is examined")
 }
@@ -61,10 +61,10 @@ async fn told(store: &Postgres, bounds: Bounds) -> Vec<Diagnosis> {
 async fn trouble(store: &Postgres, bounds: Bounds) -> Diagnosis {
     let begun = Instant::now();
     loop {
-        if let Some(found) = told(store, bounds).await.into_iter().find(|found| !found.ok) {
+        if let Some(found) = hints(store, bounds).await.into_iter().find(|found| !found.ok) {
             return found;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is told");
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is hints");
     }
 }
 
@@ -82,14 +82,14 @@ async fn old_snapshot(server: &Server) -> (Client, String) {
 async fn a_session_that_holds_an_old_snapshot_is_named_until_it_ends() {
     let (server, store) = store().await;
     let (client, pid) = old_snapshot(&server).await;
-    assert!(told(&store, NEVER).await.iter().all(|found| found.ok));
+    assert!(hints(&store, NEVER).await.iter().all(|found| found.ok));
     let found = trouble(&store, Bounds { seconds: 1, ..NEVER }).await;
     let named = format!("pid {pid} (the culprit as gristmill) holds a transaction open, for ");
     assert!(found.finding.starts_with(&named), "{found:?}");
     assert!(found.finding.contains(" s, idle in transaction, "), "{found:?}");
     assert!(found.remedy.is_some_and(|remedy| remedy.contains(&format!("pg_terminate_backend({pid})"))));
     client.batch_execute("ROLLBACK").await.expect("it ends");
-    let after = told(&store, Bounds { seconds: 0, ..NEVER }).await;
+    let after = hints(&store, Bounds { seconds: 0, ..NEVER }).await;
     assert_eq!(after, [Diagnosis::fine("horizon", "nothing holds it back")]);
 }
 
@@ -101,7 +101,7 @@ async fn a_role_without_rights_is_told_what_it_cannot_see_and_the_remedy() {
     let remedy = "GRANT pg_read_all_stats TO \"a worker\"";
     let has_remedy = |found: &Diagnosis| found.remedy.as_ref().is_some_and(|text| text.contains(remedy));
 
-    let before = told(&store, NEVER).await;
+    let before = hints(&store, NEVER).await;
     assert_eq!(before.len(), 1, "{before:?}");
     assert!(
         before[0].ok && before[0].finding.contains("\"a worker\" cannot see") && has_remedy(&before[0]),
@@ -114,7 +114,7 @@ async fn a_role_without_rights_is_told_what_it_cannot_see_and_the_remedy() {
     assert!(blind.finding.contains(&format!("pid {pid} (the culprit as gristmill)")), "{blind:?}");
 
     server.psql(remedy);
-    assert_eq!(told(&store, NEVER).await, [Diagnosis::fine("horizon", "nothing holds it back")]);
+    assert_eq!(hints(&store, NEVER).await, [Diagnosis::fine("horizon", "nothing holds it back")]);
     let named = trouble(&store, Bounds { seconds: 1, ..NEVER }).await;
     assert!(named.finding.contains(&format!("pid {pid} ")) && named.finding.contains(", for "), "{named:?}");
 }

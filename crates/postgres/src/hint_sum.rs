@@ -1,4 +1,4 @@
-//! What an operation has to tell once it is stored.
+//! Sums up the hints of an operation, to be sent once it is stored.
 
 use gristmill_core::{JobId, JobState, Name, Timestamp};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ pub(crate) struct Position {
 /// Hints, summed up: of each queue and priority the first job that became available, of all instants the
 /// earliest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Told {
+pub(crate) struct HintSum {
     pub(crate) available: Vec<(i32, Position)>,
     /// Queues in which jobs were parked.
     pub(crate) parked: Vec<i32>,
@@ -24,7 +24,7 @@ pub(crate) struct Told {
     pub(crate) ended: Vec<JobId>,
 }
 
-impl Told {
+impl HintSum {
     /// A job of the queue became available.
     pub(crate) fn available(&mut self, queue: i32, position: Position) {
         // Most operations concern one queue, and hardly one more than a few.
@@ -78,7 +78,7 @@ impl Told {
         }
     }
 
-    /// Adds what another operation has to tell.
+    /// Adds the hints of another operation.
     pub(crate) fn merge(&mut self, other: Self) {
         for (queue, position) in other.available {
             self.available(queue, position);
@@ -112,18 +112,18 @@ mod tests {
 
     #[test]
     fn of_each_lane_the_first_job_is_told_and_the_earliest_instant() {
-        let mut told = Told::default();
+        let mut hints = HintSum::default();
         for (queue, run_at_ms) in [(1, 9), (2, 4), (1, 3), (2, 6)] {
-            told.available(queue, position(run_at_ms));
-            told.due(Timestamp::from_millis(run_at_ms));
+            hints.available(queue, position(run_at_ms));
+            hints.due(Timestamp::from_millis(run_at_ms));
         }
-        let mut other = Told::default();
+        let mut other = HintSum::default();
         other.available(1, position(2));
         let urgent = Position { priority: -1, ..position(8) };
         other.available(1, urgent);
-        told.merge(other);
+        hints.merge(other);
 
-        assert_eq!(told.available, [(1, position(2)), (2, position(4)), (1, urgent)]);
-        assert_eq!(told.due, Some(Timestamp::from_millis(3)));
+        assert_eq!(hints.available, [(1, position(2)), (2, position(4)), (1, urgent)]);
+        assert_eq!(hints.due, Some(Timestamp::from_millis(3)));
     }
 }
