@@ -2,10 +2,10 @@
 //!
 //! | part | does |
 //! |---|---|
-//! | `life` | registers, serves, starts again, stops (`shutdown`); `assembly` makes the loops |
+//! | `life` | registers, serves, starts again, stops; also the handle, the drain, the runtime of the handlers |
+//! | `assembly` | makes the loops and what they share |
 //! | `fetcher` | leases jobs for free slots, and for those that will be (`forecast`, `reserve`) |
-//! | `executor` | gives them slots and tasks (`batch`, `chunk`) and takes their results |
-//! | `attempt` | runs one of them: `start`, `code`, `transaction`; `attempt_tasks` stops it |
+//! | `executor` | gives them slots and tasks (`batch`, `chunk`), takes their results; `attempt` runs one of them |
 //! | `completer` | stores how they ended (`finishes`, `line`); `answers` notes what the store made of it |
 //! | `heartbeat` | renews the leases, on a thread of its own; brings cancels |
 //! | `maintenance` | promotes, rescues, prunes, audits |
@@ -22,55 +22,27 @@
 //! | `call`, `lease` | deadlines and repeats of calls; the local end of a lease |
 //! | `watchdog`, `apart` | restarts a loop that dies; runs one on its own thread |
 
-mod activity;
-mod answers;
-mod appetite;
 mod assembly;
-mod attempt;
-mod attempt_tasks;
-mod batch;
 pub(crate) mod builder;
-mod chunk;
-mod code;
 mod completer;
-mod control;
-mod drain;
 mod executor;
-mod fetch_call;
 mod fetcher;
-mod finishes;
-mod forecast;
 mod heartbeat;
-mod hints;
-mod host;
-mod incarnation;
-mod lanes;
 mod life;
-mod line;
 mod maintenance;
 pub(crate) mod options;
-mod pace;
-mod plan;
-mod ready;
-mod reserve;
-mod shutdown;
-mod slots;
-mod start;
 mod store;
-mod timeouts;
-mod transaction;
-mod waits;
 
 use std::future::Future;
 
 use gristmill_core::Error;
 
 pub use builder::WorkerBuilder;
-pub use control::WorkerHandle;
 #[cfg(feature = "testing")]
-pub(crate) use ready::Ready;
+pub(crate) use executor::ready::Ready;
 #[cfg(feature = "testing")]
-pub(crate) use transaction::{not_committed, still_in_use};
+pub(crate) use executor::transaction::{not_committed, still_in_use};
+pub use life::control::WorkerHandle;
 
 use crate::Client;
 use crate::handler::route::Routes;

@@ -13,17 +13,21 @@
 //! fault. One that fails alone while another call succeeds goes [apart](LineKind::Apart), and in the end is
 //! stored [without a part](crate::lessen).
 
+pub(crate) mod answers;
+pub(crate) mod finishes;
+mod line;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_core::{BackendError, BackendErrorKind, FinishRequest, Finished, time_for_bytes};
 
-use super::answers::Answers;
-use super::finishes::Finishes;
-use super::line::{FinishBatch, LineKind, SMALL_BATCH};
-use super::slots::Slots;
+use super::executor::slots::Slots;
 use crate::call::Trouble;
 use crate::lessen::{may_be_an_item, say_lessened};
+use answers::Answers;
+use finishes::Finishes;
+use line::{FinishBatch, LineKind, SMALL_BATCH};
 
 /// The first wait before busy ends are repeated; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

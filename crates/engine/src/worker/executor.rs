@@ -1,8 +1,20 @@
 //! Gives fetched jobs their slots and their tasks, and takes their ends.
 //!
-//! A batch is cut into chunks, one task each ([`batch`]), in which its [attempts](super::attempt) begin.
+//! A batch is cut into chunks, one task each ([`batch`]), in which its [attempts](attempt) begin.
 //! Their ends are handed over here, many at once: they go to the completer, and their slots to the jobs that
 //! wait for one. So an attempt that ends may start the next, and these three modules need each other.
+
+mod attempt;
+pub(crate) mod attempt_tasks;
+mod batch;
+pub(crate) mod chunk;
+mod code;
+pub(crate) mod pace;
+pub(crate) mod ready;
+pub(crate) mod slots;
+pub(crate) mod start;
+pub(crate) mod timeouts;
+pub(crate) mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,20 +23,19 @@ use gristmill_core::ClaimId;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::answers::Answers;
-use super::attempt_tasks::{AttemptTasks, Which};
-use super::batch;
-use super::chunk::Chunks;
-use super::finishes::Finishes;
-use super::host::Host;
-use super::ready::Ready;
-use super::reserve::Reserve;
-use super::slots::Slots;
-use super::start::Starter;
+use super::completer::answers::Answers;
+use super::completer::finishes::Finishes;
+use super::fetcher::reserve::Reserve;
+use super::life::host::Host;
 use crate::at_work::AtWork;
 use crate::cancel::StopWhy;
 use crate::claims::Claims;
 use crate::run_result::RunResult;
+use attempt_tasks::{AttemptTasks, Which};
+use chunk::Chunks;
+use ready::Ready;
+use slots::Slots;
+use start::Starter;
 
 /// A task of its own is worth it for this many jobs at least.
 const SMALLEST_CHUNK: usize = 64;

@@ -2,11 +2,18 @@
 //! queues have more than a fetch takes and the backend serves several side by side.
 //!
 //! Where the queues have more and jobs end quicker than a fetch takes, it also fetches those that will have a
-//! slot when they arrive ([forecast](super::forecast)); whatever is in flight together is bounded by that.
-//! They are held in the [reserve](super::reserve). Slow jobs are never leased ahead of a slot.
+//! slot when they arrive ([forecast]); whatever is in flight together is bounded by that.
+//! They are held in the [reserve]. Slow jobs are never leased ahead of a slot.
 //!
 //! While there is work and room the next fetch leaves at once. Under load it waits a moment for several
 //! slots. With nothing to do it sleeps until a hint, a freed slot or the poll interval.
+
+pub(crate) mod appetite;
+mod fetch_call;
+mod forecast;
+mod lanes;
+mod plan;
+pub(crate) mod reserve;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,21 +22,21 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use gristmill_core::FetchReply;
 use tokio::sync::Notify;
 
-use super::appetite::Appetite;
-use super::control::Control;
 use super::executor::Executor;
-use super::fetch_call::{FetchCalls, Fetched};
-use super::forecast::{Ahead, Forecast};
-use super::incarnation::Incarnation;
-use super::lanes::Lanes;
+use super::life::control::Control;
+use super::life::incarnation::Incarnation;
 use super::maintenance::due::Due;
 use super::options::WorkerOptions;
-use super::plan::{JobSize, Plan};
-use super::reserve::Reserve;
 use super::store::Store;
 use crate::call::Trouble;
 use crate::claims::Claims;
 use crate::report::Counters;
+use appetite::Appetite;
+use fetch_call::{FetchCalls, Fetched};
+use forecast::{Ahead, Forecast};
+use lanes::Lanes;
+use plan::{JobSize, Plan};
+use reserve::Reserve;
 
 /// Waiting for more slots never takes longer than this.
 const LONGEST_GATHERING: Duration = Duration::from_millis(2);

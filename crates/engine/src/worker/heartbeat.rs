@@ -13,10 +13,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::appetite::Appetite;
-use super::attempt_tasks::Which;
 use super::executor::Executor;
-use super::incarnation::{Incarnation, Lateness};
+use super::executor::attempt_tasks::Which;
+use super::fetcher::appetite::Appetite;
+use super::life::incarnation::{Incarnation, Lateness};
 use super::store::Store;
 use crate::call::Trouble;
 use crate::cancel::StopWhy;

@@ -22,8 +22,17 @@
 //! ```
 //!
 //! A fenced worker can be gone or stop as well. From `registering` to `gone` or the stop it is one
-//! [incarnation](super::incarnation). Slots, blocking handlers and ends that are not stored outlive one that
+//! [incarnation]. Slots, blocking handlers and ends that are not stored outlive one that
 //! is gone: async handlers are dropped with it.
+
+pub(crate) mod activity;
+pub(crate) mod control;
+pub(crate) mod drain;
+pub(crate) mod hints;
+pub(crate) mod host;
+pub(crate) mod incarnation;
+pub(crate) mod shutdown;
+pub(crate) mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,14 +42,14 @@ use gristmill_core::Error;
 use tokio::time::Instant;
 
 use super::assembly::{Blueprint, Loops};
-use super::control::Control;
 use super::executor::Executor;
-use super::hints::HintListener;
-use super::host::Host;
-use super::incarnation::{Incarnation, RegisterMode};
-use super::shutdown::LeaseKeeper;
 use crate::report::WorkerReport;
 use crate::watchdog::Watched;
+use control::Control;
+use hints::HintListener;
+use host::Host;
+use incarnation::{Incarnation, RegisterMode};
+use shutdown::LeaseKeeper;
 
 /// How long a loop may take to notice that it shall end.
 const LOOP_ENDS_WITHIN: Duration = Duration::from_millis(50);

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::appetite::Appetite;
+use super::fetcher::appetite::Appetite;
 use super::store::Store;
 use crate::hooks::Hooks;
 use crate::report::Counters;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::round::ROUND;
 use crate::call::Trouble;
 use crate::report::Counters;
-use crate::worker::appetite::Appetite;
+use crate::worker::fetcher::appetite::Appetite;
 use crate::worker::store::Store;
 
 const INTERVAL: Duration = Duration::from_secs(60);

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::due::Due;
 use super::round::ROUND;
 use crate::call::Trouble;
-use crate::worker::appetite::Appetite;
+use crate::worker::fetcher::appetite::Appetite;
 use crate::worker::store::Store;
 
 /// A clock that is a little ahead must not make the loop spin.

@@ -11,7 +11,7 @@ use super::round::ROUND;
 use crate::call::{Trouble, is_outage};
 use crate::hooks::Hooks;
 use crate::report::Counters;
-use crate::worker::appetite::Appetite;
+use crate::worker::fetcher::appetite::Appetite;
 use crate::worker::store::Store;
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(250);

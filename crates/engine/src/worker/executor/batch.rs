@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::attempt;
 use super::chunk::Chunk;
-use super::executor::Executor;
 use super::ready::Ready;
 use super::start::{Local, Stopwatch};
 use crate::run_result::RunResult;
+use crate::worker::executor::Executor;
 
 /// A chunk hands over its ends, and lets other tasks run, after this many jobs or this time.
 const FLUSH_EVERY: usize = 128;

@@ -1,16 +1,17 @@
 //! How many jobs may run at once, by lane and in all, and how many are in hand.
 //!
 //! A unit is taken before a fetch and freed when the job's code has ended. The counts are plain atomics: only
-//! the [reserve](super::reserve) takes units, under its lock; any task frees them. More units than the limits
-//! are taken
-//! only for jobs that wait in the reserve or are on their way to it. A lane is one entry of the worker's
+//! the [reserve] takes units, under its lock; any task frees them. More units than the limits are taken only
+//! for jobs that wait in the reserve or are on their way to it. A lane is one entry of the worker's
 //! queues; two lanes may name the same queue with different priorities.
+//!
+//! [reserve]: crate::worker::fetcher::reserve
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-use super::options::WorkerOptions;
+use crate::worker::options::WorkerOptions;
 
 /// The slots of a worker.
 #[derive(Debug)]
@@ -71,13 +72,13 @@ impl Slots {
     }
 
     /// Takes units of a lane. How many it may be decides the caller, who is the only one to take.
-    pub(super) fn take(&self, lane: usize, count: usize) {
+    pub(crate) fn take(&self, lane: usize, count: usize) {
         self.lanes[lane].used.fetch_add(count, Ordering::SeqCst);
         self.used.fetch_add(count, Ordering::SeqCst);
     }
 
     /// Frees what was taken for jobs that did not come. Wakes no waiter.
-    pub(super) fn put_back(&self, lane: usize, count: usize) {
+    pub(crate) fn put_back(&self, lane: usize, count: usize) {
         self.lanes[lane].used.fetch_sub(count, Ordering::SeqCst);
         self.used.fetch_sub(count, Ordering::SeqCst);
     }
@@ -87,12 +88,12 @@ impl Slots {
         if count > 0 {
             self.lanes[lane].ended.fetch_add(count, Ordering::Relaxed);
             self.put_back(lane, count);
-            self.tell();
+            self.wake();
         }
     }
 
     /// Wakes the waiter for as few units as are taken now.
-    pub(super) fn tell(&self) {
+    pub(crate) fn wake(&self) {
         if self.used() < self.wanted.load(Ordering::SeqCst) {
             self.freed.notify_one();
         }

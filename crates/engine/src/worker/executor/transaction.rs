@@ -10,13 +10,13 @@ use gristmill_core::{
     Outcome, RunError, time_for_bytes,
 };
 
-use super::answers::Answers;
-use super::finishes::Finishes;
-use super::store::Store;
 use crate::call::{Trouble, answer, is_outage};
 use crate::handler::route::RetryDelay;
 use crate::lessen::finish_alone;
 use crate::run_result::RunResult;
+use crate::worker::completer::answers::Answers;
+use crate::worker::completer::finishes::Finishes;
+use crate::worker::store::Store;
 use crate::{Attempted, JobContext};
 
 /// A call that fails without an outage is repeated this often. Then the completer gets the result: it can
@@ -26,12 +26,12 @@ const TRIES: u32 = 5;
 const LATEST_RUNS: usize = 100;
 
 /// The run of an attempt whose transaction is to be committed.
-pub(super) struct Closing<'a> {
-    pub(super) answers: &'a Answers,
-    pub(super) finishes: &'a Finishes,
-    pub(super) lane: usize,
-    pub(super) context: &'a JobContext,
-    pub(super) delay: Option<&'a RetryDelay>,
+pub(crate) struct Closing<'a> {
+    pub(crate) answers: &'a Answers,
+    pub(crate) finishes: &'a Finishes,
+    pub(crate) lane: usize,
+    pub(crate) context: &'a JobContext,
+    pub(crate) delay: Option<&'a RetryDelay>,
 }
 
 /// An attempt that failed with its transaction.
@@ -49,7 +49,7 @@ pub(crate) fn not_committed(why: &str) -> Attempted {
     failed(format!("the transaction was not committed: {why}"))
 }
 
-pub(super) async fn roll_back(store: &Store, context: &JobContext, transaction: Box<dyn BackendTx>) {
+pub(crate) async fn roll_back(store: &Store, context: &JobContext, transaction: Box<dyn BackendTx>) {
     let rolled_back = transaction.roll_back(store.call());
     if let Err(error) = answer(store.deadline(), "roll_back", rolled_back).await {
         // The store rolls back as soon as it notices that the connection is gone.
@@ -60,7 +60,7 @@ pub(super) async fn roll_back(store: &Store, context: &JobContext, transaction: 
 impl Closing<'_> {
     /// Ends the run with the transaction's commit. Returns `None` when the store or the completer has the
     /// end, else what the attempt came to instead.
-    pub(super) async fn commit(&self, transaction: Box<dyn BackendTx>, said: Attempted) -> Option<Attempted> {
+    pub(crate) async fn commit(&self, transaction: Box<dyn BackendTx>, said: Attempted) -> Option<Attempted> {
         let store = &self.answers.store;
         let ended = self.ended(said);
         let deadline = store.deadline().saturating_add(time_for_bytes(ended.item.bytes()));

@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gristmill_core::ClaimId;
 
 use super::forecast::Ahead;
-use super::ready::Ready;
-use super::slots::Slots;
+use crate::worker::executor::ready::Ready;
+use crate::worker::executor::slots::Slots;
 
 /// The jobs of all lanes.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Reserve {
                 self.slots.put_back(*lane, *count);
             }
         }
-        self.slots.tell();
+        self.slots.wake();
     }
 
     /// Puts jobs in, and takes those out that may start now.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::slots::Slots;
+use crate::worker::executor::slots::Slots;
 
 /// Over this time the rate is an average.
 const MEMORY: Duration = Duration::from_millis(500);

@@ -36,13 +36,13 @@ use gristmill_core::{Outcome, dispose};
 
 use super::attempt_tasks::key;
 use super::code::{self, Code};
-use super::executor::Executor;
 use super::pace::Kind;
 use super::ready::Ready;
 use super::start::{Local, Stopwatch};
 use super::transaction::{self, Closing, still_in_use};
 use crate::context::Left;
 use crate::run_result::RunResult;
+use crate::worker::executor::Executor;
 use crate::{Attempted, JobContext};
 
 /// Starts an attempt and polls it once in this task. One that needs more than that gets a task of its own.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gristmill_core::JobSpec;
 
-use super::options::WorkerOptions;
+use crate::worker::options::WorkerOptions;
 
 /// After a timeout a cooperative handler gets a tenth of it more to come to its end, at most this.
 const LONGEST_COOPERATION: Duration = Duration::from_secs(1);

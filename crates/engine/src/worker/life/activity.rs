@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::finishes::Finishes;
-use super::slots::Slots;
 use crate::report::Counters;
+use crate::worker::completer::finishes::Finishes;
+use crate::worker::executor::slots::Slots;
 
 /// What it is seen by: jobs in hand, ends on their way to the store, fetches that brought jobs.
 #[derive(Debug, Clone)]

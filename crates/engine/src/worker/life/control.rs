@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::appetite::Appetite;
-use super::reserve::Reserve;
 use crate::report::{Counters, WorkerStats};
+use crate::worker::fetcher::appetite::Appetite;
+use crate::worker::fetcher::reserve::Reserve;
 
 /// The signals to a running worker. Only ever goes from running to stopping to forced.
 #[derive(Debug, Default)]
@@ -42,10 +42,10 @@ impl Control {
 /// and after it does.
 #[derive(Debug, Clone)]
 pub struct WorkerHandle {
-    pub(super) control: Arc<Control>,
-    pub(super) appetite: Arc<Appetite>,
-    pub(super) reserve: Arc<Reserve>,
-    pub(super) counters: Arc<Counters>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) appetite: Arc<Appetite>,
+    pub(crate) reserve: Arc<Reserve>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl WorkerHandle {

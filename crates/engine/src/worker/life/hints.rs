@@ -5,17 +5,17 @@ use std::sync::{Arc, Weak};
 use gristmill_core::{Hint, Listener};
 use tokio::sync::Notify;
 
-use super::appetite::Appetite;
-use super::maintenance::due::Due;
-use super::slots::Slots;
+use crate::worker::executor::slots::Slots;
+use crate::worker::fetcher::appetite::Appetite;
+use crate::worker::maintenance::due::Due;
 
 /// What hints reach of a worker.
 #[derive(Debug)]
 pub(crate) struct Hints {
-    pub(super) appetite: Arc<Appetite>,
-    pub(super) due: Arc<Due>,
-    pub(super) slots: Arc<Slots>,
-    pub(super) pulse: Arc<Notify>,
+    pub(crate) appetite: Arc<Appetite>,
+    pub(crate) due: Arc<Due>,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) pulse: Arc<Notify>,
 }
 
 /// Passes hints on. Holds the worker weakly: a backend may keep its listeners longer than the worker lives.

@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use gristmill_core::{Decision, Ending, Event, EventKind, Finished, JobState};
 
-use super::maintenance::due::Due;
-use super::store::Store;
 use crate::claims::Claims;
 use crate::hooks::Hooks;
 use crate::report::Counters;
 use crate::run_result::RunResult;
+use crate::worker::maintenance::due::Due;
+use crate::worker::store::Store;
 
 /// Notes the store's answers: what it uses of a worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Answers {
-    pub(super) store: Store,
-    pub(super) claims: Arc<Claims>,
-    pub(super) counters: Arc<Counters>,
-    pub(super) due: Arc<Due>,
-    pub(super) hooks: Hooks,
+    pub(crate) store: Store,
+    pub(crate) claims: Arc<Claims>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) due: Arc<Due>,
+    pub(crate) hooks: Hooks,
 }
 
 impl Answers {

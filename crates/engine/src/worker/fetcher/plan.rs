@@ -6,10 +6,10 @@ use gristmill_core::{FetchedJob, MAX_BATCH_BYTES, QueueWant};
 
 use super::appetite::Appetite;
 use super::forecast::Ahead;
-use super::options::WorkerOptions;
-use super::ready::Ready;
 use super::reserve::Reserve;
 use crate::run_result::RunResult;
+use crate::worker::executor::ready::Ready;
+use crate::worker::options::WorkerOptions;
 
 /// The args that a fetch brings at most, by those of the fetch before.
 const FETCHED_BYTES: usize = 4 * MAX_BATCH_BYTES;

@@ -7,10 +7,10 @@ use gristmill_core::{BackendError, JobState, Name, QueueStats, StatsReply, Stats
 use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
-use super::options::WorkerOptions;
-use super::pace::Kinds;
-use super::store::Store;
 use crate::call::Trouble;
+use crate::worker::executor::pace::Kinds;
+use crate::worker::options::WorkerOptions;
+use crate::worker::store::Store;
 
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -22,11 +22,11 @@ const UNFINISHED: [JobState; 4] =
 /// What draining uses of a worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Drain {
-    pub(super) store: Store,
-    pub(super) stopping: CancellationToken,
-    pub(super) options: Arc<WorkerOptions>,
-    pub(super) kinds: Arc<Kinds>,
-    pub(super) activity: Activity,
+    pub(crate) store: Store,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) options: Arc<WorkerOptions>,
+    pub(crate) kinds: Arc<Kinds>,
+    pub(crate) activity: Activity,
 }
 
 impl Drain {

@@ -8,12 +8,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::incarnation::Incarnation;
 use super::plan::Plan;
-use super::store::Store;
 use crate::call::Trouble;
 use crate::claims::Claims;
 use crate::report::Counters;
+use crate::worker::life::incarnation::Incarnation;
+use crate::worker::store::Store;
 
 /// What the calls of a fetcher have in common.
 pub(super) struct FetchCalls<'a> {

@@ -11,16 +11,16 @@ use gristmill_core::{BackendError, BackendErrorKind, Error, RegisterWorker, Work
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt_tasks::Which;
-use super::executor::Executor;
 use super::host::Host;
-use super::options::WorkerOptions;
-use super::pace::Kinds;
-use super::slots::Slots;
-use super::store::Store;
 use crate::call::{Trouble, is_outage};
 use crate::cancel::StopWhy;
 use crate::lease::LocalLease;
+use crate::worker::executor::Executor;
+use crate::worker::executor::attempt_tasks::Which;
+use crate::worker::executor::pace::Kinds;
+use crate::worker::executor::slots::Slots;
+use crate::worker::options::WorkerOptions;
+use crate::worker::store::Store;
 
 /// A registered worker.
 #[derive(Debug)]
@@ -122,11 +122,11 @@ pub(crate) enum RegisterMode {
 /// What a registration takes of a worker.
 #[derive(Debug)]
 pub(crate) struct Registrar {
-    pub(super) store: Store,
-    pub(super) stopping: CancellationToken,
-    pub(super) options: Arc<WorkerOptions>,
-    pub(super) kinds: Arc<Kinds>,
-    pub(super) slots: Arc<Slots>,
+    pub(crate) store: Store,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) options: Arc<WorkerOptions>,
+    pub(crate) kinds: Arc<Kinds>,
+    pub(crate) slots: Arc<Slots>,
 }
 
 impl Registrar {

@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attempt_tasks::Which;
 use super::control::Control;
-use super::executor::Executor;
 use super::incarnation::Incarnation;
-use super::store::Store;
 use crate::call::later;
 use crate::cancel::StopWhy;
 use crate::report::{Counters, WorkerReport};
 use crate::watchdog::Watched;
+use crate::worker::executor::Executor;
+use crate::worker::executor::attempt_tasks::Which;
+use crate::worker::store::Store;
 
 /// How long a fetch in flight is waited for.
 const LAST_FETCH: Duration = Duration::from_millis(400);
@@ -38,11 +38,11 @@ pub(crate) struct LeaseKeeper {
 /// What the end of a worker uses of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Shutdown {
-    pub(super) store: Store,
-    pub(super) grace: Duration,
-    pub(super) control: Arc<Control>,
-    pub(super) executor: Arc<Executor>,
-    pub(super) counters: Arc<Counters>,
+    pub(crate) store: Store,
+    pub(crate) grace: Duration,
+    pub(crate) control: Arc<Control>,
+    pub(crate) executor: Arc<Executor>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Shutdown {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gristmill_core::Name;
 use tokio::sync::Notify;
 
-use super::options::WorkerOptions;
+use crate::worker::options::WorkerOptions;
 
 /// So many lanes are fetched from without a look at which of them have something.
 const FEW_LANES: usize = 8;

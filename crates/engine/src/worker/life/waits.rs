@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
-use super::options::WorkerOptions;
-use super::pace::Kinds;
-use super::store::Store;
+use crate::worker::executor::pace::Kinds;
+use crate::worker::options::WorkerOptions;
+use crate::worker::store::Store;
 
 /// The first fetches have parked what they met by then.
 const AFTER_START: Duration = Duration::from_secs(1);
@@ -25,11 +25,11 @@ const CAP: u64 = 1_000;
 /// What these reports use of a worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Waits {
-    pub(super) store: Store,
-    pub(super) stopping: CancellationToken,
-    pub(super) options: Arc<WorkerOptions>,
-    pub(super) kinds: Arc<Kinds>,
-    pub(super) activity: Activity,
+    pub(crate) store: Store,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) options: Arc<WorkerOptions>,
+    pub(crate) kinds: Arc<Kinds>,
+    pub(crate) activity: Activity,
 }
 
 impl Waits {
