@@ -1,4 +1,4 @@
-module github.com/gristmill-rs/gristmill/bench/peers/river
+module gristmill.example/bench/river
 
 go 1.26.0
 

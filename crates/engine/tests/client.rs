@@ -158,8 +158,7 @@ async fn operators_act_on_one_job_or_on_all_that_match() -> anyhow::Result<()> {
     let client = Client::builder(Memory::new()).actor("ada").build();
     let receipts = client.enqueue_many((0..1_200).map(|number| Double { number })).await?;
     let id = receipts[0].id;
-    let mut patch = JobPatch::default();
-    patch.priority = Some(Priority::new(5)?);
+    let patch = JobPatch::default().priority(Priority::new(5)?);
     assert_eq!(client.update(id, patch).await?, Verdict::Done);
     assert_eq!(client.job(id).await?.map(|job| job.spec.priority.get()), Some(5));
     assert_eq!(client.cancel(id).await?, Verdict::Done);

@@ -129,9 +129,7 @@ async fn a_scheduled_job_is_made_due_by_an_update_where_no_clock_moves() -> anyh
     let id = queue.client().enqueue(Add { a: 1, b: 1 }.delay(HOUR)).await?.id;
     assert!(queue.drain().await?.is_empty());
 
-    let mut patch = JobPatch::default();
-    patch.when = Some(When::Now);
-    queue.client().update(id, patch).await?;
+    queue.client().update(id, JobPatch::default().when(When::Now)).await?;
 
     assert_eq!(queue.drain().await?[0].output::<Add>()?, 2);
     Ok(())

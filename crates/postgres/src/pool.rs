@@ -42,10 +42,10 @@ pub(crate) struct Pools {
 /// Settings of every connection of ours, sent when it starts. A statement waits for a lock for one turn at
 /// most. A transaction that was left open gives up its locks after 30 s, sooner where a lease is shorter
 /// (`session/settings.rs`). Generic plans save planning time, because the statements never change shape. JIT
-/// is off, because compiling costs more than running them.
+/// is off, because compiling costs more than running them. Notices are off: the driver would log them.
 const SETTINGS: &str = "-c lock_timeout=200 -c idle_in_transaction_session_timeout=30000 -c jit=off \
     -c plan_cache_mode=force_generic_plan -c default_transaction_isolation=read\\ committed \
-    -c standard_conforming_strings=on -c statement_timeout=0";
+    -c standard_conforming_strings=on -c statement_timeout=0 -c client_min_messages=warning";
 /// Statements find each row by an index, whatever the statistics say: they were taken while the table was
 /// empty, or full. Without these settings a plan once turned into a scan of all jobs. A bitmap is made of all
 /// that an index finds, even where a few are wanted.

@@ -1,4 +1,4 @@
-module github.com/gristmill-rs/gristmill/outbox/languages/go
+module gristmill.example/outbox
 
 go 1.25.0
 

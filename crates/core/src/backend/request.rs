@@ -286,6 +286,38 @@ pub struct JobPatch {
     pub max_attempts: Option<std::num::NonZeroU16>,
 }
 
+/// ```
+/// use gristmill_core::{JobPatch, Priority, When};
+///
+/// let soon = JobPatch::default().when(When::Now).priority(Priority::FIRST);
+/// assert_eq!(soon.when, Some(When::Now));
+/// ```
+impl JobPatch {
+    /// Sets new args.
+    pub fn args(mut self, args: Args) -> Self {
+        self.args = Some(args);
+        self
+    }
+
+    /// Sets a new priority.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// Sets a new time: [`When::Now`] to run as soon as a worker has a free slot.
+    pub fn when(mut self, when: When) -> Self {
+        self.when = Some(when);
+        self
+    }
+
+    /// Sets a new bound of attempts.
+    pub fn max_attempts(mut self, most: std::num::NonZeroU16) -> Self {
+        self.max_attempts = Some(most);
+        self
+    }
+}
+
 /// Stops new fetches from a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -11,5 +11,7 @@ mod notify;
 mod operate;
 mod outbox;
 mod prune;
+mod remarks;
+
 mod transaction;
 mod versions;
