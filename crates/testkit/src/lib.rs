@@ -78,7 +78,8 @@
 //!
 //! # Requests to an outbox
 //! [`REFUSED_JOBS`] and [`REFUSED_PATCHES`] are what every library refuses before it sends a request, each as
-//! JSON text, [`TAKEN_ARGS`] and [`TAKEN_OPTIONS`] what none may refuse.
+//! JSON text, [`TAKEN_ARGS`] and [`TAKEN_OPTIONS`] what none may refuse. [`requested`] applies stored
+//! requests and shows what became of their jobs.
 //!
 //! Which rule is proved by which case stands in the crate's README.
 
@@ -94,6 +95,7 @@ mod damage;
 mod fault;
 mod fixture;
 mod model;
+pub mod requested;
 mod requests;
 mod rolling;
 mod store;

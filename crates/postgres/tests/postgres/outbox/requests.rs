@@ -3,11 +3,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gristmill_core::{
-    Backend, Call, JobEvent, JobFilter, JobId, JobState, Maintained, Retention, VerbRequest, Verdict,
-};
+use gristmill_core::{Backend, Call, JobFilter, JobId, JobState, Retention, VerbRequest, Verdict};
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
+pub(super) use gristmill_testkit::requested::{apply, promote, state};
+use gristmill_testkit::requested::{events, whats};
 use serde_json::{Value, json};
 
 use super::{Caller, PROTOCOL, storing};
@@ -25,34 +25,6 @@ pub(super) fn of(verb: &str, ids: &[JobId], more: &str) -> String {
 pub(super) fn request(caller: &Caller, verb: &str, ids: &[JobId], more: &str) -> Vec<u64> {
     let answer = caller.ask("request", &of(verb, ids, more));
     serde_json::from_value(answer["requests"].clone()).expect("the answer has the numbers")
-}
-
-pub(super) fn promote(backend: &Postgres) -> Maintained {
-    block_on(backend.promote(Call::new(), 1_000)).expect("it is answered")
-}
-
-/// Applies what can be applied, and says how much that was.
-pub(super) fn apply(backend: &Postgres) -> u64 {
-    let mut done = 0;
-    loop {
-        let round = promote(backend);
-        done += round.done;
-        if !round.more {
-            return done;
-        }
-    }
-}
-
-pub(super) fn state(backend: &Postgres, id: JobId) -> Option<JobState> {
-    block_on(backend.get(Call::new(), vec![id])).expect("it is answered").remove(0).map(|job| job.state)
-}
-
-fn events(backend: &Postgres, id: JobId) -> Vec<JobEvent> {
-    block_on(backend.list_events(Call::new(), id)).expect("it is answered")
-}
-
-fn whats(backend: &Postgres, id: JobId) -> Vec<String> {
-    events(backend, id).into_iter().map(|event| event.what).collect()
 }
 
 pub(super) fn left(schema: &Schema) -> String {

@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gristmill_core::{
-    Backend, Call, Clock, Hint, JobEvent, JobFilter, JobId, JobState, Maintained, SystemClock, VerbRequest,
-};
+use gristmill_core::{Backend, Call, Clock, Hint, JobFilter, JobId, JobState, SystemClock, VerbRequest};
 use gristmill_sqlite::Sqlite;
 use gristmill_testkit::block_on;
+use gristmill_testkit::requested::{apply, events, promote, state, whats};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -25,40 +24,12 @@ pub(super) fn store(raw: &Connection, verb: &str, ids: &[JobId]) -> Value {
     send(raw, REQUEST, &request::request(verb, ids, Some("ops"), None))["requests"].take()
 }
 
-pub(super) fn promote(backend: &Sqlite) -> Maintained {
-    block_on(backend.promote(Call::new(), 1_000)).expect("a round")
-}
-
-/// Applies what can be applied; returns how much that was.
-pub(super) fn apply(backend: &Sqlite) -> u64 {
-    let mut done = 0;
-    loop {
-        let round = promote(backend);
-        done += round.done;
-        if !round.more {
-            return done;
-        }
-    }
-}
-
-fn state(backend: &Sqlite, id: JobId) -> Option<JobState> {
-    block_on(backend.get(Call::new(), vec![id])).expect("it is read").remove(0).map(|job| job.state)
-}
-
-fn events(backend: &Sqlite, id: JobId) -> Vec<JobEvent> {
-    block_on(backend.list_events(Call::new(), id)).expect("they are read")
-}
-
-fn whats(backend: &Sqlite, id: JobId) -> Vec<String> {
-    events(backend, id).into_iter().map(|event| event.what).collect()
-}
-
-fn left(raw: &Connection) -> i64 {
+pub(super) fn left(raw: &Connection) -> i64 {
     raw.query_row("SELECT count(*) FROM requests", [], |row| row.get(0)).expect("a number")
 }
 
 /// Jobs that are stored, by their ids.
-fn stored(side: &Side, jobs: usize) -> Vec<JobId> {
+pub(super) fn stored(side: &Side, jobs: usize) -> Vec<JobId> {
     let jobs = side.file.jobs(jobs);
     let ids = jobs.iter().map(|job| job.id).collect();
     enqueue(&side.backend, jobs).expect("they are stored");

@@ -5,6 +5,7 @@ use gristmill_core::{
     StatsRequest, WorkerId,
 };
 use gristmill_testkit::block_on;
+use gristmill_testkit::requested::promote;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde_json::{Value, json};
 
@@ -41,10 +42,6 @@ pub(crate) fn assert_sound(side: &Side) {
 
 fn cancel(ids: &[JobId]) -> Value {
     request::request("cancel", ids, None, None)
-}
-
-fn promote(side: &Side) {
-    block_on(side.backend.promote(Call::new(), 1_000)).expect("a round");
 }
 
 #[test]
@@ -113,7 +110,7 @@ fn a_conflict_clause_of_the_caller_replaces_and_ignores_nothing() {
         let insert = REQUEST.replacen("INSERT", &format!("INSERT OR {clause}"), 1);
         let stored = send(&side.raw, &insert, &cancel(&[job.id, job.id]));
         assert_eq!(stored["requests"], json!([1, 2]));
-        promote(&side);
+        promote(&side.backend);
         assert_eq!(count(&side.backend, JobFilter::new()), 2);
         assert_sound(&side);
     }
@@ -138,7 +135,7 @@ fn settings_of_the_callers_connection_change_nothing() {
         let ids = jobs.iter().map(|job| job.id).collect::<Vec<_>>();
         send(&connection, REQUEST, &request::request("update", &ids, None, Some(&JobPatch::default())));
         send(&connection, REQUEST, &cancel(&ids[..1]));
-        promote(&side);
+        promote(&side.backend);
         let get = send(&connection, GET, &request::ids(&ids));
         let states: Vec<_> = get["jobs"].as_array().unwrap().iter().map(|job| job["state"].clone()).collect();
         assert_eq!(states, ["cancelled", "available", "available"], "{setting}");
@@ -174,7 +171,7 @@ fn a_cancelled_run_that_nobody_holds_any_more_is_told_to_nobody() {
     enqueue(&side.backend, vec![job.clone()]).unwrap();
     side.raw.execute("DELETE FROM ready", []).unwrap();
     send(&side.raw, REQUEST, &request::request("cancel", &[job.id], Some(&worker.to_string()), None));
-    promote(&side);
+    promote(&side.backend);
     let cancels: i64 = side.raw.query_row("SELECT count(*) FROM cancels", [], |row| row.get(0)).unwrap();
     assert_eq!(cancels, 0);
 }
