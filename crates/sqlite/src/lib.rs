@@ -41,6 +41,7 @@ mod readers;
 mod reading;
 mod remark;
 mod renumber;
+mod request_pass;
 mod requests;
 mod row;
 mod run;

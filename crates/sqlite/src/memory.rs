@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use gristmill_core::{KindSet, Timestamp};
+use gristmill_core::KindSet;
 use gristmill_sql::Interner;
 
 use crate::batch::Batches;
 use crate::claim::Claims;
 use crate::migrate::Neighbours;
 use crate::names::Queues;
+use crate::request_pass::RequestPass;
 
 /// What the writer remembers from group to group; all of it can be read again.
 #[derive(Debug, Default)]
@@ -21,11 +22,7 @@ pub(crate) struct Memory {
     pub(crate) latest_kinds: LatestKinds,
     /// The schema was found to serve this program since another process wrote.
     pub(crate) is_schema_checked: bool,
-    /// Requests up to this number failed in this turn and are passed by.
-    pub(crate) requests_passed: i64,
-    /// When requests that failed are tried again. A commit of another process does not wake them before: two
-    /// processes whose rounds fail would wake each other without end.
-    pub(crate) requests_retry: Option<Timestamp>,
+    pub(crate) request_pass: RequestPass,
     /// Operations that were run since the latest round of requests.
     pub(crate) operations: u64,
     /// When that round began, if it left requests for the next one.
@@ -39,7 +36,7 @@ impl Memory {
         self.claims.forget();
         // A migration may have been undone.
         self.is_schema_checked = false;
-        self.requests_passed = 0;
+        self.request_pass.begin_again();
     }
 }
 

@@ -1,14 +1,12 @@
 //! Applies the cancels, updates and deletes that callers' transactions have stored.
 //!
 //! The rows of a round are cut into groups of one act each. A group that fails is undone alone and applied
-//! row by row.
+//! row by row. A row that fails alone stays, and later rows of its job wait behind it.
 
 use std::time::{Duration, Instant};
 
 use gristmill_core::{JobPatch, Timestamp, Verb, VerbRequest, Verdict};
-use gristmill_sql::{
-    REQUEST_PAUSE, REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups,
-};
+use gristmill_sql::{REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups};
 use rusqlite::{Connection, params};
 
 use crate::error::{Answer, Fail};
@@ -46,33 +44,30 @@ pub(crate) fn due(connection: &Connection, memory: &Memory, now: Timestamp) -> A
     let mut select =
         connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM requests WHERE fault IS NULL)")?;
     let is_there = select.query_row([], |row| row.get(0))?;
-    Ok(if is_there { Some(memory.requests_retry.map_or(now, |retry| retry.max(now))) } else { None })
+    Ok(if is_there { Some(memory.request_pass.retry().map_or(now, |retry| retry.max(now))) } else { None })
 }
 
 impl Group<'_> {
     /// Applies requests in the order of their inserts, at most [`REQUESTS_PER_ROUND`].
     pub(crate) fn apply_requests(&mut self, limit: usize, now: Timestamp) -> Answer<RequestRound> {
         let limit = limit.min(REQUESTS_PER_ROUND);
-        let behind = self.memory.requests_passed;
-        let rows = self.open_requests(behind, limit)?;
+        let rows = self.open_requests(self.memory.request_pass.behind(), limit)?;
         let is_full = !rows.is_empty() && rows.len() == limit;
-        let (begun, mut failed) = (Instant::now(), 0);
+        let (begun, mut done) = (Instant::now(), 0);
         for range in request_groups(&rows) {
-            failed += self.apply_group(&rows[range], now)?;
+            done += self.apply_group(&rows[range], now)?;
         }
-        // Behind those that failed, so that they hide nothing; from the first one again after the last.
-        self.memory.requests_passed = if is_full { rows.last().map_or(0, |row| row.request) } else { 0 };
+        self.memory.request_pass.end_round(&rows, is_full, now);
         // One operation is this round itself.
         let others = std::mem::take(&mut self.memory.operations) > 1;
         let before = std::mem::replace(&mut self.memory.full_round, is_full.then_some(begun));
         let is_busy = others && before.is_some_and(|before| begun - before < RECENT);
         let pause = if is_full && is_busy { Some(begun.elapsed() * PAUSE) } else { None };
         let pause = pause.map(|pause| now + pause);
-        self.memory.requests_retry = (failed > 0).then(|| now + REQUEST_PAUSE);
         Ok(RequestRound {
-            done: rows.len() - failed,
+            done,
             more: is_full && !is_busy,
-            resume_at: pause.into_iter().chain(self.memory.requests_retry).min(),
+            resume_at: pause.into_iter().chain(self.memory.request_pass.retry()).min(),
         })
     }
 
@@ -90,30 +85,36 @@ impl Group<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Applies requests that are alike; returns how many failed.
+    /// Applies requests that are alike; returns how many are gone or set aside.
     fn apply_group(&mut self, rows: &[StoredRequest], now: Timestamp) -> Answer<usize> {
+        let is_left = |row: &&StoredRequest| self.memory.request_pass.is_left(row.id);
+        let rows: Vec<&StoredRequest> = rows.iter().filter(|row| !is_left(row)).collect();
         let Some(first) = rows.first() else { return Ok(0) };
         let (verb, patch) = match first.decode() {
             Ok(decoded) => decoded,
-            Err(fault) => return self.set_requests_aside(rows, &fault).map(|()| 0),
+            Err(fault) => return self.set_requests_aside(&rows, &fault),
         };
         let act = RequestedAct { verb, patch, actor: first.actor.as_deref() };
-        if self.undoing(|group| group.request_act(rows, &act, now))?.is_none() {
-            return Ok(0);
+        if self.undoing(|group| group.request_act(&rows, &act, now))?.is_none() {
+            return Ok(rows.len());
         }
-        let mut failed = 0;
+        let mut done = 0;
         for row in rows {
-            if let Some(error) =
-                self.undoing(|group| group.request_act(std::slice::from_ref(row), &act, now))?
-            {
-                self.sums.remarks.push(Remark::RequestFailed(row.request, error));
-                failed += 1;
+            if !self.memory.request_pass.is_left(row.id) {
+                done += self.apply_alone(row, &act, now)?;
             }
         }
-        Ok(failed)
+        Ok(done)
     }
 
-    fn request_act(&mut self, rows: &[StoredRequest], act: &RequestedAct<'_>, now: Timestamp) -> Answer<()> {
+    fn apply_alone(&mut self, row: &StoredRequest, act: &RequestedAct<'_>, now: Timestamp) -> Answer<usize> {
+        let Some(error) = self.undoing(|group| group.request_act(&[row], act, now))? else { return Ok(1) };
+        self.memory.request_pass.fail(row);
+        self.sums.remarks.push(Remark::RequestFailed(row.request, error));
+        Ok(0)
+    }
+
+    fn request_act(&mut self, rows: &[&StoredRequest], act: &RequestedAct<'_>, now: Timestamp) -> Answer<()> {
         let mut request = VerbRequest::ids(rows.iter().map(|row| row.id).collect());
         request.actor = act.actor.map(str::to_owned);
         let reply = self.operate(act.verb, &request, act.patch.as_ref(), now)?;
@@ -135,13 +136,13 @@ impl Group<'_> {
         Ok(())
     }
 
-    fn set_requests_aside(&mut self, rows: &[StoredRequest], fault: &str) -> Answer<()> {
+    fn set_requests_aside(&mut self, rows: &[&StoredRequest], fault: &str) -> Answer<usize> {
         let mut update = self.prepare("UPDATE requests SET fault = ?2 WHERE request = ?1")?;
         for row in rows {
             update.execute(params![row.request, fault])?;
             self.sums.remarks.push(Remark::RequestSetAside(row.request, fault.to_owned()));
         }
-        Ok(())
+        Ok(rows.len())
     }
 
     /// Runs an act in a savepoint. Where it fails, its changes are undone and the error's text is returned.
@@ -159,9 +160,9 @@ impl Group<'_> {
                 self.execute("ROLLBACK TO request")?;
                 self.execute("RELEASE request")?;
                 self.sums = sums;
-                let passed = self.memory.requests_passed;
+                let pass = std::mem::take(&mut self.memory.request_pass);
                 self.memory.forget();
-                self.memory.requests_passed = passed;
+                self.memory.request_pass = pass;
                 Ok(Some(match fail {
                     Fail::Broken(error) => error.to_string(),
                     Fail::Refused(error) => error.to_string(),

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 mod apply;
 mod enqueue;
 mod equal;
+mod failing;
 mod fault;
 mod history;
 mod list;

@@ -153,37 +153,6 @@ fn rm27_reads_go_on_beside_an_open_transaction_and_its_request_is_applied_after_
 }
 
 #[test]
-fn rm27_requests_that_fail_stay_and_hide_none_behind_them() {
-    let side = Side::new();
-    let ids = stored(&side, 3);
-    side.raw
-        .execute_batch("CREATE TRIGGER stop BEFORE DELETE ON ready WHEN old.seq = 1 BEGIN SELECT raise(ABORT, 'no'); END")
-        .unwrap();
-    store(&side.raw, "cancel", &vec![ids[0]; 199]);
-    store(&side.raw, "cancel", &[ids[1], ids[0]]);
-    store(&side.raw, "delete", &ids[2..]);
-    let round = promote(&side.backend);
-    assert!(round.done == 0 && round.more && round.next_due.is_some(), "{round:?}");
-    // The commit of another process does not wake it before.
-    let (_subscription, hints) = listen(&side.backend);
-    side.raw.execute_batch("CREATE TABLE users (id INTEGER)").unwrap();
-    let is_due = |hint: &Hint| matches!(hint, Hint::Due(due) if Some(*due) == round.next_due);
-    assert!(await_hint(&hints, is_due));
-    promote(&side.backend);
-    promote(&side.backend);
-    assert_eq!(
-        (state(&side.backend, ids[1]), state(&side.backend, ids[2])),
-        (Some(JobState::Cancelled), None)
-    );
-    assert_eq!((state(&side.backend, ids[0]), left(&side.raw)), (Some(JobState::Available), 200));
-    side.raw.execute_batch("DROP TRIGGER stop").unwrap();
-    assert_eq!(apply(&side.backend), 200);
-    let whats = whats(&side.backend, ids[0]);
-    assert_eq!(whats.iter().filter(|what| *what == "request refused").count(), whats.len().min(100));
-    super::fault::assert_sound(&side);
-}
-
-#[test]
 fn rm28_two_appliers_apply_each_request_once() {
     let side = Side::new();
     let other = side.file.options().busy_timeout(Duration::from_secs(10)).open().unwrap();
