@@ -2,7 +2,7 @@
 
 use gristmill_core::Diagnosis;
 
-/// The finding on requests that cannot be read. `faulty` of them are set aside; `oldest` is the number and
+/// The finding on requests that cannot be applied. `faulty` of them are set aside; `oldest` is the number and
 /// the fault of the first one.
 ///
 /// ```
@@ -16,8 +16,8 @@ pub fn requests_finding(faulty: u64, oldest: Option<(i64, String)>) -> Diagnosis
         return Diagnosis::fine(CHECK, "none is set aside");
     };
     let remedy = format!(
-        "look at the row in the table `requests` and store a valid request in its place, \
-        then `DELETE FROM requests WHERE request = {request}`"
+        "if what the fault names is mended, `UPDATE requests SET fault = NULL WHERE request = {request}` has it tried \
+        again; else store a valid request in its place, then `DELETE FROM requests WHERE request = {request}`"
     );
     let are = if faulty == 1 { "is" } else { "are" };
     Diagnosis::trouble(CHECK, format!("{faulty} {are} set aside; {request}: {fault}"), remedy)

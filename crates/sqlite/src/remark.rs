@@ -7,7 +7,7 @@ use gristmill_core::JobId;
 pub(crate) enum Remark {
     /// A job that cannot be read was discarded, and what of it.
     JobSetAside(JobId, String),
-    /// A request that does not decode was set aside, and why.
+    /// A request that does not decode, or keeps failing, was set aside, and why.
     RequestSetAside(i64, String),
     /// A request fails with this error and stays.
     RequestFailed(i64, String),
@@ -32,7 +32,7 @@ impl Remark {
                 gristmill_core::log!(error, %job, reason, "a job cannot be read and is discarded");
             }
             Self::RequestSetAside(request, fault) => {
-                gristmill_core::log!(error, request, fault, "a request cannot be read and is set aside");
+                gristmill_core::log!(error, request, fault, "a request cannot be applied and is set aside");
             }
             Self::RequestFailed(request, error) => {
                 gristmill_core::log!(warn, request, error, "a request fails and will be tried again");

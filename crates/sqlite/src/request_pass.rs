@@ -8,12 +8,18 @@
 //! ```
 //!
 //! A request that fails is tried again in the next pass, and so are later ones of its job, which keep their
-//! order.
+//! order. One that keeps failing for a reason of its own is set aside.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use gristmill_core::{JobId, Timestamp};
 use gristmill_sql::{REQUEST_PAUSE, StoredRequest};
+
+/// A request is set aside that has failed so often.
+const MOST_FAILURES: u32 = 5;
+/// Before a request is set aside, its first failure was at least so long ago.
+const FAILS_FOR: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Default)]
 pub(crate) struct RequestPass {
@@ -24,6 +30,15 @@ pub(crate) struct RequestPass {
     /// When those are tried again. A commit of another process does not wake them before: two processes whose
     /// rounds fail would wake each other without end.
     retry: Option<Timestamp>,
+    /// Requests that fail, by number.
+    failures: BTreeMap<i64, Failures>,
+}
+
+/// The failures of a request.
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    number: u32,
+    first: Timestamp,
 }
 
 impl RequestPass {
@@ -45,6 +60,14 @@ impl RequestPass {
         self.left.contains(&job)
     }
 
+    /// These are the next requests, and others follow if `is_full`.
+    pub(crate) fn begin_round(&mut self, rows: &[StoredRequest], is_full: bool) {
+        let last = rows.last().filter(|_| is_full).map_or(i64::MAX, |row| row.request);
+        let behind = self.behind;
+        let is_there = |request| rows.binary_search_by_key(&request, |row| row.request).is_ok();
+        self.failures.retain(|request, _| *request <= behind || *request > last || is_there(*request));
+    }
+
     pub(crate) fn end_round(&mut self, rows: &[StoredRequest], is_full: bool, now: Timestamp) {
         self.retry = (!self.left.is_empty()).then(|| now + REQUEST_PAUSE);
         match rows.last().filter(|_| is_full) {
@@ -53,8 +76,16 @@ impl RequestPass {
         }
     }
 
-    /// A request has failed alone: later ones of its job wait behind it.
-    pub(crate) fn fail(&mut self, row: &StoredRequest) {
+    /// A request has failed alone. Returns how often, if it is to be set aside; otherwise its job is left.
+    pub(crate) fn fail(&mut self, row: &StoredRequest, is_its_own: bool, now: Timestamp) -> Option<u32> {
+        if is_its_own {
+            let failures = self.failures.entry(row.request).or_insert(Failures { number: 0, first: now });
+            failures.number = failures.number.saturating_add(1);
+            if failures.number >= MOST_FAILURES && now.since(failures.first) >= FAILS_FOR {
+                return Some(failures.number);
+            }
+        }
         self.left.insert(row.id);
+        None
     }
 }

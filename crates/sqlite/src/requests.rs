@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use gristmill_core::{JobPatch, Timestamp, Verb, VerbRequest, Verdict};
+use gristmill_core::{BackendErrorKind, JobPatch, Timestamp, Verb, VerbRequest, Verdict};
 use gristmill_sql::{REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 
 use crate::error::{Answer, Fail};
 use crate::group::Group;
@@ -39,6 +39,31 @@ struct RequestedAct<'r> {
     actor: Option<&'r str>,
 }
 
+/// Why an act failed that was undone.
+struct Failure {
+    error: String,
+    /// It comes from the request and its job, and not from the disk, the schema or other programs.
+    is_of_request: bool,
+}
+
+impl Failure {
+    fn of(fail: &Fail) -> Self {
+        use BackendErrorKind::{Refused, Undecodable};
+        use ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
+        match fail {
+            Fail::Broken(error) => {
+                let code = error.sqlite_error_code();
+                let is_of_request = matches!(code, None | Some(ConstraintViolation | TooBig | TypeMismatch));
+                Self { error: error.to_string(), is_of_request }
+            }
+            Fail::Refused(error) => {
+                let is_of_request = matches!(error.kind(), Refused | Undecodable);
+                Self { error: error.to_string(), is_of_request }
+            }
+        }
+    }
+}
+
 /// When the next round of requests is due; `None` where there is no request that can be read.
 pub(crate) fn due(connection: &Connection, memory: &Memory, now: Timestamp) -> Answer<Option<Timestamp>> {
     let mut select =
@@ -53,6 +78,7 @@ impl Group<'_> {
         let limit = limit.min(REQUESTS_PER_ROUND);
         let rows = self.open_requests(self.memory.request_pass.behind(), limit)?;
         let is_full = !rows.is_empty() && rows.len() == limit;
+        self.memory.request_pass.begin_round(&rows, is_full);
         let (begun, mut done) = (Instant::now(), 0);
         for range in request_groups(&rows) {
             done += self.apply_group(&rows[range], now)?;
@@ -108,8 +134,11 @@ impl Group<'_> {
     }
 
     fn apply_alone(&mut self, row: &StoredRequest, act: &RequestedAct<'_>, now: Timestamp) -> Answer<usize> {
-        let Some(error) = self.undoing(|group| group.request_act(&[row], act, now))? else { return Ok(1) };
-        self.memory.request_pass.fail(row);
+        let Some(failure) = self.undoing(|group| group.request_act(&[row], act, now))? else { return Ok(1) };
+        let Failure { error, is_of_request } = failure;
+        if let Some(times) = self.memory.request_pass.fail(row, is_of_request, now) {
+            return self.set_requests_aside(&[row], &format!("it failed {times} times: {error}"));
+        }
         self.sums.remarks.push(Remark::RequestFailed(row.request, error));
         Ok(0)
     }
@@ -145,9 +174,9 @@ impl Group<'_> {
         Ok(rows.len())
     }
 
-    /// Runs an act in a savepoint. Where it fails, its changes are undone and the error's text is returned.
-    /// An error that has ended the whole transaction is passed on.
-    fn undoing(&mut self, act: impl FnOnce(&mut Self) -> Answer<()>) -> Answer<Option<String>> {
+    /// Runs an act in a savepoint. Where it fails, its changes are undone and the failure is returned. An
+    /// error that has ended the whole transaction is passed on.
+    fn undoing(&mut self, act: impl FnOnce(&mut Self) -> Answer<()>) -> Answer<Option<Failure>> {
         let sums = self.sums.clone();
         self.execute("SAVEPOINT request")?;
         match act(self) {
@@ -163,10 +192,7 @@ impl Group<'_> {
                 let pass = std::mem::take(&mut self.memory.request_pass);
                 self.memory.forget();
                 self.memory.request_pass = pass;
-                Ok(Some(match fail {
-                    Fail::Broken(error) => error.to_string(),
-                    Fail::Refused(error) => error.to_string(),
-                }))
+                Ok(Some(Failure::of(&fail)))
             }
         }
     }

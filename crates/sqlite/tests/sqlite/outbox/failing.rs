@@ -1,6 +1,9 @@
-//! Requests that fail, and the order of those behind them (RM27, RM28).
+//! Requests that fail: the order in which they are applied, and when they are set aside (RM27, RM28).
 
-use gristmill_core::{Hint, JobId, JobState};
+use std::time::Duration;
+
+use gristmill_core::{Backend, Call, Clock, Hint, JobId, JobState, Maintained, SystemClock, Timestamp};
+use gristmill_testkit::block_on;
 use gristmill_testkit::requested::{apply, promote, state, whats};
 use rusqlite::Connection;
 
@@ -9,6 +12,8 @@ use super::apply::{left, store, stored};
 use super::request;
 use super::twins::Side;
 use super::wake::{await_hint, listen};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Stores updates that change nothing.
 fn update(raw: &Connection, ids: &[JobId]) {
@@ -25,6 +30,10 @@ fn stop_updates(side: &Side) {
 
 fn resume(side: &Side) {
     side.raw.execute_batch("DROP TRIGGER stop").expect("it is dropped");
+}
+
+fn promote_at(side: &Side, now: Timestamp) -> Maintained {
+    block_on(side.backend.promote(Call::at(now), 1_000)).expect("a round")
 }
 
 #[test]
@@ -101,4 +110,64 @@ fn rm28_a_request_waits_behind_one_of_its_job_that_failed_in_an_earlier_round() 
     assert_eq!(apply(&side.backend), 2);
     assert_eq!(whats(&side.backend, ids[0]), ["update", "cancel"]);
     assert_eq!(promote(&side.backend).next_due, None, "none is left");
+}
+
+#[test]
+fn a_request_that_fails_for_five_minutes_is_set_aside_and_later_ones_of_its_job_are_applied() {
+    let side = Side::new();
+    let ids = stored(&side, 1);
+    stop_updates(&side);
+    update(&side.raw, &ids);
+    store(&side.raw, "cancel", &ids);
+    let begun = SystemClock.now();
+    for second in 0..20 {
+        let round = promote_at(&side, begun + Duration::from_secs(second));
+        assert!(round.done == 0 && round.next_due.is_some(), "{second}: {round:?}");
+    }
+    assert_eq!(promote_at(&side, begun + 4 * MINUTE).done, 0);
+
+    let round = promote_at(&side, begun + 5 * MINUTE);
+
+    assert_eq!((round.done, state(&side.backend, ids[0])), (2, Some(JobState::Cancelled)));
+    let row = "SELECT request, verb, fault FROM requests";
+    let row = side.raw.query_row(row, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    let wanted = (1, "update".to_owned(), "it failed 22 times: no updates".to_owned());
+    assert_eq!(row, Ok::<(i64, String, String), _>(wanted));
+    // An operator who has mended what was wrong has it tried again.
+    resume(&side);
+    side.raw.execute("UPDATE requests SET fault = NULL", []).expect("it is there");
+    assert_eq!(apply(&side.backend), 1);
+    assert_eq!(whats(&side.backend, ids[0]), ["cancel", "request refused"]);
+}
+
+#[test]
+fn a_request_that_failed_a_few_times_long_ago_is_not_set_aside() {
+    let side = Side::new();
+    let ids = stored(&side, 1);
+    stop_updates(&side);
+    update(&side.raw, &ids);
+    let begun = SystemClock.now();
+    for hour in 0..4 {
+        assert_eq!(promote_at(&side, begun + 60 * hour * MINUTE).done, 0, "{hour}");
+    }
+    assert_eq!(promote_at(&side, begun + 240 * MINUTE).done, 1, "the fifth time");
+}
+
+/// What is wrong with the schema is wrong with every request.
+#[test]
+fn a_request_that_the_schema_keeps_from_being_applied_is_not_set_aside() {
+    let side = Side::new();
+    let ids = stored(&side, 1);
+    let broken =
+        "CREATE TRIGGER stop BEFORE INSERT ON events BEGIN INSERT INTO missing (what) VALUES (new.what); END";
+    side.raw.execute_batch(broken).expect("it is made");
+    store(&side.raw, "cancel", &ids);
+    let begun = SystemClock.now();
+    for minute in 0..20 {
+        let round = promote_at(&side, begun + minute * MINUTE);
+        assert_eq!(round.done, 0, "{minute}");
+    }
+    resume(&side);
+    assert_eq!(apply(&side.backend), 1);
+    assert_eq!(state(&side.backend, ids[0]), Some(JobState::Cancelled));
 }
