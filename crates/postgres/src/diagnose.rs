@@ -112,7 +112,7 @@ pub(crate) async fn diagnose(inner: &Inner, call: Call, _request: &()) -> Answer
     findings.push(tables::indexes(&mut session).await?);
     findings.extend(examined("vacuum", tables::vacuum(&mut session).await)?);
     findings.extend(examined("prune", maintenance::pruning(&mut session).await)?);
-    findings.extend(examined("requests", maintenance::requests(&mut session).await)?);
+    findings.extend(examined("requests", maintenance::requests(&mut session, call).await)?);
     let partitions = maintenance::partitions(&mut session).await.map(|found| vec![found]);
     findings.extend(examined("partitions", partitions)?);
     if !is_standby {

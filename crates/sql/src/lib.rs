@@ -21,7 +21,7 @@ pub use column::{
     amount, count16, count32, duration, ended_by, ended_by_number, ending, ending_number, has_options,
     max_attempts, millis, priority, run_error, size, state, state_number, write_names,
 };
-pub use diagnosis::requests_finding;
+pub use diagnosis::{requests_finding, waiting_requests_finding};
 pub use lenient::{read_metadata, read_names, read_retention, read_retry};
 pub use migrations::{Migration, Migrations};
 pub use names::{Interner, QueueNumbers};

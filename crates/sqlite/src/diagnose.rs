@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use gristmill_core::{BackendError, Diagnosis, Ping, Timestamp, format_duration};
-use gristmill_sql::requests_finding;
+use gristmill_sql::{requests_finding, waiting_requests_finding};
 use rusqlite::Connection;
 
 use crate::connection::Synchronous;
@@ -62,7 +62,8 @@ pub(crate) fn diagnose(
         Diagnosis::fine("clock", now.to_string()),
     ];
     if findings.iter().any(|finding| finding.check == "schema" && finding.ok) {
-        findings.push(or_trouble("requests", requests(connection)));
+        findings.push(or_trouble("requests", faulty_requests(connection)));
+        findings.push(or_trouble("requests", waiting_requests(connection, now)));
         findings.extend(trial::findings(path, now));
     }
     findings
@@ -132,14 +133,22 @@ fn integrity(connection: &Connection) -> Answer<Diagnosis> {
     })
 }
 
-/// Requests of callers that cannot be read.
-fn requests(connection: &Connection) -> Answer<Diagnosis> {
+/// Requests of callers that were set aside.
+fn faulty_requests(connection: &Connection) -> Answer<Diagnosis> {
     let mut select = connection.prepare_cached(include_str!("../sql/faulty_requests.sql"))?;
     let (faulty, oldest) = select.query_row([], |row| {
         let fault = row::string(row, 2).unwrap_or_default();
         Ok((row::amount(row::integer(row, 0)), Some((row::integer(row, 1), fault))))
     })?;
     Ok(requests_finding(faulty, oldest))
+}
+
+fn waiting_requests(connection: &Connection, now: Timestamp) -> Answer<Diagnosis> {
+    let mut select = connection.prepare_cached(include_str!("../sql/waiting_requests.sql"))?;
+    let (waiting, oldest, is_served) = select.query_row([now.as_millis()], |row| {
+        Ok((row::amount(row::integer(row, 0)), row.get(1)?, row.get(2)?))
+    })?;
+    Ok(waiting_requests_finding(waiting, oldest, is_served))
 }
 
 fn room(path: &Path) -> Diagnosis {

@@ -90,6 +90,35 @@ fn what_is_wrong_with_a_server_is_named_with_its_remedy() {
 }
 
 #[test]
+fn requests_that_no_worker_applies_and_those_that_are_set_aside_are_named() {
+    let server = Postgres::builder().durable().start();
+    let home = Home::on(server.url());
+    home.ok(&["migrate"]);
+    let findings = sound(&home, &[]).ndjson();
+    assert!(is_fine(&findings, "requests"), "{findings:?}");
+    let job = home.enqueue(&["mail", "--delay", "1h"]);
+    let requests = format!(
+        "SELECT gristmill.outbox_request('{{\"protocol\":2,\"verb\":\"cancel\",\"ids\":[\"{job}\",\"{job}\"]}}');
+         UPDATE gristmill.requests SET fault = 'it is odd' WHERE request = (SELECT min(request) FROM gristmill.requests)"
+    );
+    server.psql(&requests);
+
+    let ran = home.run(&["doctor", "--json"]);
+
+    let number = |of| server.psql(&format!("SELECT {of}(request) FROM gristmill.requests"));
+    let waits = format!("1 waits, the oldest is request {}, and no worker is alive", number("max"));
+    names(&ran, "requests", &waits, "start a worker");
+    let fault =
+        format!("1 could not be applied; request {}, a cancel of job {job}: it is odd", number("min"));
+    names(&ran, "requests", &fault, "set `fault` of the row in the table `requests` to NULL");
+    server.psql("UPDATE gristmill.requests SET fault = NULL");
+    home.ok(&["work", "--exec", "mail=true", "--drain"]);
+    assert_eq!(home.job(&job)["state"], "cancelled");
+    let findings = sound(&home, &[]).ndjson();
+    assert!(is_fine(&findings, "requests"), "{findings:?}");
+}
+
+#[test]
 fn a_server_without_a_schema_is_examined_all_the_same() {
     let home = Home::on_server();
     let ran = home.run(&["doctor", "--json"]);

@@ -1,6 +1,7 @@
 //! Maintenance: whether its steps succeed, and what partitions cost.
 
-use gristmill_core::Diagnosis;
+use gristmill_core::{Call, Diagnosis, Timestamp};
+use gristmill_sql::waiting_requests_finding;
 use uuid::Uuid;
 
 use crate::error::Answer;
@@ -81,8 +82,17 @@ pub(super) async fn partitions(session: &mut Session) -> Answer<Diagnosis> {
     Ok(Diagnosis::trouble("partitions", finding, remedy))
 }
 
-/// Requests that were set aside because they do not decode.
-pub(super) async fn requests(session: &mut Session) -> Answer<Vec<Diagnosis>> {
+/// Requests that were set aside, and those that wait.
+pub(super) async fn requests(session: &mut Session, call: Call) -> Answer<Vec<Diagnosis>> {
+    let now = call.now.map(Timestamp::as_millis);
+    let row = session.query_one(sql!("waiting_requests"), &[&now]).await?;
+    let (waiting, oldest, is_served): (i64, Option<i64>, bool) =
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let waiting = waiting_requests_finding(waiting.unsigned_abs(), oldest, is_served);
+    Ok(vec![faulty_requests(session).await?, waiting])
+}
+
+async fn faulty_requests(session: &mut Session) -> Answer<Diagnosis> {
     const SHOWN: i64 = 3;
     let (mut faults, mut number) = (Vec::new(), 0_i64);
     for row in session.query(sql!("faulty_requests"), &[&SHOWN]).await? {
@@ -96,9 +106,10 @@ pub(super) async fn requests(session: &mut Session) -> Answer<Vec<Diagnosis>> {
         number = row.try_get(4)?;
     }
     if faults.is_empty() {
-        return Ok(vec![Diagnosis::fine("requests", "each one decodes")]);
+        return Ok(Diagnosis::fine("requests", "none is set aside"));
     }
     let finding = format!("{number} could not be applied; {}", faults.join("; "));
-    let remedy = "apply them by hand, then delete their rows in the table `requests` by their numbers";
-    Ok(vec![Diagnosis::trouble("requests", finding, remedy)])
+    let remedy = "if what a fault names is mended, set `fault` of the row in the table `requests` to NULL to have it \
+        tried again; else apply the request by hand, then delete its row";
+    Ok(Diagnosis::trouble("requests", finding, remedy))
 }

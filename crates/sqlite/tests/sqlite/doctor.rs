@@ -3,8 +3,9 @@
 use gristmill_core::{Args, Backend, Call, Diagnosis, JobFilter};
 use gristmill_sqlite::Sqlite;
 use gristmill_testkit::block_on;
+use gristmill_testkit::requested::apply;
 
-use crate::fixture::{File, count, enqueue};
+use crate::fixture::{File, count, enqueue, register};
 
 fn finding(backend: &Sqlite, check: &str) -> Diagnosis {
     let findings = block_on(backend.diagnose(Call::new())).expect("findings");
@@ -50,6 +51,29 @@ fn requests_that_cannot_be_read_are_reported_with_the_text_of_the_first() {
     assert_eq!(round.done, 3);
     let found = finding(&backend, "requests");
     assert!(!found.ok && found.finding == "2 are set aside; 2: the verb `stop` is not known", "{found:?}");
+}
+
+#[test]
+fn requests_that_wait_are_reported_with_the_oldest_if_no_worker_is_alive_to_apply_them() {
+    let file = File::new();
+    let backend = file.open();
+    let waiting = || {
+        let findings = block_on(backend.diagnose(Call::new())).expect("findings");
+        let found = findings.into_iter().rfind(|finding| finding.check == "requests").expect("it is there");
+        (found.ok, found.finding)
+    };
+    assert_eq!(waiting(), (true, "none waits".to_owned()));
+    let rows = "INSERT INTO requests (id, verb, fault) VALUES (zeroblob(16), 'stop', 'x'),
+        (zeroblob(16), 'cancel', NULL), (zeroblob(16), 'cancel', NULL)";
+    file.raw().execute_batch(rows).expect("they are stored");
+    let finding = "2 wait, the oldest is request 2, and no worker is alive";
+    assert_eq!(waiting(), (false, finding.to_owned()));
+
+    register(&backend);
+
+    assert_eq!(waiting(), (true, "2 wait, the oldest is request 2".to_owned()));
+    assert_eq!(apply(&backend), 2);
+    assert_eq!(waiting(), (true, "none waits".to_owned()));
 }
 
 #[test]
