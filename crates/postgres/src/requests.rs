@@ -16,8 +16,9 @@
 //! If a transaction fails, the rows that it had read are applied one by one, and the one that fails alone is
 //! left.
 
+mod pass;
+
 use std::collections::{BTreeSet, HashSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gristmill_core::{Call, JobPatch, Timestamp, Verb, VerbRequest, Verdict};
@@ -33,12 +34,12 @@ use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
 
+use self::pass::Pass;
+pub(crate) use self::pass::Requests;
+
 /// A call, and each transaction, goes on with further rows for this long at most; the next call goes on after
 /// them.
 const ROUND: Duration = Duration::from_millis(200);
-/// Each call begins at the first row, since one with a lower number may have been committed meanwhile, and
-/// comes before later ones of its job. Where rows were left, calls go on after them for this long at most.
-const PASS: Duration = Duration::from_secs(1);
 /// Of jobs that were left in a pass so many are remembered. With more, the pass ends.
 const MOST_LEFT: usize = 10_000;
 
@@ -51,38 +52,6 @@ const FLOOD: u64 = 1_000;
 /// A pause is so many times as long as the round before it, and not longer than the second value.
 const PAUSE: (u32, Duration) = (14, Duration::from_millis(500));
 
-/// How far this process has come in its pass over the requests.
-#[derive(Debug, Default)]
-pub(crate) struct Requests(Mutex<Pass>);
-
-#[derive(Debug, Default)]
-struct Pass {
-    /// When it began.
-    began: Option<Instant>,
-    /// The number of the last row that was looked at.
-    position: i64,
-    /// Up to this number rows are applied one by one.
-    singly_until: i64,
-    /// Jobs of which a row was left: their later rows are left, too.
-    left: HashSet<Uuid>,
-    has_left: bool,
-    /// Requests that were done since some pass has found none behind them, and how long the latest round
-    /// took.
-    done: u64,
-    took: Duration,
-}
-
-impl Pass {
-    /// Begins at the first row again, unless rows were left there a short time ago.
-    fn begin_again_in_time(&mut self) {
-        let is_clear = !self.has_left && self.singly_until <= self.position;
-        if is_clear || self.began.is_some_and(|began| began.elapsed() > PASS) {
-            *self = Self { done: self.done, took: self.took, ..Self::default() };
-        }
-        self.began.get_or_insert_with(Instant::now);
-    }
-}
-
 /// What a round came to.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
@@ -92,22 +61,6 @@ pub(crate) struct Applied {
     pub(crate) more: bool,
     /// Some were left, or another process applies them: they are to be looked at again after a pause.
     pub(crate) left: bool,
-}
-
-impl Requests {
-    /// Another store is in its place.
-    pub(crate) fn forget(&self) {
-        self.put(Pass::default());
-    }
-
-    /// Takes the pass. A call that is dropped begins a new one.
-    fn take(&self) -> Pass {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn put(&self, pass: Pass) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pass;
-    }
 }
 
 /// Applies requests until about a hundred are done, the pass has ended or the time is over.

@@ -1,0 +1,59 @@
+//! How far a process has come in the requests.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+/// Each call begins at the first row, since one with a lower number may have been committed meanwhile, and
+/// comes before later ones of its job. Where rows were left, calls go on after them for this long at most.
+const PASS: Duration = Duration::from_secs(1);
+
+/// How far this process has come in its pass over the requests.
+#[derive(Debug, Default)]
+pub(crate) struct Requests(Mutex<Pass>);
+
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    /// When it began.
+    pub(super) began: Option<Instant>,
+    /// The number of the last row that was looked at.
+    pub(super) position: i64,
+    /// Up to this number rows are applied one by one.
+    pub(super) singly_until: i64,
+    /// Jobs of which a row was left: their later rows are left, too.
+    pub(super) left: HashSet<Uuid>,
+    pub(super) has_left: bool,
+    /// Requests that were done since some pass has found none behind them, and how long the latest round
+    /// took.
+    pub(super) done: u64,
+    pub(super) took: Duration,
+}
+
+impl Pass {
+    /// Begins at the first row again, unless rows were left there a short time ago.
+    pub(super) fn begin_again_in_time(&mut self) {
+        let is_clear = !self.has_left && self.singly_until <= self.position;
+        if is_clear || self.began.is_some_and(|began| began.elapsed() > PASS) {
+            *self = Self { done: self.done, took: self.took, ..Self::default() };
+        }
+        self.began.get_or_insert_with(Instant::now);
+    }
+}
+
+impl Requests {
+    /// Another store is in its place.
+    pub(crate) fn forget(&self) {
+        self.put(Pass::default());
+    }
+
+    /// Takes the pass. A call that is dropped begins a new one.
+    pub(super) fn take(&self) -> Pass {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn put(&self, pass: Pass) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pass;
+    }
+}
