@@ -18,7 +18,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use gristmill_core::{Call, Maintained, Timestamp};
-use gristmill_sql::REQUEST_PAUSE;
 use uuid::Uuid;
 
 use crate::error::{Answer, undecodable};
@@ -105,6 +104,7 @@ pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answe
     let (reach, from_ms) =
         if given.is_none() { inner.promotions.begin(began) } else { (Reach::Start, i64::MIN) };
     let rows = session.query(sql!("promote"), &[&given, &row::size(limit), &from_ms]).await?;
+    let answered = Instant::now();
     let (mut hints, mut done, mut last_ms, mut head) = (HintSum::default(), 0, None, None);
     for row in &rows {
         let Some(queue) = row.try_get::<_, Option<i32>>(0)? else {
@@ -136,9 +136,8 @@ pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answe
         let applied = requests::apply(inner, &mut session, call).await?;
         round.done += applied.done;
         round.more |= applied.more;
-        // What is left is looked at again after a pause; what was not reached, at once.
-        let again = if applied.more { Some(now) } else { applied.left.then(|| now + REQUEST_PAUSE) };
-        round.next_due = round.next_due.into_iter().chain(again).min();
+        let resume_at = applied.resume_at.map(|at| now + at.saturating_duration_since(answered));
+        round.next_due = round.next_due.into_iter().chain(resume_at).min();
     }
     Ok(round)
 }

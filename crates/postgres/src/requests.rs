@@ -22,7 +22,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use gristmill_core::{Call, JobPatch, Timestamp, Verb, VerbRequest, Verdict};
-use gristmill_sql::{REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups};
+use gristmill_sql::{
+    REQUEST_PAUSE, REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups,
+};
 use uuid::Uuid;
 
 use crate::error::{Answer, Fail};
@@ -46,8 +48,8 @@ const MOST_LEFT: usize = 10_000;
 /// A transaction reads no further row once the patches of those before it have so many bytes.
 const ROUND_BYTES: i64 = 8 << 20;
 
-/// From so many requests in a pass on, rounds pause: other operations are to keep nine tenths of their
-/// throughput.
+/// From so many requests in a pass on, rounds are followed by a pause, in which no connection is held: other
+/// operations are to keep nine tenths of their throughput.
 const FLOOD: u64 = 1_000;
 /// A pause is so many times as long as the round before it, and not longer than the second value.
 const PAUSE: (u32, Duration) = (14, Duration::from_millis(500));
@@ -57,36 +59,47 @@ const PAUSE: (u32, Duration) = (14, Duration::from_millis(500));
 pub(crate) struct Applied {
     /// Requests that were applied, dropped or set aside.
     pub(crate) done: u64,
-    /// The pass has not ended.
+    /// The pass has not ended, and goes on at once.
     pub(crate) more: bool,
-    /// Some were left, or another process applies them: they are to be looked at again after a pause.
-    pub(crate) left: bool,
+    /// When to go on: at once, after the pause of a flood, or a moment later with those that were left or
+    /// that another process applies.
+    pub(crate) resume_at: Option<Instant>,
 }
 
-/// Applies requests until about a hundred are done, the pass has ended or the time is over.
+/// Applies requests until about a hundred are done, the pass has ended or the time is over. In the pause of a
+/// flood it does nothing.
 pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> Answer<Applied> {
     let (mut applied, mut hints) = (Applied::default(), HintSum::default());
     let mut pass = inner.requests.take();
-    pass.begin_again_in_time();
-    if pass.done >= FLOOD && call.now.is_none() {
-        tokio::time::sleep((pass.took * PAUSE.0).min(PAUSE.1)).await;
-    }
+    // A test's clock does not pause.
+    let is_paced = call.now.is_none();
     let began = Instant::now();
+    let paused_until = pass.resume_at.filter(|at| is_paced && *at > began);
+    if paused_until.is_some() {
+        inner.requests.put(pass);
+        applied.resume_at = paused_until;
+        return Ok(applied);
+    }
+    pass.begin_again_in_time();
+    let pauses = is_paced && pass.done >= FLOOD;
     let ended = loop {
         match step(inner, session, call, &mut pass, &mut applied, &mut hints).await {
             Ok(Step::On) if applied.done >= REQUESTS_PER_ROUND as u64 || began.elapsed() > ROUND => {
-                applied.more = true;
+                let now = Instant::now();
+                applied.more = !pauses;
+                pass.resume_at = pauses.then(|| now + ((now - began) * PAUSE.0).min(PAUSE.1));
+                applied.resume_at = Some(pass.resume_at.unwrap_or(now));
                 break Ok(());
             }
             Ok(Step::On) => {}
             Ok(Step::Busy) => {
-                applied.left = true;
+                applied.resume_at = Some(Instant::now() + REQUEST_PAUSE);
                 // The other process goes on from rows of its own choice.
                 pass = Pass::default();
                 break Ok(());
             }
             Ok(Step::End) => {
-                applied.left = pass.has_left;
+                applied.resume_at = pass.has_left.then(|| Instant::now() + REQUEST_PAUSE);
                 pass = Pass::default();
                 break Ok(());
             }
@@ -94,7 +107,6 @@ pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> A
         }
     };
     pass.done += applied.done;
-    pass.took = began.elapsed();
     inner.requests.put(pass);
     // Of what was committed before a failure, too.
     inner.send_hints(hints);

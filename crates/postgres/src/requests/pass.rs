@@ -25,10 +25,10 @@ pub(super) struct Pass {
     /// Jobs of which a row was left: their later rows are left, too.
     pub(super) left: HashSet<Uuid>,
     pub(super) has_left: bool,
-    /// Requests that were done since some pass has found none behind them, and how long the latest round
-    /// took.
+    /// Requests that were done since some pass has found none behind them.
     pub(super) done: u64,
-    pub(super) took: Duration,
+    /// The end of the pause, in a flood.
+    pub(super) resume_at: Option<Instant>,
 }
 
 impl Pass {
@@ -36,7 +36,7 @@ impl Pass {
     pub(super) fn begin_again_in_time(&mut self) {
         let is_clear = !self.has_left && self.singly_until <= self.position;
         if is_clear || self.began.is_some_and(|began| began.elapsed() > PASS) {
-            *self = Self { done: self.done, took: self.took, ..Self::default() };
+            *self = Self { done: self.done, ..Self::default() };
         }
         self.began.get_or_insert_with(Instant::now);
     }

@@ -1,4 +1,6 @@
-//! In which order requests are applied, and how many bytes at once.
+//! In which order requests are applied, how many bytes at once, and how fast.
+
+use std::time::Duration;
 
 use gristmill_core::{Backend, Call, JobId, JobState};
 use gristmill_testkit::block_on;
@@ -51,4 +53,39 @@ fn large_patches_are_applied_in_parts_and_too_large_ones_are_refused() {
     let actor = format!(r#","actor":"{}""#, "x".repeat(2_000));
     let refused = caller.try_ask("request", &of("cancel", &id, &actor)).expect_err("it is too long").message;
     assert!(refused.contains("the actor is no text of at most"), "{refused}");
+}
+
+/// Other operations keep their throughput, and no call keeps a connection meanwhile.
+#[test]
+fn rm30_the_pause_of_a_flood_is_given_back_and_kept() {
+    let schema = Schema::new();
+    let backend = schema.open();
+    schema.psql(
+        "INSERT INTO {schema}.requests (id, verb) SELECT gen_random_uuid(), 'cancel' FROM generate_series(1, 1500)",
+    );
+    let mut done = 0;
+    let pause = loop {
+        let round = promote(&backend);
+        done += round.done;
+        if !round.more {
+            break round;
+        }
+    };
+    assert!((1_000..1_500).contains(&done), "the pause comes with the flood: {done}");
+    let resume = pause.next_due.expect("it goes on");
+    loop {
+        let round = promote(&backend);
+        assert!(!round.more, "{round:?}");
+        if round.done > 0 {
+            done += round.done;
+            break;
+        }
+    }
+    // Times are whole milliseconds.
+    let now = block_on(backend.ping(Call::new())).expect("it is answered").now;
+    assert!(now + Duration::from_millis(5) >= resume, "a call in the pause does nothing: {now:?} {resume:?}");
+    while left(&schema) != "0" {
+        done += promote(&backend).done;
+    }
+    assert_eq!(done, 1_500);
 }
