@@ -15,6 +15,10 @@
 //!
 //! If a transaction fails, the rows that it had read are applied one by one, and the one that fails alone is
 //! left.
+//!
+//! A verb may also wait for a lock on the place of a job or on its claim. Mostly another operation holds it,
+//! for milliseconds. After one wait that was too long, passes are careful until one leaves nothing: they look
+//! for such locks without waiting, and leave those jobs, too.
 
 mod pass;
 
@@ -100,7 +104,7 @@ pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> A
             }
             Ok(Step::End) => {
                 applied.resume_at = pass.has_left.then(|| Instant::now() + REQUEST_PAUSE);
-                pass = Pass::default();
+                pass = pass.next();
                 break Ok(());
             }
             Err(fail) => break Err(fail),
@@ -147,6 +151,11 @@ async fn step(
             let is_end = outcome.looked_at == rows.len() && outcome.is_last;
             Ok(if is_end || pass.left.len() > MOST_LEFT { Step::End } else { Step::On })
         }
+        Err(fail) if fail.is_end_of_turn() && !pass.is_careful => {
+            session.roll_back().await?;
+            pass.is_careful = true;
+            Ok(Step::On)
+        }
         Err(fail) if matches!(fail, Fail::Refused(_)) || fail.is_of_server() && !fail.leaves_open() => {
             session.roll_back().await?;
             let Some(last) = rows.last() else { return Err(fail) };
@@ -188,7 +197,11 @@ async fn attempt(
     pass: &Pass,
     rows: &mut Vec<StoredRequest>,
 ) -> Answer<Attempt> {
-    session.begin().await?;
+    if pass.is_careful {
+        session.begin_hasty().await?;
+    } else {
+        session.begin().await?;
+    }
     let schema = session.schema().to_owned();
     if !session.query_one(sql!("lock_requests"), &[&schema]).await?.try_get::<_, bool>(0)? {
         return Ok(Attempt::Busy);
@@ -199,14 +212,17 @@ async fn attempt(
     let mut outcome = Outcome { is_last, ..Outcome::default() };
     let jobs: BTreeSet<Uuid> =
         rows.iter().map(|row| row::uuid(row.id)).filter(|id| !pass.left.contains(id)).collect();
-    let locked = lock(session, jobs).await?;
+    let mut held = lock(session, jobs).await?;
+    if pass.is_careful {
+        held.extend(held_in_places(session, rows, &held).await?);
+    }
     let now = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
     let now = row::timestamp(&now, 0)?;
     let (mut spent, mut faults): (Vec<i64>, Vec<(i64, String)>) = (Vec::new(), Vec::new());
     // A row that is passed by does not part the group before it from the one behind it.
     let is_left = |row: &&StoredRequest| {
         let id = row::uuid(row.id);
-        pass.left.contains(&id) || locked.held.contains(&id)
+        pass.left.contains(&id) || held.contains(&id)
     };
     let taken: Vec<StoredRequest> = rows.iter().filter(|row| !is_left(row)).cloned().collect();
     let mut last = None;
@@ -258,14 +274,9 @@ async fn read(
     Ok(found < row::size(limit) && read == found)
 }
 
-/// Jobs of requests.
-struct Jobs {
-    /// Those that other transactions have locked.
-    held: HashSet<Uuid>,
-}
-
-/// Locks the jobs that are free. One that does not exist is not held.
-async fn lock(session: &mut Session, jobs: BTreeSet<Uuid>) -> Answer<Jobs> {
+/// Locks the jobs that are free, and gives those that other transactions have locked. One that does not exist
+/// is not held.
+async fn lock(session: &mut Session, jobs: BTreeSet<Uuid>) -> Answer<HashSet<Uuid>> {
     let ids: Vec<Uuid> = jobs.iter().copied().collect();
     let mut held: HashSet<Uuid> = jobs.into_iter().collect();
     if !ids.is_empty() {
@@ -279,7 +290,23 @@ async fn lock(session: &mut Session, jobs: BTreeSet<Uuid>) -> Answer<Jobs> {
             held.insert(row.try_get(0)?);
         }
     }
-    Ok(Jobs { held })
+    Ok(held)
+}
+
+/// Locks those jobs that are free in their places and claims, too, and gives the others. `held` are locked by
+/// others anyway.
+async fn held_in_places(
+    session: &mut Session,
+    rows: &[StoredRequest],
+    held: &HashSet<Uuid>,
+) -> Answer<Vec<Uuid>> {
+    let of = |may_lock_claims: bool| -> Vec<Uuid> {
+        let is_meant = |row: &&StoredRequest| !may_lock_claims || row.verb != Verb::Update.as_str();
+        let ids: BTreeSet<Uuid> = rows.iter().filter(is_meant).map(|row| row::uuid(row.id)).collect();
+        ids.into_iter().filter(|id| !held.contains(id)).collect()
+    };
+    let found = session.query(sql!("lock_free_places"), &[&of(false), &of(true)]).await?;
+    found.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Applies a group as one act; what is refused leaves an event.

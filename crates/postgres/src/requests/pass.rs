@@ -25,6 +25,8 @@ pub(super) struct Pass {
     /// Jobs of which a row was left: their later rows are left, too.
     pub(super) left: HashSet<Uuid>,
     pub(super) has_left: bool,
+    /// A lock was waited for in vain: jobs that are locked where they are, are left without waiting.
+    pub(super) is_careful: bool,
     /// Requests that were done since some pass has found none behind them.
     pub(super) done: u64,
     /// The end of the pause, in a flood.
@@ -36,9 +38,14 @@ impl Pass {
     pub(super) fn begin_again_in_time(&mut self) {
         let is_clear = !self.has_left && self.singly_until <= self.position;
         if is_clear || self.began.is_some_and(|began| began.elapsed() > PASS) {
-            *self = Self { done: self.done, ..Self::default() };
+            *self = Self { done: self.done, is_careful: self.is_careful, ..Self::default() };
         }
         self.began.get_or_insert_with(Instant::now);
+    }
+
+    /// The pass after this one, which has ended.
+    pub(super) fn next(self) -> Self {
+        Self { is_careful: self.is_careful && self.has_left, ..Self::default() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod enqueue;
 mod equal;
+mod held;
 mod migrated;
 mod options;
 mod protocol;
