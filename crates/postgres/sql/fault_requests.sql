@@ -1,4 +1,4 @@
--- Purpose: sets requests aside that do not decode.
+-- Purpose: sets requests aside that do not decode, or that fail again and again.
 -- Parameters: $1 requests; $2 what is wrong with each.
 -- Rows: none.
 -- Index: the primary key of `requests`.

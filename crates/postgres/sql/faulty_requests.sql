@@ -1,4 +1,4 @@
--- Purpose: requests that were set aside because they do not decode, the first ones, and how many there are.
+-- Purpose: requests that were set aside, the first ones, and how many there are.
 -- Parameters: $1 at most this many.
 -- Rows: request, id, verb, fault, how many in all.
 -- Index: none; such rows are few, and so are requests that wait.

@@ -133,7 +133,7 @@ pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answe
         inner.promotions.end(reach, began, until);
     }
     if has_requests {
-        let applied = requests::apply(inner, &mut session, call).await?;
+        let applied = requests::apply(inner, &mut session, call, now).await?;
         round.done += applied.done;
         round.more |= applied.more;
         let resume_at = applied.resume_at.map(|at| now + at.saturating_duration_since(answered));

@@ -14,18 +14,19 @@
 //! claims of two groups, it would lock claims in no order and could deadlock with a finish.
 //!
 //! If a transaction fails, the rows that it had read are applied one by one, and the one that fails alone is
-//! left.
+//! left. One that fails alone for minutes by what it is itself is set aside, see [`failing`].
 //!
 //! A verb may also wait for a lock on the place of a job or on its claim. Mostly another operation holds it,
 //! for milliseconds. After one wait that was too long, passes are careful until one leaves nothing: they look
 //! for such locks without waiting, and leave those jobs, too.
 
+mod failing;
 mod pass;
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
-use gristmill_core::{Call, JobPatch, Timestamp, Verb, VerbRequest, Verdict};
+use gristmill_core::{BackendError, Call, JobPatch, Timestamp, Verb, VerbRequest, Verdict};
 use gristmill_sql::{
     REQUEST_PAUSE, REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups,
 };
@@ -40,6 +41,7 @@ use crate::row;
 use crate::session::Session;
 use crate::statement::sql;
 
+use self::failing::{Failed, is_of_row};
 use self::pass::Pass;
 pub(crate) use self::pass::Requests;
 
@@ -72,7 +74,12 @@ pub(crate) struct Applied {
 
 /// Applies requests until about a hundred are done, the pass has ended or the time is over. In the pause of a
 /// flood it does nothing.
-pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> Answer<Applied> {
+pub(crate) async fn apply(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    now: Timestamp,
+) -> Answer<Applied> {
     let (mut applied, mut hints) = (Applied::default(), HintSum::default());
     let mut pass = inner.requests.take();
     // A test's clock does not pause.
@@ -87,12 +94,12 @@ pub(crate) async fn apply(inner: &Inner, session: &mut Session, call: Call) -> A
     pass.begin_again_in_time();
     let pauses = is_paced && pass.done >= FLOOD;
     let ended = loop {
-        match step(inner, session, call, &mut pass, &mut applied, &mut hints).await {
+        match step(inner, session, (call, now), &mut pass, &mut applied, &mut hints).await {
             Ok(Step::On) if applied.done >= REQUESTS_PER_ROUND as u64 || began.elapsed() > ROUND => {
-                let now = Instant::now();
+                let ended = Instant::now();
                 applied.more = !pauses;
-                pass.resume_at = pauses.then(|| now + ((now - began) * PAUSE.0).min(PAUSE.1));
-                applied.resume_at = Some(pass.resume_at.unwrap_or(now));
+                pass.resume_at = pauses.then(|| ended + ((ended - began) * PAUSE.0).min(PAUSE.1));
+                applied.resume_at = Some(pass.resume_at.unwrap_or(ended));
                 break Ok(());
             }
             Ok(Step::On) => {}
@@ -129,7 +136,7 @@ enum Step {
 async fn step(
     inner: &Inner,
     session: &mut Session,
-    call: Call,
+    (call, now): (Call, Timestamp),
     pass: &mut Pass,
     applied: &mut Applied,
     hints: &mut HintSum,
@@ -160,9 +167,13 @@ async fn step(
             session.roll_back().await?;
             let Some(last) = rows.last() else { return Err(fail) };
             if let [row] = &rows[..] {
-                gristmill_core::log!(warn, request = row.request, job = %row.id, ?fail, "a request could not be applied");
-                pass.left.insert(row::uuid(row.id));
-                pass.has_left = true;
+                if is_given_up(inner, row, &fail, now) {
+                    set_aside(session, &[(row.request, BackendError::from(fail).chain())]).await?;
+                    applied.done += 1;
+                } else {
+                    pass.left.insert(row::uuid(row.id));
+                    pass.has_left = true;
+                }
                 pass.position = row.request;
             } else {
                 pass.singly_until = last.request;
@@ -171,6 +182,15 @@ async fn step(
         }
         Err(fail) => Err(fail),
     }
+}
+
+/// Whether a row that has failed alone is to be set aside.
+fn is_given_up(inner: &Inner, row: &StoredRequest, fail: &Fail, now: Timestamp) -> bool {
+    let failed = if is_of_row(fail) { inner.requests.failing.note(row.request, now) } else { Failed::First };
+    if failed == Failed::First {
+        gristmill_core::log!(warn, request = row.request, job = %row.id, ?fail, "a request could not be applied");
+    }
+    failed == Failed::ForLong
 }
 
 enum Attempt {
@@ -343,7 +363,7 @@ async fn set_aside(session: &mut Session, faults: &[(i64, String)]) -> Answer<()
     let (requests, texts): (Vec<i64>, Vec<&str>) =
         faults.iter().map(|(request, fault)| (*request, fault.as_str())).unzip();
     for (request, fault) in faults {
-        gristmill_core::log!(error, request, fault, "a request does not decode and is set aside");
+        gristmill_core::log!(error, request, fault, "a request is set aside");
     }
     session.execute(sql!("fault_requests"), &[&requests, &texts]).await
 }

@@ -6,13 +6,18 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::failing::Failing;
+
 /// Each call begins at the first row, since one with a lower number may have been committed meanwhile, and
 /// comes before later ones of its job. Where rows were left, calls go on after them for this long at most.
 const PASS: Duration = Duration::from_secs(1);
 
 /// How far this process has come in its pass over the requests.
 #[derive(Debug, Default)]
-pub(crate) struct Requests(Mutex<Pass>);
+pub(crate) struct Requests {
+    pass: Mutex<Pass>,
+    pub(super) failing: Failing,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Pass {
@@ -53,14 +58,15 @@ impl Requests {
     /// Another store is in its place.
     pub(crate) fn forget(&self) {
         self.put(Pass::default());
+        self.failing.forget();
     }
 
     /// Takes the pass. A call that is dropped begins a new one.
     pub(super) fn take(&self) -> Pass {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.pass.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn put(&self, pass: Pass) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pass;
+        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = pass;
     }
 }
