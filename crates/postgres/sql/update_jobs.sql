@@ -6,10 +6,18 @@
 UPDATE gristmill.jobs
 SET priority = coalesce($2::int2, priority), max_attempts = coalesce($3::int4, max_attempts),
     args = coalesce($4::bytea, args),
-    -- New args take the codec of the old ones from the options. Hardly a job has one.
+    -- The codec of the old args goes from the options, that of new ones comes to them; all other members stay as
+    -- they are written. Hardly a job has a codec. The text stands elsewhere, too, such as in metadata.
     options = CASE
-        WHEN $4::bytea IS NULL OR ($5::text IS NULL AND coalesce(strpos(options, '"encoding"'), 0) = 0) THEN options
-        ELSE nullif(((coalesce(options, '{}')::jsonb - 'encoding')
-            || CASE WHEN $5::text IS NULL THEN '{}' ELSE jsonb_build_object('encoding', $5::text) END)::text, '{}')
+        WHEN $4::bytea IS NULL THEN options
+        WHEN $5::text IS NULL AND coalesce(strpos(options, '"encoding"'), 0) = 0 THEN options
+        WHEN $5 IS NULL AND options::json -> 'encoding' IS NULL THEN options
+        ELSE (
+            SELECT '{' || string_agg(to_json(member.key) || ':' || member.value, ',') || '}' FROM (
+                SELECT key, value::text FROM json_each(coalesce(options, '{}')::json) WHERE key <> 'encoding'
+                UNION ALL
+                SELECT 'encoding', to_json($5)::text WHERE $5 IS NOT NULL
+            ) AS member
+        )
     END
 WHERE id = ANY ($1::uuid[])

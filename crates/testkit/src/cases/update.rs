@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use gristmill_core::{Args, JobPatch, JobState, Priority, Verdict, When};
+use gristmill_core::{Args, JobPatch, JobSpec, JobState, Priority, Verdict, When};
 
 use crate::case::cases;
 use crate::fixture::encoded;
@@ -13,6 +13,7 @@ cases! { "update":
     update_changes_what_it_names,
     update_leaves_what_it_does_not_name,
     update_of_args_takes_their_encoding,
+    update_of_args_leaves_metadata_as_they_are,
     update_reaches_waiting_jobs,
     update_to_a_later_time_schedules_the_job,
     update_to_an_earlier_time_makes_the_job_available,
@@ -75,6 +76,28 @@ fn update_of_args_takes_their_encoding(t: &Fixture) {
     }
     let taken = t.take(t.worker()).spec;
     assert_eq!((taken.args.as_bytes(), taken.args.encoding().as_str()), (&b"[2]"[..], "json"));
+}
+
+/// A member of the metadata may have the name of an option, and a number its own form.
+fn update_of_args_leaves_metadata_as_they_are(t: &Fixture) {
+    for codec in [None, Some("zstd")] {
+        let mut job = t.job().args("[1]").tag("encoding");
+        if let Some(codec) = codec {
+            job.spec.args = encoded(b"\x28\xb5\x00\xff", codec);
+        }
+        job.spec.metadata.insert("encoding", "x");
+        job.spec.metadata.insert("number", -0.0);
+        job.spec.metadata.insert("nested", serde_json::json!({"encoding": [1e300, 1.0]}));
+        let metadata = |spec: &JobSpec| serde_json::to_string(&spec.metadata).expect("it is JSON");
+        let id = t.put(job);
+        let before = t.look(id).spec;
+
+        assert_eq!(t.update(id, args("[2]")), Verdict::Done);
+
+        let after = t.look(id).spec;
+        assert_eq!((after.args.as_bytes(), after.args.encoding().as_str()), (&b"[2]"[..], "json"));
+        assert_eq!((metadata(&after), &after.tags), (metadata(&before), &before.tags), "{codec:?}");
+    }
 }
 
 fn update_leaves_what_it_does_not_name(t: &Fixture) {
