@@ -146,4 +146,15 @@ mod tests {
             );
         }
     }
+
+    /// The tests of the SQLite backend send the statements of that README.
+    #[test]
+    fn the_readme_of_sqlite_shows_the_statements_that_are_sent() {
+        let readme = include_str!("../../sqlite/README.md");
+        let (_, sql) = readme.split_once("```sql\n").expect("it shows SQL");
+        let (sql, _) = sql.split_once("```").expect("the block ends");
+        let statements = Statements::sqlite();
+        let sent = Verb::ALL.map(|verb| statements.of(verb).strip_suffix(" AS answer").expect("a name"));
+        assert_eq!(sql.split_terminator(";\n").collect::<Vec<_>>(), sent);
+    }
 }

@@ -91,7 +91,7 @@ fn programs_that_run_and_programs_that_start_work_on_while_a_later_release_exten
     let started = file.open();
     let late = register(&started);
     enqueue(&started, file.jobs(1)).unwrap();
-    answer::send(&raw, answer::ENQUEUE, &request::enqueue(&file.jobs(1)));
+    answer::send(&raw, *answer::ENQUEUE, &request::enqueue(&file.jobs(1)));
     let verbs = block_on(started.cancel(Call::new(), VerbRequest::ids(cancelled))).unwrap();
     assert_eq!(verbs.jobs.len(), 2);
     let leased = fetch(&running, worker, 2, 3);
@@ -174,7 +174,7 @@ fn each_migration_makes_the_views_again_and_leaves_those_of_the_user() {
     let report = block_on(backend.migrate(Call::new(), MigrateMode::Up)).unwrap();
 
     assert_eq!((report.from, report.current), (2, SQLITE_SCHEMA));
-    let answered = answer::send(&raw, answer::ENQUEUE, &request::enqueue(&file.jobs(1)));
+    let answered = answer::send(&raw, *answer::ENQUEUE, &request::enqueue(&file.jobs(1)));
     assert!(answered["now_ms"].as_i64().is_some_and(|now| now > 1_700_000_000_000), "{answered}");
     let mine: i64 = raw.query_row("SELECT mine FROM outbox_of_mine", [], |row| row.get(0)).unwrap();
     let left: i64 =
@@ -226,7 +226,7 @@ fn roll(length: Duration) -> RollingTotals {
         let outbox = |job: &NewJob| {
             let mut request = request::enqueue(std::slice::from_ref(job));
             request["protocol"] = json!(protocol);
-            let answered = answer::send(&raw, answer::ENQUEUE, &request);
+            let answered = answer::send(&raw, *answer::ENQUEUE, &request);
             assert_eq!(answered["answers"], json!([{"created": true}]));
         };
         rolling.run(|| open_beside_others(&file), outbox);

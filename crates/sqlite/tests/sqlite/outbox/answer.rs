@@ -1,47 +1,24 @@
 //! Sends the statements of the outbox, and reads their answers.
 
+use std::sync::LazyLock;
+
 use gristmill_core::{Enqueued, ExistingBy, Timestamp};
 use rusqlite::Connection;
 use serde_json::Value;
 
-pub(crate) const ENQUEUE: &str =
-    "INSERT INTO outbox_enqueue (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)";
-pub(crate) const REQUEST: &str =
-    "INSERT INTO outbox_request (request) VALUES (?1) RETURNING (SELECT answer FROM outbox_answer)";
-pub(crate) const GET: &str = "SELECT coalesce(
-    (SELECT mismatch FROM outbox_protocols WHERE (json_extract(?1, '$.protocol') BETWEEN oldest AND newest) IS NOT TRUE),
-    json_object('jobs', json((
-        SELECT json_group_array(json((
-            SELECT job FROM outbox_job WHERE outbox_job.id = unhex(replace(wanted.value, '-', ''))
-        )))
-        FROM json_each(?1, '$.ids') AS wanted
-    )))
-)";
+/// The README shows the statements. The tests of `crates/outbox` compare them with those that it sends.
+pub(crate) const README: &str = include_str!("../../../README.md");
 
-pub(crate) const LIST: &str = "WITH wanted AS (
-    SELECT
-        max(1, min(100, coalesce(json_extract(?1, '$.limit'), 100))) AS most,
-        json_extract(?1, '$.queue') AS queue, json_extract(?1, '$.kind') AS kind, json_extract(?1, '$.state') AS state
-)
-SELECT coalesce(
-    (SELECT mismatch FROM outbox_protocols WHERE (json_extract(?1, '$.protocol') BETWEEN oldest AND newest) IS NOT TRUE),
-    (
-        SELECT json_object(
-            'jobs', json(json_remove(found.jobs, '$[' || wanted.most || ']')),
-            'more', json(iif(json_array_length(found.jobs) > wanted.most, 'true', 'false'))
-        )
-        FROM wanted, (
-            SELECT json_group_array(json((SELECT job FROM outbox_job WHERE outbox_job.id = listed.id))) AS jobs
-            FROM (
-                SELECT recent.id FROM wanted, outbox_recent AS recent
-                WHERE recent.queue = coalesce(wanted.queue, recent.queue)
-                    AND recent.kind = coalesce(wanted.kind, recent.kind)
-                    AND recent.state = coalesce(wanted.state, recent.state)
-                ORDER BY recent.id DESC LIMIT (SELECT most + 1 FROM wanted)
-            ) AS listed
-        ) AS found
-    )
-)";
+pub(crate) static ENQUEUE: LazyLock<&str> = LazyLock::new(|| statement(0));
+pub(crate) static REQUEST: LazyLock<&str> = LazyLock::new(|| statement(1));
+pub(crate) static GET: LazyLock<&str> = LazyLock::new(|| statement(2));
+pub(crate) static LIST: LazyLock<&str> = LazyLock::new(|| statement(3));
+
+fn statement(place: usize) -> &'static str {
+    let (_, sql) = README.split_once("```sql\n").expect("the README shows SQL");
+    let (sql, _) = sql.split_once("```").expect("the block ends");
+    sql.split_terminator(";\n").nth(place).expect("it shows four statements")
+}
 
 pub(crate) fn try_send(connection: &Connection, statement: &str, request: &Value) -> rusqlite::Result<Value> {
     try_send_text(connection, statement, &request.to_string())

@@ -21,7 +21,7 @@ use crate::fixture::{File, complete, count, enqueue, fetch, register};
 
 /// Stores a request for each job, and returns the numbers.
 pub(super) fn store(raw: &Connection, verb: &str, ids: &[JobId]) -> Value {
-    send(raw, REQUEST, &request::request(verb, ids, Some("ops"), None))["requests"].take()
+    send(raw, *REQUEST, &request::request(verb, ids, Some("ops"), None))["requests"].take()
 }
 
 pub(super) fn left(raw: &Connection) -> i64 {
@@ -160,7 +160,7 @@ fn rm28_two_appliers_apply_each_request_once() {
     let ids = stored(&side, 600);
     let patch = gristmill_core::JobPatch::default();
     for id in &ids {
-        send(&side.raw, REQUEST, &request::request("update", &[*id], None, Some(&patch)));
+        send(&side.raw, *REQUEST, &request::request("update", &[*id], None, Some(&patch)));
     }
     store(&side.raw, "cancel", &ids);
     let done = thread::scope(|scope| {
@@ -180,10 +180,10 @@ fn rm28_requests_are_applied_in_the_order_of_their_commits() {
     // It begins first, and takes the file only when it stores its request.
     earlier.execute_batch("BEGIN").unwrap();
     let patch = gristmill_core::JobPatch::default();
-    send(&side.raw, REQUEST, &request::request("update", &ids, Some("first"), Some(&patch)));
+    send(&side.raw, *REQUEST, &request::request("update", &ids, Some("first"), Some(&patch)));
     store(&earlier, "cancel", &ids);
     earlier.execute_batch("COMMIT").unwrap();
-    send(&side.raw, REQUEST, &request::request("update", &ids, Some("late"), Some(&patch)));
+    send(&side.raw, *REQUEST, &request::request("update", &ids, Some("late"), Some(&patch)));
     assert_eq!(apply(&side.backend), 3);
     let events = events(&side.backend, ids[0]);
     let shown: Vec<_> = events
@@ -206,7 +206,7 @@ fn rm29_a_job_that_is_enqueued_and_cancelled_in_one_transaction_is_stored_and_ca
     let job = side.file.job();
     side.raw.execute_batch("BEGIN IMMEDIATE").unwrap();
     store(&side.raw, "cancel", &[job.id]);
-    send(&side.raw, ENQUEUE, &request::enqueue(std::slice::from_ref(&job)));
+    send(&side.raw, *ENQUEUE, &request::enqueue(std::slice::from_ref(&job)));
     side.raw.execute_batch("COMMIT").unwrap();
     assert_eq!(apply(&side.backend), 1);
     assert_eq!(state(&side.backend, job.id), Some(JobState::Cancelled));

@@ -178,7 +178,7 @@ fn a_batch_of_a_thousand_is_one_statement() {
 fn the_outbox_and_the_backend_take_turns_without_taking_a_number_twice() {
     let side = Side::new();
     for _ in 0..20 {
-        send(&side.raw, ENQUEUE, &request::enqueue(&side.file.jobs(3)));
+        send(&side.raw, *ENQUEUE, &request::enqueue(&side.file.jobs(3)));
         crate::fixture::enqueue(&side.backend, side.file.jobs(3)).unwrap();
     }
     assert_eq!(crate::fixture::count(&side.backend, gristmill_core::JobFilter::new()), 120);

@@ -18,7 +18,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Stores updates that change nothing.
 fn update(raw: &Connection, ids: &[JobId]) {
     let patch = gristmill_core::JobPatch::default();
-    send(raw, REQUEST, &request::request("update", ids, None, Some(&patch)));
+    send(raw, *REQUEST, &request::request("update", ids, None, Some(&patch)));
 }
 
 /// Makes updates of the first job fail: each adds an event.

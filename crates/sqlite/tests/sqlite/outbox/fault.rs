@@ -52,8 +52,8 @@ fn what_is_rolled_back_was_never_there() {
     side.raw.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut jobs = side.file.jobs(3);
     jobs[0].spec.queue = crate::fixture::name("new");
-    send(&side.raw, ENQUEUE, &request::enqueue(&jobs));
-    send(&side.raw, REQUEST, &cancel(&[jobs[1].id]));
+    send(&side.raw, *ENQUEUE, &request::enqueue(&jobs));
+    send(&side.raw, *REQUEST, &cancel(&[jobs[1].id]));
     side.raw.execute_batch("ROLLBACK").unwrap();
     assert_equal(&content(&side.raw), &before, "a rollback");
 
@@ -68,12 +68,12 @@ fn a_savepoint_that_is_rolled_back_takes_its_jobs_along_and_no_others() {
     let side = Side::new();
     let (kept, undone) = (side.file.job(), side.file.job());
     side.raw.execute_batch("BEGIN IMMEDIATE").unwrap();
-    send(&side.raw, ENQUEUE, &request::enqueue(std::slice::from_ref(&kept)));
+    send(&side.raw, *ENQUEUE, &request::enqueue(std::slice::from_ref(&kept)));
     side.raw.execute_batch("SAVEPOINT inner").unwrap();
-    send(&side.raw, ENQUEUE, &request::enqueue(std::slice::from_ref(&undone)));
-    send(&side.raw, REQUEST, &cancel(&[kept.id]));
+    send(&side.raw, *ENQUEUE, &request::enqueue(std::slice::from_ref(&undone)));
+    send(&side.raw, *REQUEST, &cancel(&[kept.id]));
     side.raw.execute_batch("ROLLBACK TO inner; COMMIT").unwrap();
-    let get = send(&side.raw, GET, &request::ids(&[kept.id, undone.id]));
+    let get = send(&side.raw, *GET, &request::ids(&[kept.id, undone.id]));
     assert_eq!((&get["jobs"][0]["state"], &get["jobs"][1]), (&json!("available"), &Value::Null));
     assert_eq!(count(&side.backend, JobFilter::new()), 1);
     assert_sound(&side);
@@ -88,11 +88,11 @@ fn a_transaction_that_may_only_read_is_told_so_and_can_get() {
     let reader = Connection::open_with_flags(side.file.path(), flags).unwrap();
     side.raw.pragma_update(None, "query_only", true).unwrap();
     for connection in [&reader, &side.raw] {
-        for statement in [ENQUEUE, REQUEST] {
+        for statement in [*ENQUEUE, *REQUEST] {
             let error = try_send(connection, statement, &request::ids(&[job.id])).unwrap_err();
             assert_eq!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly), "{error}");
         }
-        assert_eq!(send(connection, GET, &request::ids(&[job.id]))["jobs"][0]["state"], "available");
+        assert_eq!(send(connection, *GET, &request::ids(&[job.id]))["jobs"][0]["state"], "available");
     }
 }
 
@@ -131,12 +131,12 @@ fn settings_of_the_callers_connection_change_nothing() {
         let connection = side.file.raw();
         connection.execute_batch(setting).unwrap();
         let jobs = side.file.jobs(3);
-        send(&connection, ENQUEUE, &request::enqueue(&jobs));
+        send(&connection, *ENQUEUE, &request::enqueue(&jobs));
         let ids = jobs.iter().map(|job| job.id).collect::<Vec<_>>();
-        send(&connection, REQUEST, &request::request("update", &ids, None, Some(&JobPatch::default())));
-        send(&connection, REQUEST, &cancel(&ids[..1]));
+        send(&connection, *REQUEST, &request::request("update", &ids, None, Some(&JobPatch::default())));
+        send(&connection, *REQUEST, &cancel(&ids[..1]));
         promote(&side.backend);
-        let get = send(&connection, GET, &request::ids(&ids));
+        let get = send(&connection, *GET, &request::ids(&ids));
         let states: Vec<_> = get["jobs"].as_array().unwrap().iter().map(|job| job["state"].clone()).collect();
         assert_eq!(states, ["cancelled", "available", "available"], "{setting}");
     }
@@ -170,7 +170,7 @@ fn a_cancelled_run_that_nobody_holds_any_more_is_told_to_nobody() {
     let job = side.file.job();
     enqueue(&side.backend, vec![job.clone()]).unwrap();
     side.raw.execute("DELETE FROM ready", []).unwrap();
-    send(&side.raw, REQUEST, &request::request("cancel", &[job.id], Some(&worker.to_string()), None));
+    send(&side.raw, *REQUEST, &request::request("cancel", &[job.id], Some(&worker.to_string()), None));
     promote(&side.backend);
     let cancels: i64 = side.raw.query_row("SELECT count(*) FROM cancels", [], |row| row.get(0)).unwrap();
     assert_eq!(cancels, 0);

@@ -9,7 +9,7 @@ use super::twins::Side;
 use crate::fixture::{enqueue, fetch, name, register};
 
 fn list(side: &Side, filter: Value) -> Value {
-    send(&side.raw, LIST, &request::list(filter))
+    send(&side.raw, *LIST, &request::list(filter))
 }
 
 fn ids(listed: &Value) -> Vec<JobId> {
@@ -31,10 +31,10 @@ fn a_list_shows_the_newest_jobs_first_as_get_shows_them_and_the_callers_own() {
     let mut jobs = side.file.jobs(5);
     enqueue(&side.backend, jobs[..3].to_vec()).unwrap();
     side.raw.execute_batch("BEGIN IMMEDIATE").unwrap();
-    send(&side.raw, ENQUEUE, &request::enqueue(&jobs[3..]));
+    send(&side.raw, *ENQUEUE, &request::enqueue(&jobs[3..]));
     let listed = list(&side, json!({}));
     assert_eq!((ids(&listed), &listed["more"]), (newest(&jobs), &json!(false)));
-    assert_eq!(listed["jobs"], send(&side.raw, GET, &request::ids(&newest(&jobs)))["jobs"]);
+    assert_eq!(listed["jobs"], send(&side.raw, *GET, &request::ids(&newest(&jobs)))["jobs"]);
     side.raw.execute_batch("ROLLBACK").unwrap();
     jobs.truncate(3);
     assert_eq!(ids(&list(&side, json!({}))), newest(&jobs));

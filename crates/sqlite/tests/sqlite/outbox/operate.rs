@@ -199,6 +199,6 @@ fn a_delete_does_in_each_state_what_the_core_decides() {
 #[test]
 fn a_request_without_ids_stores_nothing() {
     let side = Side::new();
-    let answer = send(&side.raw, REQUEST, &request::request("cancel", &[], None, None));
+    let answer = send(&side.raw, *REQUEST, &request::request("cancel", &[], None, None));
     assert_eq!(answer, serde_json::json!({"requests": []}));
 }

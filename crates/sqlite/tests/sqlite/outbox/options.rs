@@ -28,7 +28,8 @@ fn what_is_taken_is_kept_and_its_unique_key_is_freed() {
             _ => options.replacen('{', &format!(r#"{{"unique_key":"{key}","#), 1),
         };
         let request = request.replacen('{', &format!(r#"{{"options":{keyed_options},"#), 1);
-        try_send_text(&side.raw, ENQUEUE, &format!(r#"{{"protocol":2,"jobs":[{request}]}}"#)).expect(options);
+        try_send_text(&side.raw, *ENQUEUE, &format!(r#"{{"protocol":2,"jobs":[{request}]}}"#))
+            .expect(options);
         let jobs = fetch(&side.backend, worker, number, 10);
         assert_eq!(jobs.len(), 1, "{options}");
         assert_kept(&jobs[0].spec, &keyed_options);

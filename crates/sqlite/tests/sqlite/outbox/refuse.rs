@@ -49,7 +49,7 @@ fn assert_jobs_refused(members: &Value, request: impl Fn(&NewJob, &str, Value) -
             requests.push(request);
         }
     }
-    assert_refused(&side, ENQUEUE, &requests);
+    assert_refused(&side, *ENQUEUE, &requests);
     assert_sound(&side);
 }
 
@@ -67,7 +67,7 @@ fn malformed_requests_are_refused() {
         json!({"protocol":2, "jobs": [{}]}),
         json!({"protocol":2, "jobs": ["x"]}),
     ];
-    assert_refused(&Side::new(), ENQUEUE, &requests);
+    assert_refused(&Side::new(), *ENQUEUE, &requests);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn malformed_requests_of_verbs_are_refused_and_store_nothing() {
         request(json!({"verb": "update", "patch": 7})),
         request(json!({"verb": "update", "patch": []})),
     ];
-    assert_refused(&side, REQUEST, &requests);
+    assert_refused(&side, *REQUEST, &requests);
     assert_sound(&side);
 }
 
@@ -158,7 +158,7 @@ fn a_patch_that_core_refuses_is_set_aside_and_changes_no_job() {
             request::PROTOCOL,
             good.id
         );
-        stored += i64::from(try_send_text(&side.raw, REQUEST, &request).is_ok());
+        stored += i64::from(try_send_text(&side.raw, *REQUEST, &request).is_ok());
     }
     block_on(side.backend.promote(Call::new(), 1_000)).unwrap();
     let faults = "SELECT count(fault), count(*) FROM requests";
@@ -209,7 +209,7 @@ fn what_every_adapter_refuses_is_refused_or_costs_no_job_its_unique_key() {
         let before = content(&side.raw);
         let mut again = side.file.job();
         again.spec.unique_key = UniqueKey::new(key).ok();
-        if let Err(error) = try_send_text(&side.raw, ENQUEUE, &bad) {
+        if let Err(error) = try_send_text(&side.raw, *ENQUEUE, &bad) {
             assert!(error.to_string().starts_with("outbox: "), "{error}");
             assert_equal(&content(&side.raw), &before, &bad);
         } else {
@@ -230,13 +230,13 @@ fn args_at_their_limits_are_taken() {
         let job = side.file.job();
         let new = request::job(&job).to_string().replacen(r#""args":"{}""#, &format!(r#""args":{args}"#), 1);
         let request = format!(r#"{{"protocol":{},"jobs":[{new}]}}"#, request::PROTOCOL);
-        try_send_text(&side.raw, ENQUEUE, &request).expect(args);
+        try_send_text(&side.raw, *ENQUEUE, &request).expect(args);
         let patch = format!(
             r#"{{"protocol":{},"verb":"update","ids":["{}"],"patch":{{"args":{args}}}}}"#,
             request::PROTOCOL,
             job.id
         );
-        try_send_text(&side.raw, REQUEST, &patch).expect(args);
+        try_send_text(&side.raw, *REQUEST, &patch).expect(args);
         assert_eq!(block_on(side.backend.promote(Call::new(), 1_000)).unwrap().done, 1);
         let left: i64 = side.raw.query_row("SELECT count(*) FROM requests", [], |row| row.get(0)).unwrap();
         assert_eq!(left, 0, "{args}");
@@ -255,11 +255,11 @@ fn what_is_not_refused_is_stored_so_that_it_can_be_run() {
         ["kind", "queue", "priority", "max_attempts", "args", "options", "delay_ms", "at_ms", "suspended"];
     for value in values.as_array().unwrap() {
         for member in members {
-            let _ = try_send(&side.raw, ENQUEUE, &with(&side.file.job(), member, value.clone()));
+            let _ = try_send(&side.raw, *ENQUEUE, &with(&side.file.job(), member, value.clone()));
         }
         for member in options {
             let _ =
-                try_send(&side.raw, ENQUEUE, &with(&side.file.job(), "options", json!({ member: value })));
+                try_send(&side.raw, *ENQUEUE, &with(&side.file.job(), "options", json!({ member: value })));
         }
     }
     assert!(count(&side.backend, JobFilter::new()) > 20);

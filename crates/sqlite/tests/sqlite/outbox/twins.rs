@@ -55,7 +55,7 @@ impl Twins {
 
     /// Stores jobs in both, the same way in each; what the outbox said.
     pub(crate) fn enqueue(&mut self, jobs: &[NewJob]) -> Vec<gristmill_core::Enqueued> {
-        let (now, answers) = enqueued(&send(&self.outbox.raw, ENQUEUE, &request::enqueue(jobs)));
+        let (now, answers) = enqueued(&send(&self.outbox.raw, *ENQUEUE, &request::enqueue(jobs)));
         self.now = now;
         let reply = self.backend.backend.enqueue(Call::at(now), EnqueueRequest::new(jobs.to_vec()));
         assert_eq!(answers, block_on(reply).expect("they are stored").jobs, "{jobs:?}");
@@ -85,7 +85,7 @@ impl Twins {
         patch: Option<&JobPatch>,
     ) -> Vec<Verdict> {
         let before = self.refusals();
-        let stored = send(&self.outbox.raw, REQUEST, &request::request(verb.as_str(), ids, actor, patch));
+        let stored = send(&self.outbox.raw, *REQUEST, &request::request(verb.as_str(), ids, actor, patch));
         assert_eq!(stored["requests"].as_array().map(Vec::len), Some(ids.len()), "{stored}");
         self.now = self.now.max(SystemClock.now());
         let (call, request) = (Call::at(self.now), request_of(ids, actor));
@@ -154,7 +154,7 @@ impl Twins {
     }
 
     pub(crate) fn get(&self, id: JobId) -> Value {
-        send(&self.outbox.raw, super::answer::GET, &request::ids(&[id]))["jobs"][0].take()
+        send(&self.outbox.raw, *super::answer::GET, &request::ids(&[id]))["jobs"][0].take()
     }
 
     pub(crate) fn assert_equal(&self, after: &str) {

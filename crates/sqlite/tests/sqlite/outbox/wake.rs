@@ -48,7 +48,7 @@ fn settle(side: &Side, hints: &[&Receiver<Hint>]) {
     side.raw
         .execute_batch("CREATE TABLE users (id INTEGER); INSERT INTO queues (name) VALUES ('line')")
         .expect("it is so in this test");
-    send(&side.raw, ENQUEUE, &request::enqueue(&[side.file.job().when(When::After(PATIENCE * 1_000))]));
+    send(&side.raw, *ENQUEUE, &request::enqueue(&[side.file.job().when(When::After(PATIENCE * 1_000))]));
     for hints in hints {
         while hints.recv_timeout(Duration::from_millis(20)).is_err() {
             side.raw.execute_batch("INSERT INTO users VALUES (0)").expect("it is so in this test");
@@ -69,7 +69,7 @@ fn workers_of_this_process_and_of_another_run_the_job_once_it_is_committed() {
         while hints.try_recv().is_ok() {}
         let job = side.file.job();
         side.raw.execute_batch("BEGIN IMMEDIATE").unwrap();
-        send(&side.raw, ENQUEUE, &request::enqueue(std::slice::from_ref(&job)));
+        send(&side.raw, *ENQUEUE, &request::enqueue(std::slice::from_ref(&job)));
         side.raw.execute_batch("COMMIT").unwrap();
 
         assert!(await_hint(hints, |hint| *hint == Hint::Available(name("line"))));
@@ -85,7 +85,7 @@ fn a_worker_hears_when_a_scheduled_job_is_due() {
     let (_subscription, hints) = listen(&side.backend);
     settle(&side, &[&hints]);
     let due = SystemClock.now() + Duration::from_secs(3_600);
-    send(&side.raw, ENQUEUE, &request::enqueue(&[side.file.job().when(When::At(due))]));
+    send(&side.raw, *ENQUEUE, &request::enqueue(&[side.file.job().when(When::At(due))]));
     assert!(await_hint(&hints, |hint| *hint == Hint::Due(due)));
 }
 
@@ -94,9 +94,9 @@ fn a_handler_hears_of_its_cancel_with_the_next_heartbeat() {
     let side = Side::new();
     let worker = register(&side.backend);
     let job = side.file.job();
-    send(&side.raw, ENQUEUE, &request::enqueue(std::slice::from_ref(&job)));
+    send(&side.raw, *ENQUEUE, &request::enqueue(std::slice::from_ref(&job)));
     let fetched = fetch(&side.backend, worker, 1, 1);
-    send(&side.raw, REQUEST, &request::request("cancel", &[job.id], None, None));
+    send(&side.raw, *REQUEST, &request::request("cancel", &[job.id], None, None));
     block_on(side.backend.promote(Call::new(), 1_000)).unwrap();
     let renew = gristmill_core::RenewRequest::new(worker, vec![gristmill_core::ClaimId(1)]);
     let reply = block_on(side.backend.renew(Call::new(), renew)).unwrap();
@@ -119,9 +119,9 @@ fn jobs_of_many_connections_that_commit_at_once_are_each_run_once() {
             scope.spawn(move || {
                 for number in 0..EACH {
                     raw.execute_batch("BEGIN IMMEDIATE").unwrap();
-                    send(&raw, ENQUEUE, &request::enqueue(&file.jobs(2)));
+                    send(&raw, *ENQUEUE, &request::enqueue(&file.jobs(2)));
                     raw.execute_batch(if number % 2 == 0 { "COMMIT" } else { "ROLLBACK" }).unwrap();
-                    send(&raw, ENQUEUE, &request::enqueue(&file.jobs(1)));
+                    send(&raw, *ENQUEUE, &request::enqueue(&file.jobs(1)));
                 }
             });
         }
