@@ -42,6 +42,7 @@ mod reading;
 mod remark;
 mod renumber;
 mod request_pass;
+mod request_pause;
 mod requests;
 mod row;
 mod run;

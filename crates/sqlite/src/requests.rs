@@ -3,7 +3,7 @@
 //! The rows of a round are cut into groups of one act each. A group that fails is undone alone and applied
 //! row by row. A row that fails alone stays, and later rows of its job wait behind it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gristmill_core::{BackendErrorKind, JobPatch, Timestamp, Verb, VerbRequest, Verdict};
 use gristmill_sql::{REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups};
@@ -13,6 +13,7 @@ use crate::error::{Answer, Fail};
 use crate::group::Group;
 use crate::memory::Memory;
 use crate::remark::Remark;
+use crate::request_pause::paused_until;
 use crate::row;
 
 /// What a round did.
@@ -25,12 +26,6 @@ pub(crate) struct RequestRound {
     /// When to go on: with those that failed, or with the next round of many beside other operations.
     pub(crate) resume_at: Option<Timestamp>,
 }
-
-/// Beside other operations, a round is followed by a pause of so many times its length. Otherwise a hundred
-/// thousand requests at once would take half of the writer's time.
-const PAUSE: u32 = 15;
-/// Operations since a full round count if that was so long ago at most.
-const RECENT: Duration = Duration::from_secs(1);
 
 /// The act of a group.
 struct RequestedAct<'r> {
@@ -68,8 +63,12 @@ impl Failure {
 pub(crate) fn due(connection: &Connection, memory: &Memory, now: Timestamp) -> Answer<Option<Timestamp>> {
     let mut select =
         connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM requests WHERE fault IS NULL)")?;
-    let is_there = select.query_row([], |row| row.get(0))?;
-    Ok(if is_there { Some(memory.request_pass.retry().map_or(now, |retry| retry.max(now))) } else { None })
+    let is_there: bool = select.query_row([], |row| row.get(0))?;
+    if !is_there {
+        return Ok(None);
+    }
+    let paused = paused_until(connection, now)?;
+    Ok(memory.request_pass.retry().into_iter().chain(paused).chain([now]).max())
 }
 
 impl Group<'_> {
@@ -77,6 +76,11 @@ impl Group<'_> {
     pub(crate) fn apply_requests(&mut self, limit: usize, now: Timestamp) -> Answer<RequestRound> {
         let limit = limit.min(REQUESTS_PER_ROUND);
         let rows = self.open_requests(self.memory.request_pass.behind(), limit)?;
+        if let Some(until) = paused_until(self.connection, now)?.filter(|_| !rows.is_empty()) {
+            // This call was not an operation beside the round that it waits for.
+            self.memory.operations = self.memory.operations.saturating_sub(1);
+            return Ok(RequestRound { resume_at: Some(until), ..RequestRound::default() });
+        }
         let is_full = !rows.is_empty() && rows.len() == limit;
         self.memory.request_pass.begin_round(&rows, is_full);
         let (begun, mut done) = (Instant::now(), 0);
@@ -84,15 +88,10 @@ impl Group<'_> {
             done += self.apply_group(&rows[range], now)?;
         }
         self.memory.request_pass.end_round(&rows, is_full, now);
-        // One operation is this round itself.
-        let others = std::mem::take(&mut self.memory.operations) > 1;
-        let before = std::mem::replace(&mut self.memory.full_round, is_full.then_some(begun));
-        let is_busy = others && before.is_some_and(|before| begun - before < RECENT);
-        let pause = if is_full && is_busy { Some(begun.elapsed() * PAUSE) } else { None };
-        let pause = pause.map(|pause| now + pause);
+        let pause = self.pause_requests(is_full, begun, now)?;
         Ok(RequestRound {
             done,
-            more: is_full && !is_busy,
+            more: is_full && pause.is_none(),
             resume_at: pause.into_iter().chain(self.memory.request_pass.retry()).min(),
         })
     }

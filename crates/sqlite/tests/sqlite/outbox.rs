@@ -6,6 +6,7 @@ mod enqueue;
 mod equal;
 mod failing;
 mod fault;
+mod flood;
 mod history;
 mod list;
 mod operate;

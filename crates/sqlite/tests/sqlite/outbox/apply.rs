@@ -1,12 +1,11 @@
-//! Requests that a caller's transaction stores and `promote` applies after its commit (RM26 to RM30).
+//! Requests that a caller's transaction stores and `promote` applies after its commit (RM26 to RM29).
 
 use std::io::{BufRead, BufReader, Write, stdout};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gristmill_core::{Backend, Call, Clock, Hint, JobFilter, JobId, JobState, SystemClock, VerbRequest};
+use gristmill_core::{Backend, Call, Hint, JobFilter, JobId, JobState, VerbRequest};
 use gristmill_sqlite::Sqlite;
 use gristmill_testkit::block_on;
 use gristmill_testkit::requested::{apply, events, promote, state, whats};
@@ -17,7 +16,7 @@ use super::answer::{ENQUEUE, REQUEST, send};
 use super::request;
 use super::twins::Side;
 use super::wake::{await_hint, listen};
-use crate::fixture::{File, complete, count, enqueue, fetch, register};
+use crate::fixture::{complete, count, enqueue, fetch, register};
 
 /// Stores a request for each job, and returns the numbers.
 pub(super) fn store(raw: &Connection, verb: &str, ids: &[JobId]) -> Value {
@@ -247,84 +246,4 @@ fn a_running_job_is_asked_to_stop_and_refuses_other_requests() {
     let events = events(&side.backend, ids[0]);
     assert_eq!(events[0].detail.as_deref(), Some("delete: the job is running"));
     assert_eq!(events[1].what, "cancel");
-}
-
-/// Stores requests for jobs that are there in turns with those for jobs that are not, and applies them.
-fn many(requests: i64) {
-    let side = Side::new();
-    let ids = stored(&side, 1_000);
-    let insert = "INSERT INTO requests (id, verb, actor) WITH RECURSIVE place (n) AS
-        (SELECT 1 UNION ALL SELECT n + 1 FROM place WHERE n < ?1)
-        SELECT coalesce((SELECT id FROM jobs WHERE seq = n), randomblob(16)), 'cancel', n / 50 FROM place";
-    side.raw.execute(insert, [requests]).expect("they are stored");
-    let (mut done, mut longest) = (0, Duration::ZERO);
-    loop {
-        let begun = Instant::now();
-        let round = promote(&side.backend);
-        longest = longest.max(begun.elapsed());
-        assert!(round.done <= 100, "{round:?}");
-        done += round.done;
-        if !round.more {
-            break;
-        }
-    }
-    assert_eq!((i64::try_from(done), left(&side.raw)), (Ok(requests), 0));
-    assert_eq!(count(&side.backend, JobFilter::new().state(JobState::Cancelled)), ids.len() as u64);
-    assert!(longest < Duration::from_secs(2), "{longest:?}");
-}
-
-#[test]
-fn rm30_a_hundred_thousand_requests_are_applied_in_rounds_of_a_hundred() {
-    let begun = Instant::now();
-    many(100_000);
-    let _ = writeln!(stdout(), "100,000 requests in {:?}", begun.elapsed());
-}
-
-/// Fetches and finishes for so long; returns how many jobs there were.
-fn work(file: &File, backend: &Sqlite, claims: std::ops::Range<u64>) -> u32 {
-    let worker = register(backend);
-    let (begun, mut done) = (Instant::now(), 0);
-    for claim in claims {
-        if begun.elapsed() > Duration::from_secs(4) {
-            break;
-        }
-        enqueue(backend, file.jobs(10)).expect("they are stored");
-        done += u32::try_from(complete(backend, fetch(backend, worker, claim, 10)).len()).unwrap_or(0);
-    }
-    done
-}
-
-#[test]
-#[ignore = "measures"]
-fn rm30_fetch_and_finish_go_on_beside_a_hundred_thousand_requests() {
-    let side = Side::new();
-    side.raw
-        .execute_batch(
-            "INSERT INTO requests (id, verb, actor) WITH RECURSIVE place (n) AS
-            (SELECT 1 UNION ALL SELECT n + 1 FROM place WHERE n < 100000)
-            SELECT randomblob(16), 'cancel', n / 50 FROM place",
-        )
-        .unwrap();
-    let backend = side.file.options().busy_timeout(Duration::from_secs(10)).open().unwrap();
-    let alone = work(&side.file, &backend, 1..u64::MAX);
-    let is_over = AtomicBool::new(false);
-    let (beside, applied) = thread::scope(|scope| {
-        let rounds = scope.spawn(|| {
-            let mut applied = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                let round = promote(&backend);
-                applied += round.done;
-                if let Some(due) = round.next_due.filter(|_| !round.more) {
-                    thread::park_timeout(due.since(SystemClock.now()));
-                }
-            }
-            applied
-        });
-        let beside = work(&side.file, &backend, 1..u64::MAX);
-        is_over.store(true, Ordering::Relaxed);
-        (beside, rounds.join().expect("it ends"))
-    });
-    let ratio = f64::from(beside) / f64::from(alone);
-    let _ = writeln!(stdout(), "{alone} alone, {beside} beside {applied} requests: {ratio:.2}");
-    assert!(ratio >= 0.9, "{ratio:.2}");
 }
