@@ -1,9 +1,9 @@
--- How jobs are stored: `outbox_enqueue`. The functions that set no search path are called by those that do.
+-- How jobs are stored: `outbox_enqueue`.
 
 -- The number of a queue. A new one is made when the transaction commits: until then others make it without
 -- waiting for it.
 CREATE OR REPLACE FUNCTION gristmill.outbox_new_queue(wanted text) RETURNS integer
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+    LANGUAGE plpgsql SET enable_seqscan = off SET jit = off
     AS $gristmill_function$
 DECLARE
     number CONSTANT integer := gristmill.queue_number(wanted);
@@ -16,18 +16,11 @@ $gristmill_function$;
 CREATE OR REPLACE FUNCTION gristmill.outbox_queue(wanted text) RETURNS integer
     LANGUAGE plpgsql
     AS $gristmill_function$
-DECLARE
-    number integer;
 BEGIN
-    SELECT queues.queue INTO number FROM gristmill.queues WHERE queues.name = wanted;
-    IF NOT FOUND THEN
-        SELECT new_queues.queue INTO number FROM gristmill.new_queues WHERE new_queues.name = wanted LIMIT 1;
-        IF NOT FOUND THEN
-            -- Apart, since compiling its plan (JIT) would take 120 ms of the first call on a connection.
-            number := gristmill.outbox_new_queue(wanted);
-        END IF;
-    END IF;
-    RETURN number;
+    -- A new one apart, since compiling its plan (JIT) would take 120 ms of the first call on a connection.
+    RETURN coalesce((SELECT queues.queue FROM gristmill.queues WHERE queues.name = wanted),
+        (SELECT new_queues.queue FROM gristmill.new_queues WHERE new_queues.name = wanted LIMIT 1),
+        gristmill.outbox_new_queue(wanted));
 END
 $gristmill_function$;
 
@@ -36,25 +29,22 @@ CREATE OR REPLACE FUNCTION gristmill.outbox_tell(new_id uuid, line integer, urge
     LANGUAGE sql
     AS $gristmill_function$
 SELECT pg_notify('gristmill_channel', CASE WHEN due > now THEN concat('0 d', due)
-    ELSE concat('0 a', line, ':', urgency, ':', due, ':', replace(new_id::text, '-', '')) END)
+    ELSE concat('0 a', line, ':', urgency, ':', due, ':', new_id) END)
 $gristmill_function$;
 
 -- Takes a unique key for a new job, or says which job is there in its place. Waits for a transaction that
 -- takes or frees it.
 CREATE OR REPLACE FUNCTION gristmill.outbox_take_key(line integer, wanted bytea, new_id uuid, OUT existing uuid, OUT way text)
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-    SET plan_cache_mode = force_generic_plan SET jit = off
+    LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
     AS $gristmill_function$
 BEGIN
     -- Again, if the holder has gone meanwhile.
     FOR round IN 1..16 LOOP
         INSERT INTO gristmill.uniques (queue, key, id) VALUES (line, wanted, new_id) ON CONFLICT DO NOTHING;
         EXIT WHEN FOUND;
-        SELECT jobs.id, 'id' INTO existing, way FROM gristmill.jobs WHERE jobs.id = new_id;
-        IF existing IS NULL THEN
-            SELECT uniques.id, 'unique_key' INTO existing, way FROM gristmill.uniques
-                WHERE uniques.queue = line AND uniques.key = wanted;
-        END IF;
+        SELECT jobs.id, 'id' INTO existing, way FROM gristmill.jobs WHERE jobs.id = new_id
+            UNION ALL SELECT uniques.id, 'unique_key' FROM gristmill.uniques WHERE uniques.queue = line AND uniques.key = wanted
+            LIMIT 1;
         EXIT WHEN existing IS NOT NULL;
         IF round = 16 THEN
             RAISE serialization_failure USING MESSAGE = 'a unique key changes hands', HINT = 'Repeat the transaction.';
@@ -72,8 +62,7 @@ CREATE OR REPLACE FUNCTION gristmill.outbox_put(
     AS $gristmill_function$
 DECLARE
     wanted CONSTANT bytea := convert_to(unique_key, 'UTF8');
-    existing uuid;
-    way text;
+    held record;
 BEGIN
     -- An hour leaves room for clocks that are badly set, and lies within the partitions that are made ahead.
     -- A job beyond them would be in the way of the partition of its time.
@@ -84,10 +73,10 @@ BEGIN
     ELSIF unique_key IS NOT NULL THEN
         INSERT INTO gristmill.uniques (queue, key, id) VALUES (line, wanted, new_id) ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
-            SELECT held.existing, held.way INTO existing, way FROM gristmill.outbox_take_key(line, wanted, new_id) AS held;
-        END IF;
-        IF existing IS NOT NULL THEN
-            RETURN format('{"existing":"%s","by":"%s"}', existing, way);
+            SELECT * INTO held FROM gristmill.outbox_take_key(line, wanted, new_id);
+            IF held.existing IS NOT NULL THEN
+                RETURN format('{"existing":"%s","by":"%s"}', held.existing, held.way);
+            END IF;
         END IF;
     END IF;
     INSERT INTO gristmill.jobs (id, created_at, queue, max_attempts, priority, kind, options, args)
@@ -158,60 +147,53 @@ $gristmill_function$;
 -- Stores jobs in the caller's transaction.
 --
 -- One plain job of a queue that is there takes a short way: two inserts. All else, and all that is wrong, is
--- the business of `outbox_store`. `ON CONFLICT` names no column: the partitions' indexes would be looked for
--- each time. In the order of jsonb a number comes behind every text, so one comparison holds a member to its
--- lowest value and to its type.
+-- the business of `outbox_store`. Each transaction prepares the functions of these expressions anew: one path
+-- looks at what it can, and a cast in an expression spares one at the assignment. `ON CONFLICT` names no
+-- column: the partitions' indexes would be looked for each time.
 CREATE OR REPLACE FUNCTION gristmill.outbox_enqueue(request text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     AS $gristmill_function$
 DECLARE
-    asked CONSTANT pg_catalog.jsonb := request;
+    asked CONSTANT pg_catalog.jsonb := request::pg_catalog.jsonb;
     job CONSTANT pg_catalog.jsonb := asked OPERATOR(pg_catalog.#>) '{jobs,0}';
-    -- As JSON, so that a text has quotes.
-    protocol CONSTANT pg_catalog.text := asked OPERATOR(pg_catalog.->) 'protocol';
-    kind CONSTANT pg_catalog.text := job OPERATOR(pg_catalog.->>) 'kind';
     args CONSTANT pg_catalog.text := job OPERATOR(pg_catalog.->>) 'args';
-    urgency CONSTANT pg_catalog.int4 := job OPERATOR(pg_catalog.->>) 'priority';
-    most CONSTANT pg_catalog.int4 := job OPERATOR(pg_catalog.->>) 'max_attempts';
     now CONSTANT pg_catalog.int8 := pg_catalog.floor(
-        pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000);
+        pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000)::pg_catalog.int8;
     new_id pg_catalog.uuid;
     line pg_catalog.int4;
-    told pg_catalog.text;
+    urgency pg_catalog.int2;
 BEGIN
     IF (job OPERATOR(pg_catalog.-) '{id,kind,queue,priority,max_attempts,args}'::pg_catalog.text[]) OPERATOR(pg_catalog.=) '{}'
-        AND pg_catalog.jsonb_array_length(asked OPERATOR(pg_catalog.->) 'jobs') OPERATOR(pg_catalog.=) 1
-        AND protocol OPERATOR(pg_catalog.~) '^[0-9]{1,9}$'
-        AND kind OPERATOR(pg_catalog.!~) '[^-A-Za-z0-9._:/]' AND kind OPERATOR(pg_catalog.<>) ''
-        AND pg_catalog.octet_length(kind) OPERATOR(pg_catalog.<=) 64
+        AND asked OPERATOR(pg_catalog.@?) 'strict $ ? (@.protocol.floor() == @.protocol
+            && @.protocol >= 0 && @.protocol < 1000000 && @.jobs.size() == 1).jobs[0] ? (@.kind != "" && @.queue.type() == "string" && @.args.type() == "string"
+            && @.priority >= -10 && @.priority <= 10 && @.max_attempts >= 1 && @.max_attempts <= 65535)'
+        AND (job OPERATOR(pg_catalog.->>) 'kind') OPERATOR(pg_catalog.!~) '[^-A-Za-z0-9._:/]'
+        AND pg_catalog.octet_length(job OPERATOR(pg_catalog.->>) 'kind') OPERATOR(pg_catalog.<=) 64
         AND pg_catalog.octet_length(job OPERATOR(pg_catalog.->>) 'id') OPERATOR(pg_catalog.=) 36
-        AND (job OPERATOR(pg_catalog.->) 'priority') OPERATOR(pg_catalog.>=) '-10' AND urgency OPERATOR(pg_catalog.<=) 10
-        AND (job OPERATOR(pg_catalog.->) 'max_attempts') OPERATOR(pg_catalog.>=) '1' AND most OPERATOR(pg_catalog.<=) 65535
-        AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'args') OPERATOR(pg_catalog.=) 'string'
-        AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'kind') OPERATOR(pg_catalog.=) 'string'
-        AND pg_catalog.jsonb_typeof(job OPERATOR(pg_catalog.->) 'queue') OPERATOR(pg_catalog.=) 'string'
         AND pg_catalog.octet_length(args) OPERATOR(pg_catalog.<=) 1048576 AND args::pg_catalog.json IS NOT NULL
         AND NOT gristmill.outbox_is_odd(args)
     THEN
-        new_id := job OPERATOR(pg_catalog.->>) 'id';
-        SELECT queues.queue INTO line FROM gristmill.queues, gristmill.versions
-            WHERE queues.name OPERATOR(pg_catalog.=) (job OPERATOR(pg_catalog.->>) 'queue') AND versions.one
-                AND versions.outbox_oldest OPERATOR(pg_catalog.<=) protocol::pg_catalog.int4
-                AND versions.outbox_newest OPERATOR(pg_catalog.>=) protocol::pg_catalog.int4;
-        -- As in `outbox_put`.
-        IF FOUND AND new_id OPERATOR(pg_catalog.<) pg_catalog.rpad(
-                pg_catalog.lpad(pg_catalog.to_hex(now OPERATOR(pg_catalog.+) 3600000), 12, '0'), 32, '0')::pg_catalog.uuid
-        THEN
+        SELECT queues.queue, (job OPERATOR(pg_catalog.->>) 'id')::pg_catalog.uuid, (job OPERATOR(pg_catalog.->>) 'priority')::pg_catalog.int2
+            INTO line, new_id, urgency
+            FROM gristmill.queues
+            WHERE queues.name OPERATOR(pg_catalog.=) (job OPERATOR(pg_catalog.->>) 'queue') AND EXISTS (
+                    SELECT FROM gristmill.versions
+                    WHERE versions.outbox_oldest OPERATOR(pg_catalog.<=) (asked OPERATOR(pg_catalog.->) 'protocol')::pg_catalog.int4
+                        AND versions.outbox_newest OPERATOR(pg_catalog.>=) (asked OPERATOR(pg_catalog.->) 'protocol')::pg_catalog.int4)
+                -- As in `outbox_put`.
+                AND (job OPERATOR(pg_catalog.->>) 'id')::pg_catalog.uuid OPERATOR(pg_catalog.<) pg_catalog.rpad(
+                    pg_catalog.lpad(pg_catalog.to_hex(now OPERATOR(pg_catalog.+) 3600000), 12, '0'), 32, '0')::pg_catalog.uuid;
+        IF FOUND THEN
             INSERT INTO gristmill.jobs (id, created_at, queue, max_attempts, priority, kind, args)
-                VALUES (new_id, now, line, most, urgency, kind, pg_catalog.convert_to(args, 'UTF8'))
+                VALUES (new_id, now, line, (job OPERATOR(pg_catalog.->>) 'max_attempts')::pg_catalog.int4, urgency,
+                    job OPERATOR(pg_catalog.->>) 'kind', pg_catalog.convert_to(args, 'UTF8'))
                 ON CONFLICT DO NOTHING;
-            IF FOUND THEN
-                INSERT INTO gristmill.ready (id, run_at, queue, run, attempt, priority, crashes)
-                    VALUES (new_id, now, line, 0, 0, urgency, 0);
-                told := pg_catalog.pg_notify('gristmill_channel', pg_catalog.concat('0 a', line, ':', urgency, ':', now, ':',
-                    pg_catalog.replace(new_id::pg_catalog.text, '-', '')))::pg_catalog.text;
-                RETURN pg_catalog.concat('{"now_ms":', now, ',"answers":[{"created":true}]}');
-            END IF;
+        END IF;
+        IF FOUND THEN
+            INSERT INTO gristmill.ready (id, run_at, queue, run, attempt, priority, crashes)
+                VALUES (new_id, now, line, 0, 0, urgency, 0);
+            RETURN pg_catalog.concat('{"now_ms":', now, ',"answers":[{"created":true}]}', pg_catalog.pg_notify(
+                'gristmill_channel', pg_catalog.concat('0 a', line, ':', urgency, ':', now, ':', new_id)));
         END IF;
     END IF;
     RETURN gristmill.outbox_store(request);

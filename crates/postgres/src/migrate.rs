@@ -237,13 +237,13 @@ mod tests {
             format!("$.**{{{MAX_ARGS_DEPTH} to last}}"),
             format!("{})::bigint AS due", Timestamp::MAX.as_millis()),
             format!("(given ->> 'delay_ms')::numeric, {})", Timestamp::MAX.as_millis()),
-            format!("@.priority >= {first} && @.priority <= {last}"),
             format!("@ >= {first} && @ <= {last}"),
             format!(
-                "'priority') OPERATOR(pg_catalog.>=) '{first}' AND urgency OPERATOR(pg_catalog.<=) {last}"
+                "@.priority >= {first} && @.priority <= {last} && @.max_attempts >= 1 && @.max_attempts <= {most})'\n        AND (job"
             ),
-            format!("@.max_attempts >= 1 && @.max_attempts <= {most}"),
-            format!("most OPERATOR(pg_catalog.<=) {most}"),
+            format!(
+                "@.priority >= {first} && @.priority <= {last} && @.max_attempts >= 1 && @.max_attempts <= {most})'\n        OR (job"
+            ),
             format!("(given -> 'max_attempts')::integer, {default})"),
             format!("kept -> 'completed_ms', '{completed}'"),
             format!("kept -> 'cancelled_ms', '{cancelled}'"),

@@ -83,7 +83,7 @@ fn a_request_of_another_protocol_is_answered_with_those_that_are_accepted_and_ch
         request.replace(r#""protocol":2"#, &format!(r#""protocol":{protocol}"#))
     };
     for (verb, request) in &requests {
-        for other in ["0", "1", "3", "-1", "99999999999", "2.5", "1.5"] {
+        for other in ["0", "1", "3", "-1", "99999999999", "-99999999999", "2.5", "1.5"] {
             assert_eq!(caller.ask(verb, &of(request, other)), answer(2, 2), "{verb} {other}");
         }
     }

@@ -126,7 +126,7 @@ fn traps(caller: &Caller) -> String {
         CREATE OPERATOR trap.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = trap.op%s);', oid, oprleft::regtype, oprright::regtype, \
         oprresult::regtype, 'BEGIN RAISE EXCEPTION ''trapped''; END', oprname, oprleft::regtype, oprright::regtype, oid), ' ') \
         FROM pg_operator WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprkind = 'b' AND oprname IN \
-        ('=', '<>', '>', '>=', '<', '<=', '->', '->>', '#>', '-', '+', '*', '~', '!~', '||', '?') AND oprleft::regtype::text IN \
+        ('=', '<>', '>', '>=', '<', '<=', '->', '->>', '#>', '-', '+', '*', '~', '!~', '||', '?', '@?') AND oprleft::regtype::text IN \
         ('jsonb', 'text', 'integer', 'bigint', 'double precision', 'numeric', 'uuid', 'smallint', 'json') \
         AND oprright::regtype::text NOT LIKE '%\"%'";
     format!("{}\n{}", caller.value(functions), caller.value(operators))
