@@ -2,7 +2,7 @@
 
 -- Ends a call by the error of a bad value, 22023, which names it and the remedy.
 CREATE OR REPLACE FUNCTION gristmill.outbox_refuse(message text, remedy text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql
     AS $gristmill_function$
 BEGIN
     RAISE invalid_parameter_value USING MESSAGE = message, HINT = remedy;
@@ -12,7 +12,7 @@ $gristmill_function$;
 -- Refuses members of an object that are not known, or not as its rules say. A rule without a path is that of
 -- milliseconds.
 CREATE OR REPLACE FUNCTION gristmill.outbox_check(members jsonb, owner text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql
     AS $gristmill_function$
 DECLARE
     known CONSTANT text[] := CASE owner
@@ -29,20 +29,23 @@ BEGIN
             format('The members of `%s` are: %s.', owner, array_to_string(known, ', ')));
     END IF;
     SELECT rule.part, rule.remedy INTO wrong FROM (VALUES
-        ('queue', 'strict $ ? (@.type() == "string" && @ like_regex "^[-A-Za-z0-9._:/]{1,64}$")'::jsonpath,
+        ('queue', 'strict $ ? (@ != "" && !(@ like_regex "[^-A-Za-z0-9._:/]") && !(@ like_regex ".{65}" flag "s"))'::jsonpath,
             'a name: 1 to 64 of the characters A-Z a-z 0-9 . _ : / -'),
         ('priority', 'strict $ ? (@.floor() == @ && @ >= -10 && @ <= 10)', 'a whole number from -10 to 10'),
         ('max_attempts', 'strict $ ? (@.floor() == @ && @ >= 1 && @ <= 65535)', 'a whole number from 1 to 65535'),
-        ('run_at', 'strict $ ? (@.type() == "string")',
+        -- With its zone: the session's own is the caller's affair.
+        ('run_at', 'strict $ ? (@ like_regex "^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,15}(Z|[-+][0-9]{2}(:?[0-9]{2})?)$")',
             'a time with its zone such as 2026-11-22T10:00:00Z, or to_jsonb(now() + interval ''1 hour'')'),
         ('suspended', 'strict $ ? (@.type() == "boolean")', 'true or false'),
         ('timeout_ms', 'strict $ ? (@.floor() == @ && @ >= 1 && @ <= 9223372036854775807)', 'a whole number from 1 to 9223372036854775807'),
         ('unique_key', 'strict $ ? (@.type() == "string" && @ != "")', 'a text of 1 to 255 bytes, or leave it out'),
         ('tags', 'strict $ ? (@.type() == "array" && @.size() <= 32 && !exists(@[*] ? (
-            @.type() != "string" || !(@ like_regex "^[-A-Za-z0-9._:/]{1,64}$"))))',
+            @.type() != "string" || @ == "" || @ like_regex "[^-A-Za-z0-9._:/]" || @ like_regex ".{65}" flag "s")))',
             'a list of at most 32 names of the characters A-Z a-z 0-9 . _ : / -, such as ["mail", "eu"]'),
         ('metadata', 'strict $ ? (@.type() == "object")', 'an object such as {"tenant": "acme"}'),
-        ('id', 'strict $ ? (@.type() == "string")', 'a UUID of version 7, or leave it out to have one made'),
+        -- Where an id lies in time decides in which partition its job is kept, and for how long.
+        ('id', 'strict $ ? (@ like_regex "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$" flag "i")',
+            'a UUID of version 7, or leave it out to have one made'),
         ('retry', 'strict $ ? (@.type() == "object")', 'one of exponential, linear, fixed_ms, table_ms'),
         ('retention', 'strict $ ? (@.type() == "object")', 'an object with completed_ms, cancelled_ms, discarded_ms'),
         ('exponential', 'strict $ ? (@.type() == "object")', '{"base_ms", "factor", "cap_ms"}'),
@@ -70,7 +73,7 @@ $gristmill_function$;
 -- Refuses JSON that some store or reader would change: nested deeper than 30 levels, or with numbers that fit
 -- no 64 bits.
 CREATE OR REPLACE FUNCTION gristmill.outbox_json(given jsonb, part text, most_bytes integer) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql
     AS $gristmill_function$
 DECLARE
     bytes CONSTANT integer := octet_length(convert_to(given::text, 'UTF8'));
@@ -88,44 +91,47 @@ BEGIN
 END
 $gristmill_function$;
 
--- A duration as workers read it, from milliseconds.
+-- Durations as workers read them, from milliseconds: of a number, of each in a list, and of the members of an
+-- object apart from `factor`, whose names lose `_ms`.
 CREATE OR REPLACE FUNCTION gristmill.outbox_duration(ms jsonb) RETURNS text
-    LANGUAGE sql
+    LANGUAGE plpgsql STRICT
     AS $gristmill_function$
-SELECT format('{"secs":%s,"nanos":%s}', ms::bigint / 1000, ms::bigint % 1000 * 1000000)
+BEGIN
+    IF jsonb_typeof(ms) = 'number' THEN
+        RETURN format('{"secs":%s,"nanos":%s}', ms::bigint / 1000, ms::bigint % 1000 * 1000000);
+    ELSIF jsonb_typeof(ms) = 'array' THEN
+        RETURN format('[%s]', (SELECT string_agg(gristmill.outbox_duration(wait), ',' ORDER BY place)
+            FROM jsonb_array_elements(ms) WITH ORDINALITY AS item (wait, place)));
+    END IF;
+    RETURN format('{%s}', (SELECT string_agg(format('"%s":%s', replace(name, '_ms', ''),
+            CASE WHEN name = 'factor' THEN part::text ELSE gristmill.outbox_duration(part) END), ',')
+        FROM jsonb_each(ms) AS member (name, part)));
+END
 $gristmill_function$;
 
 -- When a failed attempt is tried again, from a form for people to the one workers read.
 CREATE OR REPLACE FUNCTION gristmill.outbox_retry(given jsonb) RETURNS text
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql
     AS $gristmill_function$
 DECLARE
     kind CONSTANT text := (SELECT min(name) FROM jsonb_object_keys(given - 'jitter') AS name HAVING count(*) = 1);
-    inner_part CONSTANT jsonb := given -> kind;
     jitter CONSTANT jsonb := given -> 'jitter';
 BEGIN
     PERFORM gristmill.outbox_check(given, 'retry');
     IF kind IS NULL THEN
         PERFORM gristmill.outbox_refuse('`retry` does not say one way to wait', 'Give `retry` one of exponential, linear, fixed_ms, table_ms.');
     ELSIF kind IN ('exponential', 'linear') THEN
-        PERFORM gristmill.outbox_check(inner_part, kind);
+        PERFORM gristmill.outbox_check(given -> kind, kind);
     END IF;
-    RETURN format('{"backoff":%s,"jitter":%s}', CASE kind
-        WHEN 'exponential' THEN format('{"exponential":{"base":%s,"factor":%s,"cap":%s}}', gristmill.outbox_duration(inner_part -> 'base_ms'),
-            inner_part -> 'factor', gristmill.outbox_duration(inner_part -> 'cap_ms'))
-        WHEN 'linear' THEN format('{"linear":{"step":%s,"cap":%s}}',
-            gristmill.outbox_duration(inner_part -> 'step_ms'), gristmill.outbox_duration(inner_part -> 'cap_ms'))
-        WHEN 'fixed_ms' THEN format('{"fixed":%s}', gristmill.outbox_duration(inner_part))
-        ELSE format('{"table":[%s]}', (SELECT string_agg(gristmill.outbox_duration(wait), ',' ORDER BY place)
-            FROM jsonb_array_elements(inner_part) WITH ORDINALITY AS item (wait, place))) END,
-        CASE jsonb_typeof(jitter) WHEN 'string' THEN jitter::text WHEN 'number' THEN format('{"percent":%s}', jitter::integer) ELSE '{"percent":10}' END);
+    RETURN format('{"backoff":%s,"jitter":%s}', gristmill.outbox_duration(given - 'jitter'), CASE jsonb_typeof(jitter)
+        WHEN 'string' THEN jitter::text WHEN 'number' THEN format('{"percent":%s}', jitter::integer) ELSE '{"percent":10}' END);
 END
 $gristmill_function$;
 
 -- The options of a job as workers read them, from those that `enqueue` was given and has checked; NULL for
 -- none.
 CREATE OR REPLACE FUNCTION gristmill.outbox_options(given jsonb) RETURNS text
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql
     AS $gristmill_function$
 BEGIN
     PERFORM gristmill.outbox_json(given -> 'metadata', 'metadata', 65536) WHERE given ? 'metadata';
@@ -137,28 +143,22 @@ BEGIN
         '"unique_key":' || (given -> 'unique_key')::text,
         '"timeout_ms":' || (given -> 'timeout_ms')::bigint,
         '"retry":' || CASE WHEN given ? 'retry' THEN gristmill.outbox_retry(given -> 'retry') END,
-        '"retention":' || (SELECT format('{"completed":%s,"cancelled":%s,"discarded":%s}',
-            gristmill.outbox_duration(coalesce(kept -> 'completed_ms', '86400000')),
-            gristmill.outbox_duration(coalesce(kept -> 'cancelled_ms', '604800000')),
-            gristmill.outbox_duration(coalesce(kept -> 'discarded_ms', '2592000000'))) FROM (SELECT given -> 'retention' AS kept) AS part WHERE given ? 'retention'),
+        '"retention":' || gristmill.outbox_duration('{"completed_ms":86400000,"cancelled_ms":604800000,"discarded_ms":2592000000}'
+            || (given -> 'retention')),
         '"tags":' || nullif(replace((given -> 'tags')::text, ', ', ','), '[]'),
         '"metadata":' || nullif((given -> 'metadata')::text, '{}')), '') || '}';
 END
 $gristmill_function$;
 
--- A new id: a UUID of version 7, whose counter begins with the microseconds, so that ids of one session grow.
+-- A new id: a UUID of version 7, microseconds behind the milliseconds, so that ids of one session grow.
 CREATE OR REPLACE FUNCTION gristmill.outbox_new_id() RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE
     AS $gristmill_function$
 DECLARE
-    micros CONSTANT bigint := floor(extract(epoch FROM clock_timestamp()) * 1000000);
-    noise CONSTANT text := replace(gen_random_uuid()::text, '-', '');
-    -- 10 bits of microseconds, of which the upper 9 come before the variant; 15 of noise. The highest bit of
-    -- 26 stays 0.
-    counter CONSTANT integer := ((micros % 1000)::integer << 15) | (('x' || substr(noise, 1, 4))::bit(16)::integer & 32767);
+    micros CONSTANT bigint := (date_part('epoch', clock_timestamp()) * 1000000)::bigint;
 BEGIN
-    RETURN (lpad(to_hex(micros / 1000), 12, '0') || '7' || lpad(to_hex(counter >> 14), 3, '0')
-        || to_hex(32768 | (counter & 16383)) || substr(noise, 21, 12))::uuid;
+    RETURN (lpad(to_hex(micros / 1000), 12, '0') || '7' || lpad(to_hex(micros % 1000), 3, '0')
+        || right(gen_random_uuid()::text, 17))::uuid;
 END
 $gristmill_function$;
 
@@ -169,7 +169,7 @@ DECLARE
     given CONSTANT jsonb := coalesce(options, '{}');
     now CONSTANT bigint := floor(date_part('epoch', clock_timestamp()) * 1000);
     is_held CONSTANT boolean := given -> 'suspended' IS NOT DISTINCT FROM 'true';
-    id uuid := gristmill.outbox_new_id();
+    id uuid;
     due bigint := now;
     line integer;
     urgency integer;
@@ -178,32 +178,21 @@ BEGIN
     IF kind IS NULL OR args IS NULL THEN
         PERFORM gristmill.outbox_refuse(format('`%s` is NULL', CASE WHEN kind IS NULL THEN 'kind' ELSE 'args' END),
             'Give the name of a kind, and args such as ''{}''.');
-    ELSIF kind !~ '^[-A-Za-z0-9._:/]+$' OR length(kind) > 64 THEN
+    ELSIF kind = '' OR kind ~ '[^-A-Za-z0-9._:/]' OR length(kind) > 64 THEN
         PERFORM gristmill.outbox_refuse(format('`kind` cannot be "%s"', left(kind, 80)),
             'Give `kind` a name: 1 to 64 of the characters A-Z a-z 0-9 . _ : / -.');
     ELSIF given <> '{}' THEN
         PERFORM gristmill.outbox_check(given, 'options');
     END IF;
     PERFORM gristmill.outbox_json(args, 'args', 1048576);
-    IF given ? 'id' THEN
-        -- Where an id lies in time decides in which partition its job is kept, and for how long.
-        IF given ->> 'id' !~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$' THEN
-            PERFORM gristmill.outbox_refuse(format('`id` cannot be %s', left((given -> 'id')::text, 64)),
-                'Leave `id` out to have one made, or give a UUID of version 7.');
-        END IF;
-        id := given ->> 'id';
-    END IF;
+    id := coalesce((given ->> 'id')::uuid, gristmill.outbox_new_id());
     IF (given ? 'delay_ms')::integer + (given ? 'run_at')::integer + is_held::integer > 1 THEN
         PERFORM gristmill.outbox_refuse('a job has one time', 'Give one of `delay_ms`, `run_at` and `suspended`.');
     ELSIF given ? 'delay_ms' THEN
         due := least(now + (given ->> 'delay_ms')::numeric, 253402207200000);
     ELSIF given ? 'run_at' THEN
         BEGIN
-            -- With its zone: the session's own is the caller's affair. Rounded up, since no job runs before
-            -- its time.
-            IF given ->> 'run_at' !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,15}(Z|[-+][0-9]{2}(:?[0-9]{2})?)$' THEN
-                RAISE datetime_field_overflow;
-            END IF;
+            -- Rounded up, since no job runs before its time.
             due := (round(extract(epoch FROM (given ->> 'run_at')::timestamptz) * 1000000)::bigint + 999) / 1000;
             due := least(greatest(due, 0), 253402207200000);
         EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format OR invalid_time_zone_displacement_value THEN

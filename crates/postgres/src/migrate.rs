@@ -245,9 +245,9 @@ mod tests {
                 "@.priority >= {first} && @.priority <= {last} && @.max_attempts >= 1 && @.max_attempts <= {most})'\n        OR (job"
             ),
             format!("(given -> 'max_attempts')::integer, {default})"),
-            format!("kept -> 'completed_ms', '{completed}'"),
-            format!("kept -> 'cancelled_ms', '{cancelled}'"),
-            format!("kept -> 'discarded_ms', '{discarded}'"),
+            format!(
+                r#"{{"completed_ms":{completed},"cancelled_ms":{cancelled},"discarded_ms":{discarded}}}"#
+            ),
         ];
         for text in wanted {
             assert!(FUNCTIONS.contains(&text), "{text}");

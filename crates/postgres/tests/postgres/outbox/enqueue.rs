@@ -77,6 +77,33 @@ fn every_option_reaches_the_job() {
     assert_eq!(spec.args.as_bytes(), br#"{"n": 7}"#);
 }
 
+/// A member too many would be read as the worker's own default at best.
+#[test]
+fn options_that_were_not_given_are_not_stored() {
+    let schema = Schema::new();
+    let caller = Caller::of(&schema);
+    let day = r#"{"secs":86400,"nanos":0}"#;
+    let kept = format!(
+        r#"{{"retention":{{"cancelled":{{"secs":604800,"nanos":0}},"completed":{day},"discarded":{day}}}}}"#
+    );
+    for (given, stored) in [
+        ("{}", ""),
+        (r#"{"priority":1,"tags":[],"metadata":{}}"#, ""),
+        (r#"{"tags":["a","b"]}"#, r#"{"tags":["a","b"]}"#),
+        (r#"{"timeout_ms":7}"#, r#"{"timeout_ms":7}"#),
+        (r#"{"retention":{"discarded_ms":86400000}}"#, &kept),
+        (
+            r#"{"retry":{"linear":{"step_ms":5,"cap_ms":1001}}}"#,
+            r#"{"retry":{"backoff":{"linear":{"cap":{"secs":1,"nanos":1000000},"step":{"secs":0,"nanos":5000000}}},"jitter":{"percent":10}}}"#,
+        ),
+    ] {
+        let id = enqueue(&caller, &format!("'work', '{{}}', '{given}'")).expect(given);
+        let options = caller.value(&format!("SELECT options FROM {{schema}}.jobs WHERE id = '{id}'"));
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+        assert_eq!(value(&options), value(stored), "{given}");
+    }
+}
+
 #[test]
 fn every_way_to_wait_for_a_retry_reaches_the_job() {
     let schema = Schema::new();
