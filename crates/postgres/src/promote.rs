@@ -15,7 +15,7 @@
 //! the time, and where it is cheap every round is one from the start.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gristmill_core::{Call, Maintained, Timestamp};
 use uuid::Uuid;
@@ -103,7 +103,9 @@ pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answe
     // A test's clock goes back and forth.
     let (reach, from_ms) =
         if given.is_none() { inner.promotions.begin(began) } else { (Reach::Start, i64::MIN) };
-    let rows = session.query(sql!("promote"), &[&given, &row::size(limit), &from_ms]).await?;
+    let paused_until = if given.is_none() { inner.requests.paused_until(began) } else { None };
+    let looks = paused_until.is_none();
+    let rows = session.query(sql!("promote"), &[&given, &row::size(limit), &from_ms, &looks]).await?;
     let answered = Instant::now();
     let (mut hints, mut done, mut last_ms, mut head) = (HintSum::default(), 0, None, None);
     for row in &rows {
@@ -126,26 +128,31 @@ pub(crate) async fn promote(inner: &Inner, call: Call, request: &usize) -> Answe
     round.more = due > done && is_whole;
     round.blocked = due > done && !is_whole;
     round.next_due = next.filter(|_| !round.more);
-    let has_requests: bool = head.try_get(6)?;
+    let has_requests = head.try_get::<_, Option<bool>>(7)?.unwrap_or(false);
     if call.now.is_none() {
+        if looks {
+            let took_us = head.try_get::<_, i64>(8)? - head.try_get::<_, i64>(6)?;
+            let took = Duration::from_micros(u64::try_from(took_us).unwrap_or(0));
+            inner.requests.looked(answered, took, has_requests);
+        }
         inner.learn_clock(now);
         let until = if round.more { last_ms } else { (!round.blocked).then(|| now.as_millis()) };
         inner.promotions.end(reach, began, until);
     }
+    let mut resume_at = paused_until;
     if has_requests {
         let applied = requests::apply(inner, &mut session, call, now).await?;
         round.done += applied.done;
         round.more |= applied.more;
-        let resume_at = applied.resume_at.map(|at| now + at.saturating_duration_since(answered));
-        round.next_due = round.next_due.into_iter().chain(resume_at).min();
+        resume_at = applied.resume_at;
     }
+    let resume_at = resume_at.map(|at| now + at.saturating_duration_since(answered));
+    round.next_due = round.next_due.into_iter().chain(resume_at).min();
     Ok(round)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -21,6 +21,7 @@
 //! for such locks without waiting, and leave those jobs, too.
 
 mod failing;
+mod looks;
 mod pass;
 
 use std::collections::{BTreeSet, HashSet};
@@ -72,8 +73,7 @@ pub(crate) struct Applied {
     pub(crate) resume_at: Option<Instant>,
 }
 
-/// Applies requests until about a hundred are done, the pass has ended or the time is over. In the pause of a
-/// flood it does nothing.
+/// Applies requests until about a hundred are done, the pass has ended or the time is over.
 pub(crate) async fn apply(
     inner: &Inner,
     session: &mut Session,
@@ -82,17 +82,10 @@ pub(crate) async fn apply(
 ) -> Answer<Applied> {
     let (mut applied, mut hints) = (Applied::default(), HintSum::default());
     let mut pass = inner.requests.take();
-    // A test's clock does not pause.
-    let is_paced = call.now.is_none();
-    let began = Instant::now();
-    let paused_until = pass.resume_at.filter(|at| is_paced && *at > began);
-    if paused_until.is_some() {
-        inner.requests.put(pass);
-        applied.resume_at = paused_until;
-        return Ok(applied);
-    }
     pass.begin_again_in_time();
-    let pauses = is_paced && pass.done >= FLOOD;
+    // A test's clock does not pause.
+    let pauses = call.now.is_none() && pass.done >= FLOOD;
+    let began = Instant::now();
     let ended = loop {
         match step(inner, session, (call, now), &mut pass, &mut applied, &mut hints).await {
             Ok(Step::On) if applied.done >= REQUESTS_PER_ROUND as u64 || began.elapsed() > ROUND => {

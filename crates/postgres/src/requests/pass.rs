@@ -1,12 +1,13 @@
 //! How far a process has come in the requests.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::failing::Failing;
+use super::looks::Looks;
 
 /// Each call begins at the first row, since one with a lower number may have been committed meanwhile, and
 /// comes before later ones of its job. Where rows were left, calls go on after them for this long at most.
@@ -16,6 +17,7 @@ const PASS: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     pass: Mutex<Pass>,
+    looks: Mutex<Looks>,
     pub(super) failing: Failing,
 }
 
@@ -55,10 +57,26 @@ impl Pass {
 }
 
 impl Requests {
+    /// In a pause it is not looked whether there are requests. The end of the pause.
+    pub(crate) fn paused_until(&self, now: Instant) -> Option<Instant> {
+        let pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner).resume_at;
+        pass.filter(|at| *at > now).max(self.looks().paused_until(now))
+    }
+
+    /// A look ended at `now`, took the server so long and found a request or not.
+    pub(crate) fn looked(&self, now: Instant, took: Duration, has_found: bool) {
+        self.looks().looked(now, took, has_found);
+    }
+
+    fn looks(&self) -> MutexGuard<'_, Looks> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Another store is in its place.
     pub(crate) fn forget(&self) {
         self.put(Pass::default());
         self.failing.forget();
+        *self.looks() = Looks::default();
     }
 
     /// Takes the pass. A call that is dropped begins a new one.

@@ -54,6 +54,35 @@ fn renewals_and_rescues_beside_an_old_snapshot_read_no_claim_that_is_gone() {
     assert!(read < 8 * (CLAIMS + TIMES), "{read} entries for {TIMES} renewals and rescues");
 }
 
+/// Looks for requests begin at the first one, since one that is committed late comes before later ones of its
+/// job; so they cannot pass by what is gone, and come less often.
+#[test]
+fn promotions_beside_an_old_snapshot_seldom_step_over_requests_that_are_gone() {
+    const GONE: u64 = 200_000;
+    let site = Site::shared();
+    let (snapshot, raw) = (site.raw(), site.raw());
+    snapshot.run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM {schema}.requests");
+    raw.run(&format!(
+        "INSERT INTO {{schema}}.requests (id, verb) \
+        SELECT gen_random_uuid(), 'cancel' FROM generate_series(1, {GONE}); DELETE FROM {{schema}}.requests"
+    ));
+    let mark = if site.url.contains('?') { '&' } else { '?' };
+    let backend = site.open_at(&format!("{}{mark}application_name=gristmill%20{}", site.url, site.schema));
+    for _ in 0..TIMES {
+        block_on(backend.promote(Call::new(), 100)).expect("it is answered");
+    }
+    let id = site.put(&backend, 1)[0];
+    raw.run(&format!("INSERT INTO {{schema}}.requests (id, verb) VALUES ('{id}', 'cancel')"));
+    until("the request is applied all the same", || {
+        block_on(backend.promote(Call::new(), 100)).expect("it is answered");
+        raw.rows("requests") == 0
+    });
+    drop(backend);
+    let read = entries_read(&site, "requests_open");
+    snapshot.run("COMMIT");
+    assert!(read < GONE * TIMES / 2, "{read} entries for {TIMES} promotions");
+}
+
 /// A renewal finds a claim whose fetch reply was lost, wherever its number lies.
 #[test]
 fn a_claim_that_the_worker_does_not_list_is_given_back_by_a_later_renewal() {
