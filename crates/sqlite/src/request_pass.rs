@@ -41,6 +41,16 @@ struct Failures {
     first: Timestamp,
 }
 
+/// What a failure of a request means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailedRequest {
+    /// It is the first one, or lies not in the request.
+    First,
+    Again,
+    /// The request is to be set aside, after so many failures.
+    ForLong(u32),
+}
+
 impl RequestPass {
     pub(crate) fn behind(&self) -> i64 {
         self.behind
@@ -76,16 +86,21 @@ impl RequestPass {
         }
     }
 
-    /// A request has failed alone. Returns how often, if it is to be set aside; otherwise its job is left.
-    pub(crate) fn fail(&mut self, row: &StoredRequest, is_its_own: bool, now: Timestamp) -> Option<u32> {
+    /// A request has failed alone. Unless it is to be set aside, its job is left.
+    pub(crate) fn fail(&mut self, row: &StoredRequest, is_its_own: bool, now: Timestamp) -> FailedRequest {
+        let mut failed = FailedRequest::First;
         if is_its_own {
             let failures = self.failures.entry(row.request).or_insert(Failures { number: 0, first: now });
             failures.number = failures.number.saturating_add(1);
-            if failures.number >= MOST_FAILURES && now.since(failures.first) >= FAILS_FOR {
-                return Some(failures.number);
+            let Failures { number, first } = *failures;
+            if number >= MOST_FAILURES && now.since(first) >= FAILS_FOR {
+                return FailedRequest::ForLong(number);
+            }
+            if number > 1 {
+                failed = FailedRequest::Again;
             }
         }
         self.left.insert(row.id);
-        None
+        failed
     }
 }

@@ -13,6 +13,7 @@ use crate::error::{Answer, Fail};
 use crate::group::Group;
 use crate::memory::Memory;
 use crate::remark::Remark;
+use crate::request_pass::FailedRequest;
 use crate::request_pause::paused_until;
 use crate::row;
 
@@ -135,11 +136,16 @@ impl Group<'_> {
     fn apply_alone(&mut self, row: &StoredRequest, act: &RequestedAct<'_>, now: Timestamp) -> Answer<usize> {
         let Some(failure) = self.undoing(|group| group.request_act(&[row], act, now))? else { return Ok(1) };
         let Failure { error, is_of_request } = failure;
-        if let Some(times) = self.memory.request_pass.fail(row, is_of_request, now) {
-            return self.set_requests_aside(&[row], &format!("it failed {times} times: {error}"));
+        match self.memory.request_pass.fail(row, is_of_request, now) {
+            FailedRequest::ForLong(times) => {
+                self.set_requests_aside(&[row], &format!("it failed {times} times: {error}"))
+            }
+            FailedRequest::First => {
+                self.sums.remarks.push(Remark::RequestFailed(row.request, error));
+                Ok(0)
+            }
+            FailedRequest::Again => Ok(0),
         }
-        self.sums.remarks.push(Remark::RequestFailed(row.request, error));
-        Ok(0)
     }
 
     fn request_act(&mut self, rows: &[&StoredRequest], act: &RequestedAct<'_>, now: Timestamp) -> Answer<()> {

@@ -5,8 +5,9 @@ use std::sync::mpsc::channel;
 use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::Duration;
 
-use gristmill_core::{Finished, JobFilter, JobId, JobState};
+use gristmill_core::{Backend, Call, Clock, Finished, JobFilter, JobId, JobState, SystemClock};
 use gristmill_sqlite::Sqlite;
+use gristmill_testkit::block_on;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -74,13 +75,15 @@ fn damaged(file: &File, backend: &Sqlite, kind: &str) -> JobId {
     bad
 }
 
-/// The lines about a job, as soon as there are any.
-fn lines_of(job: JobId) -> Vec<String> {
+/// The lines about a job, as soon as there are some of each of these levels.
+fn lines_of(job: JobId, levels: &[&str]) -> Vec<String> {
     let job = job.to_string();
     let lines = LINES.lock().expect("no test panics here");
-    let has_none = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(&job));
-    let (lines, waited) = ADDED.wait_timeout_while(lines, PATIENCE, has_none).expect("no test panics here");
-    assert!(!waited.timed_out(), "nothing is logged of {job}");
+    let is_of = |line: &String, level: &str| line.starts_with(level) && line.contains(&job);
+    let lacks =
+        |lines: &mut Vec<String>| !levels.iter().all(|level| lines.iter().any(|line| is_of(line, level)));
+    let (lines, waited) = ADDED.wait_timeout_while(lines, PATIENCE, lacks).expect("no test panics here");
+    assert!(!waited.timed_out(), "not all of {levels:?} is logged of {job}");
     lines.iter().filter(|line| line.contains(&job)).cloned().collect()
 }
 
@@ -93,11 +96,35 @@ fn a_job_that_is_set_aside_is_logged_once_with_what_is_wrong() {
     assert_eq!(fetch(&backend, register(&backend), 1, 9).len(), 1);
     drop(backend);
 
-    let of_it = lines_of(bad);
+    let of_it = lines_of(bad, &["ERROR"]);
     assert_eq!(of_it.len(), 1, "{of_it:?}");
     for part in ["ERROR", "a job cannot be read and is discarded", "undecodable: kind `two words`"] {
         assert!(of_it[0].contains(part), "{of_it:?}");
     }
+}
+
+#[test]
+fn a_request_that_keeps_failing_is_logged_at_first_and_when_it_is_set_aside() {
+    let file = File::new();
+    let backend = open(&file);
+    let jobs = file.jobs(1);
+    let id = jobs[0].id;
+    enqueue(&backend, jobs).expect("they are stored");
+    let (raw, stop) = (file.raw(), "CREATE TRIGGER stop BEFORE INSERT ON events BEGIN SELECT raise(ABORT, ");
+    raw.execute_batch(&format!("{stop}'no cancel of {id}'); END")).expect("it is made");
+    let request = "INSERT INTO requests (id, verb) VALUES (?1, 'cancel')";
+    raw.execute(request, [id.as_bytes()]).expect("it is stored");
+    let begun = SystemClock.now();
+
+    for minute in 0..=5 {
+        let now = begun + Duration::from_secs(60) * minute;
+        block_on(backend.promote(Call::at(now), 100)).expect("a round");
+    }
+
+    let of_it = lines_of(id, &["WARN", "ERROR"]);
+    assert_eq!(of_it.len(), 2, "{of_it:?}");
+    let set_aside = of_it.iter().find(|line| line.starts_with("ERROR")).expect("it is logged");
+    assert!(set_aside.contains("is set aside") && set_aside.contains("it failed 6 times"), "{of_it:?}");
 }
 
 #[test]
