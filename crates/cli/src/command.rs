@@ -9,6 +9,7 @@ mod enqueue;
 mod jobs;
 mod migrate;
 mod queues;
+mod schedules;
 mod stats;
 mod work;
 mod workers;
@@ -50,6 +51,7 @@ enum Command {
     Demo(demo::Demo),
     #[command(flatten)]
     Store(Box<StoreCommand>),
+    Schedules(schedules::Schedules),
     Completions(completions::Completions),
 }
 
@@ -120,6 +122,7 @@ fn run(cli: Cli, flagged: bool) -> Result<()> {
     let Cli { global, command } = cli;
     match command {
         Command::Completions(command) => command.run(&mut Cli::command()),
+        Command::Schedules(command) => command.run(),
         Command::Demo(_) if flagged => Err(Failure::usage("`demo` makes a store of its own")
             .hint("leave --db out; --keep leaves that store behind")),
         Command::Demo(command) => {

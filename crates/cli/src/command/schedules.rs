@@ -1,0 +1,71 @@
+//! `schedules`: when rules fire.
+
+use clap::{Args, Subcommand};
+use gristmill::{Cadence, Clock as _, SystemClock, Timestamp};
+use serde::Serialize;
+
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+
+/// See when a schedule would fire
+#[derive(Debug, Args)]
+pub(crate) struct Schedules {
+    #[command(subcommand)]
+    command: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Print the next instants of a cron rule; needs no store
+    ///
+    /// Five fields: minute hour day month weekday, or six with the second first. A fixed hour fires once a
+    /// day, also when clocks change; a `*` in the hour follows real time.
+    #[command(after_help = "\
+Examples:
+  gristmill schedules next --cron '30 2 * * MON-FRI' --zone Europe/Stockholm
+  gristmill schedules next --cron '0 12 L * *' -n 3 --json
+  gristmill schedules next --cron '@every 90s' --from 2026-11-22T10:00:00Z")]
+    Next {
+        /// The rule: cron fields, or a shortcut such as @daily
+        #[arg(long, value_name = "RULE")]
+        cron: String,
+        /// The time zone whose clocks it follows
+        #[arg(long, default_value = "UTC")]
+        zone: String,
+        /// How many instants
+        #[arg(short = 'n', long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        count: u16,
+        /// The instants after this one; default: now
+        #[arg(long, value_name = "TIME")]
+        from: Option<Timestamp>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct TickShape {
+    at: String,
+    wall_time: String,
+}
+
+impl Schedules {
+    pub(crate) fn run(self) -> Result<()> {
+        let Act::Next { cron, zone, count, from, json } = self.command;
+        let cadence = Cadence::cron(&cron, &zone).map_err(|error| Failure::usage(error.to_string()))?;
+        let from = from.unwrap_or_else(|| SystemClock.now());
+        let next = |after: &Timestamp| cadence.next_after(*after, from);
+        let ticks = std::iter::successors(next(&from), next).take(count.into());
+        let mut output = Output::stdout();
+        for at in ticks {
+            let tick = TickShape { at: at.to_string(), wall_time: cadence.wall_time(at) };
+            if json {
+                output.json(&tick);
+            } else {
+                output.line(format_args!("{}  {}", tick.at, tick.wall_time));
+            }
+        }
+        output.finish()
+    }
+}
