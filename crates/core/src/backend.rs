@@ -17,12 +17,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    AuditReply, BackendError, BackendTx, Capabilities, Capability, Count, Cursor, Diagnosis, EnqueueReply,
-    EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, JobEvent, JobFilter, JobId,
-    JobPatch, JobRecord, Lease, ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page,
-    PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest,
-    RescueReply, RunRecord, StatsReply, StatsRequest, Subscription, Timestamp, VerbReply, VerbRequest,
-    WorkerId, WorkerRecord,
+    AuditReply, BackendError, BackendTx, Capabilities, Capability, Change, Committed, Count, Cursor,
+    Diagnosis, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, JobEvent,
+    JobFilter, JobId, JobPatch, JobRecord, Lease, ListRequest, Listener, Maintained, MigrateMode,
+    MigrationReport, Name, Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterPage,
+    RegisterQuery, RegisterWorker, RenewReply, RenewRequest, RescueReply, RunRecord, StatsReply,
+    StatsRequest, Subscription, Timestamp, VerbReply, VerbRequest, WorkerId, WorkerRecord,
 };
 
 /// A future on the heap: what makes the seam object-safe.
@@ -278,7 +278,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// by the rest of a claim; one of zero only marks.
     fn rescue(&self, call: Call, limit: usize) -> Reply<'_, RescueReply>;
 
-    /// Deletes terminal jobs past their retention, at most `limit`. Never touches another.
+    /// Deletes terminal jobs past their retention, and registers that were forgotten
+    /// [some minutes](crate::Register::KEPT_FORGOTTEN) ago, at most `limit` of each. Never touches another.
     fn prune(&self, call: Call, limit: usize) -> Reply<'_, Maintained>;
 
     /// Looks for jobs that are in no place, from `cursor` on, at most `limit`, and makes them available
@@ -322,6 +323,21 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
 
     /// Lets a paused queue go on. One that is not paused is no error.
     fn resume(&self, call: Call, queue: Name) -> Reply<'_, ()>;
+
+    /// Writes registers, each with its effects as one act, if what stands there is as the change expects.
+    ///
+    /// [`commit_on`](crate::commit_on) decides under the lock; [`Change::check`] and [`Change::check_call`]
+    /// are the bounds. *Atomic:* per change. *Order:* none. *Twice:* a change whose own stamp stands there
+    /// answers [`Again`](Committed::Again) and stores nothing, forgotten or not, until the register is
+    /// pruned. *Crash:* a change is whole or absent. A job of the effects whose id or unique key exists
+    /// answers [`Existing`](crate::Enqueued::Existing) at its place. One whose unique key lies in an open
+    /// transaction of another program makes its change [`Busy`](Committed::Busy) after a moment, and holds
+    /// up no other.
+    fn commit(&self, call: Call, changes: Vec<Change>) -> Reply<'_, Vec<Committed>>;
+
+    /// A page of the registers of one space, by key or by due time. Forgotten ones are left out. Of registers
+    /// that move meanwhile none that stays in its place is missing.
+    fn list_registers(&self, call: Call, query: RegisterQuery) -> Reply<'_, RegisterPage>;
 
     /// Tells a listener of this process what may be worth a look, until the subscription is dropped. A hint
     /// is never the truth: without [`Capability::Notifications`] none ever comes.

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gristmill_core::{
-    AuditReply, Backend, BackendError, Call, Capabilities, Capability, Clock, Count, Cursor, Diagnosis,
-    Durability, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest,
-    IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, ListRequest, Listener, Listeners, Maintained,
-    MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded,
-    RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord, StatsReply, StatsRequest,
-    Subscription, SystemClock, Timestamp, VerbReply, VerbRequest, WorkerId, WorkerRecord,
+    AuditReply, Backend, BackendError, Call, Capabilities, Capability, Change, Clock, Committed, Count,
+    Cursor, Diagnosis, Durability, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishReply,
+    FinishRequest, IdContext, JobEvent, JobFilter, JobId, JobPatch, JobRecord, ListRequest, Listener,
+    Listeners, Maintained, MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping, QueueRecord,
+    RecordRequest, Recorded, RegisterPage, RegisterQuery, RegisterWorker, RenewReply, RenewRequest, Reply,
+    RescueReply, RunRecord, StatsReply, StatsRequest, Subscription, SystemClock, Timestamp, VerbReply,
+    VerbRequest, WorkerId, WorkerRecord,
 };
 
 use crate::store::Store;
@@ -222,6 +223,15 @@ impl Backend for Memory {
             store.resume(&queue);
             Ok(())
         })
+    }
+
+    fn commit(&self, call: Call, changes: Vec<Change>) -> Reply<'_, Vec<Committed>> {
+        let max_jobs = self.0.max_jobs;
+        self.run(call, move |store, now| store.commit(&changes, max_jobs, now))
+    }
+
+    fn list_registers(&self, call: Call, query: RegisterQuery) -> Reply<'_, RegisterPage> {
+        self.run(call, move |store, now| Ok(store.list_registers(&query, now)))
     }
 
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {

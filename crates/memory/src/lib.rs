@@ -14,6 +14,7 @@ mod lease;
 mod maintain;
 mod operate;
 mod pause;
+mod register;
 mod store;
 
 pub use backend::Memory;

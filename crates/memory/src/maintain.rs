@@ -76,7 +76,8 @@ impl Store {
             }
         }
         let next_due = self.ended.peek().map(|Reverse((expires_at, _))| *expires_at);
-        Maintained::round(done, next_due, now)
+        let next_register = self.prune_registers(limit, now);
+        Maintained::round(done, next_due.into_iter().chain(next_register).min(), now)
     }
 
     /// The end of a job whose retention has passed: it may run again, or have ended anew, since that was

@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gristmill_core::{
-    ClaimId, Hint, JobId, JobState, KindSet, LeaseToken, Name, Priority, QueueRecord, Timestamp, UniqueKey,
-    WorkerId, WorkerRecord,
+    ClaimId, Hint, JobId, JobState, KindSet, LeaseToken, Name, Priority, QueueRecord, Register, Timestamp,
+    UniqueKey, WorkerId, WorkerRecord,
 };
 
 use crate::job::Job;
@@ -37,6 +38,8 @@ pub(crate) struct Store {
     pub(crate) ended: BinaryHeap<Reverse<(Timestamp, JobId)>>,
     pub(crate) unique: HashMap<(usize, UniqueKey), JobId>,
     pub(crate) workers: BTreeMap<WorkerId, Worker>,
+    /// By space and key.
+    pub(crate) registers: BTreeMap<(Name, Bytes), Register>,
     pub(crate) stale_finishes: u64,
     pub(crate) hints: Vec<Hint>,
     pub(crate) watch_ends: bool,

@@ -5,19 +5,19 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use gristmill_core::{
-    AuditReply, Backend, BackendTx, Call, Capabilities, Capability, Count, Cursor, Diagnosis, EnqueueReply,
-    EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, IdContext, JobEvent, JobFilter,
-    JobId, JobPatch, JobRecord, Lease, ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name,
-    Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest,
-    Reply, RescueReply, RunRecord, StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId,
-    WorkerRecord,
+    AuditReply, Backend, BackendTx, Call, Capabilities, Capability, Change, Committed, Count, Cursor,
+    Diagnosis, EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, IdContext,
+    JobEvent, JobFilter, JobId, JobPatch, JobRecord, Lease, ListRequest, Listener, Maintained, MigrateMode,
+    MigrationReport, Name, Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterPage,
+    RegisterQuery, RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord, StatsReply,
+    StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
 };
 
 use crate::call::Effect;
 use crate::handle::Postgres;
 use crate::{
     diagnose, enqueue, fetch, finish, inspect, lease, list, maintain, migrate, numbers, operate, pause,
-    progress, promote, prune, transaction,
+    progress, promote, prune, register, transaction,
 };
 
 /// Runs an operation of a module, which takes what the process shares, the call and the request; by `run`, or
@@ -186,6 +186,14 @@ impl Backend for Postgres {
 
     fn resume(&self, call: Call, queue: Name) -> Reply<'_, ()> {
         ask!(self, call, Write, queue, pause::resume)
+    }
+
+    fn commit(&self, call: Call, changes: Vec<Change>) -> Reply<'_, Vec<Committed>> {
+        ask!(self, call, Write, changes, register::commit)
+    }
+
+    fn list_registers(&self, call: Call, query: RegisterQuery) -> Reply<'_, RegisterPage> {
+        ask!(self, call, None, query, register::list_registers)
     }
 
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {

@@ -211,6 +211,6 @@ async fn learn_queues(inner: &Inner, session: &mut Session, items: &[&FinishItem
 }
 
 /// A part of the call was stored before this.
-fn stored_before(fail: Fail) -> Fail {
+pub(crate) fn stored_before(fail: Fail) -> Fail {
     Fail::Refused(BackendError::from(fail).maybe_stored())
 }

@@ -49,6 +49,7 @@ mod pool;
 mod progress;
 mod promote;
 mod prune;
+mod register;
 mod requests;
 mod rescue;
 mod row;

@@ -31,6 +31,11 @@ const MIGRATIONS: Migrations = Migrations(&[
         name: "0004_requests",
         statements: include_str!("../migrations/0004_requests.sql"),
     },
+    Migration {
+        version: 5,
+        name: "0005_registers",
+        statements: include_str!("../migrations/0005_registers.sql"),
+    },
 ]);
 
 /// The functions of the outbox, which each migration replaces.

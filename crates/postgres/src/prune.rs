@@ -25,7 +25,7 @@ use crate::row::{self, Options};
 use crate::session::Session;
 use crate::statement::{Sql, sql};
 use crate::steps::{DROP, Steps};
-use crate::{partition, sweep};
+use crate::{partition, register, sweep};
 
 /// Jobs that one transaction deletes at most.
 pub(crate) const BATCH: usize = 500;
@@ -68,10 +68,12 @@ pub(crate) async fn prune(inner: &Inner, call: Call, request: &usize) -> Answer<
     done += swept.done;
     let next = next_prune(&mut session, swept.end).await;
     let next = steps.take(logged, &mut session, "look for the next deletion", next).await?;
+    let next_register = register::prune(&mut session, now, limit).await;
+    let next_register = steps.take(logged, &mut session, "delete registers", next_register).await?;
     if is_by_the_servers_clock {
         steps.note(&mut session, now).await?;
     }
-    let next_due = swept.next_due.into_iter().chain(next).min();
+    let next_due = swept.next_due.into_iter().chain(next).chain(next_register).min();
     let mut round = Maintained::round(done, next_due, now);
     // Below the limit, what is past its retention waits for its partition.
     round.more &= done >= limit;

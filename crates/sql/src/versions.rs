@@ -11,9 +11,9 @@ use std::ops::RangeInclusive;
 use gristmill_core::{BackendError, BackendErrorKind};
 
 /// The number of PostgreSQL's latest migration. The backend does not compile if its migrations end elsewhere.
-pub const POSTGRES_SCHEMA: u32 = 4;
+pub const POSTGRES_SCHEMA: u32 = 5;
 /// The number of SQLite's latest migration. The backend does not compile if its migrations end elsewhere.
-pub const SQLITE_SCHEMA: u32 = 5;
+pub const SQLITE_SCHEMA: u32 = 6;
 
 /// The schema version of the oldest program that may run beside PostgreSQL's latest schema. Raise it only
 /// with a migration that older programs cannot work with: they stop when it is applied.

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gristmill_core::{
-    AuditReply, Backend, Call, Capabilities, Capability, Count, Cursor, Diagnosis, EnqueueReply,
-    EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, IdContext, JobEvent, JobFilter,
-    JobId, JobPatch, JobRecord, ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page,
-    PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest,
-    Reply, RescueReply, RunRecord, StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId,
-    WorkerRecord,
+    AuditReply, Backend, Call, Capabilities, Capability, Change, Committed, Count, Cursor, Diagnosis,
+    EnqueueReply, EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, IdContext, JobEvent,
+    JobFilter, JobId, JobPatch, JobRecord, ListRequest, Listener, Maintained, MigrateMode, MigrationReport,
+    Name, Page, PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterPage, RegisterQuery,
+    RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, RunRecord, StatsReply, StatsRequest,
+    Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
 };
 
 use crate::handle::Sqlite;
 use crate::inbox::Urgency;
 use crate::{
     diagnose, enqueue, fetch, finish, inspect, lease, list, maintain, migrate, numbers, operate, pause,
-    progress, prune,
+    progress, prune, register,
 };
 
 impl Backend for Sqlite {
@@ -165,6 +165,14 @@ impl Backend for Sqlite {
 
     fn resume(&self, call: Call, queue: Name) -> Reply<'_, ()> {
         self.write(call, queue, pause::resume)
+    }
+
+    fn commit(&self, call: Call, changes: Vec<Change>) -> Reply<'_, Vec<Committed>> {
+        self.write(call, changes, |group, changes, now| register::commit(group, changes, now))
+    }
+
+    fn list_registers(&self, call: Call, query: RegisterQuery) -> Reply<'_, RegisterPage> {
+        self.read(call, move |connection, now| register::list_registers(connection, &query, now))
     }
 
     fn subscribe(&self, listener: Arc<dyn Listener>) -> Subscription {

@@ -39,6 +39,7 @@ mod progress;
 mod prune;
 mod readers;
 mod reading;
+mod register;
 mod remark;
 mod renumber;
 mod request_pass;

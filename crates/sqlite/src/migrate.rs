@@ -37,6 +37,11 @@ const MIGRATIONS: Migrations = Migrations(&[
         name: "0005_encoding",
         statements: include_str!("../migrations/0005_encoding.sql"),
     },
+    Migration {
+        version: 6,
+        name: "0006_registers",
+        statements: include_str!("../migrations/0006_registers.sql"),
+    },
 ]);
 
 /// The views of the outbox, which each migration drops first and creates last.

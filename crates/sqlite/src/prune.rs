@@ -31,7 +31,9 @@ pub(crate) fn prune(group: &mut Group<'_>, limit: usize, now: Timestamp) -> Answ
     }
     let next_due: Option<i64> =
         group.prepare("SELECT min(delete_at) FROM expiries")?.query_row([], |row| row.get(0))?;
-    Ok(Maintained::round(erased, next_due.map(Timestamp::from_millis), now))
+    let next_register = group.prune_registers(limit, now)?;
+    let next_due = next_due.map(Timestamp::from_millis).into_iter().chain(next_register).min();
+    Ok(Maintained::round(erased, next_due, now))
 }
 
 /// Jobs whose retention passes at one time; the earliest is last.

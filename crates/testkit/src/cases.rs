@@ -6,10 +6,13 @@ mod batch;
 mod bounds;
 mod cancel;
 mod clock;
+mod commit;
+mod commit_bounds;
 mod contention;
 mod crash;
 mod deadline;
 mod delete;
+mod effects;
 mod enqueue;
 mod fetch;
 mod finish;
@@ -30,6 +33,7 @@ mod priority;
 mod promote;
 mod prune;
 mod record;
+mod registers;
 mod rescue;
 mod retry;
 mod transaction;
@@ -65,6 +69,10 @@ const AREAS: &[&[Case]] = &[
     update::CASES,
     delete::CASES,
     audit::CASES,
+    commit::CASES,
+    effects::CASES,
+    commit_bounds::CASES,
+    registers::CASES,
     notify::CASES,
     worker::CASES,
     contention::CASES,

@@ -2,6 +2,7 @@
 
 pub(crate) mod act;
 pub(crate) mod ask;
+pub(crate) mod register;
 pub(crate) mod shape;
 
 use std::sync::atomic::{AtomicU64, Ordering};

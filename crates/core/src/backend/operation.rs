@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::{Backend, Call, IdContext, Reply};
 use crate::{
-    AuditReply, BackendTx, Capabilities, Count, Cursor, Diagnosis, EnqueueReply, EnqueueRequest, FetchReply,
-    FetchRequest, FinishReply, FinishRequest, JobEvent, JobFilter, JobId, JobPatch, JobRecord, Lease,
-    ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page, PauseRequest, Ping,
-    QueueRecord, RecordRequest, Recorded, RegisterWorker, RenewReply, RenewRequest, RescueReply, RunRecord,
-    StatsReply, StatsRequest, Subscription, VerbReply, VerbRequest, WorkerId, WorkerRecord,
+    AuditReply, BackendTx, Capabilities, Change, Committed, Count, Cursor, Diagnosis, EnqueueReply,
+    EnqueueRequest, FetchReply, FetchRequest, FinishReply, FinishRequest, JobEvent, JobFilter, JobId,
+    JobPatch, JobRecord, Lease, ListRequest, Listener, Maintained, MigrateMode, MigrationReport, Name, Page,
+    PauseRequest, Ping, QueueRecord, RecordRequest, Recorded, RegisterPage, RegisterQuery, RegisterWorker,
+    RenewReply, RenewRequest, RescueReply, RunRecord, StatsReply, StatsRequest, Subscription, VerbReply,
+    VerbRequest, WorkerId, WorkerRecord,
 };
 
 macro_rules! operations {
@@ -204,4 +205,6 @@ operations! {
     Stats stats(request: StatsRequest) -> StatsReply;
     Pause pause(request: PauseRequest) -> ();
     Resume resume(queue: Name) -> ();
+    Commit commit(changes: Vec<Change>) -> Vec<Committed>;
+    ListRegisters list_registers(query: RegisterQuery) -> RegisterPage;
 }

@@ -12,7 +12,7 @@ use tokio_postgres::NoTls;
 /// A new schema takes some tens of milliseconds; emptying a used one takes two.
 static FREE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "jobs",
     "ready",
     "waiting",
@@ -27,6 +27,7 @@ const TABLES: [&str; 19] = [
     "events",
     "records",
     "requests",
+    "registers",
     "logs",
     "queues",
     "jobs_default",

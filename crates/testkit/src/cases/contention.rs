@@ -37,11 +37,11 @@ const THREADS: usize = 4;
 const ROUNDS: usize = 20;
 
 /// Runs the same on several threads, all starting at once, and gives what each says.
-fn race<T: Send>(run: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(super) fn race<T: Send>(run: impl Fn(usize) -> T + Sync) -> Vec<T> {
     race_of(THREADS, run)
 }
 
-fn race_of<T: Send>(threads: usize, run: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(super) fn race_of<T: Send>(threads: usize, run: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let start = Barrier::new(threads);
     std::thread::scope(|scope| {
         let spawn = |number| {
