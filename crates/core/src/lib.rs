@@ -6,8 +6,9 @@
 //!
 //! Nothing here performs I/O, starts a task or knows a database. What follows when a run or a job ends
 //! ([`End`]), what an operator's act does ([`operate()`]), when the next attempt is due
-//! ([`RetryPolicy`]), which moves are legal ([`JobState::can_become`]) and what a name or a job's args may
-//! hold is decided here, once; a backend stores the decision if the lease still holds, and nothing else.
+//! ([`RetryPolicy`]), which moves are legal ([`JobState::can_become`]), whether a [`Register`] is replaced
+//! ([`commit_on`]) and what a name or a job's args may hold is decided here, once; a backend stores the
+//! decision if the lease still holds, and nothing else.
 
 mod backend;
 mod clock;

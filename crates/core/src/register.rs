@@ -13,24 +13,24 @@ use bytes::Bytes;
 
 use crate::Timestamp;
 
-/// Names one write of a register: random, chosen by the writer, never the same twice. The next writer gives
-/// it back, to say which value it has read.
+/// Identifies one write of a register. The writer chooses it at random; the next writer returns it as the
+/// stamp that it expects. It is shown as 16 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(NonZeroU64);
 
 impl Stamp {
-    /// A new one.
+    /// Creates a random stamp.
     pub fn random() -> Self {
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         Self(NonZeroU64::new(high ^ low).unwrap_or(NonZeroU64::MIN))
     }
 
-    /// One that was stored; `None` for zero, which stands for no stamp.
+    /// Reads the bits of a stored stamp; `None` for zero, which means that there is none.
     pub fn from_stored(stored: u64) -> Option<Self> {
         NonZeroU64::new(stored).map(Self)
     }
 
-    /// Its bits, to be stored.
+    /// The bits to store; never zero.
     pub const fn get(self) -> u64 {
         self.0.get()
     }
@@ -48,11 +48,11 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// A small value in the store, found by its space and key.
+/// A small value in the store, found by its space and key, and replaced by compare-and-set.
 ///
-/// For what is cold, small and to be agreed on by several processes, such as a schedule. It is not a lock, a
-/// queue or a place for anything that each job has: writers of one register get about 200 writes a second
-/// through, together.
+/// Registers are for values that several processes agree on and that change rarely, such as a schedule. A
+/// register is not a lock, a queue or a place for something that every job has: all writers of one register
+/// together get about 200 writes a second through.
 ///
 /// ```
 /// use gristmill_core::Register;
@@ -63,34 +63,34 @@ impl fmt::Display for Stamp {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Register {
-    /// The write that it stems from.
+    /// Stamp of the write that stored it.
     pub stamp: Stamp,
-    /// JSON of at most [`Self::MAX_VALUE_BYTES`]: an object whose first member, `v`, is the number of its
-    /// format.
+    /// JSON of at most [`Self::MAX_VALUE_BYTES`]: an object that begins with the number of its format, as in
+    /// `{"v":1,"rate":7}`. A program that does not know the format leaves the register alone.
     pub value: Bytes,
-    /// An instant by which the registers of a space can be read in order. It triggers nothing.
+    /// Instant by which the registers of a space can be read in order. It triggers nothing. Default: none.
     pub due: Option<Timestamp>,
-    /// From this instant on the register counts as absent. Default: never.
+    /// From this instant on, by the clock of the store, the register counts as absent; at most
+    /// [`Self::LONGEST`] ahead. Default: never.
     pub forget_at: Option<Timestamp>,
 }
 
 impl Register {
-    /// The most bytes of a value.
+    /// Longest value, in bytes.
     pub const MAX_VALUE_BYTES: usize = 64 * 1024;
-    /// The most bytes of a key.
+    /// Longest key, in bytes.
     pub const MAX_KEY_BYTES: usize = 255;
-    /// How long a forgotten register is still there, so that the write that forgot it is recognised when it
-    /// is repeated.
+    /// How long a forgotten register is kept, so that a repeat of the write that deleted it is recognised.
     pub const KEPT_FORGOTTEN: Duration = Duration::from_secs(600);
     /// How far ahead a register may be forgotten, at most.
     pub const LONGEST: Duration = Duration::from_secs(400 * 86_400);
 
-    /// A value under a new stamp, that is never due or forgotten.
+    /// Creates a register with a new stamp, without a due time, that is never forgotten.
     pub fn new(value: impl Into<Bytes>) -> Self {
         Self { stamp: Stamp::random(), value: value.into(), due: None, forget_at: None }
     }
 
-    /// As it was stored.
+    /// Reads a stored register; for backends.
     pub fn from_stored(
         stamp: Stamp,
         value: Bytes,
@@ -106,7 +106,7 @@ impl Register {
         self
     }
 
-    /// Sets when it is forgotten. An instant that has passed deletes it.
+    /// Sets when it is forgotten. The present instant of the store deletes the register.
     pub fn forget_at(mut self, at: Timestamp) -> Self {
         self.forget_at = Some(at);
         self
@@ -117,7 +117,7 @@ impl Register {
         self.forget_at.is_some_and(|at| at <= now)
     }
 
-    /// The number of the value's format; `None` if it does not begin with one.
+    /// Number of the value's format; `None` if the value does not begin with `{"v":` and a number.
     pub fn format(&self) -> Option<u32> {
         let rest = self.value.strip_prefix(br#"{"v":"#)?;
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -8,6 +8,7 @@ mod inspect;
 mod many;
 mod operate;
 mod queues;
+mod register;
 mod wait;
 
 use std::sync::Arc;

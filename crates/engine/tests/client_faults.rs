@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_core::{BackendErrorKind, Certainty, ErrorKind, JobFilter, JobOptions, JobState};
+use gristmill_core::{
+    BackendErrorKind, Certainty, Change, Committed, ErrorKind, Expect, JobFilter, JobOptions, JobState, Name,
+    Register,
+};
 use gristmill_engine::{Client, Leased};
 use gristmill_memory::Memory;
 use gristmill_testkit::{Fault, FaultyBackend, Operation};
@@ -108,5 +111,32 @@ async fn jobs_are_told_before_a_lease_ends_that_cannot_be_renewed() -> anyhow::R
     job.context().cancellation().cancelled().await;
     let after = began.elapsed();
     assert!(after > Duration::from_secs(20) && after < Duration::from_secs(30), "{after:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_commit_whose_reply_was_lost_is_repeated_without_harm() -> anyhow::Result<()> {
+    let (backend, client) = faulty();
+    let put = Register::new(r#"{"v":1}"#);
+    let change = Change::new(Name::new("x.test")?, "k", Expect::Absent, put)
+        .with_jobs(vec![client.prepare(Number(1))?]);
+    backend.script(Operation::Commit, [LOST]);
+    let error = client.commit(vec![change.clone()]).await.expect_err("the reply is lost");
+    assert_eq!(error.certainty(), Certainty::MaybeStored);
+    assert_eq!(client.commit(vec![change.clone()]).await?, [Committed::Again]);
+    assert_eq!(client.register("x.test", "k").await?, Some(change.put));
+    assert_eq!(client.count(JobFilter::new(), None).await?.value, 1);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_does_not_return_ends_with_its_deadline() -> anyhow::Result<()> {
+    let backend = Arc::new(FaultyBackend::new(Arc::new(Memory::new())));
+    backend.script(Operation::Commit, [Fault::HoldRequest]);
+    let client = Client::builder(backend).call_deadline(Duration::from_secs(3)).build();
+    let change = Change::new(Name::new("x.test")?, "k", Expect::Absent, Register::new(r#"{"v":1}"#));
+    let error = client.commit(vec![change]).await.expect_err("it hangs");
+    assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::TimedOut));
+    assert_eq!(error.certainty(), Certainty::MaybeStored);
     Ok(())
 }

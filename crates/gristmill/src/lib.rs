@@ -8,15 +8,16 @@ mod readme;
 pub mod testing;
 
 pub use gristmill_core::{
-    Args, Backoff, Cadence, Capabilities, Capability, Certainty, Clock, Count, Cursor, DEFAULT_MAX_ATTEMPTS,
-    DEFAULT_QUEUE, Diagnosis, Durability, Ending, Enqueue, Enqueued, Error, ErrorKind, Event, EventKind,
-    ExistingBy, Finished, InvalidArgs, InvalidCadence, InvalidDuration, InvalidJob, InvalidJobId,
-    InvalidMetadata, InvalidName, InvalidPriority, InvalidUniqueKey, Jitter, Job, JobError, JobEvent, JobExt,
-    JobFilter, JobId, JobOptions, JobPatch, JobRecord, JobSpec, JobState, ListRequest, LogLine, LostWhy,
-    MAX_ARGS_BYTES, MAX_ARGS_BYTES_HARD, MAX_ARGS_DEPTH, MAX_METADATA_BYTES, MAX_NAME_BYTES,
-    MAX_OUTPUT_BYTES, MAX_TAGS, MAX_UNIQUE_KEY_BYTES, ManualClock, Metadata, MigrateMode, MigrationReport,
-    Name, NewJob, Order, Outcome, Output, Page, ParkedKind, Ping, Priority, QueueRecord, QueueStats, Reason,
-    ResultExt, Retention, RetryPolicy, RunError, RunFailure, RunRecord, Select, StatsReply, StatsRequest,
+    Args, Backoff, Cadence, Capabilities, Capability, Certainty, Change, Clock, Committed, Count, Cursor,
+    DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Diagnosis, Durability, Effects, Ending, Enqueue, Enqueued, Error,
+    ErrorKind, Event, EventKind, ExistingBy, Expect, Finished, InvalidArgs, InvalidCadence, InvalidDuration,
+    InvalidJob, InvalidJobId, InvalidMetadata, InvalidName, InvalidPriority, InvalidUniqueKey, Jitter, Job,
+    JobError, JobEvent, JobExt, JobFilter, JobId, JobOptions, JobPatch, JobRecord, JobSpec, JobState,
+    ListRequest, LogLine, LostWhy, MAX_ARGS_BYTES, MAX_ARGS_BYTES_HARD, MAX_ARGS_DEPTH, MAX_METADATA_BYTES,
+    MAX_NAME_BYTES, MAX_OUTPUT_BYTES, MAX_TAGS, MAX_UNIQUE_KEY_BYTES, ManualClock, Metadata, MigrateMode,
+    MigrationReport, Name, NewJob, Order, Outcome, Output, Page, ParkedKind, Ping, Priority, QueueRecord,
+    QueueStats, Reason, Register, RegisterCursor, RegisterPage, RegisterQuery, RegisterSelect, ResultExt,
+    Retention, RetryPolicy, RunError, RunFailure, RunRecord, Select, Stamp, StatsReply, StatsRequest,
     SystemClock, Timestamp, UniqueKey, UnknownState, Unserved, UnservedWhy, Verb, VerbReply, Verdict, When,
     WorkerId, WorkerRecord, classify, did_you_mean, format_duration, parse_duration, unserved,
 };

@@ -8,38 +8,39 @@ use crate::{MAX_BATCH_BYTES, Name, Timestamp};
 /// Which registers of a space. Exhaustive on purpose: a backend that does not know one would show nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegisterSelect {
-    /// All, by key.
+    /// All registers, in the order of their keys.
     All,
-    /// These, by key.
+    /// Those with one of these keys, in the order of the keys. A key that does not exist is left out.
     Keys(Vec<Bytes>),
-    /// Those whose keys begin so, by key.
+    /// Those whose keys begin with these bytes, in the order of the keys.
     Prefix(Bytes),
-    /// Those that are due before this instant, by due time and key.
+    /// Those that are due before this instant, by due time and then by key. One without a due time is left
+    /// out.
     DueBefore(Timestamp),
 }
 
-/// Where the next page begins: behind this register.
+/// Keyset position of a list of registers: the next page begins behind this register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisterCursor {
-    /// Its due time, where registers are read by it.
+    /// Its due time, if the list is in the order of due times.
     pub due: Option<Timestamp>,
     /// Its key.
     pub key: Bytes,
 }
 
-/// A page of registers, please.
+/// Request for one page of registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RegisterQuery {
-    /// Of which space.
+    /// The space to read; exactly this one, not those whose names begin with it.
     pub space: Name,
-    /// Which of them.
+    /// Which registers of it, and their order.
     pub select: RegisterSelect,
-    /// The last one first. Default: the first one first.
+    /// Whether the order is reversed. Default: no.
     pub descending: bool,
-    /// Behind which register to begin.
+    /// The page begins behind this register. Default: at the first one.
     pub cursor: Option<RegisterCursor>,
-    /// How many at most; a backend gives at most [`Self::MAX_LIMIT`]. Zero gives nothing, and no cursor.
+    /// How many registers at most. Default and bound: [`Self::MAX_LIMIT`]. Zero returns none, and no cursor.
     pub limit: usize,
 }
 
@@ -49,24 +50,24 @@ impl RegisterQuery {
     /// A page ends with the value that makes it reach so many bytes.
     pub const MAX_BYTES: usize = MAX_BATCH_BYTES / 2;
 
-    /// The first page.
+    /// Creates a request for the first page, ascending, with as many registers as a page takes.
     pub fn new(space: Name, select: RegisterSelect) -> Self {
         Self { space, select, descending: false, cursor: None, limit: Self::MAX_LIMIT }
     }
 
-    /// The last one first.
+    /// Reverses the order.
     pub fn descending(mut self) -> Self {
         self.descending = true;
         self
     }
 
-    /// At most so many.
+    /// Sets how many registers the page has at most.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Begins behind a register.
+    /// Sets where the page begins: at the `next` of the page before.
     pub fn after(mut self, cursor: Option<RegisterCursor>) -> Self {
         self.cursor = cursor;
         self

@@ -125,7 +125,7 @@ impl Client {
     }
 
     /// Empty if there is no hook.
-    fn events_of(&self, jobs: &[NewJob]) -> Vec<Event> {
+    pub(super) fn events_of(&self, jobs: &[NewJob]) -> Vec<Event> {
         if self.0.hooks.is_empty() {
             return Vec::new();
         }
