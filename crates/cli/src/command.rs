@@ -9,6 +9,7 @@ mod enqueue;
 mod jobs;
 mod migrate;
 mod queues;
+mod registers;
 mod schedules;
 mod stats;
 mod work;
@@ -64,6 +65,7 @@ enum StoreCommand {
     Queues(queues::Queues),
     Workers(workers::Workers),
     Stats(stats::Stats),
+    Registers(registers::Registers),
     Migrate(migrate::Migrate),
     #[cfg(feature = "bench")]
     Bench(bench::Bench),
@@ -159,10 +161,19 @@ async fn start(command: StoreCommand, setup: Setup) -> Result<()> {
         StoreCommand::Queues(command) => Box::pin(command.run(&setup)).await,
         StoreCommand::Workers(command) => Box::pin(command.run(&setup)).await,
         StoreCommand::Stats(command) => Box::pin(command.run(&setup)).await,
+        StoreCommand::Registers(command) => Box::pin(command.run(&setup)).await,
         StoreCommand::Migrate(command) => Box::pin(command.run(&setup)).await,
         #[cfg(feature = "bench")]
         StoreCommand::Bench(command) => Box::pin(command.run(&setup)).await,
         StoreCommand::Doctor(command) => Box::pin(command.run(&setup)).await,
+    }
+}
+
+/// A number of things to list.
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("write a whole number from 1".to_owned()),
+        Ok(limit) => Ok(limit),
     }
 }
 

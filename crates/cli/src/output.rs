@@ -6,7 +6,7 @@ mod table;
 
 use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _};
 
-pub(crate) use escape::{escape, escape_json};
+pub(crate) use escape::{escape, escape_json, steers};
 use secrets::hint_without_secrets;
 pub(crate) use secrets::{without_arguments, without_secrets};
 pub(crate) use table::Table;

@@ -4,11 +4,13 @@
 
 mod job;
 mod line;
+mod register;
 mod stats;
 mod store;
 
 pub(crate) use job::{EventShape, JobShape, RunShape};
 pub(crate) use line::{Line, LineError, LineResult};
+pub(crate) use register::{Key, RegisterShape};
 pub(crate) use stats::{QueueShape, StatsShape, WorkerShape, count_text};
 pub(crate) use store::{DiagnosisShape, MigrationShape, VerdictShape};
 

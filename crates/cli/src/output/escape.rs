@@ -37,7 +37,7 @@ pub(crate) fn escape_json(json: &str) -> Cow<'_, str> {
 }
 
 /// C0, DEL and C1, and what turns the direction of writing or ends a line.
-fn steers(char: char) -> bool {
+pub(crate) fn steers(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::program::Home;
 
 /// Every command, as its help is asked for.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 28] = [
     "",
     "demo",
     "enqueue",
@@ -25,6 +25,10 @@ const COMMANDS: [&str; 24] = [
     "workers",
     "workers list",
     "stats",
+    "registers",
+    "registers list",
+    "registers show",
+    "registers delete",
     "migrate",
     "migrate status",
     "bench",

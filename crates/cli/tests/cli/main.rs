@@ -17,6 +17,7 @@ mod last_line;
 mod postgres;
 mod program;
 mod readme;
+mod registers;
 mod schedules;
 mod shapes;
 mod starts;

@@ -18,7 +18,7 @@ pub(super) struct List {
     #[command(flatten)]
     filter: Filter,
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = crate::command::at_least_one)]
     limit: usize,
     /// Begin behind this job; a list that is cut says which
     #[arg(long, value_name = "ID")]
@@ -75,13 +75,6 @@ impl List {
             say(format_args!("there may be more: --after {id}"));
         }
         Ok(())
-    }
-}
-
-fn at_least_one(text: &str) -> std::result::Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("write a whole number from 1".to_owned()),
-        Ok(limit) => Ok(limit),
     }
 }
 
