@@ -68,16 +68,16 @@ pub(crate) async fn prune(inner: &Inner, call: Call, request: &usize) -> Answer<
     done += swept.done;
     let next = next_prune(&mut session, swept.end).await;
     let next = steps.take(logged, &mut session, "look for the next deletion", next).await?;
-    let next_register = register::prune(&mut session, now, limit).await;
-    let next_register = steps.take(logged, &mut session, "delete registers", next_register).await?;
+    let registers = register::prune(&mut session, now, limit).await;
+    let registers = steps.take(logged, &mut session, "delete registers", registers).await?;
     if is_by_the_servers_clock {
         steps.note(&mut session, now).await?;
     }
-    let next_due = swept.next_due.into_iter().chain(next).chain(next_register).min();
+    let next_due = swept.next_due.into_iter().chain(next).chain(registers.next).min();
     let mut round = Maintained::round(done, next_due, now);
     // Below the limit, what is past its retention waits for its partition.
     round.more &= done >= limit;
-    round.more |= swept.is_cut;
+    round.more |= swept.is_cut || registers.is_full;
     Ok(round)
 }
 

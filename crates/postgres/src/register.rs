@@ -9,23 +9,30 @@
 //! A decision is made on locked rows. What is absent cannot be locked: where an insert finds that another
 //! transaction was quicker, this one begins anew instead of waiting for a lock while it holds others.
 
+mod columns;
+mod list;
+
 use std::time::Instant;
 
 use bytes::Bytes;
 use gristmill_core::{
     BackendError, BackendErrorKind, Call, Change, CommitVerdict, Committed, Enqueued, NewJob, Register,
-    RegisterPage, RegisterQuery, RegisterSelect, Stamp, Timestamp, commit_on,
+    Stamp, Timestamp, commit_on,
 };
 use tokio_postgres::Row;
 
 use crate::enqueue::{self, IfUnknown};
-use crate::error::Answer;
+use crate::error::{Answer, Fail};
+use crate::finish::stored_before;
 use crate::handle::Inner;
 use crate::hint_sum::HintSum;
 use crate::locked::PATIENCE;
 use crate::row;
-use crate::session::Session;
+use crate::session::{Haste, Session};
 use crate::statement::sql;
+
+use self::columns::Columns;
+pub(crate) use self::list::list_registers;
 
 /// How often a commit begins anew because registers appeared under it.
 const TRIES: usize = 16;
@@ -38,45 +45,57 @@ pub(crate) async fn commit(inner: &Inner, call: Call, changes: &[Change]) -> Ans
         // What is learnt of a queue must not be rolled back.
         enqueue::queues(inner, &jobs).await?;
     }
-    let has_keys = |change: &Change| change.effects.jobs.iter().any(|job| job.spec.unique_key.is_some());
-    let (keyed, plain): (Vec<usize>, Vec<usize>) =
-        (0..changes.len()).partition(|place| has_keys(&changes[*place]));
-    let mut answers: Vec<Committed> = vec![Committed::Busy; changes.len()];
     let mut session = inner.work().await?;
     let mut hints = HintSum::default();
-    if !plain.is_empty() {
-        let chosen: Vec<&Change> = plain.iter().map(|place| &changes[*place]).collect();
-        let done = transaction(inner, &mut session, call, &chosen, Haste::None, &mut hints).await?;
-        plain.into_iter().zip(done).for_each(|(place, answer)| answers[place] = answer);
-    }
-    // An open transaction elsewhere may hold a unique key for long: no other change waits for it.
-    let (begun, mut has_stored) = (Instant::now(), false);
-    for place in keyed {
-        let haste = if begun.elapsed() < PATIENCE { Haste::None } else { Haste::Much };
-        match transaction(inner, &mut session, call, &[&changes[place]], haste, &mut hints).await {
-            Ok(mut done) => {
-                has_stored = true;
-                answers[place] = done.pop().unwrap_or(Committed::Busy);
-            }
-            Err(fail) if fail.is_end_of_turn() || fail.is_collision() => session.roll_back().await?,
-            Err(fail) if has_stored => {
-                inner.send_hints(hints);
-                return Err(crate::finish::stored_before(fail));
-            }
-            Err(fail) => return Err(fail),
-        }
-    }
+    let mut answers: Vec<Committed> = vec![Committed::Busy; changes.len()];
+    let made = make(inner, &mut session, call, changes, &mut answers, &mut hints).await;
     drop(session);
+    // Whatever became of the others, those that are stored are.
     inner.send_hints(hints);
+    if let Err(fail) = made {
+        // A repeat of the whole call would find its own changes, and not say what became of their jobs.
+        let has_stored = answers.iter().any(|answer| matches!(answer, Committed::Done(_)));
+        return Err(if has_stored { stored_before(fail) } else { fail });
+    }
     inner.until_told().await;
     Ok(answers)
 }
 
-/// Whether a transaction waits for locks for a turn, or hardly at all.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Haste {
-    None,
-    Much,
+/// Makes changes: those without unique keys in one transaction, then each of the others in one of its own.
+/// The answers of those that were not made stay as they are.
+async fn make(
+    inner: &Inner,
+    session: &mut Session,
+    call: Call,
+    changes: &[Change],
+    answers: &mut [Committed],
+    hints: &mut HintSum,
+) -> Answer<()> {
+    let has_keys = |change: &Change| change.effects.jobs.iter().any(|job| job.spec.unique_key.is_some());
+    let (keyed, plain): (Vec<usize>, Vec<usize>) =
+        (0..changes.len()).partition(|place| has_keys(&changes[*place]));
+    if !plain.is_empty() {
+        let chosen: Vec<&Change> = plain.iter().map(|place| &changes[*place]).collect();
+        let done = transaction(inner, session, call, &chosen, Haste::None, hints).await?;
+        plain.into_iter().zip(done).for_each(|(place, answer)| answers[place] = answer);
+    }
+    // An open transaction elsewhere may hold a unique key for long: no other change waits for it.
+    let begun = Instant::now();
+    for place in keyed {
+        let haste = if begun.elapsed() < PATIENCE { Haste::None } else { Haste::Much };
+        match transaction(inner, session, call, &[&changes[place]], haste, hints).await {
+            Ok(done) => done.into_iter().for_each(|answer| answers[place] = answer),
+            Err(fail) if is_in_the_way(&fail) => session.roll_back().await?,
+            Err(fail) => return Err(fail),
+        }
+    }
+    Ok(())
+}
+
+/// Whether others hold, or keep exchanging, what a change needs.
+fn is_in_the_way(fail: &Fail) -> bool {
+    let is_busy = matches!(fail, Fail::Refused(error) if error.kind() == BackendErrorKind::Busy);
+    is_busy || fail.is_end_of_turn() || fail.is_collision()
 }
 
 /// Makes changes in one transaction; one answer a change, in their order.
@@ -89,10 +108,7 @@ async fn transaction(
     hints: &mut HintSum,
 ) -> Answer<Vec<Committed>> {
     for _ in 0..TRIES {
-        match haste {
-            Haste::None => session.begin().await?,
-            Haste::Much => session.begin_hasty().await?,
-        }
+        session.begin_brief(haste).await?;
         let mut added = HintSum::default();
         if let Some(answers) = attempt(inner, session, call, changes, &mut added).await? {
             session.commit().await?;
@@ -122,7 +138,7 @@ async fn attempt(
     let now = session.query_one(sql!("now"), &[&call.now.map(Timestamp::as_millis)]).await?;
     let now = row::timestamp(&now, 0)?;
     let mut answers = vec![Committed::Again; changes.len()];
-    let (mut absent, mut stood) = (Vec::new(), Vec::new());
+    let (mut absent, mut stood, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for place in places {
         let (change, standing) = (changes[place], standing[place].as_ref());
         if let Err(why) = change.check(now) {
@@ -132,12 +148,18 @@ async fn attempt(
         match commit_on(standing, change, now) {
             CommitVerdict::Again => {}
             CommitVerdict::Stale => {
+                if standing.is_none() {
+                    missing.push(change);
+                }
                 let live = standing.filter(|standing| !standing.is_forgotten(now));
                 answers[place] = Committed::Stale(live.cloned());
             }
             CommitVerdict::Write if standing.is_none() => absent.push(place),
             CommitVerdict::Write => stood.push(place),
         }
+    }
+    if are_there(session, &missing, now).await? {
+        return Ok(None);
     }
     if !absent.is_empty() {
         let columns = Columns::of(absent.iter().map(|place| changes[*place]));
@@ -166,6 +188,19 @@ async fn attempt(
     Ok(Some(answers))
 }
 
+/// Whether any of these stands that the locks did not find: it was deleted and made again while they waited,
+/// and the statement that waits sees the store as it was before.
+async fn are_there(session: &mut Session, missing: &[&Change], now: Timestamp) -> Answer<bool> {
+    for of_space in missing.chunk_by(|one, other| one.space == other.space) {
+        let keys: Vec<&[u8]> = of_space.iter().map(|change| change.key.as_ref()).collect();
+        let (space, now) = (of_space[0].space.as_str(), now.as_millis());
+        if !session.query(sql!("registers_of_keys"), &[&space, &keys, &now]).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Locks the registers of changes, in the order of `places`; what stands, one a change.
 async fn lock(session: &mut Session, changes: &[&Change], places: &[usize]) -> Answer<Vec<Option<Register>>> {
     let spaces: Vec<&str> = places.iter().map(|place| changes[*place].space.as_str()).collect();
@@ -178,42 +213,7 @@ async fn lock(session: &mut Session, changes: &[&Change], places: &[usize]) -> A
     Ok(standing)
 }
 
-/// Registers as columns of arrays.
-struct Columns<'c> {
-    spaces: Vec<&'c str>,
-    keys: Vec<&'c [u8]>,
-    stamps: Vec<i64>,
-    values: Vec<&'c str>,
-    dues: Vec<Option<i64>>,
-    forget_ats: Vec<Option<i64>>,
-}
-
-impl<'c> Columns<'c> {
-    fn of(changes: impl Iterator<Item = &'c Change>) -> Self {
-        let mut columns = Self {
-            spaces: Vec::new(),
-            keys: Vec::new(),
-            stamps: Vec::new(),
-            values: Vec::new(),
-            dues: Vec::new(),
-            forget_ats: Vec::new(),
-        };
-        for Change { space, key, put, .. } in changes {
-            columns.spaces.push(space.as_str());
-            columns.keys.push(key);
-            columns.stamps.push(put.stamp.get().cast_signed());
-            columns.values.push(std::str::from_utf8(&put.value).expect("JSON is UTF-8"));
-            columns.dues.push(put.due.map(Timestamp::as_millis));
-            columns.forget_ats.push(put.forget_at.map(Timestamp::as_millis));
-        }
-        columns
-    }
-
-    fn params(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 6] {
-        [&self.spaces, &self.keys, &self.stamps, &self.values, &self.dues, &self.forget_ats]
-    }
-}
-
+/// A register, from the column of its stamp on.
 fn read(row: &Row, first: usize) -> Answer<Register> {
     // Zero is no stamp: a value that another program has written by hand.
     let stamp = Stamp::from_stored(row.try_get::<_, i64>(first)?.cast_unsigned());
@@ -225,50 +225,20 @@ fn read(row: &Row, first: usize) -> Answer<Register> {
     ))
 }
 
-pub(crate) async fn list_registers(inner: &Inner, call: Call, query: &RegisterQuery) -> Answer<RegisterPage> {
-    let (space, now) = (query.space.as_str(), call.now.map(Timestamp::as_millis));
-    // One more than wanted says whether more follow.
-    let limit = row::size(query.limit.min(RegisterQuery::MAX_LIMIT) + 1);
-    let mut session = inner.reads().await?;
-    let rows = match &query.select {
-        RegisterSelect::Keys(keys) => {
-            let range = query.keys();
-            let is_in_range = |key: &&[u8]| *key >= range.from.as_slice() && *key < range.before.as_slice();
-            let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).filter(is_in_range).collect();
-            session.query(sql!("registers_of_keys"), &[&space, &keys, &now]).await?
-        }
-        RegisterSelect::DueBefore(before) => {
-            let range = query.dues(*before);
-            let statement =
-                if query.descending { sql!("registers_by_due_descending") } else { sql!("registers_by_due") };
-            let (from, before) = (range.from.0.as_millis(), range.before.0.as_millis());
-            session
-                .query(statement, &[&space, &from, &range.from.1, &before, &range.before.1, &now, &limit])
-                .await?
-        }
-        RegisterSelect::All | RegisterSelect::Prefix(_) => {
-            let range = query.keys();
-            let statement =
-                if query.descending { sql!("registers_by_key_descending") } else { sql!("registers_by_key") };
-            session.query(statement, &[&space, &range.from, &range.before, &now, &limit]).await?
-        }
-    };
-    let mut found = Vec::with_capacity(rows.len());
-    for row in &rows {
-        found.push((Bytes::from(row.try_get::<_, Vec<u8>>(0)?), read(row, 1)?));
-    }
-    if matches!(query.select, RegisterSelect::Keys(_)) {
-        found.sort_by(|(one, _), (other, _)| one.cmp(other));
-        if query.descending {
-            found.reverse();
-        }
-    }
-    Ok(query.page(found))
+/// What a round has deleted of registers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pruned {
+    /// It reached its limit.
+    pub(crate) is_full: bool,
+    /// When the next one is due to go.
+    pub(crate) next: Option<Timestamp>,
 }
 
-/// Deletes registers that were forgotten long enough ago; returns when the next one is due to go.
-pub(crate) async fn prune(session: &mut Session, now: Timestamp, limit: usize) -> Answer<Option<Timestamp>> {
+/// Deletes registers that were forgotten long enough ago.
+pub(crate) async fn prune(session: &mut Session, now: Timestamp, limit: usize) -> Answer<Pruned> {
     let latest = (now - Register::KEPT_FORGOTTEN).as_millis();
     let row = session.query_one(sql!("prune_registers"), &[&latest, &row::size(limit)]).await?;
-    Ok(row::optional_timestamp(&row, 0)?.map(|at| at + Register::KEPT_FORGOTTEN))
+    let is_full = row.try_get::<_, i64>(0)? >= row::size(limit).max(1);
+    let next = row::optional_timestamp(&row, 1)?.map(|at| at + Register::KEPT_FORGOTTEN);
+    Ok(Pruned { is_full, next })
 }

@@ -40,6 +40,15 @@ pub(crate) enum Naming {
     Unnamed,
 }
 
+/// How long a transaction waits for a lock at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// A turn.
+    None,
+    /// Hardly at all.
+    Much,
+}
+
 /// The way to the server.
 #[expect(
     clippy::large_enum_variant,
@@ -176,6 +185,18 @@ impl Session {
     pub(crate) async fn begin_hasty(&mut self) -> Answer<()> {
         self.is_open = true;
         self.awaited(&self.settings.begin_hasty()).await
+    }
+
+    /// Begins a transaction as [`begin`](Self::begin) does, which the server rolls back after two seconds
+    /// without a statement.
+    pub(crate) async fn begin_brief(&mut self, haste: Haste) -> Answer<()> {
+        self.is_open = true;
+        let settings = self.settings.brief();
+        self.awaited(&match haste {
+            Haste::None => settings.begin(),
+            Haste::Much => settings.begin_hasty(),
+        })
+        .await
     }
 
     /// Begins a transaction that only reads, all of it as of its first statement.

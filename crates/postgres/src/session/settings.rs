@@ -11,6 +11,9 @@ pub(crate) const LONGEST_IDLE: Duration = Duration::from_secs(30);
 /// moment later, until its deadline. So nothing of ours waits on the server for longer, not even when this
 /// process is killed. Behind a pooler, where no statement is cancelled, it ends with its call by a timeout.
 pub(crate) const TURN: Duration = Duration::from_millis(200);
+/// How long the server lets a transaction wait for its next statement that holds what many want: a process
+/// that is stopped in the middle delays the others by that.
+const BRIEF: Duration = Duration::from_secs(2);
 /// How long a statement waits that looks which of many rows are locked.
 const HASTE: Duration = Duration::from_millis(20);
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -70,6 +73,11 @@ impl Settings {
     /// It waits for a lock no longer than commits take.
     pub(super) fn begin_hasty(self) -> String {
         format!("{}; {}", self.begin(), lock_timeout(HASTE))
+    }
+
+    /// The server ends it soon when it hears nothing.
+    pub(super) fn brief(self) -> Self {
+        Self { idle: self.idle.min(BRIEF), ..self }
     }
 
     /// Whether the session has settings of its own user's.

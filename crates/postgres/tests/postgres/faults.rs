@@ -18,6 +18,7 @@ mod order;
 mod plans;
 mod pooler;
 mod refusals;
+mod registers;
 mod roles;
 mod server;
 pub(crate) mod site;

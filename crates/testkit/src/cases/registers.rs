@@ -20,6 +20,7 @@ cases! { "registers":
     registers_that_stay_are_listed_while_others_move,
     registers_of_large_values_end_a_page_early,
     registers_of_a_limit_of_zero_are_none,
+    registers_that_are_pruned_in_rounds_all_go,
 }
 
 const SPACE: &str = "x.test";
@@ -218,4 +219,25 @@ fn registers_of_a_limit_of_zero_are_none(t: &Fixture) {
     let page = t.must(|backend, call| backend.list_registers(call, query(RegisterSelect::All).limit(0)));
 
     assert_eq!((page.items, page.next), (Vec::new(), None));
+}
+
+fn registers_that_are_pruned_in_rounds_all_go(t: &Fixture) {
+    let forgotten: Vec<Change> = (0..5)
+        .map(|key| Change::new(name(SPACE), format!("{key}"), Expect::Any, value().forget_at(t.now())))
+        .collect();
+    for change in &forgotten {
+        t.make(change.clone());
+    }
+    t.advance(Register::KEPT_FORGOTTEN);
+
+    let mut rounds = 1;
+    while t.must(|backend, call| backend.prune(call, 2)).more {
+        rounds += 1;
+        assert!(rounds < 10, "the rounds do not end");
+    }
+
+    for mut change in forgotten {
+        change.expect = Expect::Absent;
+        assert_eq!(t.commit(change), Committed::Done(Vec::new()), "it was there still, and recognised");
+    }
 }

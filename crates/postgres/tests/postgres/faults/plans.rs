@@ -19,8 +19,19 @@ const SETTINGS: &str = "SET jit = off; SET plan_cache_mode = force_generic_plan;
 const JOBS: usize = 1_000_000;
 
 /// The tables that grow with the number of jobs; `claims` does with its dead rows, beside an old snapshot.
-const LARGE: [&str; 10] =
-    ["jobs", "attempts", "ready", "waiting", "ended", "uniques", "expiries", "events", "logs", "claims"];
+const LARGE: [&str; 11] = [
+    "jobs",
+    "attempts",
+    "ready",
+    "waiting",
+    "ended",
+    "uniques",
+    "expiries",
+    "events",
+    "logs",
+    "claims",
+    "registers",
+];
 
 /// Statements that read a large table as a whole, which, and why they may.
 const WHOLE: [(&str, &[&str], &str); 11] = [
@@ -174,6 +185,9 @@ fn fill(raw: &Raw, jobs: usize) {
                  priorities, crashes)
              SELECT id, id, n, at, queue, 1, ARRAY[id], ARRAY[at], '{{1}}', '{{1}}', '{{0}}', '{{0}}' FROM new WHERE n % 1000 = 3;
          INSERT INTO {{schema}}.logs (id, run, line, at, text) SELECT id, 1, 1, at, 'x' FROM new WHERE n % 10 = 3;
+         INSERT INTO {{schema}}.registers (space, key, stamp, value, due, forget_at)
+             SELECT 'x.space', convert_to(n::text, 'UTF8'), n, '{{\"v\":1}}', at, CASE WHEN n % 40 = 4 THEN at END
+             FROM new WHERE n % 10 = 4;
          RESET synchronous_commit"
     ));
 }

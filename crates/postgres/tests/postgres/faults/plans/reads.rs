@@ -6,9 +6,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use gristmill_core::{
-    Backend, Call, ClaimId, EnqueueRequest, FetchedJob, FinishItem, JobFilter, JobId, JobState, ListRequest,
-    RenewRequest, RunError, Timestamp, UniqueKey, VerbRequest, WorkerId,
+    Backend, Call, Change, ClaimId, Committed, EnqueueRequest, Expect, FetchedJob, FinishItem, JobFilter,
+    JobId, JobState, ListRequest, Register, RegisterQuery, RegisterSelect, RenewRequest, RunError, Stamp,
+    Timestamp, UniqueKey, VerbRequest, WorkerId,
 };
 use gristmill_postgres::Postgres;
 use gristmill_testkit::block_on;
@@ -16,7 +18,7 @@ use gristmill_testserver::Postgres as Server;
 
 use super::super::site::{Raw, Site, finish, until};
 use super::{fill, without_vacuum};
-use crate::fixture::{complete, fetch, register, runtime};
+use crate::fixture::{complete, fetch, name, register, runtime};
 
 /// A twentieth of them are in the smallest of the tables that must not be read as a whole.
 const JOBS: usize = 100_000;
@@ -129,6 +131,35 @@ impl Reader<'_> {
         });
     }
 
+    /// All that is done with registers.
+    fn agree(&self) {
+        let space = || name("x.space");
+        let listed = |select: RegisterSelect| {
+            move |backend: &Postgres| {
+                let query = RegisterQuery::new(space(), select).limit(10);
+                block_on(backend.list_registers(Call::new(), query)).expect("they are listed")
+            }
+        };
+        let due = RegisterSelect::DueBefore(Timestamp::from_millis(1_900_000_000_000));
+        self.step("a page of registers by due time", MOST, listed(due));
+        let prefix = RegisterSelect::Prefix("99".into());
+        self.step("a page of registers of a prefix", MOST, listed(prefix));
+        let page = self.step("a page of registers", MOST, listed(RegisterSelect::All));
+        let keys: Vec<Bytes> = page.items.iter().map(|(key, _)| key.clone()).collect();
+        assert_eq!(keys.len(), 10);
+        self.step("registers of keys", MOST, listed(RegisterSelect::Keys(keys)));
+        let put = || Register::new(r#"{"v":1}"#);
+        let stands = page.items.into_iter().map(|(key, register)| {
+            Change::new(space(), key, Expect::Stamp(register.stamp), put()).with_jobs(self.site.jobs(1))
+        });
+        let absent =
+            (0..10).map(|_| Change::new(space(), Stamp::random().to_string(), Expect::Absent, put()));
+        let changes: Vec<Change> = stands.chain(absent).collect();
+        let answers = self.step("a commit", MOST, |backend| block_on(backend.commit(Call::new(), changes)));
+        let answers = answers.expect("it is answered");
+        assert!(answers.iter().all(|answer| matches!(answer, Committed::Done(_))), "{answers:?}");
+    }
+
     /// All that an operator does.
     fn operate(&self) {
         let some = |from| VerbRequest::ids(self.ids(from));
@@ -194,6 +225,7 @@ fn wrong(site: &Site, raw: &Raw, when: &str) -> String {
     ] {
         let reader = Reader { site, raw, url, when: format!("{mode} {when}"), wrong: RefCell::default() };
         reader.work();
+        reader.agree();
         reader.operate();
         reader.lend();
         wrong.push_str(&reader.wrong.into_inner());
@@ -216,7 +248,8 @@ fn no_call_reads_more_of_a_table_that_has_grown() {
     site.raw().run(
         "BEGIN; DELETE FROM {schema}.ready; DELETE FROM {schema}.waiting; DELETE FROM {schema}.ended;
             DELETE FROM {schema}.uniques; DELETE FROM {schema}.events; DELETE FROM {schema}.expiries;
-            DELETE FROM {schema}.jobs; DELETE FROM {schema}.attempts; DELETE FROM {schema}.claims; ANALYZE; ROLLBACK",
+            DELETE FROM {schema}.jobs; DELETE FROM {schema}.attempts; DELETE FROM {schema}.claims;
+            DELETE FROM {schema}.registers; ANALYZE; ROLLBACK",
     );
     found += &wrong(&site, &raw, "with the statistics of a moment in which all rows were dead");
     site.raw().run("ANALYZE");
