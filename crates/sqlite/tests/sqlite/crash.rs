@@ -3,11 +3,14 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use gristmill_core::{Backend, Call, Finished, JobFilter, JobState};
+use gristmill_core::{
+    Backend, Call, Change, Committed, Expect, Finished, JobFilter, JobState, Register, RegisterQuery,
+    RegisterSelect,
+};
 use gristmill_sqlite::{Sqlite, Synchronous};
 use gristmill_testkit::block_on;
 
-use crate::fixture::{File, complete, count, enqueue, fetch, register};
+use crate::fixture::{File, complete, count, enqueue, fetch, name, register};
 
 /// Set for the child that is killed: the file it works on.
 const VICTIM: &str = "GRISTMILL_TEST_VICTIM";
@@ -31,6 +34,17 @@ fn work_until_killed(path: &std::ffi::OsStr) -> ! {
         complete(&backend, fetched);
         for id in leased {
             writeln!(out, "completed {id}").expect("the parent listens");
+        }
+        let jobs = file.jobs(5);
+        let stored: Vec<_> = jobs.iter().map(|job| job.id).collect();
+        let ids = serde_json::to_string(&stored.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        let put = Register::new(format!(r#"{{"v":1,"jobs":{ids}}}"#));
+        let change = Change::new(name("x.crash"), claim.to_string(), Expect::Absent, put).with_jobs(jobs);
+        let answers = block_on(backend.commit(Call::new(), vec![change])).expect("it is answered");
+        assert!(matches!(answers[..], [Committed::Done(_)]), "{answers:?}");
+        writeln!(out, "committed {claim}").expect("the parent listens");
+        for id in stored {
+            writeln!(out, "stored {id}").expect("the parent listens");
         }
     }
     unreachable!("the numbers do not end")
@@ -62,6 +76,7 @@ fn a_process_killed_at_work_leaves_what_it_was_told_is_stored() {
     told.pop();
 
     let backend = file.open();
+    assert_registers_are_whole(&backend, &told);
     for line in told {
         let Some((what, id)) =
             line.split_once(' ').filter(|(what, _)| ["stored", "completed"].contains(what))
@@ -75,6 +90,21 @@ fn a_process_killed_at_work_leaves_what_it_was_told_is_stored() {
     let audit = block_on(backend.audit(Call::new(), None, 1_000_000)).unwrap();
     assert!(audit.repaired.is_empty(), "{audit:?}");
     assert_eq!(count(&backend, JobFilter::new()), audit.checked);
+}
+
+/// A register stands with all of its jobs, and each that was answered stands.
+fn assert_registers_are_whole(backend: &Sqlite, told: &[String]) {
+    let query = RegisterQuery::new(name("x.crash"), RegisterSelect::All);
+    let registers = block_on(backend.list_registers(Call::new(), query)).unwrap().items;
+    for (key, register) in &registers {
+        let value: serde_json::Value = serde_json::from_slice(&register.value).unwrap();
+        let ids = value["jobs"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().parse().unwrap());
+        let found = block_on(backend.get(Call::new(), ids.collect())).unwrap();
+        assert!(found.len() == 5 && found.iter().all(Option::is_some), "{key:?}: {found:?}");
+    }
+    for key in told.iter().filter_map(|line| line.strip_prefix("committed ")) {
+        assert!(registers.iter().any(|(other, _)| **other == *key.as_bytes()), "{key} was committed");
+    }
 }
 
 #[test]

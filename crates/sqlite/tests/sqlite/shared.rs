@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gristmill_core::{
-    Args, Backend, BackendErrorKind, Call, Certainty, EnqueueRequest, Finished, Hint, JobFilter, JobState,
-    Listener,
+    Args, Backend, BackendErrorKind, Call, Certainty, Change, Committed, EnqueueRequest, Expect, Finished,
+    Hint, JobFilter, JobState, Listener, Register,
 };
 use gristmill_testkit::block_on;
 
-use crate::fixture::{File, complete, count, enqueue, fetch, register};
+use crate::fixture::{File, complete, count, enqueue, fetch, name, register};
 
 /// Jobs each of the handles that write at once enqueues.
 const EACH: usize = 300;
@@ -78,6 +78,50 @@ fn handles_that_write_at_once_run_each_job_once() {
     let backend = file.open();
     assert_eq!(count(&backend, JobFilter::new()), 3 * EACH as u64);
     assert_eq!(count(&backend, JobFilter::new().state(JobState::Completed)), 3 * EACH as u64);
+}
+
+/// RR1, RR14.
+#[test]
+fn handles_that_commit_the_same_registers_decide_each_once() {
+    const ROUNDS: usize = 50;
+    const KEYS: usize = 4;
+    let file = Arc::new(File::new());
+    drop(file.open());
+    // How often each of the handles wrote. A writer that is stale goes on with what it was shown.
+    let handles: Vec<_> = (0..3)
+        .map(|_| {
+            let file = Arc::clone(&file);
+            std::thread::spawn(move || {
+                let backend = file.options().busy_timeout(PATIENCE).open().unwrap();
+                let mut read = [Expect::Absent; KEYS];
+                let mut written = 0;
+                while written < ROUNDS * KEYS {
+                    let changes: Vec<Change> = (0..KEYS)
+                        .map(|key| {
+                            let put = Register::new(r#"{"v":1}"#);
+                            Change::new(name("x.shared"), key.to_string(), read[key], put)
+                                .with_jobs(file.jobs(1))
+                        })
+                        .collect();
+                    let puts: Vec<_> = changes.iter().map(|change| change.put.stamp).collect();
+                    let answers = block_on(backend.commit(Call::new(), changes)).unwrap();
+                    for (key, answer) in answers.into_iter().enumerate() {
+                        read[key] = Expect::Stamp(match answer {
+                            Committed::Done(_) => {
+                                written += 1;
+                                puts[key]
+                            }
+                            Committed::Stale(Some(other)) => other.stamp,
+                            other => panic!("{other:?}"),
+                        });
+                    }
+                }
+                written as u64
+            })
+        })
+        .collect();
+    let written: u64 = handles.into_iter().map(|handle| handle.join().unwrap()).sum();
+    assert_eq!(count(&file.open(), JobFilter::new()), written, "one job a change that was written");
 }
 
 #[test]
