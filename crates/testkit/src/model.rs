@@ -6,6 +6,7 @@ mod drive;
 mod finish;
 mod op;
 mod parked;
+mod register;
 mod run;
 mod settle;
 mod shape;

@@ -3,12 +3,13 @@
 mod lease;
 mod look;
 mod maintain;
+mod register;
 
 use std::time::Duration;
 
 use gristmill_core::{
-    Enqueued, FinishItem, JobFilter, JobId, JobPatch, JobState, Lease, NewJob, Verb, VerbReply, VerbRequest,
-    Verdict, WorkerId,
+    Change, Enqueued, FinishItem, JobFilter, JobId, JobPatch, JobState, Lease, NewJob, Stamp, Verb,
+    VerbReply, VerbRequest, Verdict, WorkerId,
 };
 
 use super::compare::{compare, compare_histories};
@@ -31,6 +32,9 @@ pub(super) struct Drive<'a> {
     leases: Vec<Lease>,
     /// Every end that was ever sent.
     sent: Vec<FinishItem>,
+    /// Every call of changes that was ever sent, and every stamp in it.
+    committed: Vec<Vec<Change>>,
+    stamps: Vec<Stamp>,
     slots: [Option<WorkerId>; SLOTS],
     stale_finishes: u64,
 }
@@ -45,6 +49,8 @@ impl<'a> Drive<'a> {
             ids: Vec::new(),
             leases: Vec::new(),
             sent: Vec::new(),
+            committed: Vec::new(),
+            stamps: Vec::new(),
             slots: [None; SLOTS],
             stale_finishes,
         };
@@ -83,13 +89,17 @@ impl<'a> Drive<'a> {
             Op::List { filter, newest_first, limit } => self.list(filter, *newest_first, *limit),
             Op::Count { filter, cap } => self.count(filter, *cap),
             Op::Workers => self.workers(),
+            Op::Commit(shapes) => self.commit(shapes),
+            Op::CommitAgain(pick) => self.commit_again(*pick),
         }
         compare(self.t, &mut self.model, &self.ids, self.stale_finishes);
+        self.compare_registers();
     }
 
     /// Compares what only the end shows, and leaves the store as empty as it was.
     pub(super) fn end(self) {
         compare_histories(self.t, &self.model, &self.ids);
+        self.delete_registers();
         // A rescue frees the jobs of dead workers, since no living worker can retire for them.
         self.t.rescue();
         for worker in self.t.workers() {

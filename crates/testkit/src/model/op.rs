@@ -8,6 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::{option, prop_oneof};
 
+use super::register::ChangeShape;
 use super::shape::{FilterShape, JobShape, KindsShape, Pick, priority, when};
 use crate::fixture::act::ALL;
 
@@ -39,6 +40,8 @@ pub(super) enum Op {
     List { filter: FilterShape, newest_first: bool, limit: usize },
     Count { filter: FilterShape, cap: u64 },
     Workers,
+    Commit(Vec<ChangeShape>),
+    CommitAgain(Pick),
 }
 
 /// A random fetch.
@@ -114,6 +117,8 @@ pub(super) fn any_op() -> impl Strategy<Value = Op> + Clone {
             .prop_map(|(filter, newest_first, limit)| Op::List { filter, newest_first, limit }),
         1 => (FilterShape::any(), 0..5_u64).prop_map(|(filter, cap)| Op::Count { filter, cap }),
         1 => Just(Op::Workers),
+        5 => vec(ChangeShape::any(), 1..3).prop_map(Op::Commit),
+        2 => Pick::any().prop_map(Op::CommitAgain),
     ]
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gristmill_core::{
     ClaimId, Enqueued, ExistingBy, JobId, JobPatch, JobSpec, JobState, Lease, LeaseToken, LogLine, Name,
-    NewJob, Output, Priority, RunRecord, Timestamp, Verb, Verdict, When, WorkerId,
+    NewJob, Output, Priority, Register, RunRecord, Timestamp, Verb, Verdict, When, WorkerId,
 };
 
 /// Who does the operator's acts of a history.
@@ -24,6 +24,8 @@ pub(super) struct Model {
     pub(super) given_back: Vec<(WorkerId, ClaimId)>,
     /// Runs whose finish was accepted, jobs that are gone included.
     pub(super) accepted: Vec<(JobId, u32, LeaseToken)>,
+    /// Registers by key, those that count as absent included, until they are pruned.
+    pub(super) registers: BTreeMap<Bytes, Register>,
 }
 
 #[derive(Debug)]

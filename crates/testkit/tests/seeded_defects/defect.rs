@@ -41,6 +41,12 @@ pub(crate) enum Defect {
     ForgetsKeysAtTheEnd,
     /// The end of a job forgets its retention, so no prune ever finds it.
     ForgetsRetentionAtTheEnd,
+    /// A register is compared first and written then, without a lock in between.
+    ComparesRegistersThenWrites,
+    /// The jobs of a change are stored although it was stale.
+    StoresEffectsOfStaleChanges,
+    /// A repeated change does not know the register it has left, and is stale.
+    ForgetsOwnStamps,
 }
 
 impl Defect {
@@ -64,10 +70,13 @@ impl Defect {
         Self::ListsByPlaceAlone,
         Self::ForgetsKeysAtTheEnd,
         Self::ForgetsRetentionAtTheEnd,
+        Self::ComparesRegistersThenWrites,
+        Self::StoresEffectsOfStaleChanges,
+        Self::ForgetsOwnStamps,
     ];
 
     /// Whether it shows only where two threads meet.
     pub(crate) fn needs_threads(self) -> bool {
-        self == Self::ChecksUniqueThenInserts
+        matches!(self, Self::ChecksUniqueThenInserts | Self::ComparesRegistersThenWrites)
     }
 }

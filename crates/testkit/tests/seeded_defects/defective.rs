@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use gristmill_core::{
-    Backend, BackendError, Call, ClaimId, Decision, EnqueueReply, EnqueueRequest, Enqueued, ExistingBy,
-    FetchReply, FetchRequest, FinishReply, FinishRequest, Finished, JobEvent, JobFilter, JobId, JobRecord,
-    JobState, Lease, ListRequest, Maintained, Name, NewJob, Page, PauseRequest, RegisterWorker, RenewReply,
-    RenewRequest, Reply, RescueReply, Select, StatsReply, StatsRequest, Timestamp, UniqueKey, VerbReply,
-    VerbRequest, Verdict, WorkerId, Wrapper,
+    Backend, BackendError, Call, Change, ClaimId, Committed, Decision, EnqueueReply, EnqueueRequest,
+    Enqueued, ExistingBy, FetchReply, FetchRequest, FinishReply, FinishRequest, Finished, JobEvent,
+    JobFilter, JobId, JobRecord, JobState, Lease, ListRequest, Maintained, Name, NewJob, Page, PauseRequest,
+    RegisterWorker, RenewReply, RenewRequest, Reply, RescueReply, Select, StatsReply, StatsRequest,
+    Timestamp, UniqueKey, VerbReply, VerbRequest, Verdict, WorkerId, Wrapper,
 };
 use gristmill_memory::Memory;
 
@@ -319,6 +319,10 @@ impl Wrapper for Defective {
             (request.filter.states, request.filter.queues) = (states, queues);
         }
         self.inner.list(call, request)
+    }
+
+    fn commit(&self, call: Call, changes: Vec<Change>) -> Reply<'_, Vec<Committed>> {
+        Box::pin(crate::register::commit(&self.inner, self.defect, call, changes))
     }
 
     fn pause(&self, call: Call, request: PauseRequest) -> Reply<'_, ()> {

@@ -4,6 +4,7 @@
 
 mod defect;
 mod defective;
+mod register;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use gristmill_core::{JobId, JobState};
 
 use super::Drive;
+use crate::model::register::KEYS;
 use crate::model::state::Worker;
 
 impl Drive<'_> {
@@ -35,6 +36,9 @@ impl Drive<'_> {
     }
 
     pub(super) fn prune(&mut self, limit: usize) {
+        // A smaller round may leave some of the registers that are to go, and does not say which.
+        let limit =
+            if self.model.has_registers_to_drop(self.t.now()) { limit.max(KEYS.len()) } else { limit };
         let past = self.model.past_retention(self.t.now());
         let reply = self.t.must(|backend, call| backend.prune(call, limit));
         let (pruned, left) = self.split(&past, |state| state.is_none());
@@ -44,6 +48,7 @@ impl Drive<'_> {
         for id in pruned {
             self.model.jobs.remove(&id);
         }
+        self.model.drop_registers(self.t.now());
     }
 
     /// Rescues whole claims: the last one may go beyond the limit.
