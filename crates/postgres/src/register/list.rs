@@ -18,7 +18,9 @@ pub(crate) async fn list_registers(inner: &Inner, call: Call, query: &RegisterQu
         RegisterSelect::Keys(keys) => {
             let range = query.keys();
             let is_in_range = |key: &&[u8]| *key >= range.from.as_slice() && *key < range.before.as_slice();
-            let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).filter(is_in_range).collect();
+            let mut keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).filter(is_in_range).collect();
+            keys.sort_unstable();
+            keys.dedup();
             session.query(sql!("registers_of_keys"), &[&space, &keys, &now]).await?
         }
         RegisterSelect::DueBefore(before) => {

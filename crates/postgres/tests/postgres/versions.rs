@@ -153,7 +153,7 @@ fn each_migration_replaces_the_functions_and_keeps_who_may_call_them() {
     schema.psql(&format!(
         "CREATE ROLE {role}; GRANT EXECUTE ON FUNCTION {{schema}}.enqueue(text, jsonb, jsonb) TO {role};
         ALTER FUNCTION {{schema}}.enqueue(text, jsonb, jsonb) COST 777; DROP FUNCTION {{schema}}.outbox_retry(jsonb);
-        DROP TABLE {{schema}}.versions, {{schema}}.requests; DELETE FROM {{schema}}.migrations WHERE version > 2"
+        DROP TABLE {{schema}}.versions, {{schema}}.requests, {{schema}}.registers; DELETE FROM {{schema}}.migrations WHERE version > 2"
     ));
     let backend = schema.open();
 

@@ -23,7 +23,8 @@ use crate::outbox::{answer, request};
 const LATER: u32 = SQLITE_SCHEMA + 1;
 
 /// Undoes what migrations have added to the tables of version 2.
-const WITHOUT_LATER: &str = "ALTER TABLE jobs DROP COLUMN encoding; DROP TABLE requests;";
+const WITHOUT_LATER: &str =
+    "ALTER TABLE jobs DROP COLUMN encoding; DROP TABLE requests; DROP TABLE registers;";
 
 /// What a later release may do without a word to older programs: it adds columns, tables and indexes, and
 /// makes views and triggers that take the same requests. The comment marks a view of that release.

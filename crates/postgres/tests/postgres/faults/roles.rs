@@ -35,7 +35,7 @@ fn what_a_superuser_migrates_belongs_to_the_owner_of_the_schema() {
     raw.run(&format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA {{schema}} AUTHORIZATION {role}"));
     block_on(site.open_at(&as_role(&url, &role)).migrate(Call::new(), MigrateMode::Up)).expect("it is made");
     raw.run(
-        "DROP TABLE {schema}.versions, {schema}.requests; DELETE FROM {schema}.migrations WHERE version > 2",
+        "DROP TABLE {schema}.versions, {schema}.requests, {schema}.registers; DELETE FROM {schema}.migrations WHERE version > 2",
     );
 
     let report = block_on(site.open().migrate(Call::new(), MigrateMode::Up)).expect("it is migrated");

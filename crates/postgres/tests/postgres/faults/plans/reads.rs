@@ -149,12 +149,14 @@ impl Reader<'_> {
         assert_eq!(keys.len(), 10);
         self.step("registers of keys", MOST, listed(RegisterSelect::Keys(keys)));
         let put = || Register::new(r#"{"v":1}"#);
-        let stands = page.items.into_iter().map(|(key, register)| {
-            Change::new(space(), key, Expect::Stamp(register.stamp), put()).with_jobs(self.site.jobs(1))
-        });
+        let stands = page
+            .items
+            .into_iter()
+            .map(|(key, register)| Change::new(space(), key, Expect::Stamp(register.stamp), put()));
         let absent =
             (0..10).map(|_| Change::new(space(), Stamp::random().to_string(), Expect::Absent, put()));
-        let changes: Vec<Change> = stands.chain(absent).collect();
+        let mut changes: Vec<Change> = stands.chain(absent).collect();
+        changes[0].effects.jobs = self.site.jobs(1);
         let answers = self.step("a commit", MOST, |backend| block_on(backend.commit(Call::new(), changes)));
         let answers = answers.expect("it is answered");
         assert!(answers.iter().all(|answer| matches!(answer, Committed::Done(_))), "{answers:?}");
