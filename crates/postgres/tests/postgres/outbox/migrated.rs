@@ -16,7 +16,7 @@ fn unmigrate(schema: &Schema) {
     );
     schema.psql(&format!("DROP FUNCTION {}", functions.trim()));
     schema.psql(
-        "DROP TABLE {schema}.versions, {schema}.requests; DELETE FROM {schema}.migrations WHERE version > 1",
+        "DROP TABLE {schema}.versions, {schema}.requests, {schema}.registers; DELETE FROM {schema}.migrations WHERE version > 1",
     );
 }
 
