@@ -37,7 +37,8 @@ fn work_until_killed(path: &std::ffi::OsStr) -> ! {
         }
         let jobs = file.jobs(5);
         let stored: Vec<_> = jobs.iter().map(|job| job.id).collect();
-        let ids = serde_json::to_string(&stored.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        let ids: Vec<String> = stored.iter().map(ToString::to_string).collect();
+        let ids = serde_json::json!(ids);
         let put = Register::new(format!(r#"{{"v":1,"jobs":{ids}}}"#));
         let change = Change::new(name("x.crash"), claim.to_string(), Expect::Absent, put).with_jobs(jobs);
         let answers = block_on(backend.commit(Call::new(), vec![change])).expect("it is answered");
@@ -95,11 +96,11 @@ fn a_process_killed_at_work_leaves_what_it_was_told_is_stored() {
 /// A register stands with all of its jobs, and each that was answered stands.
 fn assert_registers_are_whole(backend: &Sqlite, told: &[String]) {
     let query = RegisterQuery::new(name("x.crash"), RegisterSelect::All);
-    let registers = block_on(backend.list_registers(Call::new(), query)).unwrap().items;
+    let registers = block_on(backend.list_registers(Call::new(), query)).expect("they are listed").items;
     for (key, register) in &registers {
-        let value: serde_json::Value = serde_json::from_slice(&register.value).unwrap();
-        let ids = value["jobs"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().parse().unwrap());
-        let found = block_on(backend.get(Call::new(), ids.collect())).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&register.value).expect("it is JSON");
+        let ids = value["jobs"].as_array().into_iter().flatten().filter_map(|id| id.as_str()?.parse().ok());
+        let found = block_on(backend.get(Call::new(), ids.collect())).expect("it looks");
         assert!(found.len() == 5 && found.iter().all(Option::is_some), "{key:?}: {found:?}");
     }
     for key in told.iter().filter_map(|line| line.strip_prefix("committed ")) {

@@ -98,7 +98,9 @@ fn a_commit_that_waits_for_another_writer_decides_on_what_that_one_left() {
             let read = stands.then(|| make(&backend, "key"));
             let raw = site.raw();
             raw.run("BEGIN");
-            before.iter().for_each(|sql| raw.run(sql));
+            for sql in before {
+                raw.run(sql);
+            }
             let expect = read.map_or(Expect::Absent, Expect::Stamp);
             let ours = change("key", expect).with_jobs(site.jobs(2));
             let stamp = ours.put.stamp;
@@ -106,7 +108,9 @@ fn a_commit_that_waits_for_another_writer_decides_on_what_that_one_left() {
             let answer = thread::scope(|scope| {
                 let ours = scope.spawn(|| commit_one(&backend, ours));
                 watcher.wait_for_waiters(1);
-                meanwhile.iter().for_each(|sql| raw.run(sql));
+                for sql in meanwhile {
+                    raw.run(sql);
+                }
                 raw.run(end);
                 ours.join().expect("it ends")
             });
