@@ -39,7 +39,8 @@ fn a_schema_of_version_1_keeps_its_jobs_when_it_is_migrated() {
         "42883"
     );
     let report = block_on(late.migrate(Call::new(), MigrateMode::Status)).expect("it is answered");
-    let steps = ["0002_outbox", "0003_versions", "0004_requests"].map(str::to_owned).to_vec();
+    let steps =
+        ["0002_outbox", "0003_versions", "0004_requests", "0005_registers"].map(str::to_owned).to_vec();
     assert_eq!((report.from, report.steps), (1, steps));
     // A program that checked the schema a moment ago works on.
     schema.enqueue(&backend, 1);
