@@ -52,7 +52,7 @@ impl fmt::Display for Stamp {
 ///
 /// Registers are for values that several processes agree on and that change rarely, such as a schedule. A
 /// register is not a lock, a queue or a place for something that every job has: all writers of one register
-/// together get about 200 writes a second through.
+/// together get a few hundred writes a second through.
 ///
 /// ```
 /// use gristmill_core::Register;
@@ -65,8 +65,9 @@ impl fmt::Display for Stamp {
 pub struct Register {
     /// Stamp of the write that stored it.
     pub stamp: Stamp,
-    /// JSON of at most [`Self::MAX_VALUE_BYTES`]: an object that begins with the number of its format, as in
-    /// `{"v":1,"rate":7}`. A program that does not know the format leaves the register alone.
+    /// JSON of at most [`Self::MAX_VALUE_BYTES`]: an object whose text starts with `{"v":` and the number
+    /// of its format, as in `{"v":1,"rate":7}`, without spaces. A program that does not know the format
+    /// leaves the register alone.
     pub value: Bytes,
     /// Instant by which the registers of a space can be read in order. It triggers nothing. Default: none.
     pub due: Option<Timestamp>,

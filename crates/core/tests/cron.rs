@@ -170,6 +170,7 @@ fn what_is_wrong_with_a_rule_is_named() {
         ("", "UTC", "0 fields"),
         ("0 0 31 2 *", "UTC", "never fires"),
         ("0 0 0 * *", "UTC", "day 0 is not 1 to 31"),
+        ("0 0 L-31 * *", "UTC", "no month has a day L-31"),
         ("0 0 * FOO *", "UTC", "month `FOO` is no number"),
         ("0 0 * * 5#6", "UTC", "not 1 to 5"),
         ("*/0 * * * *", "UTC", "the step of minute */0 is not 1 to 59"),

@@ -76,7 +76,9 @@ impl Worker {
     /// What keeps it from starting and no wait will mend, such as a store without schema.
     ///
     /// # Cancel safety
-    /// Dropping the future drops the handlers; their jobs are rescued when the lease ends. Stop it instead.
+    /// Dropping the future drops async handlers; their jobs are rescued when the lease ends. Blocking
+    /// handlers run on, with their leases renewed, until they return. Stop the worker by its handle
+    /// instead.
     pub async fn run(self) -> Result<WorkerReport, Error> {
         self.run_until(std::future::pending::<()>()).await
     }

@@ -18,25 +18,32 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Committed>, BackendError> {
         Change::check_call(changes)?;
-        let jobs: Vec<NewJob> = changes.iter().flat_map(|change| change.effects.jobs.clone()).collect();
+        // Each register is changed once, so that one verdict changes no other.
+        let verdicts: Vec<CommitVerdict> =
+            changes.iter().map(|change| commit_on(self.standing(change), change, now)).collect();
+        let written = changes.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == CommitVerdict::Write);
+        let jobs: Vec<NewJob> = written.flat_map(|(change, _)| change.effects.jobs.clone()).collect();
         self.check_room(&jobs, None, 0, max_jobs)?;
-        Ok(changes.iter().map(|change| self.commit_one(change, now)).collect())
+        let decided = changes.iter().zip(verdicts);
+        Ok(decided.map(|(change, verdict)| self.apply_verdict(change, verdict, now)).collect())
     }
 
-    fn commit_one(&mut self, change: &Change, now: Timestamp) -> Committed {
-        if let Err(why) = change.check(now) {
-            return Committed::Refused { why };
-        }
-        let Change { space, key, put, effects, .. } = change;
-        let place = (space.clone(), key.clone());
-        let standing = self.registers.get(&place);
-        match commit_on(standing, change, now) {
+    /// The register of a change, forgotten or not.
+    fn standing(&self, change: &Change) -> Option<&Register> {
+        self.registers.get(&(change.space.clone(), change.key.clone()))
+    }
+
+    fn apply_verdict(&mut self, change: &Change, verdict: CommitVerdict, now: Timestamp) -> Committed {
+        match verdict {
+            CommitVerdict::Refused { why } => Committed::Refused { why },
             CommitVerdict::Again => Committed::Again,
             CommitVerdict::Stale => {
-                Committed::Stale(standing.filter(|standing| !standing.is_forgotten(now)).cloned())
+                let live = self.standing(change).filter(|standing| !standing.is_forgotten(now));
+                Committed::Stale(live.cloned())
             }
             CommitVerdict::Write => {
-                self.registers.insert(place, put.clone());
+                let Change { space, key, put, effects, .. } = change;
+                self.registers.insert((space.clone(), key.clone()), put.clone());
                 let jobs = effects.jobs.iter();
                 Committed::Done(jobs.map(|job| Some(self.enqueue_one(job.clone(), now))).collect())
             }

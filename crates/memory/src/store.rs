@@ -260,7 +260,11 @@ impl Store {
         for hint in &self.hints {
             match hint {
                 Hint::Available(name) => self.queues[self.queues_by_name[name]].hinted = false,
-                Hint::Due(_) | Hint::CancelRequested(_) | Hint::QueueChanged(_) | Hint::Ended(_) => {}
+                Hint::Due(_)
+                | Hint::CancelRequested(_)
+                | Hint::QueueChanged(_)
+                | Hint::Missed
+                | Hint::Ended(_) => {}
             }
         }
         std::mem::take(&mut self.hints)

@@ -71,7 +71,7 @@ BEGIN
     WHEN jsonb_typeof(job -> 'options') <> 'object' OR job -> 'options' @? '$ ? (exists(@.unique_key) && @.unique_key.type() != "string"
         || exists(@.timeout_ms ? (@.type() != "number" || @ < 1 || @ > 18446744073709551615 || @.floor() != @))
         || exists(@.tags) && (@.tags.type() != "array" || @.tags.size() > 32)
-        || exists(@.tags[*] ? (@.type() != "string" || @ == "" || @ like_regex "[^-A-Za-z0-9._:/]" || @ like_regex ".{65}" flag "s"))
+        || exists(@.tags[*] ? (@.type() != "string" || @ == "" || @ like_regex "[^-A-Za-z0-9._:/]" flag "s" || @ like_regex ".{65}" flag "s"))
         || exists(@.metadata) && @.metadata.type() != "object" || exists(@.retry) && @.retry.type() != "object"
         || exists(@.retention) && @.retention.type() != "object"
         || exists(@.metadata.**{30 to last} ? (@.type() == "object" || @.type() == "array"))

@@ -29,7 +29,7 @@ BEGIN
             format('The members of `%s` are: %s.', owner, array_to_string(known, ', ')));
     END IF;
     SELECT rule.part, rule.remedy INTO wrong FROM (VALUES
-        ('queue', 'strict $ ? (@ != "" && !(@ like_regex "[^-A-Za-z0-9._:/]") && !(@ like_regex ".{65}" flag "s"))'::jsonpath,
+        ('queue', 'strict $ ? (@ != "" && !(@ like_regex "[^-A-Za-z0-9._:/]" flag "s") && !(@ like_regex ".{65}" flag "s"))'::jsonpath,
             'a name: 1 to 64 of the characters A-Z a-z 0-9 . _ : / -'),
         ('priority', 'strict $ ? (@.floor() == @ && @ >= -10 && @ <= 10)', 'a whole number from -10 to 10'),
         ('max_attempts', 'strict $ ? (@.floor() == @ && @ >= 1 && @ <= 65535)', 'a whole number from 1 to 65535'),
@@ -40,7 +40,7 @@ BEGIN
         ('timeout_ms', 'strict $ ? (@.floor() == @ && @ >= 1 && @ <= 9223372036854775807)', 'a whole number from 1 to 9223372036854775807'),
         ('unique_key', 'strict $ ? (@.type() == "string" && @ != "")', 'a text of 1 to 255 bytes, or leave it out'),
         ('tags', 'strict $ ? (@.type() == "array" && @.size() <= 32 && !exists(@[*] ? (
-            @.type() != "string" || @ == "" || @ like_regex "[^-A-Za-z0-9._:/]" || @ like_regex ".{65}" flag "s")))',
+            @.type() != "string" || @ == "" || @ like_regex "[^-A-Za-z0-9._:/]" flag "s" || @ like_regex ".{65}" flag "s")))',
             'a list of at most 32 names of the characters A-Z a-z 0-9 . _ : / -, such as ["mail", "eu"]'),
         ('metadata', 'strict $ ? (@.type() == "object")', 'an object such as {"tenant": "acme"}'),
         -- Where an id lies in time decides in which partition its job is kept, and for how long.

@@ -123,18 +123,15 @@ impl Inner {
     }
 
     /// Makes every listener look for jobs, because notifications may have been lost. Fetches begin at the
-    /// start of every known queue again.
+    /// start of every known queue again; those that others have made meanwhile are not known yet.
     fn look_around(&self) {
-        let queues = self.names.known();
-        for (queue, _) in &queues {
-            self.parked.add(*queue);
+        for queue in self.names.known() {
+            self.parked.add(queue);
             for priority in Priority::FIRST.get()..=Priority::LAST.get() {
-                self.cursors.lower(*queue, priority.into(), i64::MIN, Uuid::nil());
+                self.cursors.lower(queue, priority.into(), i64::MIN, Uuid::nil());
             }
         }
-        let mut hints: Vec<Hint> = queues.into_iter().map(|(_, name)| Hint::Available(name)).collect();
-        hints.push(Hint::Due(self.server_now()));
-        self.listeners.send(&hints);
+        self.listeners.send(&[Hint::Missed, Hint::Due(self.server_now())]);
     }
 }
 

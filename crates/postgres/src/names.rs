@@ -85,8 +85,8 @@ impl Names {
     }
 
     /// The queues the process has met.
-    pub(crate) fn known(&self) -> Vec<(i32, Name)> {
-        self.lock().queues.iter().map(|(number, name)| (number, name.clone())).collect()
+    pub(crate) fn known(&self) -> Vec<i32> {
+        self.lock().queues.iter().map(|(number, _)| number).collect()
     }
 
     /// The name with this text, if it is one; many rows share it, so it is allocated once.

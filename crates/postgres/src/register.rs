@@ -39,15 +39,21 @@ const TRIES: usize = 16;
 
 pub(crate) async fn commit(inner: &Inner, call: Call, changes: &[Change]) -> Answer<Vec<Committed>> {
     Change::check_call(changes)?;
-    let jobs: Vec<&NewJob> = changes.iter().flat_map(|change| &change.effects.jobs).collect();
-    enqueue::check_ids(inner, call, &jobs)?;
+    let mut answers: Vec<Committed> = vec![Committed::Busy; changes.len()];
+    let mut jobs: Vec<&NewJob> = Vec::new();
+    for (change, answer) in changes.iter().zip(&mut answers) {
+        let of_change: Vec<&NewJob> = change.effects.jobs.iter().collect();
+        match enqueue::check_ids(inner, call, &of_change) {
+            Ok(()) => jobs.extend(of_change),
+            Err(error) => *answer = Committed::Refused { why: error.to_string() },
+        }
+    }
     if !jobs.is_empty() {
         // What is learnt of a queue must not be rolled back.
         enqueue::queues(inner, &jobs).await?;
     }
     let mut session = inner.work().await?;
     let mut hints = HintSum::default();
-    let mut answers: Vec<Committed> = vec![Committed::Busy; changes.len()];
     let made = make(inner, &mut session, call, changes, &mut answers, &mut hints).await;
     drop(session);
     // Whatever became of the others, those that are stored are.
@@ -61,8 +67,8 @@ pub(crate) async fn commit(inner: &Inner, call: Call, changes: &[Change]) -> Ans
     Ok(answers)
 }
 
-/// Makes changes: those without unique keys in one transaction, then each of the others in one of its own.
-/// The answers of those that were not made stay as they are.
+/// Makes changes that are not refused: those without unique keys in one transaction, then each of the others
+/// in one of its own. The answers of those that were not made stay as they are.
 async fn make(
     inner: &Inner,
     session: &mut Session,
@@ -72,8 +78,9 @@ async fn make(
     hints: &mut HintSum,
 ) -> Answer<()> {
     let has_keys = |change: &Change| change.effects.jobs.iter().any(|job| job.spec.unique_key.is_some());
-    let (keyed, plain): (Vec<usize>, Vec<usize>) =
-        (0..changes.len()).partition(|place| has_keys(&changes[*place]));
+    let (keyed, plain): (Vec<usize>, Vec<usize>) = (0..changes.len())
+        .filter(|place| answers[*place] == Committed::Busy)
+        .partition(|place| has_keys(&changes[*place]));
     if !plain.is_empty() {
         let chosen: Vec<&Change> = plain.iter().map(|place| &changes[*place]).collect();
         let done = transaction(inner, session, call, &chosen, Haste::None, hints).await?;
@@ -141,11 +148,8 @@ async fn attempt(
     let (mut absent, mut stood, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for place in places {
         let (change, standing) = (changes[place], standing[place].as_ref());
-        if let Err(why) = change.check(now) {
-            answers[place] = Committed::Refused { why };
-            continue;
-        }
         match commit_on(standing, change, now) {
+            CommitVerdict::Refused { why } => answers[place] = Committed::Refused { why },
             CommitVerdict::Again => {}
             CommitVerdict::Stale => {
                 if standing.is_none() {

@@ -39,7 +39,7 @@ use crate::handle::Inner;
 use crate::hint_sum::HintSum;
 use crate::operate;
 use crate::row;
-use crate::session::Session;
+use crate::session::{Haste, Session};
 use crate::statement::sql;
 
 use self::failing::{Failed, is_of_row};
@@ -135,13 +135,17 @@ async fn step(
     hints: &mut HintSum,
 ) -> Answer<Step> {
     let mut rows = Vec::new();
-    match attempt(inner, session, call, pass, &mut rows).await {
+    let outcome = match attempt(inner, session, call, pass, &mut rows).await {
         Ok(Attempt::Busy) => {
             session.roll_back().await?;
-            Ok(Step::Busy)
+            return Ok(Step::Busy);
         }
-        Ok(Attempt::Done(outcome)) => {
-            session.commit().await?;
+        // A deferred constraint of a user's fails here.
+        Ok(Attempt::Done(outcome)) => session.commit().await.map(|()| outcome),
+        Err(fail) => Err(fail),
+    };
+    match outcome {
+        Ok(outcome) => {
             applied.done += outcome.done;
             hints.merge(outcome.hints);
             pass.has_left |= !outcome.left.is_empty();
@@ -170,6 +174,7 @@ async fn step(
                 pass.position = row.request;
             } else {
                 pass.singly_until = last.request;
+                pass.has_failed = true;
             }
             Ok(Step::On)
         }
@@ -210,11 +215,7 @@ async fn attempt(
     pass: &Pass,
     rows: &mut Vec<StoredRequest>,
 ) -> Answer<Attempt> {
-    if pass.is_careful {
-        session.begin_hasty().await?;
-    } else {
-        session.begin().await?;
-    }
+    session.begin_brief(if pass.is_careful { Haste::Much } else { Haste::None }).await?;
     let schema = session.schema().to_owned();
     if !session.query_one(sql!("lock_requests"), &[&schema]).await?.try_get::<_, bool>(0)? {
         return Ok(Attempt::Busy);

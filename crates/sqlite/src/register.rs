@@ -18,12 +18,10 @@ pub(crate) fn commit(group: &mut Group<'_>, changes: &[Change], now: Timestamp) 
 
 impl Group<'_> {
     fn commit_change(&mut self, change: &Change, now: Timestamp) -> Answer<Committed> {
-        if let Err(why) = change.check(now) {
-            return Ok(Committed::Refused { why });
-        }
         let Change { space, key, put, effects, .. } = change;
         let standing = find(self.connection, space.as_str(), key)?;
         match commit_on(standing.as_ref(), change, now) {
+            CommitVerdict::Refused { why } => return Ok(Committed::Refused { why }),
             CommitVerdict::Again => return Ok(Committed::Again),
             CommitVerdict::Stale => {
                 return Ok(Committed::Stale(standing.filter(|standing| !standing.is_forgotten(now))));

@@ -3,7 +3,7 @@
 /// Of a written job what is to be replaced, and by what, so that every library refuses it before it is sent.
 /// A raw request with it is refused, or costs no job its unique key. The job has the kind `work`, the queue
 /// `line`, the priority 0, 20 attempts and the args `{}`, each member written without spaces.
-pub const REFUSED_JOBS: [(&str, &str); 170] = [
+pub const REFUSED_JOBS: [(&str, &str); 171] = [
     (r#""kind":"work""#, r#""kind":"two words""#),
     (r#""kind":"work""#, r#""kind":"""#),
     (r#""kind":"work""#, r#""kind":null"#),
@@ -75,6 +75,7 @@ pub const REFUSED_JOBS: [(&str, &str); 170] = [
     (r#""args":"{}""#, r#""args":"{}","options":{"timeout_ms":1,"timeout_ms":2}"#),
     (r#""args":"{}""#, r#""args":"{}","options":{"tags":null}"#),
     (r#""args":"{}""#, r#""args":"{}","options":{"tags":["a b"]}"#),
+    (r#""args":"{}""#, r#""args":"{}","options":{"tags":["a\nb"]}"#),
     (r#""args":"{}""#, r#""args":"{}","options":{"metadata":[]}"#),
     (r#""args":"{}""#, r#""args":"{}","options":{"metadata":{"n":18446744073709551616}}"#),
     (r#""args":"{}""#, r#""args":"{}","options":{"retention":null}"#),

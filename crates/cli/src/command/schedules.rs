@@ -18,8 +18,16 @@ pub(crate) struct Schedules {
 enum Act {
     /// Print the next instants of a cron rule; needs no store
     ///
-    /// Five fields: minute hour day month weekday, or six with the second first. A fixed hour fires once a
-    /// day, also when clocks change; a `*` in the hour follows real time.
+    /// Five fields: minute hour day month weekday, or six with the second first. A field is a list of
+    /// numbers, names (MON, JAN), ranges (8-18) and steps (*/15, 8-18/2). Days may be L (the last), L-3, 15W
+    /// (the working day nearest to the 15th) and LW; weekdays 5L (the last Friday) and 5#2 (the second). If
+    /// day and weekday are both restricted, one of them is enough. There are @yearly @monthly @weekly @daily
+    /// @hourly, and @every with a duration; CRON_TZ=ZONE before the fields names the zone.
+    ///
+    /// If the hour has no `*`, each time fires once a day, also when clocks change. With `*` in the hour the
+    /// rule follows real time.
+    ///
+    /// Prints the instant in UTC and what clocks of the zone show.
     #[command(after_help = "\
 Examples:
   gristmill schedules next --cron '30 2 * * MON-FRI' --zone Europe/Stockholm
@@ -32,10 +40,10 @@ Examples:
         /// The time zone whose clocks it follows
         #[arg(long, default_value = "UTC")]
         zone: String,
-        /// How many instants
+        /// How many instants, 1 to 1,000
         #[arg(short = 'n', long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
         count: u16,
-        /// The instants after this one; default: now
+        /// Print instants after this one, which is excluded; @every counts from it [default: now]
         #[arg(long, value_name = "TIME")]
         from: Option<Timestamp>,
         /// Print one JSON object a line

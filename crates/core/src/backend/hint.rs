@@ -17,6 +17,9 @@ pub enum Hint {
     CancelRequested(JobId),
     /// The queue was paused or resumed.
     QueueChanged(Name),
+    /// Hints may have been lost, such as before the backend's connection listens: everything is worth a look,
+    /// queues that the process has not met included.
+    Missed,
     /// A job ended. Sent only to listeners that [watch ends](Listener::watches_ends).
     Ended(JobId),
 }

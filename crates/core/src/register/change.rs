@@ -97,8 +97,8 @@ impl Change {
 /// Result of one change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Committed {
-    /// It was written. One result per job of its effects, in their order; `None` for a job that is on its way
-    /// to another partition of the store.
+    /// It was written. One result per job of its effects, in their order; `None` is
+    /// reserved for stores that spread their jobs; no backend of this version returns it.
     Done(Vec<Option<Enqueued>>),
     /// It was written before: this is a repeat, and nothing was stored. Go on as after `Done`.
     Again,
@@ -110,7 +110,7 @@ pub enum Committed {
         /// Which bound, naming the space and the member of the change.
         why: String,
     },
-    /// An open transaction of another program holds a unique key of its effects. Nothing was stored; the
-    /// same change may succeed later.
+    /// One of its jobs has a unique key that lies in an open transaction of another program. Nothing was
+    /// stored; the same change may succeed later.
     Busy,
 }

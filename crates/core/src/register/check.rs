@@ -22,9 +22,12 @@ impl Change {
         if value > Register::MAX_VALUE_BYTES {
             return fault(format!("`value` has {value} bytes, more than {}", Register::MAX_VALUE_BYTES));
         }
-        if self.put.format().is_none() || serde_json::from_slice::<IgnoredAny>(&self.put.value).is_err() {
+        // A reader of bytes passes over texts without a look at them.
+        let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+        if self.put.format().is_none() || !std::str::from_utf8(&self.put.value).is_ok_and(is_json) {
             return fault(
-                "`value` is no JSON object that begins with the number `v` of its format".to_owned(),
+                "`value` is no JSON object that starts with `{\"v\":` and the number of its format"
+                    .to_owned(),
             );
         }
         if self.put.forget_at.is_some_and(|at| at > now + Register::LONGEST) {

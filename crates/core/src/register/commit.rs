@@ -5,7 +5,7 @@ use super::change::{Change, Expect};
 use crate::Timestamp;
 
 /// What becomes of a change, given what stands there under the lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitVerdict {
     /// It is written, with its effects.
     Write,
@@ -13,14 +13,23 @@ pub enum CommitVerdict {
     Again,
     /// Its expectation does not hold.
     Stale,
+    /// It breaks a bound.
+    Refused {
+        /// Which.
+        why: String,
+    },
 }
 
 /// What becomes of a change, given what stands there under the lock, forgotten registers included.
 ///
-/// The stamp comes first, so that a repeat is recognised also where it has deleted the register.
+/// The stamp comes first, so that a repeat is recognised also where it has deleted the register, or where a
+/// bound that the time moves would refuse it by now.
 pub fn commit_on(standing: Option<&Register>, change: &Change, now: Timestamp) -> CommitVerdict {
     if standing.is_some_and(|standing| standing.stamp == change.put.stamp) {
         return CommitVerdict::Again;
+    }
+    if let Err(why) = change.check(now) {
+        return CommitVerdict::Refused { why };
     }
     let live = standing.filter(|standing| !standing.is_forgotten(now));
     let holds = match change.expect {
@@ -52,8 +61,8 @@ mod tests {
             (standing(other, None), [Stale, Write, Stale, Write]),
             (standing(other, Some(1_001)), [Stale, Write, Stale, Write]),
             (standing(other, Some(1_000)), [Write, Stale, Stale, Write]),
-            (standing(own, None), [Again; 4]),
-            (standing(own, Some(1_000)), [Again; 4]),
+            (standing(own, None), [const { Again }; 4]),
+            (standing(own, Some(1_000)), [const { Again }; 4]),
         ];
         for (standing, verdicts) in cases {
             let expects = [Expect::Absent, Expect::Stamp(other), Expect::Stamp(third), Expect::Any];

@@ -34,9 +34,9 @@ impl InvalidCadence {
 /// `@every 90s`.
 ///
 /// A rule follows the clocks of its zone. If its hours are fixed (no `*` in the hour), each wall time fires
-/// once: one that is left out when clocks are put forward fires at the first instant after the gap (of at
-/// most three hours), one that comes twice fires the first time. With `*` in the hour it follows real time:
-/// each wall time that it names, as often as it comes.
+/// once: all that one gap leaves out when clocks are put forward fire together, once, at its end, if the
+/// gap is at most three hours; one that comes twice fires the first time. With `*` in the hour it follows
+/// real time: each wall time that it names, as often as it comes.
 ///
 /// ```
 /// use gristmill_core::{Cadence, Timestamp};
@@ -74,7 +74,8 @@ impl Cadence {
     }
 
     /// Fires by a cron rule in a time zone, such as `Europe/Stockholm` or `UTC`. A rule that begins with
-    /// `CRON_TZ=` or `TZ=` names its zone itself. `@every` with a duration is [`Self::every`].
+    /// `CRON_TZ=` or `TZ=` names its zone itself. `@every` with a duration is [`Self::every`], which has no
+    /// zone.
     ///
     /// # Errors
     /// [`InvalidCadence`] names the field, or the zone that comes nearest. A rule that never fires, such as

@@ -19,7 +19,7 @@ impl Client {
     /// only once.
     ///
     /// The space begins with `x.`, such as `x.rates`. A register is not a lock and not a place for something
-    /// that every job has: all writers of one register together get about 200 writes a second through.
+    /// that every job has: all writers of one register together get a few hundred writes a second through.
     ///
     /// A count that several processes raise, by compare-and-set:
     ///
@@ -82,7 +82,10 @@ impl Client {
     ///
     /// # Errors
     /// [`Invalid`](gristmill_core::ErrorKind::Invalid) if a space does not begin with `x.`; nothing was
-    /// sent. The store refuses a call that is too large or names a register twice. Else the store's error.
+    /// sent. [`Backend(Refused)`](gristmill_core::BackendErrorKind::Refused) for more than 100 changes or
+    /// 1,000 jobs, or one register twice. [`Backend(Busy)`](gristmill_core::BackendErrorKind::Busy), of the
+    /// call as a whole, if registers appear and vanish all the time; it may be repeated. Else the store's
+    /// error.
     ///
     /// If its [`certainty`](Error::certainty) says that the call may have been stored, repeat it with the
     /// same changes. The stamp makes that harmless: a change that was written returns

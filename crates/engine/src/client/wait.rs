@@ -25,7 +25,7 @@ struct Ended {
 
 impl Listener for Ended {
     fn hint(&self, hint: &Hint) {
-        if *hint == Hint::Ended(self.job) {
+        if matches!(hint, Hint::Ended(job) if *job == self.job) || *hint == Hint::Missed {
             self.notify.notify_one();
         }
     }

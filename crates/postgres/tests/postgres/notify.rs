@@ -60,6 +60,17 @@ fn act_until_heard(heard: &Receiver<Hint>, mut act: impl FnMut(), mut is_meant: 
     panic!("the other process was not heard");
 }
 
+/// A queue that another process makes before this one listens is named by no notification.
+#[test]
+fn a_process_that_begins_to_listen_is_to_look_at_queues_that_it_has_not_met() {
+    let schema = Schema::new();
+    let (here, there) = (schema.open(), schema.open());
+    schema.enqueue(&there, 1);
+    let (heard, _subscription) = listen(&here, false);
+
+    act_until_heard(&heard, || (), |hint| *hint == Hint::Missed);
+}
+
 /// The one that listens has met no queue, so nothing but a notification can name one.
 #[test]
 fn a_process_hears_of_another_ones_jobs() {

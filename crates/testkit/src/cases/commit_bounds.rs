@@ -78,13 +78,27 @@ fn commit_takes_values_and_keys_up_to_their_bounds(t: &Fixture) {
 }
 
 fn commit_refuses_what_is_no_value(t: &Fixture) {
-    for wrong in
-        ["", "null", "7", "{}", r#"{"w":1}"#, r#"{"v":"one"}"#, r#"{"v":1"#, r#"[{"v":1}]"#, r#"{"v":1}{"#]
-    {
+    let wrong: [&[u8]; 13] = [
+        b"",
+        b"null",
+        b"7",
+        b"{}",
+        br#"{"w":1}"#,
+        br#"{"rate":7,"v":1}"#,
+        br#"{ "v":1}"#,
+        br#"{"v":"one"}"#,
+        br#"{"v":1"#,
+        br#"[{"v":1}]"#,
+        br#"{"v":1}{"#,
+        // Not UTF-8.
+        b"{\"v\":1,\"t\":\"\xff\"}",
+        b"{\"v\":1,\"\xc3\":2}",
+    ];
+    for wrong in wrong {
         let answer = t.commit(change("key", Expect::Absent, Register::new(wrong)));
         assert!(
             matches!(&answer, Committed::Refused { why } if why.contains("`value`")),
-            "{wrong}: {answer:?}"
+            "{wrong:?}: {answer:?}"
         );
     }
     assert_eq!(t.find_register(SPACE, "key"), None);

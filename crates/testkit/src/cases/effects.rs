@@ -16,6 +16,7 @@ cases! { "effects":
     commit_stores_jobs_with_the_register,
     commit_that_is_stale_stores_no_job,
     commit_repeated_stores_its_jobs_once,
+    commit_is_recognised_after_the_end_that_it_gave_the_register,
     commit_repeated_after_its_jobs_have_gone_stores_none,
     commit_answers_for_jobs_that_exist_and_stores_the_others,
     commit_of_an_invalid_job_stores_nothing_and_spares_its_neighbours,
@@ -58,6 +59,22 @@ fn commit_repeated_stores_its_jobs_once(t: &Fixture) {
     assert_eq!(t.commit(first), Committed::Again);
 
     assert_eq!(t.count(JobFilter::new()), 2);
+}
+
+/// RR3, RR6.
+fn commit_is_recognised_after_the_end_that_it_gave_the_register(t: &Fixture) {
+    let second = Duration::from_secs(1);
+    let ends = change("key", Expect::Absent, value("first").forget_at(t.now() + 5 * second));
+    let ends = ends.with_jobs(vec![t.job()]);
+    assert_eq!(t.commit(ends.clone()), created(1));
+
+    t.advance(6 * second);
+    assert_eq!(t.commit(ends), Committed::Again);
+
+    let far = change("far", Expect::Absent, value("far").forget_at(t.now() + Register::LONGEST));
+    t.make(far.clone());
+    t.go_back(second);
+    assert_eq!(t.commit(far), Committed::Again);
 }
 
 /// RR3.

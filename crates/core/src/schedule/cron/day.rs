@@ -27,7 +27,11 @@ impl Days {
             } else if upper == "L" {
                 days.from_end |= 1;
             } else if let Some(before) = upper.strip_prefix("L-") {
-                days.from_end |= 1 << DAY.number(before)?.min(30);
+                let before = DAY.number(before)?;
+                if before > 30 {
+                    return Err(format!("no month has a day {part}"));
+                }
+                days.from_end |= 1 << before;
             } else if let Some(day) = upper.strip_suffix('W') {
                 days.nearest |= 1 << DAY.number(day)?;
             } else {

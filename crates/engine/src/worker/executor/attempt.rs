@@ -15,7 +15,7 @@
 //!                        │  │           commits or rolls back          │
 //!                        │  └ a commit stores the end: only the slot is freed
 //!                        ▼                                             ▼
-//!                      decide           ../decide.rs: its outcome becomes a RunResult
+//!                      decide           decide.rs: its outcome becomes a RunResult
 //!                        ▼
 //!                      hand over        executor.rs: the result to the completer, the slot to the next job
 //!

@@ -27,6 +27,12 @@ impl Listener for HintListener {
         match hint {
             Hint::Available(queue) | Hint::QueueChanged(queue) => hints.appetite.wake(queue),
             Hint::Due(due) => hints.due.at(*due),
+            Hint::Missed => {
+                hints.appetite.wake_all();
+                if hints.slots.used() > 0 {
+                    hints.pulse.notify_one();
+                }
+            }
             // The renewal's answer says which jobs of this worker are meant.
             Hint::CancelRequested(_) if hints.slots.used() > 0 => hints.pulse.notify_one(),
             Hint::CancelRequested(_) | Hint::Ended(_) => {}

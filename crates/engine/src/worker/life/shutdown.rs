@@ -2,8 +2,8 @@
 //!
 //! In order: no more fetches; what has not started is given back; running handlers have the grace; then they
 //! are signalled, have a moment, and the async ones are dropped and given back; blocking ones keep their
-//! leases until they return or the worker leaves; ends are stored; the worker retires. A second stop ends the
-//! grace. All of it ends within the grace and a second.
+//! leases until they return, also after the worker has left; ends are stored; the worker retires. A second
+//! stop ends the grace. All of it ends within the grace and a second.
 
 use std::sync::Arc;
 use std::time::Duration;

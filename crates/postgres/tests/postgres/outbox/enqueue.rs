@@ -154,7 +154,7 @@ fn a_time_is_now_after_a_delay_at_an_instant_or_never_before_a_release() {
 }
 
 /// Options and what the error names; then its remedy.
-const REFUSED: [(&str, &str, &str); 43] = [
+const REFUSED: [(&str, &str, &str); 47] = [
     ("'two words'", "`kind`", "A-Z a-z 0-9"),
     ("''", "`kind`", "1 to 64"),
     ("repeat('k', 65)", "`kind`", "1 to 64"),
@@ -171,6 +171,9 @@ const REFUSED: [(&str, &str, &str); 43] = [
     ("'k', '{}', '7'", "`options`", "queue, priority"),
     ("'k', '{}', '{\"colour\":1}'", "`colour`", "queue, priority"),
     ("'k', '{}', '{\"queue\":\"a b\"}'", "`queue` cannot be \"a b\"", "A-Z a-z 0-9"),
+    ("'k', '{}', '{\"queue\":\"a\\nb\"}'", "`queue` cannot be \"a\\nb\"", "A-Z a-z 0-9"),
+    ("'k', '{}', '{\"queue\":\"a\\n\"}'", "`queue`", "A-Z a-z 0-9"),
+    ("E'k\\n'", "`kind`", "A-Z a-z 0-9"),
     ("'k', '{}', '{\"queue\":null}'", "`queue` cannot be null", "A-Z a-z 0-9"),
     ("'k', '{}', '{\"priority\":11}'", "`priority` cannot be 11", "from -10 to 10"),
     ("'k', '{}', '{\"priority\":1.5}'", "`priority` cannot be 1.5", "whole number"),
@@ -193,6 +196,7 @@ const REFUSED: [(&str, &str, &str); 43] = [
     ("'k', '{}', '{\"unique_key\":7}'", "`unique_key` cannot be 7", "1 to 255 bytes"),
     ("'k', '{}', '{\"tags\":\"a\"}'", "`tags`", "list"),
     ("'k', '{}', '{\"tags\":[\"ä\"]}'", "`tags`", "A-Z a-z 0-9"),
+    ("'k', '{}', '{\"tags\":[\"a\\nb\"]}'", "`tags`", "A-Z a-z 0-9"),
     ("'k', '{}', '{\"metadata\":[]}'", "`metadata`", "object"),
     (
         "'k', '{}', jsonb_build_object('metadata', jsonb_build_object('x', repeat('x', 65536)))",

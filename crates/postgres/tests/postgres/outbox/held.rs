@@ -112,6 +112,29 @@ fn a_request_that_fails_for_minutes_is_set_aside_alone() {
 }
 
 #[test]
+fn a_request_whose_commit_fails_keeps_no_other() {
+    let schema = Schema::new();
+    let (backend, caller) = (schema.open(), Caller::of(&schema));
+    let ids = schema.enqueue(&backend, 3);
+    // A table of the user's refers to a job, and looks at it only at the end of a transaction.
+    schema.psql(&format!(
+        "CREATE TABLE {{schema}}.mine (id uuid REFERENCES {{schema}}.jobs (id) DEFERRABLE INITIALLY DEFERRED); \
+        INSERT INTO {{schema}}.mine VALUES ('{}')",
+        ids[1]
+    ));
+    request(&caller, "delete", &ids, "");
+
+    apply(&backend);
+    assert_eq!([state(&backend, ids[0]), state(&backend, ids[2])], [None, None]);
+    for minute in [0, 2, 4, 6, 6] {
+        promote_later(&backend, MINUTE * minute);
+    }
+    let fault = schema.psql("SELECT count(*) || ' ' || max(fault) FROM {schema}.requests");
+    assert!(fault.starts_with("1 ") && fault.contains("foreign key"), "{fault}");
+    assert_eq!(state(&backend, ids[1]), Some(JobState::Available));
+}
+
+#[test]
 fn a_request_whose_job_is_locked_for_an_hour_is_not_set_aside() {
     let schema = Schema::new();
     let (backend, caller, holder) = (schema.open(), Caller::of(&schema), Caller::of(&schema));
