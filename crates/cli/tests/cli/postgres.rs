@@ -15,12 +15,15 @@ fn a_job_goes_its_way_on_a_server() {
     let before = home.ok(&["migrate", "status", "--json"]).json();
     assert_eq!(
         before,
-        json!({"current": 0, "latest": 4, "missing": ["0001_initial", "0002_outbox", "0003_versions", "0004_requests"]})
+        json!({
+            "current": 0, "latest": 5,
+            "missing": ["0001_initial", "0002_outbox", "0003_versions", "0004_requests", "0005_registers"],
+        })
     );
     let unmade = home.run(&["stats"]);
     assert_eq!(unmade.code, 1, "{}", unmade.stderr);
     assert!(unmade.stderr.contains("hint: run `gristmill migrate`"), "{}", unmade.stderr);
-    assert!(home.ok(&["migrate"]).stderr.contains("applied 0004_requests"));
+    assert!(home.ok(&["migrate"]).stderr.contains("applied 0005_registers"));
     assert!(!home.ok(&["migrate"]).stderr.contains("applied"), "a second time there is nothing to do");
 
     let lines = "{\"args\":{\"n\":1},\"unique_key\":\"u\"}\n{\"args\":{\"n\":2}}\n";

@@ -83,13 +83,14 @@ impl Model {
     /// Makes a change. `None` is an answer that is refused.
     pub(super) fn commit(&mut self, change: Change, now: Timestamp) -> Option<Committed> {
         let Change { key, expect, put, effects, .. } = change;
-        let deletes = put.forget_at.is_some_and(|at| at <= now);
-        if !effects.jobs.is_empty() && (expect == Expect::Any || deletes) {
-            return None;
-        }
+        // A repeat first: by now the bounds may refuse what was written.
         let stamp_there = self.registers.get(&key).map(|register| register.stamp);
         if stamp_there == Some(put.stamp) {
             return Some(Committed::Again);
+        }
+        let deletes = put.forget_at.is_some_and(|at| at <= now);
+        if !effects.jobs.is_empty() && (expect == Expect::Any || deletes) {
+            return None;
         }
         let live = self.live_register(&key, now).cloned();
         let live_stamp: Option<Stamp> = live.as_ref().map(|live| live.stamp);
