@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 
 use gristmill_core::{BackendError, Call, JobPatch, Timestamp, Verb, VerbRequest, Verdict};
 use gristmill_sql::{
-    REQUEST_PAUSE, REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups,
+    FailedRequest, REQUEST_PAUSE, REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail,
+    request_groups,
 };
 use uuid::Uuid;
 
@@ -42,7 +43,7 @@ use crate::row;
 use crate::session::{Haste, Session};
 use crate::statement::sql;
 
-use self::failing::{Failed, is_of_row};
+use self::failing::is_of_row;
 use self::pass::Pass;
 pub(crate) use self::pass::Requests;
 
@@ -184,11 +185,12 @@ async fn step(
 
 /// Whether a row that has failed alone is to be set aside.
 fn is_given_up(inner: &Inner, row: &StoredRequest, fail: &Fail, now: Timestamp) -> bool {
-    let failed = if is_of_row(fail) { inner.requests.failing.note(row.request, now) } else { Failed::First };
-    if failed == Failed::First {
+    let failed =
+        if is_of_row(fail) { inner.requests.failing.note(row.request, now) } else { FailedRequest::First };
+    if failed == FailedRequest::First {
         gristmill_core::log!(warn, request = row.request, job = %row.id, ?fail, "a request could not be applied");
     }
-    failed == Failed::ForLong
+    matches!(failed, FailedRequest::ForLong(_))
 }
 
 enum Attempt {

@@ -8,6 +8,7 @@
 mod args;
 mod column;
 mod diagnosis;
+mod failing;
 mod lenient;
 mod migrations;
 mod names;
@@ -22,6 +23,7 @@ pub use column::{
     max_attempts, millis, priority, run_error, size, state, state_number, write_names,
 };
 pub use diagnosis::{requests_finding, waiting_requests_finding};
+pub use failing::{FailedRequest, RequestFailures};
 pub use lenient::{read_metadata, read_names, read_retention, read_retry};
 pub use migrations::{Migration, Migrations};
 pub use names::{Interner, QueueNumbers};

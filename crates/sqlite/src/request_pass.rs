@@ -11,15 +11,9 @@
 //! order. One that keeps failing for a reason of its own is set aside.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
 
 use gristmill_core::{JobId, Timestamp};
-use gristmill_sql::{REQUEST_PAUSE, StoredRequest};
-
-/// A request is set aside that has failed so often.
-const MOST_FAILURES: u32 = 5;
-/// Before a request is set aside, its first failure was at least so long ago.
-const FAILS_FOR: Duration = Duration::from_secs(300);
+use gristmill_sql::{FailedRequest, REQUEST_PAUSE, RequestFailures, StoredRequest};
 
 #[derive(Debug, Default)]
 pub(crate) struct RequestPass {
@@ -31,24 +25,7 @@ pub(crate) struct RequestPass {
     /// rounds fail would wake each other without end.
     retry: Option<Timestamp>,
     /// Requests that fail, by number.
-    failures: BTreeMap<i64, Failures>,
-}
-
-/// The failures of a request.
-#[derive(Debug, Clone, Copy)]
-struct Failures {
-    number: u32,
-    first: Timestamp,
-}
-
-/// What a failure of a request means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FailedRequest {
-    /// It is the first one, or lies not in the request.
-    First,
-    Again,
-    /// The request is to be set aside, after so many failures.
-    ForLong(u32),
+    failures: BTreeMap<i64, RequestFailures>,
 }
 
 impl RequestPass {
@@ -88,17 +65,13 @@ impl RequestPass {
 
     /// A request has failed alone. Unless it is to be set aside, its job is left.
     pub(crate) fn fail(&mut self, row: &StoredRequest, is_its_own: bool, now: Timestamp) -> FailedRequest {
-        let mut failed = FailedRequest::First;
-        if is_its_own {
-            let failures = self.failures.entry(row.request).or_insert(Failures { number: 0, first: now });
-            failures.number = failures.number.saturating_add(1);
-            let Failures { number, first } = *failures;
-            if number >= MOST_FAILURES && now.since(first) >= FAILS_FOR {
-                return FailedRequest::ForLong(number);
-            }
-            if number > 1 {
-                failed = FailedRequest::Again;
-            }
+        let failed = if is_its_own {
+            self.failures.entry(row.request).or_insert_with(|| RequestFailures::new(now)).note(now)
+        } else {
+            FailedRequest::First
+        };
+        if matches!(failed, FailedRequest::ForLong(_)) {
+            return failed;
         }
         self.left.insert(row.id);
         failed

@@ -6,14 +6,15 @@
 use std::time::Instant;
 
 use gristmill_core::{BackendErrorKind, JobPatch, Timestamp, Verb, VerbRequest, Verdict};
-use gristmill_sql::{REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups};
+use gristmill_sql::{
+    FailedRequest, REQUEST_REFUSED, REQUESTS_PER_ROUND, StoredRequest, refusal_detail, request_groups,
+};
 use rusqlite::{Connection, ErrorCode, params};
 
 use crate::error::{Answer, Fail};
 use crate::group::Group;
 use crate::memory::Memory;
 use crate::remark::Remark;
-use crate::request_pass::FailedRequest;
 use crate::request_pause::paused_until;
 use crate::row;
 

@@ -1,62 +1,37 @@
-//! Requests that fail alone, again and again.
-//!
-//! A failure that lies in the request or its job comes again with each pass, so such a row is set aside once
-//! it has failed often and for long. All others end by themselves or by an operator's act, however long they
-//! take, and their rows are tried again for ever.
+//! Requests that fail alone, again and again: which failures count, and what a process remembers of them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use gristmill_core::{BackendErrorKind, Timestamp};
+use gristmill_sql::{FailedRequest, RequestFailures};
 
 use crate::error::Fail;
 
-/// A row is set aside when it has failed in so many passes, the last of them so long after the first.
-const PASSES: u32 = 5;
-const LONG: Duration = Duration::from_secs(300);
-/// So many rows are remembered, each for as long after its latest failure.
+/// So many rows are remembered. With more, those whose latest failure is long ago go.
 const MOST: usize = 1_000;
 
 /// The rows that have failed. A process that restarts begins to count anew.
 #[derive(Debug, Default)]
-pub(crate) struct Failing(Mutex<HashMap<i64, Failures>>);
-
-#[derive(Debug)]
-struct Failures {
-    first: Timestamp,
-    latest: Timestamp,
-    passes: u32,
-}
-
-/// What is to be done with a row that has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failed {
-    First,
-    Again,
-    ForLong,
-}
+pub(crate) struct Failing(Mutex<HashMap<i64, RequestFailures>>);
 
 impl Failing {
     /// A row failed alone, by itself.
-    pub(super) fn note(&self, request: i64, now: Timestamp) -> Failed {
+    pub(super) fn note(&self, request: i64, now: Timestamp) -> FailedRequest {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(row) = known.get_mut(&request) {
-            row.passes += 1;
-            row.latest = now;
-            if row.passes < PASSES || now.since(row.first) < LONG {
-                return Failed::Again;
+        if !known.contains_key(&request) {
+            if known.len() >= MOST {
+                known.retain(|_, failures| failures.is_recent(now));
             }
+            if known.len() >= MOST {
+                return FailedRequest::First;
+            }
+        }
+        let failed = known.entry(request).or_insert_with(|| RequestFailures::new(now)).note(now);
+        if matches!(failed, FailedRequest::ForLong(_)) {
             known.remove(&request);
-            return Failed::ForLong;
         }
-        if known.len() >= MOST {
-            known.retain(|_, row| now.since(row.latest) < LONG);
-        }
-        if known.len() < MOST {
-            known.insert(request, Failures { first: now, latest: now, passes: 1 });
-        }
-        Failed::First
+        failed
     }
 
     /// Another store is in its place.
@@ -87,6 +62,8 @@ fn is_state_of_row(state: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use BackendErrorKind as Kind;
 
     use super::*;
@@ -129,20 +106,15 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_set_aside_that_has_failed_often_and_for_long() {
+    fn a_row_that_was_set_aside_is_forgotten() {
         let at = |second: u64| Timestamp::EPOCH + Duration::from_secs(second);
         let failing = Failing::default();
-        assert_eq!(failing.note(1, at(0)), Failed::First);
+        assert_eq!(failing.note(1, at(0)), FailedRequest::First);
         for second in 1..300 {
-            assert_eq!(failing.note(1, at(second)), Failed::Again, "often and not for long");
+            assert_eq!(failing.note(1, at(second)), FailedRequest::Again);
         }
-        assert_eq!(failing.note(2, at(300)), Failed::First);
-        assert_eq!(failing.note(1, at(300)), Failed::ForLong);
-        assert_eq!(failing.note(1, at(301)), Failed::First, "it was forgotten");
-        for second in 10_000..10_003 {
-            assert_eq!(failing.note(2, at(second)), Failed::Again, "for long and not often");
-        }
-        assert_eq!(failing.note(2, at(10_003)), Failed::ForLong);
+        assert_eq!(failing.note(1, at(300)), FailedRequest::ForLong(301));
+        assert_eq!(failing.note(1, at(301)), FailedRequest::First);
     }
 
     #[test]
@@ -152,9 +124,13 @@ mod tests {
         for request in 0..5_000 {
             failing.note(request, at(0));
         }
-        assert_eq!(failing.note(5_000, at(1)), Failed::First);
-        assert_eq!(failing.note(5_000, at(2)), Failed::First, "there is no room");
-        assert_eq!(failing.note(5_000, at(300)), Failed::First);
-        assert_eq!(failing.note(5_000, at(301)), Failed::Again, "those that failed no longer have gone");
+        assert_eq!(failing.note(5_000, at(1)), FailedRequest::First);
+        assert_eq!(failing.note(5_000, at(2)), FailedRequest::First, "there is no room");
+        assert_eq!(failing.note(5_000, at(300)), FailedRequest::First);
+        assert_eq!(
+            failing.note(5_000, at(301)),
+            FailedRequest::Again,
+            "those that failed no longer have gone"
+        );
     }
 }
